@@ -1,0 +1,3 @@
+module ringhook
+
+go 1.26.0
