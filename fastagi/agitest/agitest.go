@@ -1,0 +1,102 @@
+// Package agitest runs a FastAGI server inside a test, and scripts the odd
+// things that a peer may do to it.
+package agitest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/fastagi"
+)
+
+// Serve runs handler behind a FastAGI server on a free port of this machine
+// and gives its address. The server is shut down when the test ends.
+func Serve(t testing.TB, handler fastagi.Handler) string {
+	t.Helper()
+	addr, _ := Start(t, fastagi.DefaultConfig(), handler, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	return addr
+}
+
+// Start is Serve with a configuration, a log and a registry of one's own; it
+// also gives the server. The test may shut it down itself.
+func Start(t testing.TB, cfg fastagi.Config, handler fastagi.Handler, log *slog.Logger, reg prometheus.Registerer) (string, *fastagi.Server) {
+	t.Helper()
+	s, err := fastagi.New(cfg, handler, log, reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := fastagi.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String(), s
+}
+
+// Peer is a raw connection to a server, for what Asterisk would never do.
+type Peer struct {
+	*net.TCPConn
+	t testing.TB
+}
+
+// Dial connects to a server. The connection is closed when the test ends, and
+// nothing on it takes longer than twenty seconds.
+func Dial(t testing.TB, addr string) *Peer {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	t.Cleanup(func() { c.Close() })
+	return &Peer{c.(*net.TCPConn), t}
+}
+
+// Send writes text in one piece.
+func (p *Peer) Send(text string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p, text); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Expect reads as many bytes as want has and compares them.
+func (p *Peer) Expect(want string) {
+	p.t.Helper()
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(p, got)
+	if err != nil || string(got) != want {
+		p.t.Fatalf("got %q (%v), want %q", got[:n], err, want)
+	}
+}
+
+// Rest reads until the server closes its half, and gives what it sent. That
+// the server has reset the connection counts as its end; time that runs out
+// fails the test.
+func (p *Peer) Rest() string {
+	p.t.Helper()
+	got, err := io.ReadAll(p)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		p.t.Fatalf("server did not close; it sent %q", got)
+	}
+	return string(got)
+}

@@ -1,0 +1,217 @@
+package fastagi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"time"
+)
+
+// environmentTime is for the whole environment, which Asterisk sends at once.
+const environmentTime = 2 * time.Second
+
+// admit decides who is served. A stranger is sent nothing, not even a reason.
+// Too many are told FAILURE, as many as may be served; beyond that they are
+// closed, so that a flood costs nothing.
+func (s *Server) admit(accepted net.Conn) {
+	now := time.Now()
+	c, ok := accepted.(conn)
+	peer, known := peerOf(accepted)
+	set := s.settings.Load()
+	if !ok || !known || !set.allows(peer) {
+		s.refusals.refuse(now, refusedPeer, peer, "", errors.New("not in fastagi.allow"))
+		accepted.Close()
+		return
+	}
+	serve, leave, err := s.serve, s.quit, s.take(peer, set)
+	if err != nil {
+		s.refusals.refuse(now, refusedBusy, peer, "", err)
+		serve, leave = s.shed, s.quitShedding
+		if s.shedding.Add(1) > set.maxSessions {
+			leave(peer)
+			c.Close()
+			return
+		}
+	}
+	if !s.remember(c) {
+		leave(peer)
+		c.Close()
+		return
+	}
+	session := func() {
+		defer s.running.Done()
+		defer leave(peer)
+		defer s.forget(c)
+		serve(c, peer, now, set.longest)
+	}
+	select {
+	case s.next <- session:
+	default:
+		s.workers.Go(func() { s.work(session) })
+	}
+}
+
+// maxIdle is how many goroutines wait for a session to come.
+const maxIdle = 256
+
+// work runs a session and then waits for the next one: a stack that has grown
+// once need not be copied again. It ends with the server.
+func (s *Server) work(session func()) {
+	for {
+		session()
+		if s.idle.Add(1) > maxIdle {
+			s.idle.Add(-1)
+			return
+		}
+		select {
+		case session = <-s.next:
+			s.idle.Add(-1)
+		case <-s.closing:
+			return
+		}
+	}
+}
+
+// take takes a place for a session, or says why there is none.
+func (s *Server) take(peer netip.Addr, set *settings) error {
+	if s.active.Add(1) > set.maxSessions {
+		s.active.Add(-1)
+		return errors.New("fastagi.max_sessions reached")
+	}
+	if peer.IsLoopback() { // a process of this machine has many addresses
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peers[peer] >= set.share {
+		s.active.Add(-1)
+		return errors.New("half of fastagi.max_sessions are this address's already")
+	}
+	s.peers[peer]++
+	return nil
+}
+
+// quit gives a place back.
+func (s *Server) quit(peer netip.Addr) {
+	s.active.Add(-1)
+	if peer.IsLoopback() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peers[peer]--; s.peers[peer] == 0 {
+		delete(s.peers, peer)
+	}
+}
+
+func (s *Server) quitShedding(netip.Addr) { s.shedding.Add(-1) }
+
+func peerOf(c net.Conn) (netip.Addr, bool) {
+	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}, false
+	}
+	return tcp.AddrPort().Addr().Unmap().WithZone(""), true
+}
+
+func (set *settings) allows(peer netip.Addr) bool {
+	for _, p := range set.allow {
+		if p.Contains(peer) {
+			return true
+		}
+	}
+	return false
+}
+
+// remember enters a connection for Shutdown to find, unless that has begun.
+func (s *Server) remember(c conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.open[c] = struct{}{}
+	s.running.Add(1)
+	return true
+}
+
+func (s *Server) forget(c conn) {
+	s.mu.Lock()
+	delete(s.open, c)
+	s.mu.Unlock()
+	c.Close()
+}
+
+// serve runs one session from its environment to its end.
+func (s *Server) serve(c conn, peer netip.Addr, started time.Time, longest time.Duration) {
+	ses := &Session{conn: c, started: started}
+	ses.in.src = c
+	s.handle(ses, peer, longest)
+	ses.Fail()
+	ses.in.drain()
+	ses.in.release()
+}
+
+// handle reads the environment and calls the handler, and keeps a panic from
+// the other sessions. What a panicking session holds is left to the garbage
+// collector.
+func (s *Server) handle(ses *Session, peer netip.Addr, longest time.Duration) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.refusals.panics.Inc()
+			s.log.Error("agi session panicked", "point", ses.env.Point, "channel", ses.env.Channel, "err", v, "stack", string(debug.Stack()))
+		}
+	}()
+	if err := ses.begin(); errors.Is(err, errSilent) {
+		s.log.Debug("agi connection closed without a word", "peer", peer)
+		return
+	} else if err != nil {
+		s.refusals.refuse(time.Now(), refusedEnvironment, peer, ses.env.Channel, err)
+		return
+	}
+	guard := time.AfterFunc(time.Until(ses.started.Add(longest)), func() {
+		ses.conn.Close()
+		s.log.Error("agi session closed: its handler did not end in time", "point", ses.env.Point, "channel", ses.env.Channel)
+	})
+	defer guard.Stop()
+	s.handler(ses)
+}
+
+// errSilent says that a peer connected and closed, as a monitoring probe does.
+var errSilent = errors.New("closed without a word")
+
+// begin reads the environment. Of one that is refused only the channel's name
+// is kept, for the log.
+func (s *Session) begin() error {
+	s.expire(s.started.Add(environmentTime))
+	text, err := readEnvironment(&s.in)
+	if err == nil {
+		err = parseEnvironment(text, &s.env)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF) && len(text) == 0:
+		return errSilent
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("not complete within %v", environmentTime)
+	}
+	s.env = Env{Channel: channelOf(text)}
+	return fmt.Errorf("read environment: %w", err)
+}
+
+// shed reads the environment of a session that there is no room for, so that
+// closing does not reset the connection before Asterisk has seen the FAILURE.
+func (s *Server) shed(c conn, _ netip.Addr, started time.Time, _ time.Duration) {
+	ses := &Session{conn: c, started: started}
+	ses.in.src = c
+	c.SetReadDeadline(started.Add(environmentTime))
+	_, _ = readEnvironment(&ses.in)
+	ses.Fail()
+	ses.in.drain()
+	ses.in.release()
+}

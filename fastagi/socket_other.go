@@ -1,0 +1,10 @@
+//go:build !linux
+
+package fastagi
+
+import "net"
+
+// perSocketKeepAlive is set on each accepted socket where none is inherited.
+const perSocketKeepAlive = keepAlive
+
+func setOptions(net.Listener) error { return nil }
