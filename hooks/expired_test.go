@@ -1,0 +1,106 @@
+package hooks_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"log"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/hooks"
+	"ringhook/hooks/hooktest"
+)
+
+// expired makes a certificate whose time was over in 2020, and vouches for itself.
+func expired(t *testing.T) (cert tls.Certificate, caFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := time.Date(2020, 3, 1, 0, 0, 0, 0, time.UTC)
+	shape := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "receiver"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: over.AddDate(-1, 0, 0), NotAfter: over, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, shape, shape, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	caFile = filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, caFile
+}
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// F31: the receiver's certificate is over. Nothing is sent to it, the delivery
+// waits for its next attempt, and the log says since when.
+func TestReceiverCertificateExpired(t *testing.T) {
+	cert, caFile := expired(t)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	server.StartTLS()
+	defer server.Close()
+
+	cfg, outbox, told := hookTo("crm", server.URL), hooktest.NewOutbox(), &lines{}
+	cfg.CAFile = caFile
+	id := outbox.Add(event("1.1", 1), "crm")[0]
+	d, err := hooks.New([]hooks.Config{cfg}, outbox, slog.New(slog.NewTextHandler(told, nil)), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Start()
+	wait(t, outbox, func() bool { return len(outbox.Row(id).Attempts) > 0 })
+	if err := d.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	row := outbox.Row(id)
+	if row.State != hooks.Pending || row.Attempts[0].Class != "tls" || row.Next.IsZero() {
+		t.Errorf("got %+v, want a delivery that waits after an attempt of class tls", row)
+	}
+	for _, text := range []string{row.Attempts[0].Excerpt, told.String()} {
+		if !strings.Contains(text, "expired") || !strings.Contains(text, "2020-03-01") {
+			t.Errorf("does not say that it expired, and when: %s", text)
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package hooks
+
+import (
+	"testing"
+	"time"
+)
+
+func TestGateShutsAndOpens(t *testing.T) {
+	var g gate
+	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
+	room := func(want int) {
+		t.Helper()
+		if got := g.room(now, 16); got != want {
+			t.Fatalf("room for %d, want %d", got, want)
+		}
+	}
+	record := func(class string) bool { return g.record(now, &outcome{class: class}) }
+
+	room(16)
+	for range rowToShut - 1 {
+		record(classTimeout)
+	}
+	room(16)
+	record(classConnect)
+	room(0)
+	// Those under way at that moment change nothing.
+	until := g.until
+	record(classTimeout)
+	if g.until != until || g.shuts != 1 {
+		t.Errorf("shut until %v for the %d. time", g.until, g.shuts)
+	}
+	// It is shut for twice as long while the one that is let through fails.
+	for _, want := range []time.Duration{shutFor, 2 * shutFor, 4 * shutFor, 8 * shutFor, 16 * shutFor, shutAtMost, shutAtMost} {
+		if got := g.until.Sub(now); got < want*8/10 || got > want*12/10 {
+			t.Errorf("shut for %v, want about %v", got, want)
+		}
+		now = g.until
+		room(1)
+		record(classRejected)
+		room(1)
+		record(classTimeout)
+		room(0)
+	}
+	now = g.until
+	if !record(classDelivered) {
+		t.Error("nobody is told that the receiver is back")
+	}
+	for _, want := range []int{2, 4, 8, 16, 16, 16} {
+		room(want)
+		if record(classDelivered) {
+			t.Error("the receiver is back twice")
+		}
+	}
+	room(16)
+	for range 2 {
+		record(classServer)
+	}
+	room(16)
+}
+
+func TestGateCountsTheShareOfFailures(t *testing.T) {
+	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
+	f := func(want bool, apart time.Duration, classes ...string) {
+		t.Helper()
+		var g gate
+		for _, class := range classes {
+			g.record(now, &outcome{class: class})
+			now = now.Add(apart)
+		}
+		if got := g.probing; got != want {
+			t.Errorf("%d outcomes %v apart: shut is %v", len(classes), apart, got)
+		}
+	}
+	many := func(class string, n int) (all []string) {
+		for range n {
+			all = append(all, class)
+		}
+		return all
+	}
+	f(false, 0, many(classServer, 9)...)
+	f(true, 0, many(classServer, 10)...)
+	f(true, 0, append(many(classDelivered, 3), many(classServer, 7)...)...)
+	f(false, 0, append(many(classDelivered, 4), many(classServer, 7)...)...)
+	f(false, time.Minute, many(classServer, 20)...)
+	f(false, 0, many(classRejected, 100)...)
+	f(false, 0, many(classRedirect, 100)...)
+	f(false, 0, many(classPoison, 100)...)
+	f(true, time.Minute, many(classTLS, 5)...)
+}
+
+func TestGateWaitsAsAsked(t *testing.T) {
+	var g gate
+	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
+	g.record(now, &outcome{class: classRejected, retryAfter: time.Minute})
+	if g.room(now, 16) != 16 {
+		t.Error("a 4xx that is no overload shut the gate")
+	}
+	g.record(now, &outcome{class: classLimited, overload: true, retryAfter: 2 * time.Minute})
+	if g.room(now.Add(119*time.Second), 16) != 0 || g.room(now.Add(2*time.Minute), 16) != 16 {
+		t.Error("the gate is not shut for just as long as the receiver asked")
+	}
+	g.record(now, &outcome{class: classServer, overload: true, retryAfter: 240 * time.Hour})
+	if g.room(now.Add(longestWait), 16) != 16 {
+		t.Error("a receiver can shut the gate for days")
+	}
+}
+
+// TestGateRestored wants a gate to go on where the one of the process before
+// ended, and what is not worth keeping not to be kept.
+func TestGateRestored(t *testing.T) {
+	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
+	var g gate
+	for range rowToShut - 1 {
+		g.record(now, &outcome{class: classTimeout})
+	}
+	if st := g.standing(now); st != (Standing{}) {
+		t.Errorf("a few failures are kept: %+v", st)
+	}
+	g.record(now, &outcome{class: classTimeout})
+	st := g.standing(now)
+	if st.Trips != 1 || !st.Until.After(now) || !st.Since.Equal(now) || st.Failures != rowToShut || st.Class != classTimeout {
+		t.Fatalf("got %+v", st)
+	}
+	var next gate
+	next.restore(&st, now)
+	if next.room(now, 16) != 0 || next.room(st.Until, 16) != 1 {
+		t.Errorf("room for %d now and %d later, want none and one", next.room(now, 16), next.room(st.Until, 16))
+	}
+	now = st.Until
+	next.record(now, &outcome{class: classTimeout})
+	if wait := next.until.Sub(now); next.shuts != 2 || wait < 2*shutFor*8/10 {
+		t.Errorf("shut for the %d. time, for %v", next.shuts, wait)
+	}
+	now = next.until
+	if next.record(now, &outcome{class: classDelivered}); next.standing(now) != (Standing{}) {
+		t.Errorf("after a success it keeps %+v", next.standing(now))
+	}
+
+	// F24: what a clock wrote that has been set back since does not shut it for years.
+	st = Standing{Trips: 1, Since: now.Add(1000 * time.Hour), Until: now.Add(1000 * time.Hour)}
+	next.restore(&st, now)
+	if next.room(now.Add(longestWait), 16) != 1 || next.since.After(now) {
+		t.Errorf("got %+v", next)
+	}
+}
+
+// BenchmarkGate is what each attempt asks and tells the gate.
+func BenchmarkGate(b *testing.B) {
+	var g gate
+	now := time.Now()
+	delivered := outcome{class: classDelivered}
+	b.ReportAllocs()
+	for b.Loop() {
+		if g.room(now, 8) != 8 {
+			b.Fatal("shut")
+		}
+		g.record(now, &delivered)
+	}
+}
+
+// F35: days without a success, and failures enough, make a receiver one that is
+// no more; a success begins the days anew.
+func TestGateSilent(t *testing.T) {
+	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
+	hours := func(g *gate, n int, class string) {
+		for range n {
+			now = now.Add(time.Hour)
+			g.record(now, &outcome{class: class})
+		}
+	}
+	f := func(g *gate, want bool) {
+		t.Helper()
+		if got := g.silent(now); got != want {
+			t.Errorf("got %v of %+v", got, g)
+		}
+	}
+	for _, class := range []string{classRejected, classTimeout, classRedirect} {
+		var g gate
+		hours(&g, 120, class)
+		f(&g, false)
+		hours(&g, 1, class)
+		f(&g, true)
+		hours(&g, 1, classDelivered)
+		hours(&g, 100, class)
+		f(&g, false)
+	}
+	var rare gate
+	for range 9 {
+		hours(&rare, 1, classTimeout)
+		now = now.Add(24 * time.Hour)
+	}
+	f(&rare, false)
+	hours(&rare, 1, classTimeout)
+	f(&rare, true)
+	var poison gate
+	hours(&poison, 200, classPoison)
+	f(&poison, false)
+}

@@ -1,0 +1,270 @@
+// Package hooktest has what tests of deliveries need: a receiver that plays a
+// script over real HTTP, and an outbox in memory.
+package hooktest
+
+import (
+	"container/heap"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"ringhook/hooks"
+)
+
+// Outbox is a hooks.Outbox in memory. It outlives the dispatchers that use it,
+// as a file would.
+type Outbox struct {
+	mu      sync.Mutex
+	rows    map[int64]*Row
+	last    int64
+	pending int
+	hooks   map[string]*queue
+	stands  map[string]hooks.Standing
+	err     error
+	hurry   bool
+	done    chan struct{} // closed and renewed when results are stored
+}
+
+// Row is a delivery with what became of it.
+type Row struct {
+	hooks.Delivery
+	State    hooks.State
+	Next     time.Time
+	Attempts []hooks.Attempt
+
+	at int // in the heap, where it is in one
+}
+
+// queue holds one hook's pending deliveries.
+type queue struct {
+	calls map[string][]*Row // by call, in order of acceptance
+	heads heads             // the first of each call
+}
+
+// NewOutbox makes an empty outbox.
+func NewOutbox() *Outbox {
+	return &Outbox{rows: make(map[int64]*Row), hooks: make(map[string]*queue), stands: make(map[string]hooks.Standing), done: make(chan struct{})}
+}
+
+// Add accepts an event for hooks now, and gives its deliveries' ids.
+func (o *Outbox) Add(ev hooks.Event, to ...string) []int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.add(ev, to)
+}
+
+func (o *Outbox) add(ev hooks.Event, to []string) (ids []int64) {
+	now := time.Now()
+	for _, hook := range to {
+		o.last++
+		row := &Row{Delivery: hooks.Delivery{ID: o.last, Hook: hook, Event: ev, Accepted: now}, Next: now}
+		o.rows[row.ID] = row
+		o.pending++
+		ids = append(ids, row.ID)
+		q := o.hooks[hook]
+		if q == nil {
+			q = &queue{calls: make(map[string][]*Row)}
+			o.hooks[hook] = q
+		}
+		q.calls[ev.LinkedID] = append(q.calls[ev.LinkedID], row)
+		if len(q.calls[ev.LinkedID]) == 1 {
+			heap.Push(&q.heads, row)
+		}
+	}
+	return ids
+}
+
+// Due implements hooks.Outbox.
+func (o *Outbox) Due(hook string, now time.Time, limit int) ([]hooks.Delivery, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return nil, o.err
+	}
+	q := o.hooks[hook]
+	if q == nil {
+		return nil, nil
+	}
+	var taken []*Row
+	for len(taken) < limit && len(q.heads) > 0 && !q.heads[0].Next.After(now) {
+		taken = append(taken, heap.Pop(&q.heads).(*Row))
+	}
+	due := make([]hooks.Delivery, len(taken))
+	for i, row := range taken {
+		due[i] = row.Delivery
+		due[i].Attempts = len(row.Attempts)
+		heap.Push(&q.heads, row)
+	}
+	return due, nil
+}
+
+// Next implements hooks.Outbox.
+func (o *Outbox) Next(hook string) (time.Time, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	q := o.hooks[hook]
+	if o.err != nil || q == nil || len(q.heads) == 0 {
+		return time.Time{}, o.err
+	}
+	return q.heads[0].Next, nil
+}
+
+// Settle implements hooks.Outbox.
+func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return false, o.err
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	for _, r := range results {
+		row := o.rows[r.Delivery]
+		row.Attempts = append(row.Attempts, r.Attempt)
+		row.State = r.State
+		q := o.hooks[row.Hook]
+		if r.State == hooks.Pending {
+			row.Next = r.Next
+			if o.hurry {
+				row.Next = time.Now()
+			}
+			heap.Fix(&q.heads, row.at)
+			continue
+		}
+		o.pending--
+		heap.Remove(&q.heads, row.at)
+		call := row.Event.LinkedID
+		q.calls[call] = q.calls[call][1:]
+		if len(q.calls[call]) > 0 {
+			heap.Push(&q.heads, q.calls[call][0])
+			released = true
+		} else {
+			delete(q.calls, call)
+		}
+	}
+	close(o.done)
+	o.done = make(chan struct{})
+	return released, nil
+}
+
+// Standing implements hooks.Outbox.
+func (o *Outbox) Standing(hook string) (hooks.Standing, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.stands[hook], o.err
+}
+
+// SetStanding implements hooks.Outbox.
+func (o *Outbox) SetStanding(ctx context.Context, st hooks.Standing, told *hooks.Event, routes []hooks.Route) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return o.err
+	}
+	o.stands[st.Hook] = st
+	for _, r := range routes {
+		o.add(*told, []string{r.Hook})
+	}
+	return ctx.Err()
+}
+
+// Enable forgets that a hook is disabled, as an operator does.
+func (o *Outbox) Enable(hook string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.stands, hook)
+}
+
+// Fail makes every operation fail with err from now on, until it is called
+// with nil.
+func (o *Outbox) Fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.err = err
+}
+
+// Hurry makes what failed due again at once from now on, whatever its result
+// says.
+func (o *Outbox) Hurry() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.hurry = true
+}
+
+// Row gives a copy of a delivery's row.
+func (o *Outbox) Row(id int64) Row {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	row := *o.rows[id]
+	row.Attempts = slices.Clone(row.Attempts)
+	return row
+}
+
+// Last gives the highest id of a delivery.
+func (o *Outbox) Last() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last
+}
+
+// Pending counts the deliveries that wait, those of every hook.
+func (o *Outbox) Pending() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.pending
+}
+
+// WaitUntil returns when ok does, which is asked again after results were
+// stored.
+func (o *Outbox) WaitUntil(ctx context.Context, ok func() bool) error {
+	for {
+		o.mu.Lock()
+		done := o.done
+		o.mu.Unlock()
+		if ok() {
+			return nil
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// heads is a heap.Interface, the longest due first.
+type heads []*Row
+
+// Len implements heap.Interface.
+func (h heads) Len() int { return len(h) }
+
+// Less implements heap.Interface.
+func (h heads) Less(i, j int) bool {
+	if !h[i].Next.Equal(h[j].Next) {
+		return h[i].Next.Before(h[j].Next)
+	}
+	return h[i].ID < h[j].ID
+}
+
+// Swap implements heap.Interface.
+func (h heads) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+// Push implements heap.Interface.
+func (h *heads) Push(x any) {
+	row := x.(*Row)
+	row.at = len(*h)
+	*h = append(*h, row)
+}
+
+// Pop implements heap.Interface.
+func (h *heads) Pop() any {
+	old := *h
+	row := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return row
+}

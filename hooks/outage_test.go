@@ -1,0 +1,119 @@
+package hooks_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ringhook/hooks"
+	"ringhook/hooks/hooktest"
+)
+
+// An outage uses up a few attempts, not one of every delivery again and again;
+// when the receiver is back, nothing waits for its next planned attempt.
+func TestOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		var ids []int64
+		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(d *hooks.Dispatcher, c *crm) {
+			c.answer(500)
+			for call := range 500 {
+				ids = append(ids, outbox.Add(event(fmt.Sprint("1.", call), 1), "crm")...)
+			}
+			d.Wake("crm")
+			time.Sleep(6 * time.Hour)
+			down := len(c.attempts())
+			// 10 to shut the gate, those under way then, and one each time it opens.
+			if down < 10+6 || down > 100 {
+				t.Errorf("%d attempts in an outage of 6 h", down)
+			}
+			c.answer(200)
+			time.Sleep(13 * time.Minute)
+			synctest.Wait()
+			if n := outbox.Pending(); n != 0 {
+				t.Errorf("%d deliveries still wait", n)
+			}
+			if n := len(c.attempts()) - down; n != 500 {
+				t.Errorf("%d attempts for 500 deliveries", n)
+			}
+		})
+		for _, id := range ids {
+			if row := outbox.Row(id); row.State != hooks.Delivered {
+				t.Fatalf("got %+v", row)
+			}
+		}
+	})
+}
+
+// What fails again when the receiver is back waits as it would have.
+func TestNoStormAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(d *hooks.Dispatcher, c *crm) {
+			c.answer(500)
+			for call := range 50 {
+				outbox.Add(event(fmt.Sprint("1.", call), 1), "crm")
+			}
+			d.Wake("crm")
+			time.Sleep(time.Hour)
+			c.answer(200)
+			for outbox.Pending() == 50 {
+				time.Sleep(time.Second)
+			}
+			c.answer(404)
+			before := len(c.attempts())
+			time.Sleep(time.Second)
+			if n := len(c.attempts()) - before; n > 50 {
+				t.Errorf("%d attempts at once for 50 deliveries", n)
+			}
+		})
+	})
+}
+
+// F35: what a receiver that is away for days misses is dead when its time is
+// over, although hardly any of it was attempted at the end.
+func TestGivenUpWhileTheGateIsShut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		cfg := hookTo("crm", "http://crm.example/")
+		cfg.GiveUp = time.Hour
+		inBubble(t, outbox, cfg, func(d *hooks.Dispatcher, c *crm) {
+			c.answer(500)
+			for call := range 1000 {
+				outbox.Add(event(fmt.Sprint("1.", call), 1), "crm")
+			}
+			d.Wake("crm")
+			time.Sleep(2 * time.Hour)
+			if n := outbox.Pending(); n != 0 {
+				t.Errorf("%d deliveries still wait", n)
+			}
+			if n := len(c.attempts()); n > 100 {
+				t.Errorf("%d attempts", n)
+			}
+			row := outbox.Row(900)
+			last := row.Attempts[len(row.Attempts)-1]
+			if row.State != hooks.Dead || last.Class != "server" || last.Excerpt == "" {
+				t.Errorf("got %+v", row)
+			}
+		})
+	})
+}
+
+// A Retry-After holds back every delivery of the hook.
+func TestRetryAfterShutsTheGate(t *testing.T) {
+	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
+	crm.Play(hooktest.Step{Status: 503, RetryAfter: "3600"})
+	cfg := hookTo("crm", crm.URL())
+	cfg.Concurrency = 1
+	_, stop := start(t, outbox, cfg)
+	ids := make([]int64, 20)
+	for call := range ids {
+		ids[call] = outbox.Add(event(fmt.Sprint("1.", call), 1), "crm")[0]
+	}
+	wait(t, outbox, func() bool { return len(outbox.Row(ids[0]).Attempts) == 1 })
+	stop()
+	if n := len(crm.Requests()); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+}

@@ -1,0 +1,133 @@
+package hooks
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"ringhook/web"
+)
+
+// The classes of an attempt, as the outbox keeps them.
+const (
+	classDelivered = "delivered"
+	classRedirect  = "redirect" // never followed
+	classGone      = "gone"     // 410: the receiver wants no more
+	classRejected  = "rejected" // another 4xx
+	classLimited   = "limited"  // 429
+	classServer    = "server"   // 5xx
+	classTimeout   = "timeout"
+	classConnect   = "connect"
+	classDNS       = "dns"
+	classBlocked   = "blocked" // the receiver's address is never connected to
+	classTLS       = "tls"
+	classProtocol  = "protocol" // what came back is no HTTP, or too much
+	classPoison    = "poison"   // the event cannot be rendered
+)
+
+// The outcomes of the metric: rejected is an answer that says no, failed is
+// everything that may be different next time.
+var metricOutcomes = map[string]string{
+	classDelivered: "delivered",
+	classRedirect:  "rejected", classGone: "rejected", classRejected: "rejected", classLimited: "rejected",
+	classTimeout: "timeout",
+	classServer:  "failed", classConnect: "failed", classDNS: "failed", classBlocked: "failed", classTLS: "failed", classProtocol: "failed",
+	classPoison: "failed",
+}
+
+// excerptSize bounds what is kept of an answer, in bytes.
+const excerptSize = 2 << 10
+
+// outcome is how one attempt ended.
+type outcome struct {
+	class      string
+	status     int
+	excerpt    string
+	overload   bool          // the receiver has too much to do
+	skew       time.Duration // of the receiver's clock against ours, where its answer told the time
+	retryAfter time.Duration
+}
+
+// outcomeOf classes what a request brought back.
+func outcomeOf(resp *web.Response, err error, now time.Time) outcome {
+	var failure *web.Error
+	if errors.As(err, &failure) && failure.Class == web.ClassTooLarge && failure.Status != 0 {
+		// The receiver said what it had to say, and then too much.
+		resp, err = &web.Response{Status: failure.Status, Body: []byte(err.Error())}, nil
+	}
+	if err != nil {
+		o := outcome{class: errorClass(err), excerpt: excerptOf(err.Error())}
+		o.overload = o.class == classTimeout
+		return o
+	}
+	o := outcome{class: statusClass(resp.Status), status: resp.Status, excerpt: excerptOf(string(resp.Body))}
+	switch resp.Status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		o.overload = true
+	}
+	if at, err := http.ParseTime(resp.Date); err == nil {
+		o.skew = at.Sub(now)
+	}
+	if o.class != classDelivered {
+		o.retryAfter = parseRetryAfter(resp.RetryAfter, now)
+	}
+	return o
+}
+
+func statusClass(status int) string {
+	switch {
+	case status == http.StatusGone:
+		return classGone
+	case status == http.StatusTooManyRequests:
+		return classLimited
+	case status >= 200 && status <= 299:
+		return classDelivered
+	case status >= 300 && status <= 399:
+		return classRedirect
+	case status >= 400 && status <= 499:
+		return classRejected
+	case status >= 500 && status <= 599:
+		return classServer
+	}
+	return classProtocol
+}
+
+func errorClass(err error) string {
+	var e *web.Error
+	if !errors.As(err, &e) {
+		return classProtocol
+	}
+	switch e.Class {
+	case web.ClassTimeout:
+		return classTimeout
+	case web.ClassDNS:
+		return classDNS
+	case web.ClassBlocked:
+		return classBlocked
+	case web.ClassTLS:
+		return classTLS
+	case web.ClassConnect, web.ClassReset, web.ClassBusy:
+		return classConnect
+	case web.ClassToken:
+		// It is not the receiver that refuses us, or is gone.
+		if class := statusClass(e.Status); class == classServer || class == classLimited {
+			return class
+		}
+		return classRejected
+	}
+	return classProtocol
+}
+
+// excerptOf cuts a text to what is kept, at a rune.
+func excerptOf(s string) string {
+	s = s[:min(len(s), excerptSize)]
+	for range utf8.UTFMax - 1 {
+		if r, size := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || size != 1 {
+			break
+		}
+		s = s[:len(s)-1]
+	}
+	return strings.ToValidUTF8(s, "\ufffd")
+}

@@ -1,0 +1,82 @@
+package hooks
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"ringhook/web"
+)
+
+func TestEveryStatus(t *testing.T) {
+	special := map[int]string{410: classGone, 429: classLimited}
+	overload := map[int]bool{429: true, 502: true, 503: true, 504: true}
+	now := time.Now()
+	for status := range 1000 {
+		want := classProtocol
+		switch {
+		case special[status] != "":
+			want = special[status]
+		case status >= 200 && status < 600:
+			want = []string{classDelivered, classRedirect, classRejected, classServer}[status/100-2]
+		}
+		got := outcomeOf(&web.Response{Status: status, Body: []byte("b"), RetryAfter: "9"}, nil, now)
+		if got.class != want || got.status != status || got.excerpt != "b" || got.overload != overload[status] {
+			t.Errorf("%d: got %+v, want class %s", status, got, want)
+		}
+		if wants := want != classDelivered; wants != (got.retryAfter > 0) {
+			t.Errorf("%d: retry after %v", status, got.retryAfter)
+		}
+		if metricOutcomes[got.class] == "" {
+			t.Errorf("%d: class %s has no outcome in the metric", status, got.class)
+		}
+	}
+}
+
+func TestEveryError(t *testing.T) {
+	want := map[string]string{
+		web.ClassTimeout: classTimeout, web.ClassDNS: classDNS, web.ClassBlocked: classBlocked, web.ClassTLS: classTLS,
+		web.ClassConnect: classConnect, web.ClassReset: classConnect, web.ClassBusy: classConnect,
+		web.ClassProtocol: classProtocol, web.ClassTooLarge: classProtocol, web.ClassRequest: classProtocol,
+		web.ClassToken: classRejected,
+	}
+	for _, class := range web.Classes() {
+		got := outcomeOf(nil, &web.Error{Class: class, Host: "crm.example", Err: errors.New("cause")}, time.Now())
+		if got.class != want[class] || got.status != 0 || !strings.Contains(got.excerpt, "cause") || got.overload != (class == web.ClassTimeout) {
+			t.Errorf("%s: got %+v, want %q", class, got, want[class])
+		}
+		if metricOutcomes[got.class] == "" {
+			t.Errorf("%s: class %s has no outcome in the metric", class, got.class)
+		}
+	}
+	for status, want := range map[int]string{400: classRejected, 410: classRejected, 302: classRejected, 200: classRejected, 429: classLimited, 503: classServer} {
+		if got := outcomeOf(nil, &web.Error{Class: web.ClassToken, Status: status, Err: errors.New("cause")}, time.Now()); got.class != want || got.status != 0 {
+			t.Errorf("token with status %d: got %+v, want %s", status, got, want)
+		}
+	}
+	if got := outcomeOf(nil, errors.New("other"), time.Now()); got.class != classProtocol {
+		t.Errorf("a foreign error: got %+v", got)
+	}
+}
+
+// T-HOOK-04: a receiver that answers with a whole page has got the event.
+func TestTooLarge(t *testing.T) {
+	for status, want := range map[int]string{200: classDelivered, 410: classGone, 503: classServer, 0: classProtocol} {
+		got := outcomeOf(nil, &web.Error{Class: web.ClassTooLarge, Status: status, Err: errors.New("too large")}, time.Now())
+		if got.class != want || got.status != status || !strings.Contains(got.excerpt, "too large") {
+			t.Errorf("%d: got %+v", status, got)
+		}
+	}
+}
+
+func TestExcerpt(t *testing.T) {
+	for _, s := range []string{"", "short", strings.Repeat("a", 5000), strings.Repeat("é", 5000), "a" + strings.Repeat("é", 5000),
+		"aa" + strings.Repeat("日", 5000), strings.Repeat("😀", 5000), strings.Repeat("\xff", 5000), "\xff"} {
+		got := excerptOf(s)
+		if !utf8.ValidString(got) || len(got) > 3*excerptSize || len(s) <= excerptSize && utf8.ValidString(s) && got != s {
+			t.Errorf("%.10q: got %d bytes %.10q", s, len(got), got)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package hooks
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// param gives a parameter by its name in the contract.
+func (ev *Event) param(name string) (any, bool) {
+	if v, ok := ev.Params[name]; ok {
+		return v, true
+	}
+	switch name {
+	case "event":
+		return ev.Name, true
+	case "event_id":
+		return ev.ID, true
+	case "linkedid":
+		return ev.LinkedID, true
+	case "seq":
+		return int64(ev.Seq), true
+	case "final":
+		return ev.Final, true
+	case "time":
+		return ev.Time.Format(time.RFC3339), true
+	}
+	return nil, false
+}
+
+// names lists the parameters that an event has, sorted.
+func (ev *Event) names() []string {
+	names := []string{"event", "event_id", "linkedid", "seq", "final", "time"}
+	names = slices.AppendSeq(names, maps.Keys(ev.Params))
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// textOf writes a value as text.
+func textOf(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case bool:
+		return strconv.FormatBool(v)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// view is an event as one hook sees it.
+type view struct {
+	hook  *hook
+	event *Event
+}
+
+// text gives what a placeholder stands for.
+func (v view) text(key string) string { return textOf(v.value(key)) }
+
+// value gives what a placeholder stands for in its own type, nil where it has
+// no value: a setting, else a parameter in the words of the receiver.
+func (v view) value(key string) any {
+	name, format, _ := strings.Cut(key, ":")
+	return v.named(name, format)
+}
+
+func (v view) named(name, format string) any {
+	if s, ok := v.hook.cfg.Settings[name]; ok {
+		return s
+	}
+	if name == "time" {
+		return v.time(format)
+	}
+	value, ok := v.event.param(name)
+	if !ok {
+		return nil
+	}
+	if word, ok := v.word(name, textOf(value)); ok {
+		return word
+	}
+	if decimals, ok := decimalPlaces(format); ok {
+		if n, ok := value.(int64); ok {
+			return strconv.FormatFloat(float64(n), 'f', decimals, 64)
+		}
+	}
+	return value
+}
+
+// word translates a value, by the event's own words before the hook's.
+func (v view) word(name, value string) (string, bool) {
+	for _, words := range []map[string]map[string]string{v.hook.cfg.On[v.event.Name].Words, v.hook.cfg.Words} {
+		if word, ok := words[name][value]; ok {
+			return word, true
+		}
+		if word, ok := words[name]["*"]; ok {
+			return word, true
+		}
+	}
+	return "", false
+}
+
+func (v view) time(format string) any {
+	if format == "" {
+		format = v.hook.cfg.TimeFormat
+	}
+	t := v.event.Time
+	if v.hook.zone != nil {
+		t = t.In(v.hook.zone)
+	} else if s, ok := v.event.Params["time"].(string); ok && format == "" {
+		return s
+	}
+	switch format {
+	case "":
+		return t.Format(time.RFC3339)
+	case "unix":
+		return t.Unix()
+	default:
+		return t.Format(format)
+	}
+}
+
+// decimalPlaces reads the format of a number: 0, 0.0, 0.00 and so on.
+func decimalPlaces(format string) (n int, ok bool) {
+	rest, ok := strings.CutPrefix(format, "0")
+	if !ok || strings.Trim(rest, "0") != "." && rest != "" {
+		return 0, false
+	}
+	return max(len(rest)-1, 0), true
+}
+
+// field is one parameter as it is sent.
+type field struct {
+	name  string
+	value any // nil where it has no value
+}
+
+// fields lists what is sent, sorted by name.
+func (v view) fields() []field {
+	params := v.hook.params
+	if own, ok := v.hook.variants[v.event.Name]; ok {
+		params = own
+	}
+	if len(params) == 0 {
+		names := v.event.names()
+		all := make([]field, len(names))
+		for i, name := range names {
+			all[i] = field{name, v.named(name, "")}
+		}
+		return all
+	}
+	chosen := make([]field, 0, len(params))
+	for _, p := range params {
+		f := field{p.name, p.value(v)}
+		if v.hook.cfg.OmitEmpty && (f.value == nil || f.value == "") {
+			continue
+		}
+		chosen = append(chosen, f)
+	}
+	return chosen
+}

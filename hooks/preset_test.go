@@ -1,0 +1,158 @@
+package hooks
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// usePreset makes a hook of a preset.
+func usePreset(t *testing.T, name string, change func(*Config)) *hook {
+	t.Helper()
+	text, ok := Preset(name)
+	if !ok {
+		t.Fatalf("there is no preset %q", name)
+	}
+	c := DefaultConfig()
+	c.Name, c.URL = "crm", Addresses{"https://crm.example/cti"}
+	meta, err := toml.Decode(string(text), &c)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if keys := meta.Undecoded(); len(keys) > 0 {
+		t.Errorf("%s: unknown keys %v", name, keys)
+	}
+	if change != nil {
+		change(&c)
+	}
+	return compile(&c, 0, func(key, problem string) { t.Errorf("%s: %s: %s", name, key, problem) })
+}
+
+// story gives an event of each kind, as an incoming call to a queue, one to a
+// menu, and an outgoing call make them.
+func story() []*Event {
+	at := time.Date(2026, 1, 15, 9, 30, 0, 250e6, time.UTC)
+	incoming := map[string]any{
+		"linkedid": "1768469300.17", "uniqueid": "1768469300.17", "direction": "incoming", "callerid": "+79161234567",
+		"callerid_name": "Анна & Co", "directid": "+74951112233", "region_name": "Moscow", "region_time": "12:30",
+	}
+	queue := with(incoming, map[string]any{"queue_id": "500", "queue_name": "Sales", "transfer_uniqueid": "1768469200.3"})
+	agent := with(queue, map[string]any{"agent_id": "7", "agent_phone": "101", "agent_name": "Boris", "agent_info": "b@example.com", "call_info": "https://crm.example/c?id=7"})
+	outgoing := map[string]any{
+		"linkedid": "1768469900.40", "uniqueid": "1768469900.40", "direction": "outgoing", "agent_id": "7", "agent_phone": "101",
+		"agent_name": "Boris", "dialed": "+79037654321", "transfer_uniqueid": "",
+	}
+	ended := map[string]any{"duration": int64(102), "billsec": int64(80), "talk_time": int64(80), "recording_file": "/rec/17.wav", "recording_url": "https://pbx.example/rec/17.wav", "cause": int64(16)}
+	var events []*Event
+	add := func(name string, seq int, sets ...map[string]any) {
+		ev := &Event{ID: "msg_" + name, Name: name, Seq: seq, Time: at.Add(time.Duration(len(events)) * time.Second), Final: name == "call-hangup"}
+		ev.Params = with(sets...)
+		ev.LinkedID = ev.Params["linkedid"].(string)
+		maps.Copy(ev.Params, map[string]any{
+			"event": name, "event_id": ev.ID, "seq": int64(seq), "final": ev.Final, "time": ev.Time.Format(time.RFC3339),
+		})
+		events = append(events, ev)
+	}
+	status := func(s string) map[string]any { return map[string]any{"status": s} }
+	add("call-dial", 1, incoming)
+	add("queue-dial", 1, queue)
+	add("agent-dial", 2, agent)
+	add("agent-cancel", 3, agent, map[string]any{"ring_time": int64(9)}, status("busy"))
+	add("agent-answer", 4, agent, map[string]any{"wait_time": int64(14), "ring_time": int64(5)})
+	add("call-answer", 4, incoming, map[string]any{"agent_phone": "101", "agent_name": "Boris"})
+	add("agent-hangup", 5, agent, ended, map[string]any{"wait_time": int64(14), "ring_time": int64(5)}, status("answer"))
+	add("queue-hangup", 6, queue, map[string]any{"wait_time": int64(14)}, status("answer"))
+	add("queue-abandon", 6, queue, map[string]any{"wait_time": int64(31)}, status("cancel"))
+	add("queue-failover", 6, queue, map[string]any{"wait_time": int64(60)}, status("noanswer"))
+	add("ivr-hangup", 3, incoming, map[string]any{"ivr": "main", "wait_time": int64(8)}, status("cancel"))
+	add("call-hangup", 7, agent, ended, map[string]any{"wait_time": int64(14)}, status("answer"))
+	add("call-hangup", 7, queue, map[string]any{"wait_time": int64(31), "duration": int64(31), "billsec": int64(0)}, status("cancel"))
+	add("agent-custom", 1, outgoing)
+	add("agent-dialout-answer", 2, outgoing, map[string]any{"ring_time": int64(6)})
+	add("agent-dialout-hangup", 3, outgoing, ended, map[string]any{"ring_time": int64(6)}, status("answer"))
+	add("agent-dialout-hangup", 3, outgoing, map[string]any{"ring_time": int64(20), "duration": int64(20), "billsec": int64(0)}, status("busy"))
+	add("call-hangup", 4, outgoing, ended, status("answer"))
+	return events
+}
+
+// unheard are events that are told to nobody who has a rule against it: those of
+// calls between two phones of the house, a transfer to somebody outside, and the second
+// report of an answer.
+func unheard() []*Event {
+	var events []*Event
+	for _, direction := range []string{"internal", "incoming"} {
+		for seq, name := range []string{
+			"agent-custom", "agent-dial", "agent-answer", "agent-dialout-answer", "agent-hangup", "agent-cancel", "agent-dialout-hangup", "call-answer", "call-hangup",
+		} {
+			transfer := name == "agent-custom" || strings.HasPrefix(name, "agent-dialout-") || name == "call-answer"
+			if direction == "internal" || transfer {
+				events = append(events, &Event{Name: name, Seq: seq + 3, Params: map[string]any{
+					"event": name, "direction": direction, "seq": int64(seq + 3), "status": "answer", "dialed": "102", "talk_time": int64(90),
+				}})
+			}
+		}
+	}
+	return events
+}
+
+func with(sets ...map[string]any) map[string]any {
+	all := make(map[string]any)
+	for _, set := range sets {
+		maps.Copy(all, set)
+	}
+	return all
+}
+
+// TestPresetsHoldBack checks that calls within the house and transfers are not
+// taken for those of customers. Linia24 has no such rule.
+func TestPresetsHoldBack(t *testing.T) {
+	for _, name := range Presets() {
+		if name == "standard" || name == "linia24" {
+			continue
+		}
+		d := &Dispatcher{subs: newSubscriptions([]*hook{usePreset(t, name, nil)})}
+		for _, ev := range unheard() {
+			if d.Match(ev) != nil {
+				t.Errorf("%s: is told of %s in a call that is %s", name, ev.Name, ev.Params["direction"])
+			}
+		}
+	}
+}
+
+func TestPresets(t *testing.T) {
+	names := Presets()
+	if len(names) < 16 || !slices.IsSorted(names) {
+		t.Errorf("got %q", names)
+	}
+	if _, ok := Preset("../preset"); ok {
+		t.Error("a preset outside its folder")
+	}
+	for _, name := range names {
+		h := usePreset(t, name, func(c *Config) {
+			if name == "almog-soap" {
+				c.Settings["password"] = "p&ss"
+			}
+		})
+		var b strings.Builder
+		told := make(map[string]bool)
+		subs := newSubscriptions([]*hook{h})
+		d := &Dispatcher{subs: subs}
+		for _, ev := range story() {
+			if d.Match(ev) == nil {
+				continue
+			}
+			told[ev.Name] = true
+			b.WriteString("=== " + ev.Name + "\n" + strings.TrimSuffix(written(t, h, ev), "\n") + "\n\n")
+		}
+		for _, event := range h.cfg.Events {
+			if !told[event] && !isPattern(event) {
+				t.Errorf("%s: nothing is told of %s", name, event)
+			}
+		}
+		compare(t, "presets/"+name, b.String())
+	}
+}

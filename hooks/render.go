@@ -1,0 +1,172 @@
+package hooks
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"ringhook/web"
+)
+
+// render makes the request of an event, all of it but what changes from one
+// attempt to the next.
+func (h *hook) render(ev *Event) (*web.Request, error) {
+	v := view{h, ev}
+	req := &web.Request{Method: h.method, URL: string(h.url.Append(nil, v.text))}
+	var err error
+	switch h.cfg.Format {
+	case "query":
+		req.URL = withQuery(req.URL, formEncode(v.fields()))
+	case "form":
+		req.ContentType, req.Body = "application/x-www-form-urlencoded", []byte(formEncode(v.fields()))
+	case "json":
+		req.ContentType = "application/json"
+		req.Body, err = jsonEncode(v.fields())
+	case "standard":
+		req.ContentType = "application/json"
+		req.Body, err = standardEncode(v)
+	case "xml":
+		req.ContentType, req.Body = "application/xml; charset=utf-8", xmlEncode(v.fields())
+	case "template":
+		req.ContentType, req.Body = h.cfg.ContentType, h.body.Append(nil, v.bodyText)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("render event %s for hook %s: %w", ev.Name, h.name, err)
+	}
+	for _, header := range h.headers {
+		req.Header = append(req.Header, [2]string{header.name, string(header.value.Append(nil, v.text))})
+	}
+	return req, nil
+}
+
+// request makes the whole request of one attempt.
+func (h *hook) request(ev *Event, now time.Time) (*web.Request, error) {
+	req, err := h.render(ev)
+	if err != nil {
+		return nil, err
+	}
+	for _, header := range req.Header {
+		if isContentType(header) {
+			req.ContentType = ""
+		}
+	}
+	timestamp := strconv.FormatInt(now.Unix(), 10)
+	req.Header = append(req.Header, [2]string{"webhook-id", ev.ID}, [2]string{"webhook-timestamp", timestamp})
+	if len(h.signers) > 0 {
+		signature, err := sign(h.signers, ev.ID, timestamp, req.Body)
+		if err != nil {
+			return nil, err
+		}
+		req.Header = append(req.Header, [2]string{"webhook-signature", signature})
+	}
+	if auth := h.cfg.Basic(); auth != "" {
+		req.Header = append(req.Header, [2]string{"Authorization", auth})
+	}
+	return req, nil
+}
+
+func isContentType(header [2]string) bool { return strings.EqualFold(header[0], "Content-Type") }
+
+// bodyText gives what a placeholder in a body stands for: one of the chosen
+// parameters, else as everywhere.
+func (v view) bodyText(key string) string {
+	params := v.hook.params
+	if own, ok := v.hook.variants[v.event.Name]; ok {
+		params = own
+	}
+	for _, p := range params {
+		if p.name == key {
+			return textOf(p.value(v))
+		}
+	}
+	return v.text(key)
+}
+
+// withQuery adds parameters to a URL that may have some already.
+func withQuery(u, query string) string {
+	switch {
+	case query == "":
+		return u
+	case !strings.Contains(u, "?"):
+		return u + "?" + query
+	case strings.HasSuffix(u, "?") || strings.HasSuffix(u, "&"):
+		return u + query
+	}
+	return u + "&" + query
+}
+
+func formEncode(fields []field) string {
+	var b strings.Builder
+	for i, f := range fields {
+		if i > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(url.QueryEscape(f.name))
+		b.WriteByte('=')
+		b.WriteString(url.QueryEscape(textOf(f.value)))
+	}
+	return b.String()
+}
+
+// jsonEncode writes one object; numbers are numbers, and what has no value is
+// null.
+func jsonEncode(fields []field) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	b.WriteByte('{')
+	for i, f := range fields {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		for j, v := range []any{f.name, f.value} {
+			if j > 0 {
+				b.WriteByte(':')
+			}
+			if err := e.Encode(v); err != nil {
+				return nil, err
+			}
+			b.Truncate(b.Len() - 1) // the encoder ends each value with a newline
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// standardEncode writes the body of Standard Webhooks.
+func standardEncode(v view) ([]byte, error) {
+	data, err := jsonEncode(v.fields())
+	if err != nil {
+		return nil, err
+	}
+	return jsonEncode([]field{{"type", v.value("event")}, {"timestamp", v.value("time")}, {"data", json.RawMessage(data)}})
+}
+
+var xmlValue = mustTemplate("%v%", web.PlaceXML)
+
+func mustTemplate(text string, place web.Place) *web.Template {
+	t, err := web.ParseTemplate(text, place)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// xmlEncode writes an element for each parameter. A name that a lookup made
+// up and that is none in XML is left out.
+func xmlEncode(fields []field) []byte {
+	b := []byte("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<event>\n")
+	for _, f := range fields {
+		if !fieldName.MatchString(f.name) {
+			continue
+		}
+		b = fmt.Appendf(b, "  <%s>", f.name)
+		b = xmlValue.Append(b, func(string) string { return textOf(f.value) })
+		b = fmt.Appendf(b, "</%s>\n", f.name)
+	}
+	return append(b, "</event>\n"...)
+}

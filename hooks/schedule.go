@@ -1,0 +1,68 @@
+package hooks
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// schedules are the delays after each failed attempt; the last repeats until
+// the delivery is given up.
+var schedules = map[string][]time.Duration{
+	"standard": {
+		5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
+		10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
+	},
+	"fast": {time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute},
+}
+
+const (
+	// breather is the least delay after an answer that says too much is asked.
+	breather = time.Minute
+	// longestWait is how far a Retry-After may stretch a short delay.
+	longestWait = time.Hour
+)
+
+// next tells when a delivery is attempted again that has just failed for the
+// attempts-th time, and false where its time is over. The time ends with an
+// attempt: a delay that would miss the end is cut to it.
+func (h *hook) next(d *Delivery, attempts int, o outcome, now time.Time) (time.Time, bool) {
+	end := d.Accepted.Add(h.cfg.GiveUp)
+	if !now.Before(end) {
+		return time.Time{}, false
+	}
+	delay := h.delays[min(attempts, len(h.delays))-1]
+	if o.overload {
+		delay = max(delay, breather)
+	}
+	limit := longestWait
+	if delay >= breather {
+		limit = max(2*delay, limit)
+	}
+	// A fifth up or down, so that what failed together does not return together.
+	wait := time.Duration(float64(delay) * (0.8 + 0.4*rand.Float64()))
+	if o.retryAfter > 0 {
+		wait = max(wait, min(o.retryAfter, limit))
+	}
+	at := now.Add(wait)
+	if at.After(end) {
+		at = end
+	}
+	return at, true
+}
+
+// parseRetryAfter reads a Retry-After: seconds or a date. What it cannot read,
+// or what has passed, is zero.
+func parseRetryAfter(text string, now time.Time) time.Duration {
+	text = strings.TrimSpace(text)
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return time.Duration(min(n, uint64(30*24*time.Hour/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return max(at.Sub(now), 0)
+}

@@ -1,0 +1,325 @@
+package hooks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/hooks"
+	"ringhook/hooks/hooktest"
+	"ringhook/web"
+)
+
+// crm plays the receiver where time is not real.
+type crm struct {
+	mu     sync.Mutex
+	times  []time.Time
+	status int
+	first  func() // is called before an answer
+}
+
+func (c *crm) send(*web.Request, time.Time) (*web.Response, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.times = append(c.times, time.Now())
+	if c.first != nil {
+		c.first()
+	}
+	return &web.Response{Status: c.status}, nil
+}
+
+func (c *crm) answer(status int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status = status
+}
+
+func (c *crm) before(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.first = f
+}
+
+func (c *crm) attempts() []time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.times)
+}
+
+// inBubble runs a dispatcher with one hook and a receiver in bubbled time.
+func inBubble(t *testing.T, outbox *hooktest.Outbox, cfg hooks.Config, test func(d *hooks.Dispatcher, c *crm)) {
+	t.Helper()
+	d, err := hooks.New([]hooks.Config{cfg}, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &crm{status: 200}
+	d.SetSend(cfg.Name, c.send)
+	d.Start()
+	test(d, c)
+	if err := d.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRetriesFollowTheSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		cfg := hookTo("crm", "http://crm.example/")
+		cfg.GiveUp = 3 * time.Hour
+		inBubble(t, outbox, cfg, func(d *hooks.Dispatcher, c *crm) {
+			c.answer(500)
+			start := time.Now()
+			id := outbox.Add(event("1.1", 1), "crm")[0]
+			d.Wake("crm")
+			time.Sleep(4 * time.Hour)
+			synctest.Wait()
+			times := c.attempts()
+			// At once, then after 5 s, 5 min, 30 min, 2 h and at the end.
+			if len(times) != 6 || times[0] != start {
+				t.Fatalf("attempts at %v", times)
+			}
+			if last := times[5].Sub(start); last != 3*time.Hour {
+				t.Errorf("the last attempt came after %v", last)
+			}
+			row := outbox.Row(id)
+			if row.State != hooks.Dead || len(row.Attempts) != 6 {
+				t.Errorf("got state %v after %d attempts", row.State, len(row.Attempts))
+			}
+		})
+	})
+}
+
+// F28: what was planned before a restart is attempted when it is due, and not
+// before.
+func TestScheduleSurvivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		cfg := hookTo("crm", "http://crm.example/")
+		var id int64
+		inBubble(t, outbox, cfg, func(d *hooks.Dispatcher, c *crm) {
+			c.answer(500)
+			id = outbox.Add(event("1.1", 1), "crm")[0]
+			d.Wake("crm")
+			time.Sleep(time.Minute)
+			if n := len(c.attempts()); n != 2 {
+				t.Fatalf("%d attempts", n)
+			}
+		})
+		due := outbox.Row(id).Next
+		inBubble(t, outbox, cfg, func(_ *hooks.Dispatcher, c *crm) {
+			time.Sleep(time.Until(due) + time.Second)
+			if times := c.attempts(); len(times) != 1 || times[0].Before(due) {
+				t.Errorf("attempts at %v, want one at %v", times, due)
+			}
+		})
+		if row := outbox.Row(id); row.State != hooks.Delivered || len(row.Attempts) != 3 {
+			t.Errorf("got %+v", row)
+		}
+	})
+}
+
+// F11: results that the outbox cannot take are kept, and what they belong to
+// is not sent again meanwhile.
+func TestOutboxFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(d *hooks.Dispatcher, c *crm) {
+			outbox.Fail(errors.New("disk full"))
+			outbox.Add(event("1.1", 1), "crm")
+			d.Wake("crm")
+			time.Sleep(time.Minute)
+			if n := len(c.attempts()); n != 0 {
+				t.Errorf("%d attempts of what cannot be read", n)
+			}
+			outbox.Fail(nil)
+			time.Sleep(2 * time.Second)
+			if n := len(c.attempts()); n != 1 || outbox.Pending() != 0 {
+				t.Errorf("%d attempts when it can be read again, %d pending", n, outbox.Pending())
+			}
+		})
+	})
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(d *hooks.Dispatcher, c *crm) {
+			d.SetSend("crm", func(req *web.Request, deadline time.Time) (*web.Response, error) {
+				outbox.Fail(errors.New("disk full"))
+				return c.send(req, deadline)
+			})
+			outbox.Add(event("1.1", 1), "crm")
+			d.Wake("crm")
+			time.Sleep(time.Minute)
+			outbox.Fail(nil)
+			time.Sleep(2 * time.Second)
+			if n := len(c.attempts()); n != 1 || outbox.Pending() != 0 {
+				t.Errorf("%d attempts, %d pending", n, outbox.Pending())
+			}
+		})
+	})
+}
+
+// What another process made due is found without being woken.
+func TestFindsWhatNobodyToldOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(_ *hooks.Dispatcher, _ *crm) {
+			time.Sleep(time.Hour)
+			outbox.Add(event("1.1", 1), "crm")
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if outbox.Pending() != 0 {
+				t.Error("not delivered after 5 s")
+			}
+		})
+	})
+}
+
+// Deliveries of a hook that is not configured any more are kept, and go on
+// when it is back.
+func TestHookThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		outbox.Add(event("1.1", 1), "old")
+		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(_ *hooks.Dispatcher, _ *crm) {
+			time.Sleep(time.Hour)
+		})
+		if outbox.Pending() != 1 {
+			t.Error("the delivery is gone")
+		}
+		inBubble(t, outbox, hookTo("old", "http://crm.example/"), func(_ *hooks.Dispatcher, _ *crm) {
+			time.Sleep(time.Second)
+		})
+		if outbox.Pending() != 0 {
+			t.Error("not delivered when the hook is back")
+		}
+	})
+}
+
+// deaf is an outbox that counts how often it is asked what is due.
+type deaf struct {
+	*hooktest.Outbox
+	mu    sync.Mutex
+	asked int
+}
+
+func (o *deaf) Due(hook string, now time.Time, limit int) ([]hooks.Delivery, error) {
+	o.mu.Lock()
+	o.asked++
+	o.mu.Unlock()
+	return o.Outbox.Due(hook, now, limit)
+}
+
+func (o *deaf) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.asked
+}
+
+// TestOffer is what has just been kept: it is delivered once, and the outbox is not asked for it.
+func TestOffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := &deaf{Outbox: hooktest.NewOutbox()}
+		cfg := hookTo("crm", "http://crm.example/")
+		d, err := hooks.New([]hooks.Config{cfg}, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &crm{status: 200}
+		d.SetSend(cfg.Name, c.send)
+		d.Start()
+		synctest.Wait()
+		before := outbox.count()
+		offer := func(ids ...int64) {
+			for _, id := range ids {
+				row := outbox.Row(id)
+				d.Offer(&row.Delivery)
+			}
+			synctest.Wait()
+		}
+		first := outbox.Add(event("1.1", 1), "crm")
+		offer(first...)
+		if n := len(c.attempts()); n != 1 || outbox.Pending() != 0 || outbox.count() != before {
+			t.Errorf("%d attempts, %d pending, asked %d times: want one, none, and no question", n, outbox.Pending(), outbox.count()-before)
+		}
+		// One that the outbox gave before it is offered is not sent again.
+		second := outbox.Add(event("1.2", 1), "crm")
+		d.Wake("crm")
+		synctest.Wait()
+		offer(second...)
+		if n := len(c.attempts()); n != 2 {
+			t.Errorf("%d attempts, want 2", n)
+		}
+		// More than there is room for: none is lost.
+		var many []int64
+		for i := range 500 {
+			many = append(many, outbox.Add(event(fmt.Sprint("2.", i), 1), "crm")...)
+		}
+		offer(many...)
+		if n := len(c.attempts()); n != 502 || outbox.Pending() != 0 {
+			t.Errorf("%d attempts, %d pending, want 502 and none", n, outbox.Pending())
+		}
+		// What is offered while the receiver is away waits as all does.
+		time.Sleep(time.Hour)
+		c.answer(500)
+		for i := range 20 {
+			offer(outbox.Add(event(fmt.Sprint("3.", i), 1), "crm")...)
+		}
+		n := len(c.attempts())
+		offer(outbox.Add(event("4.1", 1), "crm")...)
+		if got := len(c.attempts()); got != n || n >= 522 {
+			t.Errorf("%d attempts after %d at a receiver that is away", got, n)
+		}
+		c.answer(200)
+		time.Sleep(time.Hour)
+		if outbox.Pending() != 0 {
+			t.Errorf("%d pending after it came back", outbox.Pending())
+		}
+		if err := d.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestOfferWhileClosing is what calls keep while a reload closes the hooks: it
+// stays in the outbox for those that follow.
+func TestOfferWhileClosing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		cfg := hookTo("crm", "http://crm.example/")
+		d, err := hooks.New([]hooks.Config{cfg}, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := make(chan struct{})
+		d.SetSend(cfg.Name, func(*web.Request, time.Time) (*web.Response, error) {
+			<-answer
+			return &web.Response{Status: 200}, nil
+		})
+		first := outbox.Row(outbox.Add(event("1.1", 1), "crm")[0])
+		d.Start()
+		synctest.Wait()
+		ended := make(chan error)
+		go func() { ended <- d.Close(context.Background()) }()
+		synctest.Wait()
+		second := outbox.Row(outbox.Add(event("1.2", 1), "crm")[0])
+		d.Offer(&second.Delivery)
+		close(answer)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got := outbox.Row(first.ID).State; got != hooks.Delivered {
+			t.Errorf("the attempt under way made it %v, want delivered", got)
+		}
+		if got := outbox.Row(second.ID).State; got != hooks.Pending {
+			t.Errorf("what was offered last is %v, want pending", got)
+		}
+	})
+}

@@ -1,0 +1,96 @@
+package hooks
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// subscriptions finds the hooks that want an event.
+type subscriptions struct {
+	exact   map[string][]*hook // by the names that stand in the configuration
+	pattern []*hook            // for every other name
+}
+
+func newSubscriptions(all []*hook) subscriptions {
+	s := subscriptions{exact: make(map[string][]*hook)}
+	for _, h := range all {
+		if slices.ContainsFunc(h.cfg.Events, isPattern) {
+			s.pattern = append(s.pattern, h)
+		}
+		for _, name := range h.cfg.Events {
+			if isPattern(name) || s.exact[name] != nil {
+				continue
+			}
+			for _, h := range all {
+				if h.subscribes(name) {
+					s.exact[name] = append(s.exact[name], h)
+				}
+			}
+		}
+	}
+	return s
+}
+
+func isPattern(name string) bool { return strings.ContainsAny(name, `*?[\`) }
+
+// to lists the hooks that may want an event of this name: those of a name
+// that no configuration knows still have to be asked one by one.
+func (s *subscriptions) to(name string) (hooks []*hook, ask bool) {
+	if hooks, ok := s.exact[name]; ok {
+		return hooks, false
+	}
+	return s.pattern, true
+}
+
+// Any tells whether there is a hook at all. Where there is none, nothing of a
+// call has to outlive it.
+func (d *Dispatcher) Any() bool { return len(d.senders) > 0 }
+
+// Wants tells whether any hook may want an event of this name.
+func (d *Dispatcher) Wants(eventName string) bool {
+	hooks, ask := d.subs.to(eventName)
+	return len(hooks) > 0 && (!ask || slices.ContainsFunc(hooks, func(h *hook) bool { return h.subscribes(eventName) }))
+}
+
+// Match gives the routes of the event, one for each hook that wants it. A condition that
+// cannot be evaluated counts as met: an event too many can be dropped by its
+// receiver, one too few is lost.
+func (d *Dispatcher) Match(ev *Event) []Route {
+	var routes []Route
+	hooks, ask := d.subs.to(ev.Name)
+	for _, h := range hooks {
+		if ask && !h.subscribes(ev.Name) {
+			continue
+		}
+		if h.when != nil {
+			ok, err := h.when.holds(ev)
+			if err != nil {
+				d.log.Warn("condition of hook failed", "hook", h.name, "event", ev.Name, "err", err)
+			} else if !ok {
+				continue
+			}
+		}
+		routes = append(routes, h.route(ev))
+	}
+	return routes
+}
+
+// route gives an event its place in the hook's order.
+func (h *hook) route(ev *Event) Route {
+	r := Route{Hook: h.name, Hold: h.cfg.OrderHold}
+	switch h.cfg.Order {
+	case orderCall:
+		r.Key = cmp.Or(ev.LinkedID, ev.ID)
+	case orderNone:
+		r.Key = ev.ID
+	}
+	return r
+}
+
+// The orders of a hook's deliveries. The key of strict is one for all.
+const (
+	orderCall   = "call"
+	orderStrict = "strict"
+	orderNone   = "none"
+)
