@@ -1,0 +1,163 @@
+package lookup
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	good   = result{outcome: Found}
+	absent = result{outcome: Missing}
+	broken = result{outcome: Failed, fault: &fault{reason: reasonSyntax, err: errors.New("no pairs")}}
+	down   = result{outcome: Failed, fault: &fault{reason: "connect", down: true, err: errors.New("refused")}}
+)
+
+// F1 and F9 by a clock of its own.
+func TestBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(64, slog.New(slog.DiscardHandler))
+		try := func(r result) string {
+			done, refused := b.allow(0)
+			if refused == "" {
+				done(r)
+			}
+			return refused
+		}
+		repeat := func(n int, r result) {
+			t.Helper()
+			for i := range n {
+				if refused := try(r); refused != "" {
+					t.Fatalf("request %d refused: %s", i+1, refused)
+				}
+			}
+		}
+
+		// An answer that cannot be read, or that nobody is known, is an answer.
+		repeat(100, broken)
+		repeat(100, absent)
+		repeat(tripRow-1, down)
+		repeat(1, good)
+		repeat(tripRow, down)
+		for range 100 {
+			if refused := try(good); refused != reasonOpen {
+				t.Fatalf("a source that is down is asked: %q", refused)
+			}
+		}
+		time.Sleep(openFor - time.Millisecond)
+		if refused := try(good); refused != reasonOpen {
+			t.Fatalf("asked again too early: %q", refused)
+		}
+
+		// One probe at a time, and back to waiting when it fails.
+		time.Sleep(2 * time.Millisecond)
+		done, refused := b.allow(0)
+		if refused != "" {
+			t.Fatalf("probe refused: %s", refused)
+		}
+		if _, refused := b.allow(1); refused != reasonOpen {
+			t.Errorf("second probe beside the first: %q", refused)
+		}
+		done(down)
+		if refused := try(good); refused != reasonOpen {
+			t.Errorf("asked right after a failed probe: %q", refused)
+		}
+
+		// No herd: each answer lets through four times as many.
+		time.Sleep(openFor + time.Millisecond)
+		for _, limit := range []int{1, 4, 16, 64} {
+			if _, refused := b.allow(limit); refused == "" {
+				t.Errorf("more than %d requests at once", limit)
+			}
+			done, refused := b.allow(limit - 1)
+			if refused != "" {
+				t.Fatalf("request %d refused: %s", limit, refused)
+			}
+			done(good)
+		}
+		if _, refused := b.allow(64); refused != reasonBusy {
+			t.Errorf("request 65 refused as %q, want %s", refused, reasonBusy)
+		}
+	})
+}
+
+func TestBreakerRatio(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(64, slog.New(slog.DiscardHandler))
+		for i := range tripMany {
+			done, refused := b.allow(0)
+			if refused != "" {
+				t.Fatalf("request %d refused: %s", i+1, refused)
+			}
+			done([]result{good, down}[i%2])
+		}
+		if _, refused := b.allow(0); refused != reasonOpen {
+			t.Errorf("half of %d requests failed, and the next goes out", tripMany)
+		}
+	})
+}
+
+// F9: a CRM that comes back while 2,000 calls ask is not asked by all of them at once:
+// first by one, then by four, sixteen, all.
+func TestNoHerdAfterOutage(t *testing.T) {
+	t.Parallel()
+	const calls = 2000
+	var up atomic.Bool
+	var mu sync.Mutex
+	answered, under := 0, 0
+	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) {
+		if !up.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		mu.Lock()
+		under++
+		// Each answer may let four times as many through, and has left here
+		// before it can.
+		limit := 1
+		for range min(answered, 4) {
+			limit *= ramp
+		}
+		if under > limit {
+			t.Errorf("%d requests at once after %d answers, want at most %d", under, answered, limit)
+		}
+		mu.Unlock()
+		time.Sleep(5 * time.Millisecond) // so that others could come meanwhile
+		mu.Lock()
+		under--
+		answered++
+		mu.Unlock()
+		io.WriteString(w, "name=Anna")
+	})
+	b := start(t, cfg)
+	for i := range tripRow {
+		await(b.Ask(ask(fmt.Sprintf("+7495%07d", i))))
+	}
+	if got := await(b.Ask(ask(anna))); got.Outcome != Failed || b.count(t, "ringhook_lookup_errors_total", "crm", reasonOpen) != 1 {
+		t.Fatalf("the source is still asked: %+v", got)
+	}
+	up.Store(true)
+	found := 0
+	for deadline := time.Now().Add(time.Minute); found < calls/10; {
+		if time.Now().After(deadline) {
+			t.Fatalf("only %d calls got an answer a minute after the CRM came back", found)
+		}
+		pendings := make([]*Pending, calls)
+		for i := range pendings {
+			pendings[i] = b.Ask(ask(fmt.Sprintf("+7499%07d", i)))
+		}
+		for _, p := range pendings {
+			if await(p).Outcome == Found {
+				found++
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

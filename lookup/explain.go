@@ -1,0 +1,187 @@
+package lookup
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Report tells how one source answers a question, for people.
+type Report struct {
+	Lookup  string        `json:"lookup"`
+	Request string        `json:"request,omitempty"` // the last one, without what may be secret in it
+	Cache   string        `json:"cache"`             // none, fresh, stale or missing
+	Age     time.Duration `json:"age,omitempty"`     // of what the cache holds, in nanoseconds
+	Took    time.Duration `json:"took"`              // in nanoseconds
+	Status  int           `json:"status,omitempty"`  // of HTTP, 0 where there was none
+	Raw     string        `json:"raw,omitempty"`     // beginning of what came back
+	Vars    []Var         `json:"vars,omitempty"`
+	Outcome Outcome       `json:"outcome"`
+	Reason  string        `json:"reason,omitempty"` // of the closed list that the metric has
+	Detail  string        `json:"detail,omitempty"` // the error behind the reason
+}
+
+// maxRaw is how much of an answer a report shows, in bytes.
+const maxRaw = 2048
+
+// Explain asks every source of a point, or every source there is where the
+// point is empty, in the way that a call does but past the cache, which it
+// only looks at. It gives the answer that a call would have, and a report of
+// each source, in the order in which they count, shadows last. It ends when
+// each source's timeout is over, the question's deadline, or the context.
+func (svc *Service) Explain(ctx context.Context, q Question) (Answer, []Report) {
+	at := svc.at(q.Point)
+	if q.Point == "" {
+		at = &asked{}
+		for _, s := range svc.sources {
+			at.add(s)
+		}
+		at.sort()
+	}
+	sources := slices.Concat(at.sources, at.shadows)
+	reports, legs := make([]Report, len(sources)), make([]leg, len(sources))
+	var all sync.WaitGroup
+	for i, s := range sources {
+		l := &legs[i]
+		l.source = s
+		l.prepare(&q)
+		all.Go(func() { reports[i] = l.explain(ctx, &q) })
+	}
+	all.Wait()
+	p := &Pending{legs: legs[:len(at.sources)]}
+	return p.combine(), reports
+}
+
+// explain asks a leg's source, and ends the leg as a call would.
+func (l *leg) explain(ctx context.Context, q *Question) Report {
+	s := l.source
+	r := Report{Lookup: s.cfg.Name, Cache: "none"}
+	l.done = true
+	if s.byNum && !s.knowable(q.Number) {
+		l.outcome = Missing
+		r.Outcome, r.Reason = Missing, "number"
+		r.Detail = "not asked: the number is withheld, an extension or a service"
+		return r
+	}
+	start := time.Now()
+	var res result
+	if s.book != nil {
+		res = s.find(q.Number)
+		r.Request = "phonebook " + q.Number
+	} else {
+		l.cached = s.peek(l.key)
+		r.describe(s, l.cached)
+		last, resp, fetched := s.fetch(l.attempts, s.until(ctx, q))
+		res = fetched
+		r.Request = last.Method + " " + maskURL(last.URL)
+		if resp != nil {
+			r.Status, r.Raw = resp.Status, excerpt(resp.Body)
+		}
+	}
+	r.Took = time.Since(start)
+	r.Vars, r.Outcome = res.vars, res.outcome
+	if res.fault != nil {
+		r.Reason, r.Detail = res.fault.reason, res.fault.err.Error()
+	}
+	l.outcome, l.vars = res.outcome, res.vars
+	if res.fault != nil && l.cached.stale {
+		l.outcome, l.vars = Stale, l.cached.vars
+	}
+	return r
+}
+
+// until is when a source that is asked now has to have answered.
+func (s *source) until(ctx context.Context, q *Question) time.Time {
+	deadline := time.Now().Add(s.cfg.Timeout)
+	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
+		deadline = end
+	}
+	if !q.Deadline.IsZero() && q.Deadline.Before(deadline) {
+		deadline = q.Deadline
+	}
+	return deadline
+}
+
+// describe tells what the cache holds.
+func (r *Report) describe(s *source, c cached) {
+	switch {
+	case c.fresh && c.entry.Missing:
+		r.Cache = "missing"
+	case c.fresh:
+		r.Cache = "fresh"
+	case c.stale:
+		r.Cache = "stale"
+	default:
+		return
+	}
+	r.Age = s.now().Sub(c.entry.Stored)
+}
+
+// excerpt is the beginning of an answer, as text that a terminal can show.
+func excerpt(body []byte) string {
+	if len(body) > maxRaw {
+		body = body[:maxRaw]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(string(body), string(utf8.RuneError)))
+}
+
+const mask = "***"
+
+// secretNames are parts of the names of parameters whose value is not shown.
+var secretNames = []string{"key", "token", "secret", "pass", "pwd", "auth", "sig", "session", "hash", "login", "user"}
+
+// maskURL hides what may be secret in a URL: credentials before the host, the
+// values of parameters that are named like secrets, and parts that look drawn
+// by chance, as the key in the path of a webhook.
+func maskURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return mask
+	}
+	if u.User != nil {
+		u.User = url.User("xxx")
+	}
+	path := strings.Split(u.EscapedPath(), "/")
+	for i, part := range path {
+		if isRandom(part) {
+			path[i] = mask
+		}
+	}
+	pairs := strings.Split(u.RawQuery, "&")
+	for i, pair := range pairs {
+		name, value, found := strings.Cut(pair, "=")
+		if found && value != "" && isSecret(name, value) {
+			pairs[i] = name + "=" + mask
+		}
+	}
+	u.RawQuery = strings.Join(pairs, "&")
+	u.RawPath = strings.Join(path, "/")
+	u.Path, _ = url.PathUnescape(u.RawPath)
+	return u.String()
+}
+
+func isSecret(name, value string) bool {
+	name = strings.ToLower(name)
+	for _, part := range secretNames {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return isRandom(value)
+}
+
+// isRandom knows a key by its length and its mixture of letters and digits.
+func isRandom(s string) bool {
+	return len(s) >= 12 && !strings.Contains(s, "%") && strings.ContainsAny(s, "0123456789") &&
+		strings.ContainsFunc(s, unicode.IsLetter)
+}

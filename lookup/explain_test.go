@@ -1,0 +1,102 @@
+package lookup
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestExplain(t *testing.T) {
+	good := crm(t, answers("name=Anna"))
+	good.URL += "&api_key=s3cret"
+	good.Headers = map[string]string{"Authorization": "Bearer s3cret"}
+	broken := crm(t, page("text/html", "<h1>\x1b[31mlog in</h1>"))
+	broken.Name, broken.Points = "broken", []string{"other"}
+	release := make(chan struct{})
+	defer close(release)
+	silent := crm(t, func(http.ResponseWriter, *http.Request) { <-release })
+	silent.Name, silent.Timeout = "silent", 20*time.Millisecond
+	b := start(t, good, broken, silent)
+
+	get := func(reports []Report, name string) Report {
+		t.Helper()
+		i := slices.IndexFunc(reports, func(r Report) bool { return r.Lookup == name })
+		if i < 0 {
+			t.Fatalf("no report of %s in %+v", name, reports)
+		}
+		return reports[i]
+	}
+	answer, all := b.Explain(t.Context(), Question{Number: anna})
+	if len(all) != 3 {
+		t.Fatalf("%d reports, want 3", len(all))
+	}
+	if answer.Outcome != Found || answer.Source != "crm" || answer.value("name") != "Anna" {
+		t.Errorf("answer = %+v", answer)
+	}
+	r := get(all, "crm")
+	if r.Outcome != Found || r.Cache != "none" || r.Status != 200 || r.Raw != "name=Anna" || r.Took <= 0 ||
+		!slices.Equal(r.Vars, []Var{{"name", "Anna"}, {"match", "exact"}, {"match_count", "1"}}) || !strings.Contains(r.Request, "phone=%2B74951234567") {
+		t.Errorf("report = %+v", r)
+	}
+	if r = get(all, "broken"); r.Outcome != Failed || r.Reason != reasonHTML || r.Detail == "" || strings.ContainsRune(r.Raw, 0x1b) || !strings.Contains(r.Raw, "log in") {
+		t.Errorf("report = %+v", r)
+	}
+	if r = get(all, "silent"); r.Outcome != Timeout || r.Reason != "timeout" || r.Status != 0 {
+		t.Errorf("report = %+v", r)
+	}
+	if text, err := json.Marshal(all); err != nil || strings.Contains(string(text), "s3cret") {
+		t.Errorf("reports as JSON: %s, %v", text, err)
+	}
+	if len(b.cache.entries) != 0 {
+		t.Error("explaining filled the cache")
+	}
+
+	if _, some := b.Explain(t.Context(), Question{Point: "other", Number: anna}); len(some) != 1 || some[0].Lookup != "broken" {
+		t.Errorf("reports of one point = %+v", some)
+	}
+	_, all = b.Explain(t.Context(), Question{Number: "101"})
+	if r = get(all, "crm"); r.Outcome != Missing || r.Request != "" || r.Reason != "number" {
+		t.Errorf("report of an extension = %+v", r)
+	}
+}
+
+func TestExplainCacheState(t *testing.T) {
+	var body string
+	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
+	b := start(t, cfg)
+	state := func(number string) string {
+		_, reports := b.Explain(t.Context(), ask(number))
+		return reports[0].Cache
+	}
+	await(b.Ask(ask(boris)))
+	body = "name=Anna"
+	await(b.Ask(ask(anna)))
+	if a, o := state(anna), state(boris); a != "fresh" || o != "missing" {
+		t.Errorf("states = %s and %s, want fresh and missing", a, o)
+	}
+	b.pass(time.Hour)
+	if a, o := state(anna), state(boris); a != "stale" || o != "none" {
+		t.Errorf("states an hour later = %s and %s, want stale and none", a, o)
+	}
+}
+
+func TestMaskURL(t *testing.T) {
+	for url, want := range map[string]string{
+		"https://crm.example/who?phone=%2B7495&queue=500":    "https://crm.example/who?phone=%2B7495&queue=500",
+		"https://crm.example/?Access_Token=abc&x=1":          "https://crm.example/?Access_Token=***&x=1",
+		"https://crm.example/?k=0123456789abcdef0123456789":  "https://crm.example/?k=***",
+		"https://u:p@crm.example/":                           "https://xxx@crm.example/",
+		"https://crm.example/rest/1/x9/crm.contact.list?a=b": "https://crm.example/rest/1/x9/crm.contact.list?a=b",
+		"https://crm.example/rest/1/k7qp0z2mw4xr8vt1/list":   "https://crm.example/rest/1/***/list",
+		"https://crm.example/a%2Fb/?phone=74951234567":       "https://crm.example/a%2Fb/?phone=74951234567",
+		"://": "***",
+	} {
+		if got := maskURL(url); got != want {
+			t.Errorf("maskURL(%q) = %q, want %q", url, got, want)
+		}
+	}
+}

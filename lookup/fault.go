@@ -1,0 +1,58 @@
+package lookup
+
+import (
+	"context"
+	"errors"
+
+	"ringhook/web"
+)
+
+// The reasons of a fault beside the classes of package web.
+const (
+	reasonStatus  = "status"  // neither 2xx nor one that means nobody
+	reasonHTML    = "html"    // a page for people, such as a login
+	reasonCharset = "charset" // not the text it says it is
+	reasonSyntax  = "syntax"  // not the format it should be
+	reasonType    = "type"    // the right format, with something else in it than is expected
+	reasonLimit   = "limit"   // more than anyone would answer
+	reasonOpen    = "open"    // not asked, because it keeps failing
+	reasonBusy    = web.ClassBusy
+	reasonClosed  = "closed" // the service is shutting down
+	reasonBook    = "book"   // the phonebook cannot be read
+	reasonPanic   = "panic"  // a bug of ours
+)
+
+// reasons lists every reason, for the metric.
+func reasons() []string {
+	return append(web.Classes(), reasonStatus, reasonHTML, reasonCharset, reasonSyntax, reasonType, reasonLimit, reasonOpen, reasonClosed, reasonBook, reasonPanic)
+}
+
+// fault is why a source gave no answer. Its reason is one of a closed list,
+// and its text never quotes what the source wrote.
+type fault struct {
+	reason string
+	down   bool // the source is unwell, and not only this answer
+	err    error
+}
+
+// Error gives the reason and what is behind it.
+func (f *fault) Error() string { return f.reason + ": " + f.err.Error() }
+
+// Unwrap gives what is behind the reason.
+func (f *fault) Unwrap() error { return f.err }
+
+// asFault gives any error of a request or of a parser as a fault.
+func asFault(err error) *fault {
+	var f *fault
+	if errors.As(err, &f) {
+		return f
+	}
+	var w *web.Error
+	if errors.As(err, &w) {
+		return &fault{reason: w.Class, down: w.Class != web.ClassBusy && w.Class != web.ClassRequest, err: err}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &fault{reason: web.ClassTimeout, err: err}
+	}
+	return &fault{reason: reasonSyntax, err: err}
+}

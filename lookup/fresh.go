@@ -1,0 +1,52 @@
+package lookup
+
+// cached is what the cache holds for a question.
+type cached struct {
+	entry Entry
+	vars  []Var
+	fresh bool // may be given without asking
+	stale bool // may be given when the source fails
+}
+
+// peek looks into the cache. How old an answer may be is today's
+// configuration's matter, not that of the day it was stored.
+func (s *source) peek(key string) cached {
+	e, ok := s.cache.Get(key)
+	if !ok {
+		return cached{}
+	}
+	now := s.now()
+	age := now.Sub(e.Stored)
+	if !now.Before(e.Expires) || age < 0 {
+		return cached{}
+	}
+	c := cached{entry: e, fresh: age < s.cfg.Cache, stale: age < s.cfg.Stale}
+	if e.Missing {
+		c.fresh, c.stale = age < s.cfg.CacheMissing, false
+	}
+	if !c.fresh && !c.stale {
+		return cached{}
+	}
+	if c.vars, ok = decodeVars(e.Vars); !ok {
+		return cached{}
+	}
+	return c
+}
+
+// keep stores a result. A failure stores nothing: what was known stays.
+func (s *source) keep(key, number string, r result) {
+	now := s.now()
+	e := Entry{Key: key, Lookup: s.cfg.Name, Number: number, Vars: encodeVars(r.vars), Stored: now}
+	switch r.outcome {
+	case Found:
+		e.Expires = now.Add(max(s.cfg.Cache, s.cfg.Stale))
+	case Missing:
+		e.Missing = true
+		e.Expires = now.Add(s.cfg.CacheMissing)
+	default:
+		return
+	}
+	if e.Expires.After(now) {
+		s.cache.Put(e)
+	}
+}

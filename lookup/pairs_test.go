@@ -1,0 +1,137 @@
+package lookup
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+)
+
+func TestParsePairs(t *testing.T) {
+	many := make([]string, maxVars+1)
+	for i := range many {
+		many[i] = fmt.Sprintf("v%d=%d", i, i)
+	}
+	for _, tc := range []struct {
+		body   string
+		want   []Var
+		reason string
+	}{
+		{"name=Anna", []Var{{"name", "Anna"}}, ""},
+		{"CALLERID(name)=Anna+K.&QUEUE_PRIO=5", []Var{{"CALLERID(name)", "Anna K."}, {"QUEUE_PRIO", "5"}}, ""},
+		{"CALLERID%28name%29=%D0%90%D0%BD%D0%BD%D0%B0", []Var{{"CALLERID(name)", "Анна"}}, ""},
+		{"name=Анна", []Var{{"name", "Анна"}}, ""},
+		{"note=a%26b%3Dc=d%2B", []Var{{"note", "a&b=c=d+"}}, ""},
+		{"a=&b=1", []Var{{"b", "1"}}, ""},
+		{"a=", nil, ""},
+		{"a=1&a=1", []Var{{"a", "1"}}, ""},
+		{"a=1&a=", []Var{{"a", "1"}}, ""},
+		{"a=1&a=2", nil, reasonSyntax},
+		{"name", nil, reasonSyntax},
+		{"a=1&", []Var{{"a", "1"}}, ""},
+		{"a=1&&b=2", nil, reasonSyntax},
+		{"=1", nil, reasonSyntax},
+		{"a=%4", nil, reasonSyntax},
+		{"a=%zz", nil, reasonSyntax},
+		{"%=1", nil, reasonSyntax},
+		{"a b=1", nil, reasonSyntax},
+		{"a+b=1", nil, reasonSyntax},
+		{"a\r\nb=1", nil, reasonSyntax},
+		{"имя=1", nil, reasonSyntax},
+		{"{\"name\":\"a=b\"}", nil, reasonSyntax},
+		{"Fatal error: x = 1", nil, reasonSyntax},
+		{strings.Repeat("n", maxName+1) + "=1", nil, reasonSyntax},
+		{"a=\xc0\xed\xed\xe0", nil, reasonCharset},
+		{"a=%C0%ED", nil, reasonCharset},
+		{strings.Join(many[:maxVars], "&"), nil, ""},
+		{strings.Join(many, "&"), nil, reasonLimit},
+	} {
+		records, err := parsePairs(t.Context(), document{body: []byte(tc.body)})
+		got := one(records)
+		if tc.reason != "" {
+			if err == nil || asFault(err).reason != tc.reason {
+				t.Errorf("parsePairs(%.60q) = %v, %v, want reason %s", tc.body, got, err, tc.reason)
+			}
+			continue
+		}
+		if err != nil || tc.want != nil && !slices.Equal(got, tc.want) {
+			t.Errorf("parsePairs(%.60q) = %v, %v, want %v", tc.body, got, err, tc.want)
+		}
+	}
+}
+
+// one gives the record that an answer is expected to have.
+func one(records []record) []Var {
+	if len(records) != 1 {
+		return nil
+	}
+	return records[0]
+}
+
+// checkRecords holds for what every format makes of anything.
+func checkRecords(t *testing.T, records []record, err error) {
+	t.Helper()
+	if err != nil {
+		if reason := asFault(err).reason; !slices.Contains(reasons(), reason) {
+			t.Fatalf("reason %q is not on the list", reason)
+		}
+		return
+	}
+	if len(records) > maxRecords {
+		t.Fatalf("%d records", len(records))
+	}
+	for _, r := range records {
+		if len(r) > maxVars {
+			t.Fatalf("%d variables", len(r))
+		}
+		for i, v := range r {
+			if !isVarName(v.Name) || v.Value == "" || !utf8.ValidString(v.Value) {
+				t.Fatalf("variable %q = %q", v.Name, v.Value)
+			}
+			if r[:i].value(v.Name) != "" {
+				t.Fatalf("variable %q twice", v.Name)
+			}
+		}
+		if got, ok := decodeVars(encodeVars(r)); !ok || !slices.Equal(got, r) {
+			t.Fatalf("encoded and decoded: %v, %v, want %v", got, ok, r)
+		}
+	}
+}
+
+func FuzzPairs(f *testing.F) {
+	for _, s := range []string{"a=1&b=2", "CALLERID(name)=A+B", "%41=%42", "a", "=", "&", "a=%", "\xff=\xff", "a=1&a=2"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, charset := range []encoding.Encoding{nil, charmap.Windows1251} {
+			d := document{body: body, charset: charset}
+			records, err := parsePairs(t.Context(), d)
+			checkRecords(t, records, err)
+			records, err = parsePairsRaw(t.Context(), d)
+			if len(body) > 0 {
+				checkRecords(t, records, err)
+			}
+		}
+	})
+}
+
+func FuzzDecodeVars(f *testing.F) {
+	f.Add(encodeVars(nil))
+	f.Add(encodeVars([]Var{{"CALLERID(name)", "Anna"}, {"QUEUE_PRIO", "5"}}))
+	f.Add([]byte{varsVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Add([]byte{varsVersion, 1, 1, 'a'})
+	f.Add([]byte{varsVersion, 5})
+	f.Add([]byte{2, 1, 'a', 1, 'b'})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		vars, ok := decodeVars(b)
+		if ok {
+			if again, ok := decodeVars(encodeVars(vars)); !ok || !slices.Equal(again, vars) {
+				t.Fatalf("%v becomes %v", vars, again)
+			}
+		}
+	})
+}

@@ -1,0 +1,320 @@
+package lookup
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ringhook/web"
+)
+
+// echo answers with the request's own words.
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	w.Header().Set("Content-Type", "text/plain")
+	io.WriteString(w, strings.Join([]string{
+		r.Method, r.URL.RequestURI(), r.Header.Get("Content-Type"), r.Header.Get("Authorization"), string(body),
+	}, "|"))
+}
+
+func TestRequests(t *testing.T) {
+	params := map[string]string{"queue_id": "5&0", "name": `A"<b>`}
+	for _, tc := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"query", func(c *Config) { c.URL += "&q=%queue_id%" }, "GET|/who?phone=%2B74951234567&q=5%260|||"},
+		{"form", func(c *Config) { c.Body = "p=%callerid%&q=%queue_id%" },
+			"POST|/who?phone=%2B74951234567|application/x-www-form-urlencoded||p=%2B74951234567&q=5%260"},
+		{"json", func(c *Config) { c.Body, c.BodyType = `{"p":"%callerid%","n":"%name%"}`, "json" },
+			`POST|/who?phone=%2B74951234567|application/json||{"p":"+74951234567","n":"A\"<b>"}`},
+		{"xml", func(c *Config) { c.Body, c.BodyType = `<p n="%name%"/>`, "xml" },
+			`POST|/who?phone=%2B74951234567|application/xml; charset=utf-8||<p n="A&quot;&lt;b&gt;"/>`},
+		{"text", func(c *Config) { c.Body, c.BodyType = "%name%", "text" },
+			`POST|/who?phone=%2B74951234567|text/plain; charset=utf-8||A"<b>`},
+		{"post without a body", func(c *Config) { c.Method = "POST" }, "POST|/who?phone=%2B74951234567|||"},
+		{"basic", func(c *Config) { c.Username, c.Password = "me", "s3cret" }, "GET|/who?phone=%2B74951234567||Basic bWU6czNjcmV0|"},
+		{"bearer", func(c *Config) { c.Headers = map[string]string{"Authorization": "Bearer s3cret"} }, "GET|/who?phone=%2B74951234567||Bearer s3cret|"},
+		{"plus-less", func(c *Config) { c.Spellings = []string{"plus-less"} }, "GET|/who?phone=74951234567|||"},
+		{"list", func(c *Config) {
+			c.Spellings = []string{"e164", "national", "last:7"}
+			c.URL = strings.Replace(c.URL, "%callerid%", "%callerid_all%", 1)
+		}, "GET|/who?phone=%2B74951234567%2C84951234567%2C1234567|||"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := crm(t, echo)
+			cfg.Format, cfg.Variable = "text", "echo"
+			tc.change(&cfg)
+			q := ask(anna)
+			q.Param = func(name string) string { return params[name] }
+			got := await(start(t, cfg).Ask(q)).value("echo")
+			// How JSON and XML escape is their template's matter.
+			got = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", "&#34;", "&quot;").Replace(got)
+			if got != tc.want {
+				t.Errorf("the source got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// Questions that differ in nothing but the body are two.
+func TestBodyIsPartOfTheQuestion(t *testing.T) {
+	cfg := crm(t, echo)
+	cfg.URL = strings.Replace(cfg.URL, "phone=%callerid%", "x", 1)
+	cfg.Body, cfg.Format, cfg.Variable = "p=%callerid%", "text", "echo"
+	b := start(t, cfg)
+	for _, number := range []string{anna, boris} {
+		if got := await(b.Ask(ask(number))); !strings.HasSuffix(got.value("echo"), number[1:]) {
+			t.Errorf("%s: %+v", number, got)
+		}
+	}
+}
+
+func TestSpell(t *testing.T) {
+	for _, tc := range []struct{ number, spelling, want string }{
+		{"+74951234567", "e164", "+74951234567"},
+		{"+74951234567", "plus-less", "74951234567"},
+		{"+74951234567", "digits", "74951234567"},
+		{"+74951234567", "national", "84951234567"},
+		{"+74951234567", "00", "0074951234567"},
+		{"+74951234567", "last:9", "951234567"},
+		{"+74951234567", "last:15", "74951234567"},
+		{"+493012345678", "national", "03012345678"},
+		{"+12125550123", "national", "2125550123"},
+		{"8-495-123", "digits", "8495123"},
+		{"8-495-123", "national", "8-495-123"},
+		{"8-495-123", "00", "8-495-123"},
+		{"8-495-123", "plus-less", "8-495-123"},
+		{"", "last:9", ""},
+		{"+", "national", "+"},
+	} {
+		if got := spell(tc.number, tc.spelling); got != tc.want {
+			t.Errorf("spell(%q, %s) = %q, want %q", tc.number, tc.spelling, got, tc.want)
+		}
+	}
+}
+
+// One spelling after the other, until somebody is found or something fails.
+func TestSpellings(t *testing.T) {
+	for _, tc := range []struct {
+		known    string // the spelling that the source knows
+		want     Outcome
+		match    string
+		requests []string
+	}{
+		{"+74951234567", Found, "exact", []string{"+74951234567"}},
+		{"84951234567", Found, "national", []string{"+74951234567", "74951234567", "84951234567"}},
+		{"951234567", Found, "suffix", []string{"+74951234567", "74951234567", "84951234567", "951234567"}},
+		{"1", Missing, "none", []string{"+74951234567", "74951234567", "84951234567", "951234567"}},
+		{"broken", Failed, "", []string{"+74951234567"}},
+	} {
+		t.Run(tc.match, func(t *testing.T) {
+			var requests []string // one after the other, so without a lock
+			cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
+				phone := r.FormValue("phone")
+				requests = append(requests, phone)
+				switch tc.known {
+				case phone:
+					io.WriteString(w, "name=Anna")
+				case "broken":
+					w.WriteHeader(500)
+				}
+			})
+			cfg.Spellings = []string{"e164", "plus-less", "digits", "national", "last:9"}
+			b := start(t, cfg)
+			got := await(b.Ask(ask(anna)))
+			if got.Outcome != tc.want || got.value("match") != tc.match || !slices.Equal(requests, tc.requests) {
+				t.Errorf("answer = %+v after %q, want %s after %q", got, requests, tc.want, tc.requests)
+			}
+			if tc.want == Found {
+				if got = await(b.Ask(ask(anna))); !got.Cached || got.value("match") != tc.match || len(requests) != len(tc.requests) {
+					t.Errorf("second answer = %+v after %q", got, requests)
+				}
+			}
+		})
+	}
+}
+
+// issuer is a token endpoint that numbers its tokens.
+type issuer struct {
+	*httptest.Server
+	issued atomic.Int32
+	status atomic.Int32
+}
+
+func newIssuer(t *testing.T) *issuer {
+	i := &issuer{}
+	i.status.Store(200)
+	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, ok := r.BasicAuth()
+		if !ok { // the other way to say who one is, which is tried where the first is refused
+			user, password = r.PostFormValue("client_id"), r.PostFormValue("client_secret")
+		}
+		if user != "ringhook" || password != "s3cret" || r.PostFormValue("grant_type") != "client_credentials" {
+			t.Errorf("token asked for with %v, %v", r.Header, r.PostForm)
+		}
+		n := i.issued.Add(1)
+		w.Header().Set("Content-Type", "application/json")
+		if status := int(i.status.Load()); status != 200 {
+			w.WriteHeader(status)
+			io.WriteString(w, `{"error":"invalid_client","error_description":"s3cret is no secret"}`)
+			return
+		}
+		fmt.Fprintf(w, `{"access_token":"t%d","token_type":"bearer","expires_in":3600}`, n)
+	}))
+	t.Cleanup(i.Close)
+	return i
+}
+
+func oauthCRM(t *testing.T, i *issuer) Config {
+	cfg := crm(t, echo)
+	cfg.Format, cfg.Variable, cfg.Cache, cfg.Stale = "text", "echo", 0, 0
+	cfg.OAuth2 = web.OAuth2{TokenURL: i.URL + "/token", ClientID: "ringhook", ClientSecret: "s3cret"}
+	return cfg
+}
+
+func bearer(a Answer) string {
+	parts := strings.Split(a.value("echo"), "|")
+	return strings.TrimPrefix(parts[min(3, len(parts)-1)], "Bearer ")
+}
+
+func TestTokenIsKept(t *testing.T) {
+	i := newIssuer(t)
+	b := start(t, oauthCRM(t, i))
+	pendings := make([]*Pending, 50)
+	for n := range pendings {
+		pendings[n] = b.Ask(ask("+7495123456" + string(rune('0'+n%10)) + string(rune('0'+n/10))))
+	}
+	for _, p := range pendings {
+		if got := bearer(await(p)); got != "t1" {
+			t.Fatalf("asked with token %q, want t1", got)
+		}
+	}
+	if n := i.issued.Load(); n != 1 {
+		t.Errorf("%d tokens issued, want 1", n)
+	}
+}
+
+// A token that the source does not take any more is replaced at once.
+func TestTokenIsRefused(t *testing.T) {
+	i := newIssuer(t)
+	cfg := oauthCRM(t, i)
+	var requests atomic.Int32
+	refuse := crm(t, func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1); r.Header.Get("Authorization") == "Bearer t1" {
+			w.WriteHeader(401)
+			return
+		}
+		echo(w, r)
+	})
+	cfg.URL = refuse.URL
+	if got := bearer(await(start(t, cfg).Ask(ask(anna)))); got != "t2" || requests.Load() != 2 {
+		t.Errorf("asked with token %q in %d requests, want t2 in 2", got, requests.Load())
+	}
+}
+
+func TestNoToken(t *testing.T) {
+	for status, reason := range map[int]string{401: "token", 500: "token", 302: "token"} {
+		i := newIssuer(t)
+		i.status.Store(int32(status))
+		cfg := oauthCRM(t, i)
+		b := start(t, cfg)
+		if got := await(b.Ask(ask(anna))); got.Outcome != Failed {
+			t.Errorf("status %d: %+v, want error", status, got)
+		}
+		if n := b.count(t, "ringhook_lookup_errors_total", "crm", reason); n != 1 {
+			t.Errorf("status %d: counted %v times as %s", status, n, reason)
+		}
+		if strings.Contains(b.log.text(), "s3cret") {
+			t.Errorf("log tells the secret: %s", b.log.text())
+		}
+	}
+	cfg := crm(t, echo)
+	cfg.OAuth2 = web.OAuth2{TokenURL: "http://127.0.0.1:1/?k=s3cret", ClientID: "a", ClientSecret: "s3cret"}
+	b := start(t, cfg)
+	if got := await(b.Ask(ask(anna))); got.Outcome != Failed {
+		t.Errorf("no issuer: %+v, want error", got)
+	}
+	if n := b.count(t, "ringhook_lookup_errors_total", "crm", "connect"); n != 1 || strings.Contains(b.log.text(), "s3cret") {
+		t.Errorf("no issuer: counted %v times as connect, want once: %s", n, b.log.text())
+	}
+}
+
+// writePEM makes a certificate that signs itself, and its files.
+func writePEM(t *testing.T, dir string) (certFile, keyFile string, cert *x509.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ringhook"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for name, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "EC PRIVATE KEY", Bytes: keyDER},
+	} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile, cert
+}
+
+func TestCertificates(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile, client := writePEM(t, dir)
+	srv := httptest.NewUnstartedServer(answers("name=Anna"))
+	srv.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}
+	srv.TLS.ClientCAs.AddCert(client)
+	srv.StartTLS()
+	defer srv.Close()
+	ca := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		ca, cert, key string
+		want          Outcome
+	}{
+		{ca, certFile, keyFile, Found},
+		{ca, "", "", Failed},
+		{"", certFile, keyFile, Failed},
+		{"", "", "", Failed},
+	} {
+		cfg := crm(t, nil)
+		cfg.URL, cfg.CAFile, cfg.CertFile, cfg.KeyFile = srv.URL+"/?p=%callerid%", tc.ca, tc.cert, tc.key
+		if got := await(start(t, cfg).Ask(ask(anna))); got.Outcome != tc.want {
+			t.Errorf("%+v: %+v, want %s", tc, got, tc.want)
+		}
+	}
+}

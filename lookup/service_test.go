@@ -1,0 +1,94 @@
+package lookup
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestClose(t *testing.T) {
+	release := make(chan struct{})
+	arrived := make(chan struct{}, 1)
+	b := start(t, crm(t, func(w http.ResponseWriter, _ *http.Request) {
+		arrived <- struct{}{}
+		<-release
+		io.WriteString(w, "name=Anna")
+	}))
+	p := b.Ask(ask(anna))
+	<-arrived
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Close(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("Close while a request is under way: %v", err)
+	}
+	if got := await(b.Ask(ask(boris))); got.Outcome != Failed {
+		t.Errorf("after Close: %+v, want error", got)
+	}
+	close(release)
+	if err := b.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if got := await(p); got.value("name") != "Anna" {
+		t.Errorf("what was under way: %+v", got)
+	}
+	if got := await(b.Ask(ask(anna))); got.Outcome != Found {
+		t.Errorf("from the cache after Close: %+v", got)
+	}
+}
+
+// F1, and the log tells once that a source is down, not with each call.
+func TestRefused(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := crm(t, nil)
+	cfg.URL = "http://" + ln.Addr().String() + "/?token=s3cret&phone=%callerid%"
+	ln.Close()
+	b := start(t, cfg)
+	for range 50 {
+		if got := await(b.Ask(ask(anna))); got.Outcome != Failed {
+			t.Errorf("answer = %+v, want error", got)
+		}
+	}
+	for reason, want := range map[string]float64{"connect": tripRow, "open": 50 - tripRow} {
+		if n := b.count(t, "ringhook_lookup_errors_total", "crm", reason); n != want {
+			t.Errorf("%v errors counted as %s, want %v", n, reason, want)
+		}
+	}
+	if n := b.count(t, "ringhook_lookup_duration_seconds", "crm", "open"); n != 50-tripRow {
+		t.Errorf("%v lookups measured as open, want %v", n, 50-tripRow)
+	}
+	text := b.log.text()
+	if strings.Count(text, "level=WARN") != 2 {
+		t.Errorf("log = %s, want that it fails, and that it is not asked any more", text)
+	}
+	for _, secret := range []string{"s3cret", anna, anna[1:]} {
+		if strings.Contains(text, secret) {
+			t.Errorf("log tells %s: %s", secret, text)
+		}
+	}
+}
+
+// A reload makes a new service beside the old, and the numbers go on.
+func TestReload(t *testing.T) {
+	cfg := crm(t, answers("name=Anna"))
+	cfg.Points = []string{"p"}
+	b := start(t, cfg)
+	await(b.Ask(ask(anna)))
+	next, err := New([]Config{cfg}, newMemory(), nil, b.sources[0].log, b.reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(next.Ask(ask(anna)))
+	if err := next.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if n := b.count(t, "ringhook_lookup_duration_seconds", "crm", "found"); n != 2 {
+		t.Errorf("%v lookups counted over a reload, want 2", n)
+	}
+}
