@@ -1,0 +1,82 @@
+// Package phonebook reads and writes phonebooks as files: CSV, and vCards as
+// phones and mail programs export them.
+//
+// A mistake in a file costs the entry that it stands in and no other, and
+// says its line. Memory is bounded, whatever the file is.
+package phonebook
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"ringhook/lookup"
+)
+
+// Entry is one number of a file.
+type Entry struct {
+	Line   int // where it stands, from 1
+	Number string
+	Vars   []lookup.Var // at least one, none of them empty
+}
+
+// Mistake is why an entry of a file cannot be used.
+type Mistake struct {
+	Line    int // from 1
+	Problem string
+}
+
+func (m *Mistake) Error() string { return fmt.Sprintf("line %d: %s", m.Line, m.Problem) }
+
+// maxLine is how long a line, and an entry of several, may be, in bytes.
+const maxLine = 64 << 10
+
+// callerName is the variable that phones show.
+const callerName = "CALLERID(name)"
+
+// byteOrderMark stands before the first line where Windows wrote the file.
+const byteOrderMark = "\xef\xbb\xbf"
+
+// lines gives the lines of a file, without their ends.
+type lines struct {
+	r    *bufio.Reader
+	line int // the number of the last one
+	back []string
+}
+
+func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, maxLine)} }
+
+// next gives the next line, or its beginning with long where there is more of
+// it than anything may have.
+func (l *lines) next() (text string, long bool, err error) {
+	if len(l.back) > 0 {
+		text, l.back = l.back[0], l.back[1:]
+		l.line++
+		return text, false, nil
+	}
+	b, err := l.r.ReadSlice('\n')
+	if len(b) == 0 && err != nil {
+		return "", false, err
+	}
+	l.line++
+	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+	if l.line == 1 {
+		b = bytes.TrimPrefix(b, []byte(byteOrderMark))
+	}
+	text = string(b)
+	for ; errors.Is(err, bufio.ErrBufferFull); _, err = l.r.ReadSlice('\n') {
+		long = true
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil // the next call says so
+	}
+	return text, long, err
+}
+
+// unread gives lines back, the last of those that were read.
+func (l *lines) unread(texts []string) {
+	l.back = append(texts[:len(texts):len(texts)], l.back...)
+	l.line -= len(texts)
+}

@@ -1,0 +1,312 @@
+package phonebook
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"mime/quotedprintable"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/htmlindex"
+
+	"ringhook/lookup"
+)
+
+// ReadVCard reads vCards of the versions 2.1, 3.0 and 4.0 (RFC 6350). Each of
+// a card's numbers is an entry: CALLERID(name) is the card's name, else its
+// organization, and call_info the organization of a person. Cards without a
+// number are left out. An error that is no *Mistake ends the sequence.
+//
+// It is a parser of our own, since phones still export version 2.1, with its
+// quoted-printable in charsets of its own, and since a mistake has to say its
+// line and cost one card.
+func ReadVCard(r io.Reader) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		b := &binder{lines: newLines(r)}
+		for {
+			entries, err := b.next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			var mistake *Mistake
+			if err != nil && (!yield(Entry{}, err) || !errors.As(err, &mistake)) {
+				return
+			}
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// binder is a file of cards being read.
+type binder struct {
+	*lines
+	peeked *physical // a line that was read too early
+	begun  int       // line of a BEGIN that was read too early, 0 where there was none
+}
+
+// physical is a line as it stands in the file.
+type physical struct {
+	text string
+	long bool // there is more of it
+}
+
+// card is what one card says.
+type card struct {
+	fn, n, org string
+	numbers    []Entry // with line and number
+	problem    error
+}
+
+// maxNumbers is how many numbers a card may have.
+const maxNumbers = 100
+
+// next gives the entries of the next card.
+func (b *binder) next() ([]Entry, error) {
+	begun := b.begun
+	b.begun = 0
+	for begun == 0 {
+		p, err := b.property()
+		if err != nil {
+			return nil, err
+		}
+		if p.is("BEGIN", "VCARD") {
+			begun = p.line
+		}
+	}
+	var c card
+	for {
+		p, err := b.property()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, &Mistake{begun, "the card does not end"}
+		case err != nil:
+			return nil, err
+		case p.is("BEGIN", "VCARD"):
+			b.begun = p.line
+			return nil, &Mistake{begun, "the card does not end before the next begins"}
+		case p.is("END", "VCARD"):
+			return c.entries(begun)
+		}
+		c.take(p)
+	}
+}
+
+// take keeps what is of use.
+func (c *card) take(p property) {
+	if !slices.Contains([]string{"FN", "N", "ORG", "TEL"}, p.name) {
+		return
+	}
+	value, err := p.decode()
+	if err != nil {
+		if c.problem == nil {
+			c.problem = &Mistake{p.line, err.Error()}
+		}
+		return
+	}
+	switch p.name {
+	case "FN":
+		c.fn = cmp.Or(c.fn, text(value))
+	case "N":
+		parts := components(value)
+		for len(parts) < 5 {
+			parts = append(parts, "")
+		}
+		// Family, given, further, before and behind, as they are said.
+		c.n = cmp.Or(c.n, words(parts[3], parts[1], parts[2], parts[0], parts[4]))
+	case "ORG":
+		c.org = cmp.Or(c.org, strings.Join(slices.DeleteFunc(components(value), func(s string) bool { return s == "" }), ", "))
+	case "TEL":
+		number := text(value)
+		if strings.HasPrefix(strings.ToLower(number), "tel:") {
+			number, _, _ = strings.Cut(number[len("tel:"):], ";")
+		}
+		if number != "" && len(c.numbers) < maxNumbers {
+			c.numbers = append(c.numbers, Entry{Line: p.line, Number: number})
+		}
+	}
+}
+
+// entries makes an entry of each number.
+func (c *card) entries(line int) ([]Entry, error) {
+	name := cmp.Or(c.fn, c.n, c.org)
+	switch {
+	case c.problem != nil:
+		return nil, c.problem
+	case len(c.numbers) == 0:
+		return nil, nil
+	case name == "":
+		return nil, &Mistake{line, "the card has numbers and no name"}
+	}
+	vars := []lookup.Var{{Name: callerName, Value: name}}
+	if c.org != "" && c.org != name {
+		vars = append(vars, lookup.Var{Name: "call_info", Value: c.org})
+	}
+	for i := range c.numbers {
+		c.numbers[i].Vars = vars
+	}
+	return c.numbers, nil
+}
+
+// property is one line of a card, put together again where it was folded.
+type property struct {
+	line   int
+	name   string // in capitals, without its group
+	params []string
+	value  string
+	long   bool
+}
+
+func (p *property) is(name, value string) bool {
+	return p.name == name && strings.EqualFold(strings.TrimSpace(p.value), value)
+}
+
+// property reads the next line that has a name and a value.
+func (b *binder) property() (property, error) {
+	for {
+		text, long, err := b.physical()
+		if err != nil {
+			return property{}, err
+		}
+		p := property{line: b.line, long: long}
+		head, value, found := cutHead(text)
+		if !found {
+			continue
+		}
+		p.params = strings.Split(strings.ToUpper(head), ";")
+		p.name = p.params[0][strings.LastIndexByte(p.params[0], '.')+1:]
+		p.value = value
+		return p, b.unfold(&p)
+	}
+}
+
+// unfold adds the lines that go on with the last one.
+func (b *binder) unfold(p *property) error {
+	quoted := p.param("QUOTED-PRINTABLE")
+	value := []byte(p.value)
+	for {
+		soft := quoted && len(value) > 0 && value[len(value)-1] == '='
+		text, long, err := b.physical()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			p.value = string(value)
+			return err
+		}
+		switch {
+		case soft:
+			value = append(value[:len(value)-1], text...)
+		case text != "" && (text[0] == ' ' || text[0] == '\t'):
+			value = append(value, text[1:]...)
+		default:
+			b.peeked = &physical{text, long}
+			p.value = string(value)
+			return nil
+		}
+		if long || len(value) > maxLine {
+			p.long, value = true, value[:0]
+		}
+	}
+}
+
+// physical gives the next line of the file.
+func (b *binder) physical() (text string, long bool, err error) {
+	if b.peeked != nil {
+		p := *b.peeked
+		b.peeked = nil
+		return p.text, p.long, nil
+	}
+	return b.lines.next()
+}
+
+// cutHead cuts a line at the colon that is between no quotes.
+func cutHead(line string) (head, value string, found bool) {
+	quoted := false
+	for i := range len(line) {
+		switch line[i] {
+		case '"':
+			quoted = !quoted
+		case ':':
+			if !quoted {
+				return line[:i], line[i+1:], i > 0
+			}
+		}
+	}
+	return "", "", false
+}
+
+// param tells whether a property has a parameter of a value, in capitals.
+func (p *property) param(value string) bool {
+	for _, param := range p.params[1:] {
+		if param == value || param == "ENCODING="+value {
+			return true
+		}
+	}
+	return false
+}
+
+// decode gives a property's value as text.
+func (p *property) decode() (string, error) {
+	value := p.value
+	if p.long {
+		return "", fmt.Errorf("%s is longer than %d bytes", p.name, maxLine)
+	}
+	if p.param("QUOTED-PRINTABLE") {
+		decoded, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(value)))
+		if err != nil {
+			return "", fmt.Errorf("%s is not quoted-printable, as it says", p.name)
+		}
+		value = string(decoded)
+	}
+	for _, param := range p.params[1:] {
+		charset, ok := strings.CutPrefix(param, "CHARSET=")
+		if !ok || charset == "UTF-8" {
+			continue
+		}
+		encoding, err := htmlindex.Get(charset)
+		if err != nil {
+			return "", fmt.Errorf("charset %q of %s is unknown", charset, p.name)
+		}
+		if value, err = encoding.NewDecoder().String(value); err != nil {
+			return "", fmt.Errorf("%s is not in %s, as it says", p.name, charset)
+		}
+	}
+	if !utf8.ValidString(value) {
+		return "", fmt.Errorf("%s is not UTF-8: save the file in that encoding", p.name)
+	}
+	return value, nil
+}
+
+var escapes = strings.NewReplacer(`\\`, `\`, `\n`, " ", `\N`, " ", `\,`, ",", `\;`, ";", "\n", " ", "\r", "")
+
+// text is a value without its escapes, on one line.
+func text(value string) string { return strings.TrimSpace(escapes.Replace(value)) }
+
+// components are the parts of a value between its semicolons.
+func components(value string) []string {
+	var parts []string
+	from := 0
+	for i := 0; i < len(value); i++ {
+		switch value[i] {
+		case '\\':
+			i++
+		case ';':
+			parts = append(parts, text(value[from:i]))
+			from = i + 1
+		}
+	}
+	return append(parts, text(value[from:]))
+}
+
+// words puts together what is not empty.
+func words(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
+}
