@@ -1,0 +1,129 @@
+package dialplan
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Config is the [dialplan] table.
+type Config struct {
+	// Variables names the channel variables that a lookup may set beyond the
+	// four of the contract, each with its type (text, word, digits, e164 or
+	// int) or a table of type, min, max and one_of.
+	Variables map[string]any `toml:"variables"`
+	// NameLimit is how many characters of CALLERID(name) the phones show; what
+	// is longer is cut. 0 is no limit.
+	NameLimit int64 `toml:"name_limit"`
+	// MaxCall is how long nothing may be heard of a call before its end is
+	// presumed: Asterisk may have died without telling it.
+	MaxCall time.Duration `toml:"max_call"`
+}
+
+// DefaultConfig is the [dialplan] table of an empty file.
+func DefaultConfig() Config { return Config{MaxCall: 12 * time.Hour} }
+
+// Check reports every setting that cannot work.
+func (c *Config) Check(report func(key, problem string)) {
+	parseVariables(c.Variables, report)
+	if c.NameLimit < 0 {
+		report("name_limit", "must be a number of characters, or 0 for no limit")
+	}
+	if c.MaxCall < time.Minute {
+		report("max_call", `must be at least "1m", and longer than any call`)
+	}
+}
+
+// Further lists the variables that a lookup may set beyond the contract's, which
+// are arguments too; true are those whose value may be any text.
+func (c *Config) Further() map[string]bool {
+	names := make(map[string]bool, len(c.Variables))
+	for name, r := range parseVariables(c.Variables, func(string, string) {}) {
+		names[name] = (r.typ == "" || r.typ == "text") && len(r.oneOf) == 0
+	}
+	return names
+}
+
+// Parameter gives the name that events and placeholders have for a variable of an
+// answer.
+func Parameter(variable string) string {
+	if r, ours := contract[variable]; ours {
+		return r.param
+	}
+	return parameterName(variable)
+}
+
+// Queue is one [[queue]] table: what events call a queue.
+type Queue struct {
+	ID   string `toml:"id"`   // as the dialplan gives it in queue_id, and Asterisk in QUEUENAME
+	Name string `toml:"name"` // for people
+}
+
+// Check reports every setting that cannot work.
+func (q *Queue) Check(report func(key, problem string)) {
+	if q.ID == "" {
+		report("id", "is missing: give the queue's id as the dialplan has it")
+	}
+}
+
+// Agent is one [[agent]] table: who answers on a phone.
+type Agent struct {
+	ID    string `toml:"id"`
+	Phone string `toml:"phone"` // as the dialplan gives it in agent_phone
+	Name  string `toml:"name"`
+	Info  string `toml:"info"` // free text for the CRM, such as an address
+}
+
+// Check reports every setting that cannot work.
+func (a *Agent) Check(report func(key, problem string)) {
+	if a.Phone == "" {
+		report("phone", "is missing: give the agent's phone as the dialplan has it, such as 101")
+	}
+}
+
+// Settings are what an administrator decides, ready for use. They can be
+// exchanged while calls go on.
+type Settings struct {
+	Dialplan Config
+	Queues   []Queue
+	Agents   []Agent
+	Budget   time.Duration // the longest that a call waits for a point's answer
+}
+
+// site is the settings as the points use them.
+type site struct {
+	budget    time.Duration
+	maxCall   time.Duration
+	nameLimit int64
+	queues    map[string]string // name by id
+	agents    map[string]Agent  // by phone
+	variables map[string]rule
+}
+
+func newSite(s Settings) *site {
+	si := &site{
+		budget:    s.Budget,
+		maxCall:   s.Dialplan.MaxCall,
+		nameLimit: s.Dialplan.NameLimit,
+		queues:    make(map[string]string, len(s.Queues)),
+		agents:    make(map[string]Agent, len(s.Agents)),
+		variables: parseVariables(s.Dialplan.Variables, func(string, string) {}),
+	}
+	for _, q := range s.Queues {
+		si.queues[q.ID] = q.Name
+	}
+	for _, a := range s.Agents {
+		si.agents[a.Phone] = a
+	}
+	return si
+}
+
+// queueName is what people call a queue: its id where nobody named it.
+func (si *site) queueName(id string) string {
+	if name := si.queues[id]; name != "" {
+		return name
+	}
+	return id
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

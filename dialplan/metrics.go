@@ -1,0 +1,90 @@
+package dialplan
+
+import (
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The values of RINGHOOK_STATUS.
+const (
+	replyOK       = "OK"
+	replyFound    = "FOUND"
+	replyNotFound = "NOTFOUND"
+	replyStale    = "STALE"
+	replyTimeout  = "TIMEOUT"
+	replyError    = "ERROR"
+)
+
+// replyNone is the metric's word for a session that was not given a
+// RINGHOOK_STATUS: its event is not safe, and another server may be asked.
+const replyNone = "NONE"
+
+// otherVariable is the label of every name that neither the contract nor the
+// configuration has.
+const otherVariable = "other"
+
+// label is a variable's name as a metric may have it.
+func (si *site) label(name string) string {
+	name = strings.TrimLeft(name, "_")
+	if _, ours := contract[name]; ours {
+		return name
+	}
+	if _, listed := si.variables[name]; listed {
+		return name
+	}
+	return otherVariable
+}
+
+type metrics struct {
+	sessions *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	refused  *prometheus.CounterVec
+	byPoint  map[Point]prometheus.Observer
+	byStatus map[Point]map[string]prometheus.Counter
+}
+
+// unknownPoint is the label of whatever is no point.
+const unknownPoint Point = "unknown"
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		sessions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringhook_agi_sessions_total", Help: "Sessions by point and RINGHOOK_STATUS; NONE where none was set.",
+		}, []string{"point", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "ringhook_agi_session_duration_seconds", Help: "From the accepted connection to the answer: what the call waited.",
+			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 1.5, 2, 5},
+		}, []string{"point"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringhook_variables_refused_total", Help: "Variables of an answer that did not pass to the channel.",
+		}, []string{"variable", "reason"}),
+		byPoint:  map[Point]prometheus.Observer{},
+		byStatus: map[Point]map[string]prometheus.Counter{},
+	}
+	reg.MustRegister(m.sessions, m.duration, m.refused)
+	for _, reason := range []string{"name", "value", "repeated", "cut"} {
+		for name := range contract {
+			m.refused.WithLabelValues(name, reason)
+		}
+		m.refused.WithLabelValues(otherVariable, reason)
+	}
+	for _, name := range append(Points(), string(unknownPoint)) {
+		point := Point(name)
+		m.byPoint[point] = m.duration.WithLabelValues(name)
+		m.byStatus[point] = map[string]prometheus.Counter{}
+		for _, status := range []string{replyOK, replyFound, replyNotFound, replyStale, replyTimeout, replyError, replyNone} {
+			m.byStatus[point][status] = m.sessions.WithLabelValues(name, status)
+		}
+	}
+	return m
+}
+
+func (m *metrics) session(point Point, status string, took time.Duration) {
+	if _, known := specs[point]; !known {
+		point = unknownPoint
+	}
+	m.byStatus[point][status].Inc()
+	m.byPoint[point].Observe(took.Seconds())
+}

@@ -1,0 +1,168 @@
+package dialplan
+
+import "slices"
+
+// Point is a place in the dialplan that asks us; the path of the AGI URL
+// names it.
+type Point string
+
+// The points. Each makes the event of its own name, except where it says so.
+const (
+	CallDial           Point = "call-dial"
+	CallAnswer         Point = "call-answer"
+	IVRHangup          Point = "ivr-hangup"
+	QueueDial          Point = "queue-dial"
+	QueueHangup        Point = "queue-hangup" // and queue-abandon or queue-failover
+	AgentDial          Point = "agent-dial"
+	AgentAnswer        Point = "agent-answer"
+	AgentHangup        Point = "agent-hangup" // or agent-cancel
+	AgentCancel        Point = "agent-cancel"
+	AgentCustom        Point = "agent-custom"
+	AgentDialoutAnswer Point = "agent-dialout-answer"
+	AgentDialoutHangup Point = "agent-dialout-hangup"
+	CallHangup         Point = "call-hangup"
+	Lookup             Point = "lookup" // makes no event
+	CustomEvent        Point = "event"  // makes the event that its argument name says
+)
+
+// The events that are no point's own name.
+const (
+	queueAbandon  = "queue-abandon"
+	queueFailover = "queue-failover"
+)
+
+// spec is what a point needs and does.
+type spec struct {
+	// reads names the arguments that are asked of the channel where the
+	// dialplan did not give them; see channelReads.
+	reads []string
+	// needs names the arguments without which the point makes no sense and
+	// that no channel can tell.
+	needs []string
+	// step adds to the call what the point means, and returns the events.
+	step func(*step)
+}
+
+var specs = map[Point]spec{
+	CallDial:           {reads: []string{"linkedid"}, step: callDial},
+	CallAnswer:         {reads: []string{"linkedid", "connected"}, step: callAnswer},
+	IVRHangup:          {reads: []string{"linkedid", "cause"}, step: ivrHangup},
+	QueueDial:          {reads: []string{"linkedid", "visit", "ring", "recording_file"}, needs: []string{"queue_id"}, step: queueDial},
+	QueueHangup:        {reads: []string{"linkedid", "visit", "queue_id", "queue_status", "wait_time", "queue_position", "agent_phone", "cause"}, step: queueHangup},
+	AgentDial:          {reads: []string{"linkedid", "visit", "ring"}, needs: []string{"agent_phone"}, step: agentDial},
+	AgentAnswer:        {reads: []string{"linkedid", "visit", "ring", "agent_phone", "wait_time", "queue_position", "connected"}, step: agentAnswer},
+	AgentHangup:        {reads: ringHangupReads, step: agentHangup},
+	AgentCancel:        {reads: ringHangupReads, step: agentHangup},
+	AgentCustom:        {reads: []string{"linkedid", "visit", "ring"}, needs: []string{"dialed"}, step: agentCustom},
+	AgentDialoutAnswer: {reads: []string{"linkedid", "ring"}, step: agentDialoutAnswer},
+	AgentDialoutHangup: {reads: ringHangupReads, step: agentDialoutHangup},
+	CallHangup:         {reads: []string{"linkedid", "visit", "ring", "status", "queue_status", "billsec", "recording_file", "cause"}, step: callHangup},
+	Lookup:             {reads: []string{"linkedid"}, step: func(*step) {}},
+	CustomEvent:        {reads: []string{"linkedid"}, needs: []string{"name"}, step: customEvent},
+}
+
+var ringHangupReads = []string{"linkedid", "visit", "ring", "status", "answered_time", "recording_file", "cause"}
+
+// Points lists every point, as the configuration may name them.
+func Points() []string {
+	names := make([]string, 0, len(specs))
+	for p := range specs {
+		names = append(names, string(p))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Events lists every event that a point makes by itself.
+func Events() []string {
+	names := slices.DeleteFunc(Points(), func(name string) bool { return Point(name) == Lookup || Point(name) == CustomEvent })
+	return append(names, queueAbandon, queueFailover)
+}
+
+// Needs lists the arguments without which the point is refused.
+func (p Point) Needs() []string { return specs[p].needs }
+
+// Takes tells whether the point takes an argument of this name, beside those
+// that [dialplan] variables allows.
+func (p Point) Takes(name string) bool {
+	if _, ok := parameters[name]; ok || name == countryArgument {
+		return true
+	}
+	if _, ok := channelReads[name]; ok {
+		return true
+	}
+	return p == CustomEvent && validName(name)
+}
+
+// Parameters lists every parameter that an event may have, but for those that a
+// lookup or the dialplan names itself.
+func Parameters() []string {
+	return append(sortedKeys(parameters), "presumed", "correction")
+}
+
+// Arguments lists the arguments that every point takes.
+func Arguments() []string {
+	names := append(sortedKeys(parameters), countryArgument)
+	for name := range channelReads {
+		if _, ok := parameters[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// ValidEvent tells whether /event may make an event of this name.
+func ValidEvent(name string) bool {
+	return validName(name) && specs[Point(name)].step == nil && name != queueAbandon && name != queueFailover
+}
+
+// channelReads says where on the channel an argument is found that the
+// dialplan did not give. The names on the left can all be given as arguments,
+// and then nothing is read for them.
+var channelReads = map[string]string{
+	"linkedid":       "CHANNEL(linkedid)",
+	"visit":          visitVariable,
+	"ring":           ringVariable,
+	"connected":      "CONNECTEDLINE(num)",
+	"agent_phone":    "MEMBERINTERFACE",
+	"wait_time":      "QEHOLDTIME",
+	"queue_position": "QEORIGINALPOS",
+	"queue_id":       "QUEUENAME",
+	"queue_status":   "QUEUESTATUS",
+	"status":         "DIALSTATUS",
+	"answered_time":  "ANSWEREDTIME",
+	"billsec":        "CDR(billsec)",
+	"recording_file": "MIXMONITOR_FILENAME",
+	"cause":          "HANGUPCAUSE",
+}
+
+// The variables in which the channel itself remembers where the call stands,
+// so that a repeat is known as one after a restart and on another server.
+// Both are inherited, so that a member's channel knows its caller's visit and
+// an agent's channel its ring; see marker.
+const (
+	visitVariable  = "RINGHOOK_VISIT"
+	ringVariable   = "RINGHOOK_RING"
+	statusVariable = "RINGHOOK_STATUS"
+)
+
+// parameters are the names of the contract, each of which can be given as an
+// argument; the value tells its type in events.
+var parameters = map[string]kind{
+	"event": text, "event_id": text, "seq": integer, "final": boolean, "time": text, "uniqueid": text, "linkedid": text,
+	"transfer_uniqueid": text, "direction": text, "callerid": text, "callerid_raw": text, "callerid_name": text, "callerid_kind": text,
+	"directid": text, "dialed": text, "ivr": text, "queue_id": text, "queue_name": text, "queue_position": integer,
+	"agent_id": text, "agent_phone": text, "agent_name": text, "agent_info": text, "call_info": text, "queue_prio": integer,
+	"region_name": text, "region_time": text, "wait_time": integer, "ring_time": integer, "talk_time": integer,
+	"duration": integer, "billsec": integer, "status": text, "cause": integer, "queue_status": text,
+	"recording_file": text, "recording_url": text, "match": text, "match_count": integer,
+}
+
+type kind int
+
+const (
+	text kind = iota
+	integer
+	boolean
+)

@@ -1,0 +1,71 @@
+package dialplan
+
+import (
+	"maps"
+	"strings"
+	"time"
+
+	"ringhook/fastagi"
+	"ringhook/lookup"
+)
+
+// Question makes the question that a call's first point would ask, were it
+// this one: with the other party's number as a trunk delivers it, and the
+// point's arguments. Without a point it is that of the point lookup, for every
+// source there is. The question has no deadline.
+func (s Settings) Question(point, number string, args map[string]string, numbers *lookup.Numbers) lookup.Question {
+	at := Point(point)
+	if point == "" {
+		at = Lookup
+	}
+	r := &request{point: at, spec: specs[at], env: &fastagi.Env{Point: string(at), CallerNum: number}, event: string(at), args: make(map[string]string)}
+	maps.Copy(r.args, args)
+	st := &step{request: r, call: newCall("", time.Time{}), site: newSite(s), now: time.Now(), numbers: numbers}
+	if st.direction() == outgoing {
+		r.args["dialed"] = number
+	}
+	st.absorb()
+	q := st.question()
+	q.Point = point
+	return q
+}
+
+// Preview is what the gate makes of an answer.
+type Preview struct {
+	// Set is what the channel gets, RINGHOOK_STATUS last.
+	Set []lookup.Var `json:"set"`
+	// Parameters are the names that only events get.
+	Parameters []string `json:"parameters,omitempty"`
+	// Refused are the names that nobody gets.
+	Refused []Refusal `json:"refused,omitempty"`
+}
+
+// Refusal is a variable of an answer that nobody gets.
+type Refusal struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"` // the metric's: name, value or repeated
+}
+
+// Preview says what a call would get of an answer, and changes nothing.
+func (s Settings) Preview(a lookup.Answer) Preview {
+	c := newCall("", time.Time{})
+	set, refused := newSite(s).admit(c, a.Vars)
+	var p Preview
+	done := make(map[string]bool)
+	for _, v := range set {
+		name := strings.TrimPrefix(v.Name, "__")
+		done[name] = true
+		p.Set = append(p.Set, lookup.Var{Name: name, Value: v.Value})
+	}
+	for _, r := range refused {
+		done[r.name] = true
+		p.Refused = append(p.Refused, Refusal{Name: r.name, Reason: r.reason})
+	}
+	for _, v := range a.Vars {
+		if _, kept := c.Known[v.Name]; kept && !done[v.Name] {
+			p.Parameters = append(p.Parameters, v.Name)
+		}
+	}
+	p.Set = append(p.Set, lookup.Var{Name: statusVariable, Value: statuses[a.Outcome]})
+	return p
+}

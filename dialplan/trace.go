@@ -1,0 +1,167 @@
+package dialplan
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// PointTrace is what one point was asked, what it learnt and what it did, for
+// people who ask later why. Values are cut: it is no record of the call.
+type PointTrace struct {
+	At         time.Time      `json:"at"`   // when Asterisk asked
+	Took       time.Duration  `json:"took"` // until the call went on, in nanoseconds
+	Point      string         `json:"point"`
+	LinkedID   string         `json:"linkedid"`
+	UniqueID   string         `json:"uniqueid"`
+	Channel    string         `json:"channel"`
+	Caller     string         `json:"caller,omitempty"` // number, name and DNID as the channel shows them
+	CallerName string         `json:"caller_name,omitempty"`
+	DNID       string         `json:"dnid,omitempty"`
+	Kind       string         `json:"callerid_kind,omitempty"` // of a caller that no source is asked about
+	Query      string         `json:"query,omitempty"`         // of the AGI URL
+	Given      []string       `json:"given,omitempty"`         // arguments of the AGI() line
+	Read       []TracedValue  `json:"read,omitempty"`          // arguments that the channel was asked for
+	Lookups    []TracedLookup `json:"lookups,omitempty"`
+	Events     []TracedEvent  `json:"events,omitempty"`
+	Set        []TracedValue  `json:"set,omitempty"`     // variables of the channel
+	Refused    []TracedValue  `json:"refused,omitempty"` // variables of an answer, each with the reason
+	Status     string         `json:"status"`            // RINGHOOK_STATUS; none where it was not set
+	Hungup     bool           `json:"hungup,omitempty"`  // the channel was hung up by the end of the point
+	Error      string         `json:"error,omitempty"`   // why the point was refused, or its event not kept
+}
+
+// TracedValue is a name with what belongs to it.
+type TracedValue struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// TracedLookup is how one source took part.
+type TracedLookup struct {
+	Lookup  string        `json:"lookup"`
+	Outcome string        `json:"outcome"`       // as the metric's label; empty where it was not asked
+	Why     string        `json:"why,omitempty"` // it was not asked, or gave no answer
+	Took    time.Duration `json:"took"`          // in nanoseconds
+	Age     time.Duration `json:"age,omitempty"` // of a cached answer, in nanoseconds
+	Shadow  bool          `json:"shadow,omitempty"`
+}
+
+// TracedEvent is an event that a point made, and how many hooks take it.
+type TracedEvent struct {
+	Name  string `json:"name"`
+	Hooks int    `json:"hooks"`
+}
+
+// A record of a point is bounded: values, what explains a failure, the entries
+// of each list, and all of it together.
+const (
+	maxTracedValue  = 120
+	maxTracedReason = 240
+	maxTracedList   = 24
+	maxTrace        = 2 << 10
+	// maxTracedPoints is how many points of a call are recorded: a dialplan that
+	// goes in circles would else push out every other call.
+	maxTracedPoints = 500
+)
+
+const traceVersion = 1
+
+var errTrace = errors.New("record of a point is cut short or of another version")
+
+// traceBuffer is a record as it is written: a version, then texts and numbers
+// in a fixed order, each text after its length.
+type traceBuffer []byte
+
+func (b *traceBuffer) number(n int64) { *b = binary.AppendVarint(*b, n) }
+
+func (b *traceBuffer) truth(v bool) {
+	n := int64(0)
+	if v {
+		n = 1
+	}
+	b.number(n)
+}
+
+// text adds at most so many bytes of a text, and less where the record is full.
+func (b *traceBuffer) text(s string, most int) {
+	s = cut(s, max(0, min(most, maxTrace-len(*b))))
+	*b = append(binary.AppendUvarint(*b, uint64(len(s))), s...)
+}
+
+// count begins a list, and tells how much of it is taken.
+func (b *traceBuffer) count(n int) int {
+	n = min(n, maxTracedList)
+	b.number(int64(n))
+	return n
+}
+
+// traceReader reads what a traceBuffer wrote. Past the end all is zero, and bad.
+type traceReader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *traceReader) number() int64 {
+	n, size := binary.Varint(r.b)
+	if size <= 0 {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	r.b = r.b[size:]
+	return n
+}
+
+func (r *traceReader) text() string {
+	n, size := binary.Uvarint(r.b)
+	if size <= 0 || n > uint64(len(r.b)-size) {
+		r.b, r.bad = nil, true
+		return ""
+	}
+	s := string(r.b[size : size+int(n)])
+	r.b = r.b[size+int(n):]
+	return s
+}
+
+func (r *traceReader) duration() time.Duration { return time.Duration(r.number()) * time.Microsecond }
+
+func (r *traceReader) truth() bool { return r.number() == 1 }
+
+func readList[T any](r *traceReader, one func() T) (list []T) {
+	n := r.number()
+	if n < 0 || n > maxTracedList {
+		r.bad = true
+		return nil
+	}
+	for range n {
+		list = append(list, one())
+	}
+	return list
+}
+
+func (r *traceReader) value() TracedValue { return TracedValue{Name: r.text(), Value: r.text()} }
+
+// DecodeTrace reads a record of a point.
+func DecodeTrace(record []byte) (PointTrace, error) {
+	if len(record) == 0 || record[0] != traceVersion {
+		return PointTrace{}, errTrace
+	}
+	r := &traceReader{b: record[1:]}
+	p := PointTrace{
+		LinkedID: r.text(), At: time.UnixMicro(r.number()), Took: r.duration(), Hungup: r.truth(),
+		Point: r.text(), UniqueID: r.text(), Channel: r.text(), Status: r.text(), Error: r.text(), Caller: r.text(), CallerName: r.text(), DNID: r.text(), Kind: r.text(),
+	}
+	p.Lookups = readList(r, func() TracedLookup {
+		return TracedLookup{Lookup: r.text(), Outcome: r.text(), Why: r.text(), Took: r.duration(), Age: r.duration(), Shadow: r.truth()}
+	})
+	p.Events = readList(r, func() TracedEvent { return TracedEvent{Name: r.text(), Hooks: int(r.number())} })
+	p.Refused = readList(r, r.value)
+	p.Set = readList(r, r.value)
+	p.Query = r.text()
+	p.Given = readList(r, r.text)
+	p.Read = readList(r, r.value)
+	if r.bad || len(r.b) > 0 {
+		return PointTrace{}, errTrace
+	}
+	return p, nil
+}
