@@ -1,0 +1,269 @@
+package dialplan
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ringhook/fastagi"
+	"ringhook/lookup"
+)
+
+// TestGate is T-CRM-01 and T-CRM-02: what of an answer reaches the channel.
+func TestGate(t *testing.T) {
+	si := newSite(Settings{Dialplan: Config{Variables: map[string]any{
+		"customer_id":    "int",
+		"tier":           map[string]any{"one_of": []any{"gold", "silver"}},
+		"note":           map[string]any{"type": "text", "max": int64(5)},
+		"callback":       "e164",
+		"CDR(userfield)": "word",
+	}}})
+	for _, c := range []struct {
+		name, value string
+		want        string // as set on the channel, empty where refused
+	}{
+		{"CALLERID(name)", "Zoë Müller", "CALLERID(name)=Zoë Müller"},
+		{"CALLERID(name)", "", ""},
+		{"CALLERID(name)", "a\r\nSET VARIABLE X 1\x00\x1b[2J", "CALLERID(name)=aSET VARIABLE X 1[2J"},
+		{"CALLERID(name)", "a\u202eb\u2066c\u200bd\ufeffe", "CALLERID(name)=abcde"},
+		{"CALLERID(name)", "שלום\u200e", "CALLERID(name)=שלום\u200e"},
+		{"CALLERID(name)", "${EXTEN} \"q\" \\ , \u00a0 😀", "CALLERID(name)=${EXTEN} \"q\" \\ , \u00a0 😀"},
+		{"CALLERID(name)", "a\xffb", "CALLERID(name)=a\uFFFDb"},
+		{"QUEUE_PRIO", "10", "QUEUE_PRIO=10"},
+		{"QUEUE_PRIO", "010", "QUEUE_PRIO=10"},
+		{"QUEUE_PRIO", "ten", ""},
+		{"QUEUE_PRIO", "-1", ""},
+		{"QUEUE_PRIO", "1000000", ""},
+		{"QUEUE_PRIO", "10)", ""},
+		{"call_info", "gold", "__call_info=gold"},
+		{"agent_info", "x", "__agent_info=x"},
+		{"customer_id", "4711", "customer_id=4711"},
+		{"customer_id", "-4711", "customer_id=-4711"},
+		{"customer_id", "4711a", ""},
+		{"tier", "gold", "tier=gold"},
+		{"tier", "lead", ""},
+		{"note", "abcdefg", "note=abcde"},
+		{"note", "אבגדהו", "note=אבגדה"},
+		{"callback", "+442079460142", "callback=+442079460142"},
+		{"callback", "44+2079460142", ""},
+		{"CDR(userfield)", "a_b", "CDR(userfield)=a_b"},
+		{"CDR(userfield)", "a b", ""},
+		{"callerid(name)", "x", ""},
+		{"CALLERID(name) ", "x", ""},
+		{"CALLERID(NAME)", "x", ""},
+		{"CALLERID(all)", "x", ""},
+		{"CALLERID（name）", "x", ""},
+		{"__call_info", "x", ""},
+		{"SHELL(id)", "x", ""},
+		{"GLOBAL(x)", "x", ""},
+		{"CHANNEL(hangup_handler_push)", "x", ""},
+		{"RINGHOOK_STATUS", "OK", ""},
+		{"QUEUESTATUS", "FULL", ""},
+		{"unlisted", "x", ""},
+	} {
+		set, _ := si.admit(newCall("c", time.Now()), []lookup.Var{{Name: c.name, Value: c.value}})
+		var got string
+		if len(set) > 0 {
+			got = set[0].Name + "=" + set[0].Value
+		}
+		if got != c.want {
+			t.Errorf("%s=%q sets %q, want %q", c.name, c.value, got, c.want)
+		}
+	}
+}
+
+// TestNameLimit is phones that show only so many characters of a name.
+func TestNameLimit(t *testing.T) {
+	si := newSite(Settings{Dialplan: Config{NameLimit: 4}})
+	set, _ := si.admit(newCall("c", time.Now()), []lookup.Var{{Name: "CALLERID(name)", Value: "Zoë Müller"}, {Name: "call_info", Value: "Zoë Müller"}})
+	if set[0].Value != "Zoë " || set[1].Value != "Zoë Müller" {
+		t.Errorf("set %q, want the name cut at 4 characters and nothing else", set)
+	}
+}
+
+// TestRefusedLabel is T-MET-01 for refusals: no answer makes a label.
+func TestRefusedLabel(t *testing.T) {
+	si := newSite(Settings{Dialplan: Config{Variables: map[string]any{"customer_id": "int"}}})
+	for name, want := range map[string]string{
+		"QUEUE_PRIO": "QUEUE_PRIO", "__call_info": "call_info", "customer_id": "customer_id", "SHELL(id)": otherVariable, "": otherVariable,
+	} {
+		if got := si.label(name); got != want {
+			t.Errorf("the label of %q is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestGateParameters tells which names of an answer become parameters: none
+// that the call has of its own.
+func TestGateParameters(t *testing.T) {
+	si := newSite(Settings{})
+	c := newCall("c", time.Now())
+	_, refused := si.admit(c, []lookup.Var{
+		{Name: "customer_id", Value: "4711"}, {Name: "linkedid", Value: "other"}, {Name: "final", Value: "true"}, {Name: "callerid", Value: "+1"},
+		{Name: "CALLERID(name)", Value: "Zoë"}, {Name: "call_info", Value: "gold"}, {Name: "call_info", Value: "silver"}, {Name: "agent_name", Value: "Anna"},
+	})
+	want := map[string]any{"customer_id": "4711", "callerid_name": "Zoë", "call_info": "gold", "agent_name": "Anna"}
+	if len(c.Known) != len(want) {
+		t.Errorf("known %v, want %v", c.Known, want)
+	}
+	for name, v := range want {
+		if c.Known[name] != v {
+			t.Errorf("%s is %v, want %v", name, c.Known[name], v)
+		}
+	}
+	wantRefused := []refusal{{"linkedid", "name"}, {"final", "name"}, {"callerid", "name"}, {"call_info", "repeated"}}
+	if !slices.Equal(refused, wantRefused) {
+		t.Errorf("refused %v, want %v", refused, wantRefused)
+	}
+}
+
+// TestGateBounds shows that no answer makes a call grow without bound.
+func TestGateBounds(t *testing.T) {
+	si := newSite(Settings{})
+	c := newCall("c", time.Now())
+	for i := range 1000 {
+		si.admit(c, []lookup.Var{{Name: "a" + strings.Repeat("b", i%60) + string(rune('a'+i%26)), Value: strings.Repeat("x", 5000)}})
+	}
+	if len(c.Known) > maxKnown {
+		t.Errorf("%d parameters are known, want at most %d", len(c.Known), maxKnown)
+	}
+	for name, v := range c.Known {
+		if len(v.(string)) > maxValue {
+			t.Errorf("%s has %d bytes, want at most %d", name, len(v.(string)), maxValue)
+		}
+	}
+}
+
+// TestVariablesCheck is what [dialplan] variables may not hold.
+func TestVariablesCheck(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rule any
+		want string // part of the problem, empty where there is none
+	}{
+		{"customer_id", "int", ""},
+		{"CONNECTEDLINE(name)", "text", ""},
+		{"CHANNEL(language)", "word", ""},
+		{"call_info", "text", "always allowed"},
+		{"customer_id", "number", "unknown type"},
+		{"customer_id", int64(5), "not understood"},
+		{"customer_id", map[string]any{"maximum": int64(5)}, "not understood"},
+		{"customer_id", map[string]any{"one_of": []any{"a", int64(1)}}, "list of strings"},
+		{"__customer_id", "int", "no variable's name"},
+		{"customer-id", "int", "no variable's name"},
+		{"RINGHOOK_STATUS", "text", "ringhook's own"},
+		{"CALLERID(name", "text", "no function"},
+		{"FOO(${X})", "text", "no function"},
+		{"SHELL(id)", "text", "reaches beyond"},
+		{"shell(id)", "text", "reaches beyond"},
+		{"FILE(/etc/passwd)", "text", "reaches beyond"},
+		{"CURL(x)", "text", "reaches beyond"},
+		{"CURLOPT(x)", "text", "reaches beyond"},
+		{"ODBC_X(1)", "text", "reaches beyond"},
+		{"DB(a/b)", "text", "reaches beyond"},
+		{"DB_DELETE(a/b)", "text", "reaches beyond"},
+		{"AST_CONFIG(a)", "text", "reaches beyond"},
+		{"EVAL(x)", "text", "reaches beyond"},
+		{"GLOBAL(x)", "text", "reaches beyond"},
+		{"CHANNEL(hangup_handler_push)", "text", "reaches beyond"},
+	} {
+		var got string
+		parseVariables(map[string]any{c.name: c.rule}, func(_, problem string) { got = problem })
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s = %v: problem %q, want %q", c.name, c.rule, got, c.want)
+		}
+	}
+}
+
+// TestRequest is how arguments are read, and what is refused.
+func TestRequest(t *testing.T) {
+	for _, c := range []struct {
+		point, query string
+		args         []string
+		want         string // an argument as it was understood, or part of the error
+	}{
+		{"queue-dial", "", []string{"queue_id=500", ""}, "queue_id=500"},
+		{"queue-dial", "queue_id=50%30", nil, "queue_id=500"},
+		{"queue-dial", "", []string{" queue_id=500"}, "queue_id=500"},
+		{"queue-dial", "", []string{"queue_id=a=b"}, "queue_id=a=b"},
+		{"queue-dial", "", []string{"queue_id=a\tb"}, "queue_id=ab"},
+		{"queue-dial", "queue_id=1", []string{"queue_id=2"}, "given twice"},
+		{"queue-dial", "queue_id=1&queue_id=2", nil, "given twice"},
+		{"queue-dial", "queue_id=%zz", nil, "query string"},
+		{"queue-dial", "", []string{"500"}, "not name=value"},
+		{"queue-dial", "", []string{"queue=500"}, "unknown argument"},
+		{"queue-dail", "", nil, "unknown point"},
+		{"", "", nil, "unknown point"},
+		{"agent-dial", "", nil, "needs the argument agent_phone"},
+		{"event", "", nil, "needs the argument name"},
+		{"event", "name=call-hangup", nil, "own events"},
+		{"event", "name=a%20b", nil, "event name"},
+		{"event", "name=mine&digit=3", nil, "digit=3"},
+	} {
+		r, err := parseRequest(&fastagi.Env{Point: c.point, Query: c.query, Args: c.args}, nil)
+		var got string
+		if err != nil {
+			got = err.Error()
+		} else if name, _, _ := strings.Cut(c.want, "="); name != "" {
+			got = name + "=" + r.args[name]
+		}
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s?%s %q: got %q, want %q", c.point, c.query, c.args, got, c.want)
+		}
+	}
+}
+
+// FuzzMarker holds that what a channel hands back never breaks a point, and
+// that what ringhook wrote is read as it was.
+func FuzzMarker(f *testing.F) {
+	for _, seed := range []string{"", "/", "/end", "1.2/1/500", "pbx-1.2/3/>+44/end", "a/0/b", "a/-1/b", "//", "a/99999999999999999999/b", "1/1/end"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		m, ended, ok := parseMarker(value)
+		if !ok {
+			return
+		}
+		again, endedAgain, ok := parseMarker(m.String() + map[bool]string{true: markerEnd}[ended])
+		if !ok || again != m || endedAgain != ended {
+			t.Errorf("%q is read as %+v %v, and that as %+v %v %v", value, m, ended, again, endedAgain, ok)
+		}
+	})
+}
+
+// FuzzCall holds that a damaged state is an error or a call, never a panic.
+func FuzzCall(f *testing.F) {
+	f.Add([]byte(`{"linkedid":"1.1","began":"2026-03-02T09:00:00Z","seq":2,"known":{"queue_prio":10}}`))
+	f.Add([]byte(`{"visits":[null],"rings":[null]}`))
+	f.Fuzz(func(t *testing.T, state []byte) {
+		c, err := decodeCall(state)
+		if err != nil {
+			return
+		}
+		if _, err := c.encode(); err != nil {
+			t.Errorf("decoded but not encoded: %v", err)
+		}
+		r, err := parseRequest(&fastagi.Env{Point: "call-hangup", UniqueID: "1.1"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		callHangup(&step{request: r, call: c, site: newSite(Settings{}), now: time.Now(), numbers: numbersOnce})
+	})
+}
+
+// BenchmarkGate is what an answer of a CRM costs on its way to the channel.
+func BenchmarkGate(b *testing.B) {
+	si := newSite(Settings{Dialplan: Config{Variables: map[string]any{"customer_id": "int"}}})
+	answer := []lookup.Var{
+		{Name: "CALLERID(name)", Value: "Zoë Müller"}, {Name: "QUEUE_PRIO", Value: "10"}, {Name: "call_info", Value: "customer 4711, contract gold"},
+		{Name: "customer_id", Value: "4711"}, {Name: "branch", Value: "north"},
+	}
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		if set, refused := si.admit(newCall("c", now), answer); len(set) != 4 || len(refused) > 0 {
+			b.Fatal(set, refused)
+		}
+	}
+}

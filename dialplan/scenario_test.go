@@ -1,0 +1,575 @@
+package dialplan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ringhook/fastagi"
+	"ringhook/hooks"
+	"ringhook/lookup"
+)
+
+// pbx plays the dialplan's side: channels with variables, and a clock. Between
+// any two points the call goes through its kept form, as a restart would have it.
+type pbx struct {
+	t        *testing.T
+	site     *site
+	numbers  *lookup.Numbers
+	kept     []byte
+	began    time.Time
+	channels map[string]map[string]string
+	events   []hooks.Event
+}
+
+func newPBX(t *testing.T) *pbx {
+	t.Helper()
+	return &pbx{
+		t: t, began: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), channels: map[string]map[string]string{},
+		numbers: lookup.NewNumbers(lookup.NumberConfig{Country: "GB", Language: "en"}),
+		site: newSite(Settings{
+			Queues: []Queue{{ID: "500", Name: "Sales"}, {ID: "600", Name: "Service"}},
+			Agents: []Agent{{ID: "7", Phone: "101", Name: "Anna", Info: "anna@crm.example"}, {ID: "8", Phone: "102", Name: "Boris"}},
+		}),
+	}
+}
+
+// set gives a channel a variable, as Asterisk's applications do.
+func (p *pbx) set(channel, name, value string) { p.on(channel)[name] = value }
+
+func (p *pbx) on(channel string) map[string]string {
+	if p.channels[channel] == nil {
+		p.channels[channel] = map[string]string{}
+	}
+	return p.channels[channel]
+}
+
+// dial makes a channel that inherits from another.
+func (p *pbx) dial(from, channel string) {
+	for name, value := range p.on(from) {
+		if strings.HasPrefix(name, "__") {
+			p.set(channel, name, value)
+		}
+	}
+}
+
+// at asks a point at a second of the call and returns its events in short.
+func (p *pbx) at(second float64, channel string, point Point, args ...string) []string {
+	p.t.Helper()
+	env := &fastagi.Env{Point: string(point), Channel: channel, UniqueID: channel, CallerNum: "02079460142", DNID: "02079460500", Extension: "500", Args: args}
+	r, err := parseRequest(env, p.site.variables)
+	if err != nil {
+		p.t.Fatalf("%s: %v", point, err)
+	}
+	for _, name := range r.spec.reads {
+		if _, given := r.args[name]; given {
+			continue
+		}
+		v := p.on(channel)[channelReads[name]]
+		if inherited := p.on(channel)["__"+channelReads[name]]; v == "" {
+			v = inherited
+		}
+		if name == "linkedid" {
+			v = "call-1"
+		}
+		if v != "" {
+			r.args[name] = v
+		}
+	}
+	now := p.began.Add(time.Duration(second * float64(time.Second)))
+	c := newCall("call-1", now)
+	if p.kept != nil {
+		if c, err = decodeCall(p.kept); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	s := &step{request: r, call: c, site: p.site, now: now, numbers: p.numbers}
+	s.absorb()
+	r.spec.step(s)
+	if p.kept, err = c.encode(); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, v := range s.vars {
+		plain := strings.TrimLeft(v.Name, "_")
+		delete(p.on(channel), plain)
+		delete(p.on(channel), "__"+plain)
+		p.set(channel, v.Name, v.Value)
+	}
+	p.events = append(p.events, s.events...)
+	var short []string
+	for _, ev := range s.events {
+		short = append(short, inShort(ev))
+		for name, v := range ev.Params {
+			if v == nil || v == "" { // receivers get everything that has a value
+				p.t.Errorf("%s has the parameter %s without a value", ev.Name, name)
+			}
+		}
+	}
+	return short
+}
+
+// shown are the parameters that a scenario's expectations speak of.
+var shown = []string{"queue_id", "agent_phone", "dialed", "status", "wait_time", "ring_time", "talk_time", "transfer_uniqueid", "correction"}
+
+func inShort(ev hooks.Event) string {
+	var b strings.Builder
+	b.WriteString(ev.Name)
+	for _, name := range shown {
+		if v, ok := ev.Params[name]; ok {
+			fmt.Fprintf(&b, " %s=%v", strings.TrimSuffix(name, "_uniqueid"), v)
+		}
+	}
+	if ev.Final {
+		b.WriteString(" final")
+	}
+	return b.String()
+}
+
+func (p *pbx) want(got []string, want ...string) {
+	p.t.Helper()
+	if !slices.Equal(got, want) {
+		p.t.Errorf("got:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// done checks what holds of every call: ids and seq are unique and in order.
+func (p *pbx) done() {
+	p.t.Helper()
+	ids := map[string]string{}
+	for i, ev := range p.events {
+		if before, twice := ids[ev.ID]; twice {
+			p.t.Errorf("%s has the id of %s", ev.Name, before)
+		}
+		ids[ev.ID] = ev.Name
+		if ev.Seq != i+1 {
+			p.t.Errorf("%s has seq %d, want %d", ev.Name, ev.Seq, i+1)
+		}
+	}
+}
+
+// TestAnswered is a call through a queue in which the second agent answers,
+// with every report made twice, as overlapping places of a dialplan do.
+func TestAnswered(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.want(p.at(0, "caller", CallDial), "call-dial")
+	p.want(p.at(0, "caller", CallDial))
+	p.want(p.at(1, "caller", QueueDial, "queue_id=500"), "queue-dial queue_id=500")
+	p.want(p.at(1, "caller", QueueDial, "queue_id=500"))
+	p.dial("caller", "local1")
+	p.want(p.at(2, "local1", AgentDial, "agent_phone=101"), "agent-dial queue_id=500 agent_phone=101")
+	p.want(p.at(2, "local1", AgentDial, "agent_phone=101"))
+	p.set("local1", "DIALSTATUS", "BUSY")
+	p.want(p.at(3, "local1", AgentHangup), "agent-cancel queue_id=500 agent_phone=101 status=busy wait_time=2 ring_time=1")
+	p.dial("caller", "local2")
+	p.want(p.at(4, "local2", AgentDial, "agent_phone=102"), "agent-dial queue_id=500 agent_phone=102")
+	p.want(p.at(4, "local1", AgentHangup)) // the h of the first comes late
+	p.dial("local2", "phone2")
+	p.want(p.at(9, "phone2", AgentAnswer, "agent_phone=PJSIP/102"), "agent-answer queue_id=500 agent_phone=102 wait_time=8 ring_time=5")
+	p.set("caller", "MEMBERINTERFACE", "Local/102@agents/n")
+	p.want(p.at(9, "caller", AgentAnswer)) // Queue()'s own AGI reports it again
+	p.set("local2", "DIALSTATUS", "ANSWER")
+	p.want(p.at(69, "local2", AgentHangup), "agent-hangup queue_id=500 agent_phone=102 status=answer wait_time=8 ring_time=5 talk_time=60")
+	p.want(p.at(69, "caller", QueueHangup), "queue-hangup queue_id=500 agent_phone=102 status=answer wait_time=8 talk_time=60")
+	p.want(p.at(69, "caller", QueueHangup))
+	p.want(p.at(69, "caller", CallHangup), "call-hangup queue_id=500 agent_phone=102 status=answer wait_time=8 ring_time=5 talk_time=60 final")
+	p.want(p.at(69, "caller", CallHangup))
+	p.want(p.at(69, "local2", AgentHangup))
+}
+
+// TestLastFirst is the end of a call whose first report is the caller's
+// hangup handler: what the others would have told comes before it, once.
+func TestLastFirst(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.dial("caller", "local1")
+	p.at(1, "local1", AgentDial, "agent_phone=101")
+	p.dial("local1", "phone1")
+	p.at(3, "phone1", AgentAnswer)
+	p.want(p.at(13, "caller", CallHangup),
+		"agent-hangup queue_id=500 agent_phone=101 status=answer wait_time=3 ring_time=2 talk_time=10",
+		"queue-hangup queue_id=500 agent_phone=101 status=answer wait_time=3 talk_time=10",
+		"call-hangup queue_id=500 agent_phone=101 status=answer wait_time=3 ring_time=2 talk_time=10 final")
+	p.set("local1", "DIALSTATUS", "ANSWER")
+	p.want(p.at(13, "local1", AgentHangup))
+	p.want(p.at(13, "caller", QueueHangup))
+}
+
+// TestLeftQueue is what becomes of callers whom nobody answers.
+func TestLeftQueue(t *testing.T) {
+	t.Run("abandoned", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		p.dial("caller", "local1")
+		p.at(1, "local1", AgentDial, "agent_phone=101")
+		p.set("caller", "QUEUENAME", "500")
+		p.want(p.at(7, "caller", QueueHangup),
+			"queue-hangup queue_id=500 status=cancel wait_time=7", "queue-abandon queue_id=500 status=cancel wait_time=7")
+		p.set("local1", "DIALSTATUS", "CANCEL")
+		p.want(p.at(7, "local1", AgentHangup), "agent-cancel queue_id=500 agent_phone=101 status=cancel wait_time=7 ring_time=6")
+		p.want(p.at(7, "caller", CallHangup), "call-hangup queue_id=500 status=cancel wait_time=7 talk_time=0 final")
+	})
+	t.Run("failover, then a second queue", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		p.set("caller", "QUEUESTATUS", "TIMEOUT")
+		p.want(p.at(20, "caller", QueueHangup),
+			"queue-hangup queue_id=500 status=noanswer wait_time=20", "queue-failover queue_id=500 status=noanswer wait_time=20")
+		p.want(p.at(21, "caller", QueueDial, "queue_id=600"), "queue-dial queue_id=600")
+		p.want(p.at(31, "caller", QueueHangup),
+			"queue-hangup queue_id=600 status=cancel wait_time=10", "queue-abandon queue_id=600 status=cancel wait_time=10")
+	})
+	t.Run("the same queue again", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		p.set("caller", "QUEUESTATUS", "TIMEOUT")
+		p.at(20, "caller", QueueHangup)
+		p.want(p.at(21, "caller", QueueDial, "queue_id=500"), "queue-dial queue_id=500")
+	})
+	t.Run("left without a word", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		p.want(p.at(20, "caller", QueueDial, "queue_id=600"),
+			"queue-hangup queue_id=500 status=other wait_time=20", "queue-failover queue_id=500 status=other wait_time=20", "queue-dial queue_id=600")
+	})
+}
+
+// TestMissed is calls whose beginning was never told: what is left to tell is
+// told with what the channel knows.
+func TestMissed(t *testing.T) {
+	t.Run("queue", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		for name, value := range map[string]string{"QUEUENAME": "500", "MEMBERINTERFACE": "Local/101@agents/n", "QEHOLDTIME": "4"} {
+			p.set("caller", name, value)
+		}
+		p.want(p.at(30, "caller", QueueHangup), "queue-hangup queue_id=500 agent_phone=101 status=answer wait_time=4 talk_time=0")
+		p.want(p.at(30, "caller", QueueHangup))
+	})
+	t.Run("ring", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		p.dial("caller", "local1")
+		p.set("local1", "DIALSTATUS", "ANSWER")
+		p.set("local1", "ANSWEREDTIME", "12")
+		p.want(p.at(20, "local1", AgentHangup, "agent_phone=101"), "agent-hangup queue_id=500 agent_phone=101 status=answer wait_time=8 talk_time=12")
+		p.want(p.at(20, "local1", AgentHangup, "agent_phone=101"))
+	})
+	t.Run("answer", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", CallDial)
+		p.at(0, "caller", AgentDial, "agent_phone=101")
+		p.set("caller", "DIALSTATUS", "ANSWER")
+		p.set("caller", "ANSWEREDTIME", "12")
+		p.want(p.at(20, "caller", AgentHangup), "agent-hangup agent_phone=101 status=answer ring_time=8 talk_time=12")
+	})
+	for _, first := range []Point{AgentHangup, QueueHangup} {
+		t.Run("answer after a busy phone, "+string(first)+" first", func(t *testing.T) {
+			p := newPBX(t)
+			defer p.done()
+			p.at(0, "caller", QueueDial, "queue_id=500")
+			p.dial("caller", "local1")
+			p.at(1, "local1", AgentDial, "agent_phone=101")
+			p.set("local1", "DIALSTATUS", "BUSY")
+			p.at(1, "local1", AgentHangup)
+			p.dial("caller", "local2")
+			p.at(2, "local2", AgentDial, "agent_phone=102")
+			p.set("local2", "DIALSTATUS", "ANSWER")
+			p.set("local2", "ANSWEREDTIME", "16")
+			p.set("caller", "MEMBERINTERFACE", "Local/102@agents/n")
+			p.set("caller", "QEHOLDTIME", "4")
+			want := map[Point]string{
+				AgentHangup: "agent-hangup queue_id=500 agent_phone=102 status=answer wait_time=4 ring_time=2 talk_time=16",
+				QueueHangup: "queue-hangup queue_id=500 agent_phone=102 status=answer wait_time=4 talk_time=16",
+			}
+			on := map[Point]string{AgentHangup: "local2", QueueHangup: "caller"}
+			p.want(p.at(20, on[first], first), want[first])
+			delete(want, first)
+			for then, told := range want {
+				p.want(p.at(20, on[then], then), told)
+			}
+			p.want(p.at(20, "caller", CallHangup), "call-hangup queue_id=500 agent_phone=102 status=answer wait_time=4 ring_time=2 talk_time=16 final")
+		})
+	}
+	t.Run("nothing to report", func(t *testing.T) {
+		p := newPBX(t)
+		p.want(p.at(0, "caller", QueueHangup))
+		p.want(p.at(0, "caller", AgentHangup))
+		p.want(p.at(0, "caller", AgentAnswer))
+	})
+}
+
+// TestTransfer is an agent who sends the caller to another queue. Asterisk
+// moves the member's own channel there; the caller's stays in the first queue.
+func TestTransfer(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.dial("caller", "local1")
+	p.at(1, "local1", AgentDial, "agent_phone=101")
+	p.dial("local1", "phone1")
+	p.at(3, "phone1", AgentAnswer)
+	p.want(p.at(10, "local1", QueueDial, "queue_id=600"),
+		"agent-hangup queue_id=500 agent_phone=101 status=answer wait_time=3 ring_time=2 talk_time=7",
+		"queue-dial queue_id=600 transfer=caller")
+	p.dial("local1", "local2")
+	p.want(p.at(11, "local2", AgentDial, "agent_phone=102"), "agent-dial queue_id=600 agent_phone=102 transfer=caller")
+	p.dial("local2", "phone2")
+	p.want(p.at(14, "phone2", AgentAnswer), "agent-answer queue_id=600 agent_phone=102 wait_time=4 ring_time=3 transfer=caller")
+	p.want(p.at(20, "local2", AgentHangup), "agent-hangup queue_id=600 agent_phone=102 status=answer wait_time=4 ring_time=3 talk_time=6 transfer=caller")
+	p.want(p.at(20, "local1", QueueHangup), "queue-hangup queue_id=600 agent_phone=102 status=answer wait_time=4 talk_time=6 transfer=caller")
+	p.want(p.at(20, "caller", QueueHangup), "queue-hangup queue_id=500 agent_phone=101 status=answer wait_time=3 talk_time=17")
+	p.want(p.at(20, "caller", CallHangup), "call-hangup queue_id=600 agent_phone=102 status=answer wait_time=4 ring_time=3 talk_time=17 final")
+}
+
+// TestTransferOnOneChannel is the same with a member that is no Local
+// channel: the caller's own channel goes to the second queue.
+func TestTransferOnOneChannel(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.set("caller", "MEMBERINTERFACE", "PJSIP/101")
+	p.at(3, "caller", AgentAnswer)
+	p.want(p.at(10, "caller", QueueDial, "queue_id=600"),
+		"agent-hangup queue_id=500 agent_phone=101 status=answer wait_time=3 talk_time=7",
+		"queue-hangup queue_id=500 agent_phone=101 status=answer wait_time=3 talk_time=7",
+		"queue-dial queue_id=600 transfer=caller")
+}
+
+// TestTransferToColleague is an agent who sends the caller to a colleague's
+// phone: the point runs on the ring's own channel, which has no agent on it.
+func TestTransferToColleague(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.dial("caller", "local1")
+	p.at(1, "local1", AgentDial, "agent_phone=101")
+	p.dial("local1", "phone1")
+	p.at(3, "phone1", AgentAnswer)
+	p.want(p.at(10, "local1", AgentCustom, "dialed=104"),
+		"agent-hangup queue_id=500 agent_phone=101 status=answer wait_time=3 ring_time=2 talk_time=7",
+		"agent-custom agent_phone=101 dialed=104 transfer=caller")
+	p.want(p.at(10, "phone1", AgentHangup))
+	p.set("local1", "DIALSTATUS", "NOANSWER")
+	p.want(p.at(20, "local1", AgentDialoutHangup), "agent-dialout-hangup agent_phone=101 dialed=104 status=noanswer ring_time=10 transfer=caller")
+}
+
+// TestTransferSeenByTheAgent is a blind transfer whose first report comes
+// from the agent's own channel, as it ends.
+func TestTransferSeenByTheAgent(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", AgentDial, "agent_phone=101")
+	p.dial("caller", "phone1")
+	p.at(3, "phone1", AgentAnswer)
+	p.want(p.at(10, "phone1", AgentHangup), "agent-hangup agent_phone=101 status=answer ring_time=3 talk_time=7")
+	p.want(p.at(10, "caller", QueueDial, "queue_id=600"), "queue-dial queue_id=600 transfer=caller")
+	p.want(p.at(10, "caller", AgentHangup))
+	p.set("caller", "QUEUESTATUS", "TIMEOUT")
+	p.at(40, "caller", QueueHangup)
+	p.want(p.at(40, "caller", QueueDial, "queue_id=500"), "queue-dial queue_id=500")
+}
+
+// TestColleagueSeenByTheAgent is the same on the way to a colleague's phone.
+func TestColleagueSeenByTheAgent(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.dial("caller", "local1")
+	p.at(1, "local1", AgentDial, "agent_phone=101")
+	p.dial("local1", "phone1")
+	p.at(3, "phone1", AgentAnswer)
+	p.at(10, "phone1", AgentHangup)
+	p.want(p.at(10, "local1", AgentCustom, "dialed=104"), "agent-custom agent_phone=101 dialed=104 transfer=caller")
+}
+
+// TestFailoverToPhone is a call that has left its queue and rings one person:
+// that ring belongs to no queue.
+func TestFailoverToPhone(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.set("caller", "QUEUESTATUS", "TIMEOUT")
+	p.at(30, "caller", QueueHangup)
+	p.want(p.at(30, "caller", AgentDial, "agent_phone=109"), "agent-dial agent_phone=109")
+	p.dial("caller", "phone")
+	p.want(p.at(32, "phone", AgentAnswer), "agent-answer agent_phone=109 ring_time=2")
+}
+
+// TestTransferOfDirectCall is a blind transfer of a call that had no queue.
+func TestTransferOfDirectCall(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", AgentDial, "agent_phone=101")
+	p.dial("caller", "phone1")
+	p.at(3, "phone1", AgentAnswer)
+	p.want(p.at(10, "caller", QueueDial, "queue_id=600"),
+		"agent-hangup agent_phone=101 status=answer ring_time=3 talk_time=7", "queue-dial queue_id=600 transfer=caller")
+	p.want(p.at(10, "phone1", AgentHangup))
+}
+
+// TestOutgoing is an agent who calls out twice from one channel.
+func TestOutgoing(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.want(p.at(0, "agent", AgentCustom, "agent_phone=101", "dialed=02079460777"), "agent-custom agent_phone=101 dialed=02079460777")
+	p.dial("agent", "trunk")
+	p.want(p.at(6, "trunk", AgentDialoutAnswer), "agent-dialout-answer agent_phone=101 dialed=02079460777 ring_time=6")
+	p.want(p.at(16, "agent", AgentDialoutHangup), "agent-dialout-hangup agent_phone=101 dialed=02079460777 status=answer ring_time=6 talk_time=10")
+	p.want(p.at(16, "agent", AgentDialoutHangup))
+	p.want(p.at(20, "agent", AgentCustom, "agent_phone=101", "dialed=02079460777"), "agent-custom agent_phone=101 dialed=02079460777")
+	p.set("agent", "DIALSTATUS", "BUSY")
+	p.want(p.at(22, "agent", AgentDialoutHangup), "agent-dialout-hangup agent_phone=101 dialed=02079460777 status=busy ring_time=2")
+	if got := p.events[0].Params["direction"]; got != "outgoing" {
+		t.Errorf("direction %v, want outgoing", got)
+	}
+}
+
+// TestInternal is a call between two phones, of which the dialplan says so, and
+// a transfer between them, which stays what it was.
+func TestInternal(t *testing.T) {
+	for _, c := range []struct {
+		first     Point
+		arg, want string
+	}{
+		{AgentCustom, "direction=internal", "internal"},
+		{AgentCustom, "direction=sideways", "outgoing"},
+		{CallDial, "direction=internal", "incoming"},
+	} {
+		p := newPBX(t)
+		if c.first != AgentCustom {
+			p.at(0, "agent", c.first)
+		}
+		p.at(1, "agent", AgentCustom, "agent_phone=101", "dialed=102", c.arg)
+		p.at(1, "agent", AgentDial, "agent_phone=102")
+		p.at(5, "agent", CallHangup)
+		for _, ev := range p.events {
+			if got := ev.Params["direction"]; got != c.want {
+				t.Errorf("%s, %s: %s has direction %v, want %s", c.first, c.arg, ev.Name, got, c.want)
+			}
+		}
+		p.done()
+	}
+}
+
+// TestCauseOfTheCaller is a caller who gives up, and whose end comes before the phone's: why
+// the caller's channel ended says nothing of the phone.
+func TestCauseOfTheCaller(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.dial("caller", "local1")
+	p.at(1, "local1", AgentDial, "agent_phone=101")
+	p.set("caller", "HANGUPCAUSE", "127")
+	p.at(7, "caller", CallHangup)
+	for _, ev := range p.events {
+		if got, ok := ev.Params["cause"]; ev.Name == string(AgentCancel) && ok {
+			t.Errorf("%s has cause %v", ev.Name, got)
+		}
+	}
+}
+
+// TestRingEnds checks what the end of every ring tells of its time, whether it was
+// answered or not, and whichever of the queue's and the agent's ends comes first.
+func TestRingEnds(t *testing.T) {
+	for _, c := range []struct {
+		title            string
+		play             func(p *pbx)
+		event            Point
+		duration, billed int64
+	}{
+		{"answered", func(p *pbx) {
+			p.set("caller", "MIXMONITOR_FILENAME", "/rec/1.wav")
+			p.at(0, "caller", QueueDial, "queue_id=500")
+			p.dial("caller", "local1")
+			p.at(1, "local1", AgentDial, "agent_phone=101")
+			p.dial("local1", "phone1")
+			p.at(4, "phone1", AgentAnswer)
+			p.set("caller", "QEORIGINALPOS", "1")
+			p.at(14, "caller", QueueHangup)
+			p.at(14, "local1", AgentHangup)
+		}, AgentHangup, 13, 10},
+		{"rang in vain", func(p *pbx) {
+			p.at(0, "agent", AgentDial, "agent_phone=101")
+			p.set("agent", "DIALSTATUS", "NOANSWER")
+			p.at(9, "agent", AgentHangup)
+		}, AgentCancel, 9, 0},
+		{"outgoing", func(p *pbx) {
+			p.at(0, "agent", AgentCustom, "agent_phone=101", "dialed=02079460777")
+			p.dial("agent", "trunk")
+			p.at(6, "trunk", AgentDialoutAnswer)
+			p.at(16, "agent", AgentDialoutHangup)
+		}, AgentDialoutHangup, 16, 10},
+		{"outgoing, busy", func(p *pbx) {
+			p.at(0, "agent", AgentCustom, "agent_phone=101", "dialed=02079460777")
+			p.set("agent", "DIALSTATUS", "BUSY")
+			p.at(2, "agent", AgentDialoutHangup)
+		}, AgentDialoutHangup, 2, 0},
+	} {
+		p := newPBX(t)
+		c.play(p)
+		last := p.events[len(p.events)-1]
+		if last.Name != string(c.event) || last.Params["duration"] != c.duration || last.Params["billsec"] != c.billed {
+			t.Errorf("%s: %s has duration %v and billsec %v, want %s with %d and %d",
+				c.title, last.Name, last.Params["duration"], last.Params["billsec"], c.event, c.duration, c.billed)
+		}
+		if place, ok := last.Params["queue_position"]; ok {
+			t.Errorf("%s: %s tells the caller's place in the queue, %v", c.title, last.Name, place)
+		}
+		if got := last.Params["recording_file"]; c.event == AgentHangup && got != "/rec/1.wav" {
+			t.Errorf("%s: the recording that began before the queue is %v", c.title, got)
+		}
+		for _, ev := range p.events {
+			for name, v := range ev.Params {
+				if v == nil {
+					t.Errorf("%s: %s has %s without a value", c.title, ev.Name, name)
+				}
+			}
+		}
+		p.done()
+	}
+}
+
+// TestParallel is one Dial of two phones: the one that answered hung up, the
+// other rang in vain.
+func TestParallel(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", AgentDial, "agent_phone=101")
+	p.at(0, "caller", AgentDial, "agent_phone=102")
+	p.dial("caller", "phone1")
+	p.want(p.at(4, "phone1", AgentAnswer, "agent_phone=101"), "agent-answer agent_phone=101 ring_time=4")
+	p.set("caller", "DIALSTATUS", "ANSWER")
+	p.want(p.at(14, "caller", AgentHangup),
+		"agent-cancel agent_phone=102 status=cancel ring_time=14", "agent-hangup agent_phone=101 status=answer ring_time=4 talk_time=10")
+}
+
+// TestMenu is a caller who hangs up in a menu.
+func TestMenu(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", CallDial)
+	p.want(p.at(5, "caller", IVRHangup, "ivr=main"), "ivr-hangup status=cancel wait_time=5")
+	p.want(p.at(5, "caller", CallHangup), "call-hangup status=cancel talk_time=0 final")
+}
+
+// TestCustomEvent is an event of the administrator's own.
+func TestCustomEvent(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.want(p.at(0, "caller", CustomEvent, "name=menu-choice", "digit=3"), "menu-choice")
+	p.want(p.at(0, "caller", CustomEvent, "name=menu-choice", "digit=3"))
+	p.want(p.at(1, "caller", CustomEvent, "name=menu-choice", "digit=4"), "menu-choice")
+	if got := p.events[0].Params["digit"]; got != "3" {
+		t.Errorf("digit is %v, want 3", got)
+	}
+}

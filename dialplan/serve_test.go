@@ -1,0 +1,520 @@
+package dialplan_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/dialplan"
+	"ringhook/fastagi"
+	"ringhook/fastagi/agitest"
+	"ringhook/hooks"
+	"ringhook/lookup"
+	"ringhook/store"
+)
+
+// house is a dialplan with real rooms around it: FastAGI and HTTP over
+// sockets, and SQLite on disk.
+type house struct {
+	t    *testing.T
+	addr string
+	st   *store.Store
+	log  *lockedBuffer
+}
+
+// lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}
+
+// build opens a house whose lookup, where crm is not nil, asks that handler at
+// queue-dial. journal wraps the store's own.
+func build(t *testing.T, budget time.Duration, crm http.HandlerFunc, journal func(dialplan.Journal) dialplan.Journal) *house {
+	t.Helper()
+	h := &house{t: t, log: &lockedBuffer{}}
+	log := slog.New(slog.NewTextHandler(h.log, nil))
+	reg := prometheus.NewRegistry()
+	cfg := store.DefaultConfig()
+	cfg.Folder = t.TempDir()
+	var err error
+	if h.st, err = store.Open(cfg, log, reg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closed(t, "store", h.st.Close()) })
+	var lookups []lookup.Config
+	if crm != nil {
+		server := httptest.NewServer(crm)
+		t.Cleanup(server.Close)
+		c := lookup.DefaultConfig()
+		c.Name, c.Points, c.URL = "crm", []string{"queue-dial", "lookup"}, server.URL+"/?phone=%callerid%&queue=%queue_id%"
+		c.Timeout = budget
+		lookups = append(lookups, c)
+	}
+	parts := dialplan.Parts{Numbers: lookup.NewNumbers(lookup.NumberConfig{Country: "GB", Language: "en"})}
+	if parts.Lookups, err = lookup.New(lookups, h.st.Cache(), h.st.Phonebook(), log, reg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		closed(t, "lookups", parts.Lookups.Close(ctx))
+	})
+	hook := hooks.DefaultConfig()
+	hook.Name, hook.Events, hook.URL = "all", []string{"*"}, hooks.Addresses{"http://127.0.0.1:1/"} // never started: the outbox is what counts
+	if parts.Hooks, err = hooks.New([]hooks.Config{hook}, h.st.Outbox(), log, reg); err != nil {
+		t.Fatal(err)
+	}
+	var j dialplan.Journal = h.st.Journal()
+	if journal != nil {
+		j = journal(j)
+	}
+	d := dialplan.New(dialplan.Settings{Budget: budget}, parts, j, log, reg)
+	t.Cleanup(func() { closed(t, "dialplan", d.Close()) })
+	h.addr = agitest.Serve(t, d.Serve)
+	return h
+}
+
+func closed(t *testing.T, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("close %s: %v", what, err)
+	}
+}
+
+// ask plays one AGI() line on the caller's channel.
+func (h *house) ask(point string, hangup <-chan struct{}, args ...string) string {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	result, err := fastagi.Call(ctx, h.addr, fastagi.CallRequest{
+		Env: fastagi.Env{
+			Point: point, Channel: "PJSIP/trunk-1", UniqueID: "1.1", Version: "22", CallerNum: "02079460142", CallerName: "as it was",
+			DNID: "02079460500", Extension: "500", Priority: "1", Context: "from-trunk", Args: args,
+		},
+		Variables: map[string]string{"CHANNEL(linkedid)": "1.1"},
+		Hangup:    hangup,
+	})
+	if err != nil {
+		h.t.Fatalf("%s: %v", point, err)
+	}
+	var set []string
+	for _, v := range result.Set {
+		set = append(set, v.Name+"="+v.Value)
+	}
+	return strings.Join(set, "; ")
+}
+
+// kept lists the events in the outbox, the first first.
+func (h *house) kept() []hooks.Event {
+	h.t.Helper()
+	list, err := h.st.Outbox().List(store.Filter{Limit: 1000})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var events []hooks.Event
+	for i := len(list) - 1; i >= 0; i-- {
+		events = append(events, list[i].Event)
+	}
+	return events
+}
+
+func (h *house) keptNames() string {
+	var names []string
+	for _, ev := range h.kept() {
+		names = append(names, ev.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func answer(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }
+}
+
+// TestServe is a session's way: what reaches the channel, in which order,
+// with the status last, and what the outbox holds when it does.
+func TestServe(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		crm  http.HandlerFunc
+		want string
+	}{
+		{"found", answer("call_info=gold&CALLERID(name)=Zo%C3%AB&QUEUE_PRIO=10&evil=1&SHELL(id)=x"),
+			"__call_info=gold; CALLERID(name)=Zoë; QUEUE_PRIO=10; __RINGHOOK_VISIT=1.1/1/500; RINGHOOK_STATUS=FOUND"},
+		{"not found", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
+			"__RINGHOOK_VISIT=1.1/1/500; RINGHOOK_STATUS=NOTFOUND"},
+		{"error", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+			"__RINGHOOK_VISIT=1.1/1/500; RINGHOOK_STATUS=ERROR"},
+		{"rubbish", answer("<html>please log in</html>"), "__RINGHOOK_VISIT=1.1/1/500; RINGHOOK_STATUS=ERROR"},
+		{"no lookup", nil, "__RINGHOOK_VISIT=1.1/1/500; RINGHOOK_STATUS=OK"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := build(t, 10*time.Second, c.crm, nil)
+			if got := h.ask("queue-dial", nil, "queue_id=500"); got != c.want {
+				t.Errorf("set %s\nwant %s", got, c.want)
+			}
+			events := h.kept()
+			if len(events) != 1 {
+				t.Fatalf("%d events are kept, want 1", len(events))
+			}
+			want := "as it was"
+			if c.name == "found" {
+				want = "Zoë"
+			}
+			if got := events[0].Params["callerid_name"]; got != want {
+				t.Errorf("the event has callerid_name %q, want %q", got, want)
+			}
+			if got := events[0].Params["callerid"]; got != "+442079460142" {
+				t.Errorf("the event has callerid %q, want E.164", got)
+			}
+		})
+	}
+}
+
+// TestRefused is points and arguments that make no sense: the dialplan is
+// told ERROR, the administrator where to look, and no event is made.
+func TestRefused(t *testing.T) {
+	h := build(t, 10*time.Second, nil, nil)
+	for _, c := range []struct{ point, arg, log string }{
+		{"queue-dail", "queue_id=500", "queue-dail"},
+		{"queue-dial", "queue=500", `unknown argument \"queue\"`},
+		{"queue-dial", "500", "not name=value"},
+		{"queue-dial", "queue_id=500,country=XX", "country is not"},
+	} {
+		if got := h.ask(c.point, nil, strings.Split(c.arg, ",")...); got != "RINGHOOK_STATUS=ERROR" {
+			t.Errorf("%s(%s) set %s, want ERROR and nothing else", c.point, c.arg, got)
+		}
+		if log := h.log.String(); !strings.Contains(log, c.log) || !strings.Contains(log, "channel=PJSIP/trunk-1") {
+			t.Errorf("the log does not name %s and the channel:\n%s", c.log, log)
+		}
+	}
+	if got := h.keptNames(); got != "" {
+		t.Errorf("events %s were made", got)
+	}
+}
+
+// TestCountry is a trunk of another country: its national numbers are read by
+// that one's plan.
+func TestCountry(t *testing.T) {
+	h := build(t, 10*time.Second, nil, nil)
+	h.ask("queue-dial", nil, "queue_id=500", "country=IT") // where a leading nought stays
+	if got := h.kept()[0].Params["callerid"]; got != "+3902079460142" {
+		t.Errorf("callerid %v, want it read as Italian", got)
+	}
+}
+
+// TestNobodyAsked is a caller whom no source can know: why nobody was asked
+// stands in the event, from which the trace has it.
+func TestNobodyAsked(t *testing.T) {
+	h := build(t, 10*time.Second, func(http.ResponseWriter, *http.Request) { t.Error("the source was asked") }, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for number, want := range map[string]string{"": "", "anonymous": "anonymous", "12": "short", "999": "emergency"} {
+		id := "7." + number
+		result, err := fastagi.Call(ctx, h.addr, fastagi.CallRequest{
+			Env: fastagi.Env{Point: "queue-dial", UniqueID: id, CallerNum: number, Args: []string{"queue_id=500", "linkedid=" + id, "visit=", "ring="}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last := result.Set[len(result.Set)-1]; last.Value != "NOTFOUND" {
+			t.Errorf("caller %q: %s=%s, want NOTFOUND", number, last.Name, last.Value)
+		}
+		events := h.kept()
+		if got := fmt.Sprint(events[len(events)-1].Params["callerid_kind"]); want != "" && got != want {
+			t.Errorf("caller %q: callerid_kind %s, want %s", number, got, want)
+		}
+	}
+}
+
+// TestLate is a CRM that answers after the budget: the call goes on with
+// TIMEOUT, and the answer is there for the next.
+func TestLate(t *testing.T) {
+	release, answered := make(chan struct{}), make(chan struct{})
+	h := build(t, 200*time.Millisecond, func(w http.ResponseWriter, _ *http.Request) {
+		defer close(answered)
+		<-release
+		io.WriteString(w, "call_info=gold")
+	}, nil)
+	if got := h.ask("queue-dial", nil, "queue_id=500"); got != "__RINGHOOK_VISIT=1.1/1/500; RINGHOOK_STATUS=TIMEOUT" {
+		t.Errorf("set %s, want TIMEOUT", got)
+	}
+	close(release)
+	<-answered
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		got := h.ask("queue-dial", nil, "queue_id=500")
+		if strings.HasPrefix(got, "__call_info=gold;") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the late answer is not there for the next call, which got %s", got)
+		}
+	}
+	if got := h.keptNames(); got != "queue-dial" {
+		t.Errorf("events %s, want one queue-dial however often it was asked", got)
+	}
+}
+
+// TestHangupDuringLookup shows that the wait ends with the caller: the CRM
+// answers only once the session is over. The event is kept all the same.
+func TestHangupDuringLookup(t *testing.T) {
+	asked, release, hangup := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	h := build(t, 30*time.Second, func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-release
+	}, nil)
+	go func() {
+		<-asked
+		close(hangup)
+	}()
+	got := h.ask("queue-dial", hangup, "queue_id=500")
+	close(release)
+	if got != "__RINGHOOK_VISIT=1.1/1/500; RINGHOOK_STATUS=TIMEOUT" {
+		t.Errorf("set %s, want TIMEOUT", got)
+	}
+	if got := h.keptNames(); got != "queue-dial" {
+		t.Errorf("events %s, want queue-dial", got)
+	}
+}
+
+// brokenJournal is a disk that takes nothing.
+type brokenJournal struct {
+	dialplan.Journal
+	mu     sync.Mutex
+	broken bool
+}
+
+func (j *brokenJournal) Keep(ctx context.Context, r dialplan.Record) ([]hooks.Delivery, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.broken {
+		return nil, errors.New("disk is full")
+	}
+	return j.Journal.Keep(ctx, r)
+}
+
+// TestNotKept is a disk that fails: the dialplan is not told that the event is
+// safe, and asking again, when the disk is well, makes it.
+func TestNotKept(t *testing.T) {
+	var j *brokenJournal
+	h := build(t, 10*time.Second, answer("call_info=gold"), func(sound dialplan.Journal) dialplan.Journal {
+		j = &brokenJournal{Journal: sound, broken: true}
+		return j
+	})
+	if got := h.ask("queue-dial", nil, "queue_id=500"); got != "__call_info=gold; __RINGHOOK_VISIT=1.1/1/500" {
+		t.Errorf("set %s, want no RINGHOOK_STATUS", got)
+	}
+	if log := h.log.String(); !strings.Contains(log, "disk is full") || !strings.Contains(log, "linkedid=1.1") {
+		t.Errorf("the log does not tell the cause and the call:\n%s", log)
+	}
+	j.mu.Lock()
+	j.broken = false
+	j.mu.Unlock()
+	if got := h.ask("queue-dial", nil, "queue_id=500"); !strings.HasSuffix(got, "RINGHOOK_STATUS=FOUND") {
+		t.Errorf("set %s, want FOUND", got)
+	}
+	events := h.kept()
+	if len(events) != 1 || events[0].Seq != 1 {
+		t.Errorf("kept %+v, want queue-dial with seq 1", events)
+	}
+
+	// An end that is not safe is no end to the channel, which the next report comes from.
+	j.mu.Lock()
+	j.broken = true
+	j.mu.Unlock()
+	if got := h.ask("queue-hangup", nil, "visit=1.1/1/500"); got != "" {
+		t.Errorf("set %s, want nothing", got)
+	}
+	j.mu.Lock()
+	j.broken = false
+	j.mu.Unlock()
+	if got := h.ask("queue-hangup", nil, "visit=1.1/1/500"); got != "RINGHOOK_VISIT=1.1/1/500/end; RINGHOOK_STATUS=OK" {
+		t.Errorf("set %s, want the end and OK", got)
+	}
+	if got := h.keptNames(); !strings.HasPrefix(got, "queue-dial queue-hangup") {
+		t.Errorf("kept %s, want queue-dial and queue-hangup", got)
+	}
+}
+
+// panicJournal is a bug of ours on the first record.
+type panicJournal struct {
+	dialplan.Journal
+	once sync.Once
+}
+
+func (j *panicJournal) Keep(ctx context.Context, r dialplan.Record) ([]hooks.Delivery, error) {
+	j.once.Do(func() { panic("a bug") })
+	return j.Journal.Keep(ctx, r)
+}
+
+// TestPanic is F38 for a call: the session that meets a bug fails, and the
+// call's other points have their turn.
+func TestPanic(t *testing.T) {
+	h := build(t, 10*time.Second, nil, func(sound dialplan.Journal) dialplan.Journal { return &panicJournal{Journal: sound} })
+	if got := h.ask("queue-dial", nil, "queue_id=500"); got != "" {
+		t.Errorf("set %s, want nothing", got)
+	}
+	if got := h.ask("queue-dial", nil, "queue_id=500"); !strings.HasSuffix(got, "RINGHOOK_STATUS=OK") {
+		t.Errorf("set %s, want OK", got)
+	}
+	if got := h.keptNames(); got != "queue-dial" {
+		t.Errorf("events %s, want queue-dial", got)
+	}
+}
+
+// lateJournal is a disk that takes its time over the first record, and then
+// keeps it or not.
+type lateJournal struct {
+	dialplan.Journal
+	once    sync.Once
+	release chan struct{}
+	lose    bool
+}
+
+func (j *lateJournal) Keep(ctx context.Context, r dialplan.Record) ([]hooks.Delivery, error) {
+	first := false
+	j.once.Do(func() { first = true })
+	if !first {
+		return j.Journal.Keep(ctx, r)
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (j *lateJournal) Barrier(ctx context.Context) error {
+	<-j.release
+	if j.lose {
+		return nil
+	}
+	_, err := j.Journal.Keep(ctx, dialplan.Record{LinkedID: "1.1", State: []byte(`{"linkedid":"1.1","began":"2026-03-02T09:00:00Z","seq":1,"visits":[{"marker":{"uniqueid":"1.1","n":1,"what":"500"},"began":"2026-03-02T09:00:00Z"}]}`)})
+	return err
+}
+
+// TestKeptLate is a commit that outlasts the call's patience. While its
+// outcome is not known the same point is not answered OK, and then as it came
+// out: made again where it was lost, and a repeat where it was kept.
+func TestKeptLate(t *testing.T) {
+	for _, lose := range []bool{true, false} {
+		t.Run(fmt.Sprintf("lost %v", lose), func(t *testing.T) {
+			j := &lateJournal{release: make(chan struct{}), lose: lose}
+			h := build(t, 300*time.Millisecond, nil, func(sound dialplan.Journal) dialplan.Journal {
+				j.Journal = sound
+				return j
+			})
+			if got := h.ask("queue-dial", nil, "queue_id=500"); strings.Contains(got, "RINGHOOK_STATUS") {
+				t.Errorf("set %s, want no RINGHOOK_STATUS", got)
+			}
+			if got := h.ask("queue-dial", nil, "queue_id=500"); got != "" {
+				t.Errorf("set %s while the outcome was not known, want nothing", got)
+			}
+			close(j.release)
+			deadline := time.Now().Add(10 * time.Second)
+			for got := ""; !strings.HasSuffix(got, "RINGHOOK_STATUS=OK"); got = h.ask("queue-dial", nil, "queue_id=500") {
+				if time.Now().After(deadline) {
+					t.Fatalf("set %s, want OK", got)
+				}
+			}
+			want := map[bool]string{true: "queue-dial", false: ""}[lose] // what was kept late stood in for the event
+			if got := h.keptNames(); got != want {
+				t.Errorf("events %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestTogether is the reports of one end of a call on many connections at
+// once: each event is made once, in one order without gaps, the final one last.
+func TestTogether(t *testing.T) {
+	h := build(t, 10*time.Second, nil, nil)
+	h.ask("queue-dial", nil, "queue_id=500")
+	h.ask("agent-dial", nil, "agent_phone=101")
+	h.ask("agent-answer", nil, "agent_phone=101")
+	var all sync.WaitGroup
+	for range 8 {
+		for _, point := range []string{"agent-hangup", "queue-hangup", "call-hangup"} {
+			all.Go(func() { h.ask(point, nil, "agent_phone=101", "ring=1.1/1/101", "visit=1.1/1/500") })
+		}
+	}
+	all.Wait()
+	seen := map[string]int{}
+	events := h.kept()
+	for i, ev := range events {
+		seen[ev.Name]++
+		if ev.Seq != i+1 {
+			t.Errorf("event %d has seq %d", i+1, ev.Seq)
+		}
+	}
+	if got := fmt.Sprint(seen); got != "map[agent-answer:1 agent-dial:1 agent-hangup:1 call-hangup:1 queue-dial:1 queue-hangup:1]" {
+		t.Errorf("events %s", got)
+	}
+	if last := events[len(events)-1]; last.Name != "call-hangup" || !last.Final {
+		t.Errorf("the last event is %s, final %v", last.Name, last.Final)
+	}
+}
+
+// TestNothingRead shows that arguments which carry everything leave nothing to
+// ask of the channel: its variables would say otherwise.
+func TestNothingRead(t *testing.T) {
+	h := build(t, 10*time.Second, nil, nil)
+	h.ask("queue-dial", nil, "queue_id=500", "linkedid=9.9", "visit=", "ring=")
+	if ev := h.kept()[0]; ev.LinkedID != "9.9" {
+		t.Errorf("linkedid %s, want the argument's", ev.LinkedID)
+	}
+}
+
+// TestOneCallWithoutEnd is a call that rings hundreds of phones with endless names:
+// what is kept of it has a bound, and it is answered as any other.
+func TestOneCallWithoutEnd(t *testing.T) {
+	h := build(t, 30*time.Second, nil, nil)
+	long := strings.Repeat("x", 6000)
+	for i := range 80 {
+		for _, args := range [][]string{
+			{"agent-dial", fmt.Sprint("agent_phone=", i, long), "agent_id=" + long, "agent_name=" + long},
+			{"queue-dial", fmt.Sprint("queue_id=", i, long), "queue_name=" + long},
+			{fmt.Sprint("event?name=e", i), "ivr=" + long},
+		} {
+			if got := h.ask(args[0], nil, append(args[1:], "visit=", "ring=")...); !strings.HasSuffix(got, "RINGHOOK_STATUS=OK") {
+				t.Fatalf("%s %d: set %.200s, want OK", args[0], i, got)
+			}
+		}
+	}
+	state, err := h.st.Journal().Call("1.1")
+	if err != nil || len(state) == 0 || len(state) > 1<<20 {
+		t.Errorf("%d bytes are kept of the call, %v", len(state), err)
+	}
+	var kept struct{ Visits, Rings []any }
+	if err := json.Unmarshal(state, &kept); err != nil || len(kept.Rings) != 64 || len(kept.Visits) != 64 {
+		t.Errorf("%d phones and %d visits are kept of the call, want 64 of each (%v)", len(kept.Rings), len(kept.Visits), err)
+	}
+	for _, ev := range h.kept() {
+		for name, v := range ev.Params {
+			if text, ok := v.(string); ok && len(text) > 4096 {
+				t.Errorf("%s of %s has %d bytes", name, ev.Name, len(text))
+			}
+		}
+	}
+}

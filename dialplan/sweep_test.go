@@ -1,0 +1,89 @@
+package dialplan
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/hooks"
+	"ringhook/lookup"
+)
+
+// memory is a journal that keeps nothing on a disk.
+type memory struct {
+	states map[string][]byte
+	seen   map[string]time.Time
+	events []hooks.Event
+	now    func() time.Time
+}
+
+func (m *memory) Call(linkedid string) ([]byte, error) { return m.states[linkedid], nil }
+
+func (m *memory) Keep(_ context.Context, r Record) ([]hooks.Delivery, error) {
+	m.KeepLater(r)
+	return nil, nil
+}
+
+func (m *memory) KeepLater(r Record) {
+	m.states[r.LinkedID], m.seen[r.LinkedID] = r.State, m.now()
+	for _, a := range r.Events {
+		m.events = append(m.events, a.Event)
+	}
+}
+
+func (m *memory) Trace(time.Time, []byte) {}
+
+func (m *memory) Barrier(context.Context) error { return nil }
+
+func (m *memory) Unheard(after, until time.Time, limit int) (list []Unheard, _ error) {
+	for _, id := range sortedKeys(m.seen) {
+		if seen := m.seen[id]; seen.After(after) && !seen.After(until) && len(list) < limit {
+			list = append(list, Unheard{LinkedID: id, Seen: seen})
+		}
+	}
+	return list, nil
+}
+
+// TestSweep is calls of which nothing more is heard: each that has not ended
+// is closed once, with all that was open in it.
+func TestSweep(t *testing.T) {
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	m := &memory{states: map[string][]byte{}, seen: map[string]time.Time{}, now: func() time.Time { return now }}
+	p := newPBX(t)
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	m.states["call-1"], m.seen["call-1"] = p.kept, now
+	p.at(9, "caller", CallHangup)
+	m.states["call-2"], m.seen["call-2"] = p.kept, now
+
+	hook := hooks.DefaultConfig()
+	hook.Name, hook.Events, hook.URL = "all", []string{"*"}, hooks.Addresses{"http://127.0.0.1:1/"}
+	dispatcher, err := hooks.New([]hooks.Config{hook}, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := Parts{Hooks: dispatcher, Numbers: lookup.NewNumbers(lookup.NumberConfig{})}
+	d := New(Settings{Dialplan: Config{MaxCall: time.Hour}}, parts, m, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	d.now = m.now
+
+	var swept time.Time
+	for _, c := range []struct {
+		after time.Duration
+		want  int // events so far
+	}{{59 * time.Minute, 0}, {61 * time.Minute, 3}, {300 * time.Minute, 3}} {
+		now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).Add(c.after)
+		swept = d.sweep(t.Context(), swept)
+		if len(m.events) != c.want {
+			t.Fatalf("after %s there are %d events, want %d", c.after, len(m.events), c.want)
+		}
+	}
+	last := m.events[2]
+	if last.Name != "call-hangup" || last.LinkedID != "call-1" || !last.Final || last.Params["status"] != "other" || last.Params["presumed"] != true {
+		t.Errorf("the last event is %s of %s with %v", last.Name, last.LinkedID, last.Params)
+	}
+	if m.events[0].Name != "queue-hangup" || m.events[1].Name != "queue-abandon" {
+		t.Errorf("before it came %s and %s", m.events[0].Name, m.events[1].Name)
+	}
+}

@@ -1,0 +1,77 @@
+package dialplan
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"ringhook/fastagi"
+)
+
+// encoded is the record of a turn that went nowhere.
+func encoded(env fastagi.Env, left traced) traceBuffer {
+	t := &turn{session: &fastagi.Session{}, traced: left, kind: "short"}
+	*t.session.Env() = env
+	t.request = &request{env: t.session.Env(), args: map[string]string{"linkedid": "1.1", "status": "BUSY"}, asked: []string{"linkedid", "visit", "status"}}
+	b := traceBuffer{traceVersion}
+	t.encode(&b, "OK", 1500*time.Microsecond)
+	return b
+}
+
+func TestTraceRoundTrip(t *testing.T) {
+	b := encoded(fastagi.Env{
+		Point: "queue-dial", Query: "a=b", Channel: "PJSIP/trunk-1", UniqueID: "1.2", CallerNum: "101", CallerName: "Zoë", DNID: "500", Args: []string{"queue_id=500"},
+	}, traced{
+		refused: []refusal{{"SHELL(id)", "name"}}, told: []TracedEvent{{"queue-dial", 2}}, err: "event not kept: disk",
+		set: []fastagi.Variable{{Name: "RINGHOOK_STATUS", Value: "OK"}},
+	})
+	got, err := DecodeTrace(b)
+	want := PointTrace{
+		Took: 1500 * time.Microsecond, Point: "queue-dial", LinkedID: "1.1", UniqueID: "1.2", Channel: "PJSIP/trunk-1",
+		Caller: "101", CallerName: "Zoë", DNID: "500", Kind: "short", Query: "a=b", Given: []string{"queue_id=500"},
+		Read:   []TracedValue{{"linkedid", "1.1"}, {"visit", ""}, {"status", "BUSY"}},
+		Events: []TracedEvent{{"queue-dial", 2}}, Set: []TracedValue{{"RINGHOOK_STATUS", "OK"}}, Refused: []TracedValue{{"SHELL(id)", "name"}},
+		Status: "OK", Error: "event not kept: disk",
+	}
+	got.At = time.Time{}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	for end := range b {
+		if _, err := DecodeTrace(b[:end]); err == nil {
+			t.Errorf("the first %d bytes of a record were taken", end)
+		}
+	}
+}
+
+// TestTraceIsBounded has Asterisk and a source send as much as they like.
+func TestTraceIsBounded(t *testing.T) {
+	long := strings.Repeat("ж", 4000)
+	left := traced{err: long}
+	var args []string
+	for range 1000 {
+		left.refused = append(left.refused, refusal{long, "name"})
+		left.told = append(left.told, TracedEvent{long, 1})
+		left.set = append(left.set, fastagi.Variable{Name: long, Value: long})
+		args = append(args, long)
+	}
+	b := encoded(fastagi.Env{Point: long, Query: long, Channel: long, UniqueID: long, CallerNum: long, CallerName: long, DNID: long, Args: args}, left)
+	if len(b) > maxTrace+1024 {
+		t.Errorf("record has %d bytes", len(b))
+	}
+	p, err := DecodeTrace(b)
+	if err != nil || len(p.Given) != maxTracedList || len(p.Caller) > maxTracedValue || !strings.HasPrefix(long, p.Error) || p.Error == "" {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}
+
+func FuzzDecodeTrace(f *testing.F) {
+	f.Add([]byte(encoded(fastagi.Env{Point: "lookup"}, traced{})))
+	f.Add([]byte{traceVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Fuzz(func(t *testing.T, record []byte) {
+		if p, err := DecodeTrace(record); err != nil && p.Point != "" {
+			t.Errorf("a record that is refused gave %+v", p)
+		}
+	})
+}

@@ -1,0 +1,243 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"strings"
+	"time"
+
+	"ringhook/hooks"
+)
+
+// Filter says which deliveries to list: all that fit every field that is set.
+type Filter struct {
+	Hook     string
+	States   []hooks.State
+	LinkedID string
+	Since    time.Time // accepted then or later
+	Until    time.Time // accepted before
+	Limit    int       // where it is 0, List gives 100
+}
+
+// Item is a delivery as an operator sees it.
+type Item struct {
+	hooks.Delivery
+	State    hooks.State
+	Next     time.Time // of the next attempt; zero where none is due
+	Held     bool      // pending, but behind an earlier delivery of its key
+	Finished time.Time // when it was delivered, given up or dropped
+	Class    string    // of the last attempt
+	Status   int       // of HTTP, of the last attempt
+	ReplayOf int64     // the delivery that this one repeats, 0 where it is none's
+}
+
+const items = `select d.id, d.hook, d.attempts, e.accepted_ms, e.event_id, e.linkedid, e.body,
+	d.state, coalesce(d.next_ms, 0), coalesce(d.finished_ms, 0), d.last_class, d.last_status, coalesce(d.replay_of, 0)
+	from delivery d join event e on e.id = d.event`
+
+// List gives the newest deliveries that fit the filter, the newest first.
+func (o *Outbox) List(f Filter) ([]Item, error) {
+	where, args := f.where()
+	rows, err := o.s.read.Query(items+where+" order by d.id desc limit ?", append(args, cmp.Or(f.Limit, 100))...)
+	var list []Item
+	err = each(rows, err, func(scan func(...any) error) error {
+		item, err := scanItem(scan)
+		list = append(list, item)
+		return err
+	})
+	return list, o.s.reading("list deliveries", err)
+}
+
+// IDs gives the numbers of all deliveries that fit the filter, the oldest first; no more
+// than its limit where it has one.
+func (o *Outbox) IDs(f Filter) ([]int64, error) {
+	where, args := f.where()
+	rows, err := o.s.read.Query("select d.id from delivery d join event e on e.id = d.event"+where+" order by d.id limit ?",
+		append(args, cmp.Or(f.Limit, -1))...)
+	var ids []int64
+	err = each(rows, err, func(scan func(...any) error) error {
+		ids = append(ids, 0)
+		return scan(&ids[len(ids)-1])
+	})
+	return ids, o.s.reading("choose deliveries", err)
+}
+
+// where is the condition of a filter, and its values.
+func (f *Filter) where() (condition string, args []any) {
+	where := []string{"true"}
+	add := func(condition string, values ...any) {
+		where = append(where, condition)
+		args = append(args, values...)
+	}
+	if f.Hook != "" {
+		add("d.hook = ?", f.Hook)
+	}
+	if len(f.States) > 0 {
+		marks := make([]string, len(f.States))
+		for i, state := range f.States {
+			marks[i] = "?"
+			args = append(args, int(state))
+		}
+		where = append(where, "d.state in ("+strings.Join(marks, ", ")+")")
+	}
+	if f.LinkedID != "" {
+		add("e.linkedid = ?", f.LinkedID)
+	}
+	if !f.Since.IsZero() {
+		add("e.accepted_ms >= ?", f.Since.UnixMilli())
+	}
+	if !f.Until.IsZero() {
+		add("e.accepted_ms < ?", f.Until.UnixMilli())
+	}
+	return " where " + strings.Join(where, " and "), args
+}
+
+// Show gives one delivery with the attempts that are kept, the first first.
+// The error is ErrNotFound where there is none of that number.
+func (o *Outbox) Show(id int64) (Item, []hooks.Attempt, error) {
+	rows, err := o.s.read.Query(items+" where d.id = ?", id)
+	var item Item
+	err = each(rows, err, func(scan func(...any) error) error {
+		var err error
+		item, err = scanItem(scan)
+		return err
+	})
+	if err != nil {
+		return Item{}, nil, o.s.reading("show a delivery", err)
+	}
+	if item.ID == 0 {
+		return Item{}, nil, ErrNotFound
+	}
+	var attempts []hooks.Attempt
+	rows, err = o.s.read.Query("select started_ms, took_us, class, status, excerpt from attempt where delivery = ? order by n", id)
+	err = each(rows, err, func(scan func(...any) error) error {
+		var a hooks.Attempt
+		var startedMS, tookUS int64
+		err := scan(&startedMS, &tookUS, &a.Class, &a.Status, &a.Excerpt)
+		a.Started, a.Took = fromMS(startedMS), time.Duration(tookUS)*time.Microsecond
+		attempts = append(attempts, a)
+		return err
+	})
+	return item, attempts, o.s.reading("show the attempts of a delivery", err)
+}
+
+func scanItem(scan func(...any) error) (Item, error) {
+	var i Item
+	var acceptedMS, nextMS, finishedMS int64
+	var id, linkedid string
+	var text sql.RawBytes
+	err := scan(&i.ID, &i.Hook, &i.Attempts, &acceptedMS, &id, &linkedid, &text, &i.State, &nextMS, &finishedMS, &i.Class, &i.Status, &i.ReplayOf)
+	if err != nil {
+		return i, err
+	}
+	i.Accepted, i.Next, i.Finished = fromMS(acceptedMS), fromMS(nextMS), fromMS(finishedMS)
+	i.Held = i.State == hooks.Pending && nextMS == 0
+	i.Event, err = decodeEvent(id, linkedid, text)
+	return i, err
+}
+
+const (
+	holdLater = `update delivery set next_ms = null
+		where state = 0 and hook = ?1 and okey = ?2 and id > ?3 and next_ms is not null`
+	dropOne = `update delivery set state = 3, next_ms = null, finished_ms = ?2
+		where id = ?1 and state in (0, 2) returning hook, okey`
+)
+
+// Retry makes deliveries due now that are pending, dead or dropped, and tells how
+// many there were. Order holds: one that stands behind an earlier one of its
+// call waits for it, and later ones of the call wait again for it.
+func (o *Outbox) Retry(ctx context.Context, ids ...int64) (int, error) {
+	nowMS := o.s.now().UnixMilli()
+	return o.mend(ctx, ids, func(c *conn, id int64) (bool, error) {
+		var hook, okey string
+		var next sql.NullInt64
+		found, err := c.one(retryFirst, []any{id, nowMS}, &hook, &okey, &next)
+		if err == nil && next.Valid {
+			_, err = c.exec(holdLater, hook, okey, id)
+		}
+		return found, err
+	})
+}
+
+// Drop gives up deliveries that are pending or dead, and tells how many there
+// were. Those that waited behind them go on.
+func (o *Outbox) Drop(ctx context.Context, ids ...int64) (int, error) {
+	nowMS := o.s.now().UnixMilli()
+	return o.mend(ctx, ids, func(c *conn, id int64) (bool, error) {
+		var hook, okey string
+		found, err := c.one(dropOne, []any{id, nowMS}, &hook, &okey)
+		if err == nil && found {
+			_, err = c.exec(releaseNext, hook, okey, nowMS+pace(okey))
+		}
+		return found, err
+	})
+}
+
+// mendRows is how many deliveries are changed in one commit.
+const mendRows = 500
+
+func (o *Outbox) mend(ctx context.Context, ids []int64, change func(*conn, int64) (bool, error)) (int, error) {
+	total := 0
+	for len(ids) > 0 {
+		chunk := ids[:min(len(ids), mendRows)]
+		ids = ids[len(chunk):]
+		n := 0
+		err := o.s.w.do(ctx, result, 0, func(c *conn) error {
+			n = 0
+			for _, id := range chunk {
+				found, err := change(c, id)
+				if err != nil {
+					return err
+				}
+				if found {
+					n++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return total, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// Tally is how a hook stands.
+type Tally struct {
+	Hook    string
+	Pending int
+	Dead    int
+	Oldest  time.Time // when the oldest pending delivery was accepted
+}
+
+// Enrol gives hooks a tally, at zero where they have no deliveries yet, so that
+// their metrics are there before the first event.
+func (o *Outbox) Enrol(ctx context.Context, names []string) error {
+	return o.s.w.do(ctx, result, 0, func(c *conn) error {
+		for _, name := range names {
+			if _, err := c.exec("insert or ignore into tally (hook) values (?)", name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Tallies tells how every hook stands that is enrolled or has deliveries. It
+// costs the same however many there are.
+func (o *Outbox) Tallies() ([]Tally, error) {
+	rows, err := o.s.read.Query(`select hook, pending, dead, coalesce((select accepted_ms from event where id =
+		(select event from delivery d where d.state = 0 and d.hook = tally.hook order by d.id limit 1)), 0) from tally`)
+	var list []Tally
+	err = each(rows, err, func(scan func(...any) error) error {
+		var t Tally
+		var oldestMS int64
+		err := scan(&t.Hook, &t.Pending, &t.Dead, &oldestMS)
+		t.Oldest = fromMS(oldestMS)
+		list = append(list, t)
+		return err
+	})
+	return list, o.s.reading("count deliveries", err)
+}

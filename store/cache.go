@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ringhook/lookup"
+)
+
+// Cache keeps the answers of lookups: it is the lookup.Cache. It never makes a
+// call fail or wait: a file that is locked, full or damaged is as if it were
+// empty, and a damaged one is deleted and begun anew. Its metric tells.
+type Cache struct {
+	opening opening
+	rows    int64
+	log     *slog.Logger
+	meter   *meter
+	now     func() time.Time
+
+	file   atomic.Pointer[cachePool] // to read from; nil while there is none
+	recent recent
+	c      *conn // the writer's own
+	tasks  chan cacheTask
+	broken chan struct{} // a reader found the file damaged
+	quit   chan struct{}
+	gone   chan struct{}
+	ending sync.Once
+	own    bool // this process may delete the file
+	full   bool // make room before the next batch
+	tried  time.Time
+}
+
+var _ lookup.Cache = (*Cache)(nil)
+
+// cacheTask is something to write.
+type cacheTask struct {
+	apply func(*conn) error
+	done  chan error // nil where nobody waits
+}
+
+const (
+	// cacheRoom is how many answers may wait to be written.
+	cacheRoom = 4096
+	// cacheBatch is how many are written in one commit.
+	cacheBatch = 256
+	// touchAfter is how exactly the cache knows when an answer was last used.
+	// Each use of a busy one would be a write.
+	touchAfter = time.Hour
+)
+
+func newCache(path string, cfg Config, log *slog.Logger, m *meter, now func() time.Time) *Cache {
+	return &Cache{
+		opening: opening{path: path, synchronous: "NORMAL", maxPages: cfg.MaxSize / pageSize, checkpoint: 1000, cacheKiB: 8 << 10},
+		rows:    cfg.CacheRows, log: log, meter: m, now: now,
+		tasks: make(chan cacheTask, cacheRoom), broken: make(chan struct{}, 1),
+		quit: make(chan struct{}), gone: make(chan struct{}),
+	}
+}
+
+// Get finds an entry that has not expired. It does not wait for writers.
+func (c *Cache) Get(key string) (lookup.Entry, bool) {
+	id, now := entryID(key), c.now()
+	slot := c.recent.slot(id)
+	before := slot.Load()
+	if before.holds(key, now) {
+		return before.entry, true
+	}
+	p := c.file.Load()
+	if p == nil {
+		return lookup.Entry{}, false
+	}
+	e, usedMS, found, err := p.get(id)
+	if err != nil {
+		c.failed(err)
+	}
+	if err != nil || !found {
+		return lookup.Entry{}, false
+	}
+	if e.Key != key || !now.Before(e.Expires) {
+		return lookup.Entry{}, false
+	}
+	if now.Sub(fromMS(usedMS)) > touchAfter {
+		c.queue(func(c *conn) error {
+			_, err := c.exec("update entry set used_ms = ?2 where id = ?1", id, now.UnixMilli())
+			return err
+		})
+	}
+	// One that was put meanwhile is newer than what was read.
+	slot.CompareAndSwap(before, &recentEntry{e, now.Add(recentFor)})
+	return e, true
+}
+
+const putEntry = `insert into entry (id, key, lookup, number, missing, vars, stored_ms, expires_ms, used_ms)
+	values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+	on conflict (id) do update set key = ?2, lookup = ?3, number = ?4, missing = ?5, vars = ?6,
+		stored_ms = ?7, expires_ms = ?8, used_ms = ?9`
+
+// Put keeps an entry, later and in the background. It is dropped and counted
+// where the writer is behind.
+func (c *Cache) Put(e lookup.Entry) {
+	now := c.now()
+	id, used := entryID(e.Key), now.UnixMilli()
+	c.recent.slot(id).Store(&recentEntry{e, now.Add(recentFor)})
+	ok := c.queue(func(c *conn) error {
+		_, err := c.exec(putEntry, id, e.Key, e.Lookup, e.Number, e.Missing, e.Vars, toMS(e.Stored), toMS(e.Expires), used)
+		return err
+	})
+	if !ok {
+		c.meter.cacheLost.Inc()
+	}
+}
+
+// entryID is the row's number. Two keys with one number put each other out. The
+// hash is a good one, so that neighbours are a sample, and nobody can aim at an entry.
+func entryID(key string) int64 {
+	sum := sha256.Sum256([]byte(key))
+	return int64(binary.LittleEndian.Uint64(sum[:]))
+}
+
+// Show gives everything that is kept for a number, what has expired as well.
+func (c *Cache) Show(number string) ([]lookup.Entry, error) {
+	p := c.file.Load()
+	if p == nil {
+		return nil, c.missing()
+	}
+	rows, err := p.db.Query("select key, lookup, number, missing, vars, stored_ms, expires_ms from entry where number = ?", number)
+	var list []lookup.Entry
+	err = each(rows, err, func(scan func(...any) error) error {
+		var e lookup.Entry
+		var storedMS, expiresMS int64
+		err := scan(&e.Key, &e.Lookup, &e.Number, &e.Missing, &e.Vars, &storedMS, &expiresMS)
+		e.Stored, e.Expires = fromMS(storedMS), fromMS(expiresMS)
+		list = append(list, e)
+		return err
+	})
+	return list, fault("read the cache", err)
+}
+
+// Forget removes what is kept for a number, and tells how much that was.
+func (c *Cache) Forget(ctx context.Context, number string) (int, error) {
+	return c.remove(ctx, "delete from entry where number = ?", number)
+}
+
+// Clear removes everything, in steps between which others can write.
+func (c *Cache) Clear(ctx context.Context) error {
+	for {
+		n, err := c.remove(ctx, "delete from entry where id in (select id from entry limit ?)", 10_000)
+		if n == 0 || err != nil {
+			return err
+		}
+	}
+}
+
+// Len tells how many entries there are, expired ones among them.
+func (c *Cache) Len() int {
+	n := 0
+	if p := c.file.Load(); p != nil {
+		if _, err := one(p.db, "select entries from size", nil, &n); err != nil {
+			c.failed(err)
+		}
+	}
+	return n
+}
+
+func (c *Cache) remove(ctx context.Context, query string, arg any) (int, error) {
+	result := make(chan int64, 1)
+	err := c.do(ctx, func(c *conn) error {
+		done, err := c.exec(query, arg)
+		if err != nil {
+			return err
+		}
+		n, err := done.RowsAffected()
+		result <- n
+		return err
+	})
+	c.recent.clear()
+	if err != nil {
+		return 0, err
+	}
+	return int(<-result), nil
+}
+
+func (c *Cache) missing() error { return fmt.Errorf("cache %s: %w", c.opening.path, os.ErrNotExist) }
+
+// failed counts what went wrong, and has a damaged file replaced.
+func (c *Cache) failed(err error) {
+	c.meter.cacheErrs.Inc()
+	if classOf(err) == Corrupt {
+		select {
+		case c.broken <- struct{}{}:
+		default:
+		}
+	}
+}

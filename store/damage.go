@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// The sizes in bytes up to which the outbox is checked before the daemon starts:
+// always, and when it was not stopped well. A larger one is then checked beside it.
+const (
+	checkAlways = 16 << 20
+	checkAtOnce = 1 << 30
+)
+
+// openOutbox opens the outbox for writing, brings it up to date, and replaces it
+// where it is damaged.
+func (s *Store) openOutbox(o opening) (*conn, error) {
+	if err := finishAside(o.path); err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(o.path); s.lock.before != "" && (err != nil || info.Size() == 0) {
+		s.damaged("it is missing or empty, though this folder was in use")
+	}
+	c, err := s.tryOutbox(o)
+	if classOf(err) != Corrupt && !errors.Is(err, errCheck) {
+		return c, err
+	}
+	aside := o.path + ".damaged-" + s.now().UTC().Format("20060102T150405.000Z")
+	if moving := moveAside(o.path, aside); moving != nil {
+		return nil, errors.Join(moving, err)
+	}
+	s.damaged("moved aside to "+aside+", a new one is begun; `ringhook outbox salvage "+aside+"` copies into it what can still be read", "err", err)
+	return s.tryOutbox(o)
+}
+
+func moveAside(path, aside string) error {
+	for _, part := range []string{"", "-wal", "-shm"} {
+		if err := os.Rename(path+part, aside+part); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("move the damaged outbox aside: %w", err)
+		}
+	}
+	return nil
+}
+
+// finishAside moves the write-ahead log after its file, where ringhook died
+// between the two: SQLite would take it for one of the next file.
+func finishAside(path string) error {
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		return nil
+	}
+	moved, err := filepath.Glob(path + ".damaged-*Z")
+	if err != nil || len(moved) == 0 {
+		return err
+	}
+	last := slices.Max(moved) // they are named by time
+	if _, err := os.Stat(last + "-wal"); !os.IsNotExist(err) {
+		return nil
+	}
+	return moveAside(path, last)
+}
+
+// harmed makes it known, once, that the outbox was found damaged while it is in
+// use. Only a start can replace it: deliveries under way are known by their number in it.
+func (s *Store) harmed(what string, err error) {
+	s.harm.Do(func() {
+		s.lock.harmed.Store(true)
+		s.damaged(what+"; ringhook ends, the next start moves it aside and begins a new one", "err", err)
+		close(s.broken)
+	})
+}
+
+// stillThere looks whether the outbox's file is the one that was opened.
+// SQLite goes on writing to a file that was removed or replaced, and everything
+// in it would be gone with the program.
+func (s *Store) stillThere(path string, opened os.FileInfo) {
+	now, err := os.Stat(path)
+	if err == nil && os.SameFile(opened, now) {
+		return
+	}
+	s.harm.Do(func() {
+		s.damaged("somebody removed or replaced its file while ringhook has it open, and what was kept in it is lost; ringhook ends, the next start takes the file that is there then", "err", err)
+		close(s.broken)
+	})
+}
+
+// reading is the fault of an operation that read the outbox, nil where there
+// was none.
+func (s *Store) reading(op string, err error) error {
+	if s.lock != nil && classOf(err) == Corrupt {
+		s.harmed("a read found it damaged", err)
+	}
+	return fault(op, err)
+}
+
+// damaged makes it known that the outbox lost something.
+func (s *Store) damaged(what string, attrs ...any) {
+	s.meter.damaged.Set(1)
+	s.log.Error("outbox is damaged: deliveries may be lost", append([]any{"file", outboxFile, "what", what}, attrs...)...)
+}
+
+func (s *Store) tryOutbox(o opening) (*conn, error) {
+	c, err := o.writer()
+	if err != nil {
+		return nil, err
+	}
+	size := fileSize(o.path)
+	switch {
+	case s.lock.before == harmed:
+		err = check(c, "integrity_check") // what was found may be in an index, which the other does not compare
+	case size <= checkAlways, s.lock.before == running && size <= checkAtOnce:
+		err = check(c, "quick_check")
+	}
+	if err == nil {
+		err = outboxSchema.migrate(c)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s %w", o.path, err), c.close())
+	}
+	return c, nil
+}
+
+var errCheck = errors.New("does not pass SQLite's check")
+
+// check walks through the file.
+func check(c *conn, pragma string) error {
+	var verdict string
+	if _, err := c.one("pragma "+pragma+"(1)", nil, &verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return fmt.Errorf("%w: %s", errCheck, verdict)
+	}
+	return nil
+}
+
+// checkBehind checks a large outbox beside the running daemon, on a connection
+// of its own.
+func (s *Store) checkBehind(ctx context.Context, o opening) {
+	start := s.now()
+	err := o.checkAlone(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		s.harmed("found after an unclean stop", err)
+	default:
+		s.log.Info("outbox checked after an unclean stop", "took", s.now().Sub(start))
+	}
+}
+
+func (o opening) checkAlone(ctx context.Context) error {
+	db, err := o.pool(1)
+	if err != nil {
+		return err
+	}
+	var verdict string
+	err = db.QueryRowContext(ctx, "pragma quick_check(1)").Scan(&verdict)
+	if err == nil && verdict != "ok" {
+		err = fmt.Errorf("%w: %s", errCheck, verdict)
+	}
+	return errors.Join(err, db.Close())
+}

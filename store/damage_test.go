@@ -1,0 +1,269 @@
+package store
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"ringhook/hooks"
+	"ringhook/lookup"
+)
+
+// filled makes a folder with a store that was stopped well, of some 60 pages.
+func filled(t *testing.T) Config {
+	cfg := testConfig(t)
+	s := mustOpen(t, cfg, time.Now)
+	fillPending(t, s, 300)
+	mustClose(t, s)
+	return cfg
+}
+
+func scribble(t *testing.T, path string, from, n int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, int(n)), from)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// F14, T-SQL-07: whatever was done to the outbox, ringhook starts and takes
+// events; the old file is moved aside and the log says where.
+func TestDamagedOutbox(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, path string){
+		"flipped page": func(t *testing.T, path string) { scribble(t, path, 19*pageSize, pageSize) },
+		"flipped root": func(t *testing.T, path string) { scribble(t, path, 100, 1000) },
+		"garbage": func(t *testing.T, path string) {
+			if err := os.WriteFile(path, bytes.Repeat([]byte("no database "), 2000), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"zero length": func(t *testing.T, path string) {
+			if err := os.Truncate(path, 0); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"half": func(t *testing.T, path string) {
+			if err := os.Truncate(path, fileSize(path)/2/pageSize*pageSize); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"gone": func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := filled(t)
+			path := filepath.Join(cfg.Folder, outboxFile)
+			damage(t, path)
+			var log bytes.Buffer
+			s, err := open(cfg, slog.New(slog.NewTextHandler(&log, nil)), nil, time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer mustClose(t, s)
+			keep(t, s.Journal(), testRecord("9.1", 1, "a"))
+			if got, _ := due(t, s.Outbox(), "a", time.Now()); len(got) != 1 {
+				t.Errorf("due: %v", got)
+			}
+			if got := testutil.ToFloat64(s.meter.damaged); got != 1 {
+				t.Errorf("metric: got %v, want 1", got)
+			}
+			aside, _ := filepath.Glob(path + ".damaged-*")
+			if name != "zero length" && name != "gone" && (len(aside) != 1 || !strings.Contains(log.String(), "outbox salvage "+aside[0]+"`")) {
+				t.Errorf("aside: %v, log: %s", aside, log.String())
+			}
+		})
+	}
+}
+
+// F14: without its write-ahead log the file is an older one, not a damaged one.
+func TestMissingLog(t *testing.T) {
+	cfg := filled(t)
+	s := mustOpen(t, cfg, time.Now)
+	keep(t, s.Journal(), testRecord("9.1", 1, "a"))
+	copied := cfg
+	copied.Folder = t.TempDir()
+	copyFile(t, filepath.Join(cfg.Folder, outboxFile), filepath.Join(copied.Folder, outboxFile))
+	mustClose(t, s)
+	s = mustOpen(t, copied, time.Now)
+	defer mustClose(t, s)
+	if tallies, err := s.Outbox().Tallies(); err != nil || len(tallies) != 1 || tallies[0].Pending != 300 {
+		t.Errorf("got %v, %v", tallies, err)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// T-SQL-08: a file of a newer ringhook or of something else is left alone.
+func TestForeignFilesAreRefused(t *testing.T) {
+	for pragma, want := range map[string]string{
+		"user_version = 99":   "newer ringhook",
+		"application_id = 77": "something else",
+	} {
+		cfg := filled(t)
+		path := filepath.Join(cfg.Folder, outboxFile)
+		db, err := sql.Open("sqlite3", path)
+		if err == nil {
+			_, err = db.Exec("pragma " + pragma)
+		}
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(cfg, quiet, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want it to say %q", pragma, err, want)
+		}
+		if _, err := OpenTool(cfg.Folder, quiet); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, tool: got %v, want it to say %q", pragma, err, want)
+		}
+	}
+}
+
+// F14: a damaged cache is deleted and begun anew, at the start and while it is used.
+func TestDamagedCache(t *testing.T) {
+	entry := lookup.Entry{Key: "k", Lookup: "crm", Number: "+1", Stored: time.Now(), Expires: time.Now().Add(time.Hour)}
+	cfg := testConfig(t)
+	path := filepath.Join(cfg.Folder, cacheFile)
+	s := mustOpen(t, cfg, time.Now)
+	fillCache(t, s.Cache(), 2000)
+	mustClose(t, s)
+	for name, damage := range map[string]func(){
+		"garbage": func() { scribble(t, path, 0, 5000) },
+		"newer": func() {
+			db, err := sql.Open("sqlite3", path)
+			if err == nil {
+				_, err = db.Exec("pragma user_version = 99")
+			}
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"zero length": func() { _ = os.Truncate(path, 0) },
+	} {
+		damage()
+		s := mustOpen(t, cfg, time.Now)
+		if n := s.Cache().Len(); n != 0 {
+			t.Errorf("%s: %d entries", name, n)
+		}
+		s.Cache().Put(entry)
+		flush(t, s.Cache())
+		if n := s.Cache().Len(); n != 1 {
+			t.Errorf("%s: nothing kept", name)
+		}
+		mustClose(t, s)
+	}
+
+	s = mustOpen(t, cfg, time.Now)
+	fillCache(t, s.Cache(), 5000)
+	mustClose(t, s)
+	scribble(t, path, 10*pageSize, fileSize(path)-10*pageSize)
+	s = mustOpen(t, cfg, time.Now)
+	defer mustClose(t, s)
+	for i := range 5000 {
+		s.Cache().Get(cacheKey(i))
+	}
+	s.Cache().Put(entry)
+	flush(t, s.Cache())
+	s.Cache().Put(entry)
+	flush(t, s.Cache())
+	if list, err := s.Cache().Show("+1"); err != nil || len(list) != 1 {
+		t.Error("not begun anew while in use")
+	}
+	if testutil.ToFloat64(s.meter.cacheErrs) == 0 {
+		t.Error("no error counted")
+	}
+}
+
+// F24: what a clock that ran ahead has planned too far away is brought back.
+func TestClampedSchedule(t *testing.T) {
+	c := newClock()
+	cfg := testConfig(t)
+	s := mustOpen(t, cfg, c.now)
+	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
+	_, list := due(t, s.Outbox(), "a", c.now())
+	settleOne(t, s.Outbox(), list[0].ID, hooks.Pending, c.now().Add(10*365*day))
+	mustClose(t, s)
+	s = mustOpen(t, cfg, c.now)
+	defer mustClose(t, s)
+	if next, err := s.Outbox().Next("a"); err != nil || !next.Equal(c.now().Add(farthest)) {
+		t.Errorf("next: got %v, %v", next, err)
+	}
+	// The schedule of one that is not too far survives (F28).
+	settleOne(t, s.Outbox(), list[0].ID, hooks.Pending, c.now().Add(time.Hour))
+	if _, err := s.tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if next, err := s.Outbox().Next("a"); err != nil || !next.Equal(c.now().Add(time.Hour)) {
+		t.Errorf("next: got %v, %v", next, err)
+	}
+}
+
+func TestConfigCheck(t *testing.T) {
+	good := DefaultConfig()
+	good.Check(func(key, problem string) { t.Errorf("default %s %s", key, problem) })
+	var got []string
+	bad := Config{Synchronous: "off", KeepDelivered: -1}
+	bad.Check(func(key, problem string) { got = append(got, key) })
+	if want := "[folder synchronous keep_calls keep_delivered max_size cache_rows]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+// F14: somebody removes or replaces the file of a running outbox. SQLite would
+// go on writing to what is gone with the program.
+func TestOutboxTakenAway(t *testing.T) {
+	for name, take := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"renamed": func(path string) error { return os.Rename(path, path+".away") },
+		"replaced": func(path string) error {
+			if err := os.WriteFile(path+".other", nil, 0o600); err != nil {
+				return err
+			}
+			return os.Rename(path+".other", path)
+		},
+		"with its folder": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := mustOpen(t, testConfig(t), time.Now)
+			keep(t, s.Journal(), testRecord("1.1", 1, "a"))
+			select {
+			case <-s.Damaged():
+				t.Fatal("a sound outbox is damaged")
+			default:
+			}
+			if err := take(filepath.Join(s.folder, outboxFile)); err != nil {
+				t.Fatal(err)
+			}
+			keep(t, s.Journal(), testRecord("1.1", 2, "a"))
+			select {
+			case <-s.Damaged():
+			case <-time.After(time.Minute):
+				t.Error("nobody noticed")
+			}
+			s.Close() // what it says depends on what is left
+		})
+	}
+}

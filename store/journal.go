@@ -1,0 +1,203 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+
+	"ringhook/dialplan"
+	"ringhook/hooks"
+)
+
+// Journal keeps what is known of calls, and their events: it is the
+// dialplan.Journal. Records are committed in the order in which they were
+// given, Keep and KeepLater alike.
+type Journal struct {
+	s     *Store
+	calls callSet
+}
+
+var _ dialplan.Journal = (*Journal)(nil)
+
+// Call gives a call's state as last committed, nil where nothing is known. A
+// call that was never kept costs no read: which ones were is in memory.
+func (j *Journal) Call(linkedid string) ([]byte, error) {
+	if !j.calls.has(linkedid) {
+		return nil, nil
+	}
+	var state []byte
+	_, err := one(j.s.read, "select state from call where linkedid = ?", []any{linkedid}, &state)
+	return state, j.s.reading("read a call's state", err)
+}
+
+// Keep commits a record and returns when it is safe: a Fault says why it is
+// not. An event whose id is already kept is left out. The context ends only the
+// waiting: the record may be kept all the same. due are the deliveries that may be attempted at once.
+func (j *Journal) Keep(ctx context.Context, r dialplan.Record) (due []hooks.Delivery, err error) {
+	rec, err := j.encode(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.s.w.do(ctx, acceptance, rec.bytes, rec.apply); err != nil {
+		return nil, err
+	}
+	return rec.due, nil
+}
+
+// KeepLater queues a record that nobody waits for: it is committed before any
+// record given after it. Nothing is promised for it: where the queue is full
+// it is dropped and counted, so that it never blocks a call.
+func (j *Journal) KeepLater(r dialplan.Record) {
+	rec, err := j.encode(r)
+	if err != nil || !j.s.w.later(acceptance, rec.bytes, rec.apply) {
+		j.s.meter.unsaved.Inc()
+	}
+}
+
+// Trace keeps what happened at a point, unless its writer is behind.
+func (j *Journal) Trace(at time.Time, record []byte) { j.s.traces.add(at, record) }
+
+// Barrier returns when every record given before it is kept or lost.
+func (j *Journal) Barrier(ctx context.Context) error {
+	return j.s.w.do(ctx, acceptance, 0, func(*conn) error { return nil })
+}
+
+// record is a dialplan.Record in the form in which it is stored. All that can be
+// done beforehand is done by the caller, not by the one writer.
+type record struct {
+	linkedid string
+	state    []byte
+	events   []event
+	now      time.Time
+	nowMS    int64 // the same
+	bytes    int
+	calls    *callSet
+	due      []hooks.Delivery // once it is applied
+}
+
+type event struct {
+	*hooks.Event
+	linkedid string
+	body     []byte
+	routes   []hooks.Route
+}
+
+func (j *Journal) encode(r dialplan.Record) (*record, error) {
+	now := j.s.now()
+	rec := &record{linkedid: r.LinkedID, state: r.State, now: now, nowMS: now.UnixMilli(), bytes: len(r.State), calls: &j.calls}
+	for i := range r.Events {
+		a := &r.Events[i]
+		if len(a.Hooks) == 0 {
+			continue // nobody will ever ask for it
+		}
+		body, err := encodeEvent(&a.Event)
+		if err != nil {
+			return nil, err
+		}
+		linkedid := cmp.Or(a.Event.LinkedID, r.LinkedID)
+		rec.events = append(rec.events, event{Event: &a.Event, linkedid: linkedid, body: body, routes: a.Hooks})
+		rec.bytes += len(body)
+	}
+	return rec, nil
+}
+
+const (
+	keepCall = `insert into call (linkedid, state, seen_ms) values (?1, ?2, ?3)
+		on conflict (linkedid) do update set state = excluded.state, seen_ms = excluded.seen_ms`
+	keepEvent = `insert into event (linkedid, event_id, accepted_ms, body) values (?1, ?2, ?3, ?4)
+		on conflict do nothing`
+)
+
+func (r *record) apply(c *conn) error {
+	r.due = r.due[:0]
+	if r.state != nil {
+		if _, err := c.exec(keepCall, r.linkedid, r.state, r.nowMS); err != nil {
+			return err
+		}
+		r.calls.add(r.linkedid)
+	}
+	for i := range r.events {
+		if err := r.insert(c, &r.events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *record) insert(c *conn, e *event) error {
+	done, err := c.exec(keepEvent, e.linkedid, e.ID, r.nowMS, e.body)
+	if err != nil {
+		return err
+	}
+	if n, err := done.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	number, err := done.LastInsertId()
+	if err != nil {
+		return err
+	}
+	for i, route := range e.routes {
+		if slices.ContainsFunc(e.routes[:i], func(before hooks.Route) bool { return before.Hook == route.Hook }) {
+			continue
+		}
+		var id int64
+		var due bool
+		if _, err := c.one(keepDelivery, []any{number, route.Hook, route.Key, route.Hold.Milliseconds(), r.nowMS}, &id, &due); err != nil {
+			return err
+		}
+		if due {
+			r.due = append(r.due, hooks.Delivery{ID: id, Hook: route.Hook, Event: *e.Event, Accepted: r.now})
+		}
+	}
+	return nil
+}
+
+// callSet remembers by a hash which calls the file knows: a million of them in
+// some 20 MB. Two calls with one hash cost a read too many, or, once in many
+// millions of days, the state of one that goes on when the other is forgotten.
+type callSet struct {
+	seed maphash.Seed
+	mu   sync.Mutex
+	set  map[uint64]struct{}
+}
+
+func newCallSet() callSet { return callSet{seed: maphash.MakeSeed(), set: map[uint64]struct{}{}} }
+
+func (s *callSet) has(linkedid string) bool {
+	h := maphash.String(s.seed, linkedid)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.set[h]
+	return ok
+}
+
+func (s *callSet) add(linkedid string) {
+	h := maphash.String(s.seed, linkedid)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set[h] = struct{}{}
+}
+
+func (s *callSet) remove(linkedid string) {
+	h := maphash.String(s.seed, linkedid)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.set, h)
+}
+
+func fromMS(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+func toMS(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}

@@ -1,0 +1,61 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// leastLeap is how far the wall clock has to be set for it to count. What is
+// less is a correction.
+const leastLeap = time.Minute
+
+// leaps finds out when the wall clock was set while the store is open: a clock
+// that was wrong until its network came must not end what waits.
+type leaps struct {
+	mu    sync.Mutex
+	last  time.Time                                   // of the last look
+	since func(last, now time.Time) (d time.Duration) // by the monotonic clock; a test has its own
+}
+
+// What has a time of its own is moved with the clock, but for what was written
+// since it was set: going forward that is what would lie in the future, going
+// back what does not.
+const (
+	leapPending = `update delivery set next_ms = max(1, next_ms + ?1), pass_ms = pass_ms + ?1,
+		begun_ms = coalesce(begun_ms, (select accepted_ms from event where id = delivery.event)) + ?1
+		where state = 0 and iif(?1 > 0, coalesce(begun_ms, (select accepted_ms from event where id = delivery.event)) + ?1 <= ?2,
+			coalesce(begun_ms, (select accepted_ms from event where id = delivery.event)) > ?2)`
+	leapDead  = "update delivery set finished_ms = finished_ms + ?1 where state = 2 and iif(?1 > 0, finished_ms + ?1 <= ?2, finished_ms > ?2)"
+	leapCalls = "update call set seen_ms = seen_ms + ?1 where iif(?1 > 0, seen_ms + ?1 <= ?2, seen_ms > ?2)"
+)
+
+// leap looks whether the clock was set, and if so moves with it what is pending,
+// dead or known of calls, before anybody takes it for old or for far away. It
+// is called before anything is decided by a time that is stored.
+func (s *Store) leap() error {
+	if s.lock == nil {
+		return nil // a tool is not there for long
+	}
+	l := &s.leaps
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := s.now()
+	set := now.Round(0).Sub(l.last.Round(0)) - l.since(l.last, now)
+	if set.Abs() >= leastLeap {
+		err := s.w.do(context.Background(), result, 0, func(c *conn) error {
+			for _, move := range []string{leapPending, leapDead, leapCalls} {
+				if _, err := c.exec(move, set.Milliseconds(), now.UnixMilli()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		s.log.Warn("clock was set: what waits is moved with it", "by", set.Round(time.Second))
+	}
+	l.last = now
+	return nil
+}

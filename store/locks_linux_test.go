@@ -1,0 +1,36 @@
+package store
+
+import (
+	"io"
+	"os"
+	"syscall"
+	"testing"
+)
+
+// A second connection of this process to a file that is open must not free
+// the locks of the first: then another process takes itself for the last one
+// and removes the write-ahead log.
+func TestLocksStay(t *testing.T) {
+	s := testStore(t, newClock().now)
+	o := s.outboxOpening()
+	second, err := o.writer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.close()
+	f, err := os.OpenFile(o.path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	// Where SQLite keeps its shared lock; asked for by the open file, so that
+	// the locks of this process count too.
+	const sharedFirst, sharedSize, getOFDLock = 0x40000002, 510, 36
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart, Start: sharedFirst, Len: sharedSize}
+	if err := syscall.FcntlFlock(f.Fd(), getOFDLock, &lock); err != nil {
+		t.Fatal(err)
+	}
+	if lock.Type == syscall.F_UNLCK {
+		t.Error("the file is not locked any more")
+	}
+}

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// meter is what the store counts.
+type meter struct {
+	commit    prometheus.Histogram
+	failures  *prometheus.CounterVec
+	unsaved   prometheus.Counter
+	damaged   prometheus.Gauge
+	cacheErrs prometheus.Counter
+	cacheLost prometheus.Counter
+	traceLost prometheus.Counter
+}
+
+func newMeter(reg prometheus.Registerer) *meter {
+	m := &meter{
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "ringhook_store_commit_duration_seconds",
+			Help:    "Time to commit one batch to the outbox.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
+		}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringhook_store_failures_total",
+			Help: "Operations on the outbox that were not committed, by what was wrong.",
+		}, []string{"class"}),
+		unsaved: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ringhook_store_unsaved_total",
+			Help: "Records that no call waited for and that were not kept because the queue was full.",
+		}),
+		damaged: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ringhook_store_damaged",
+			Help: "1 where the outbox was found damaged since the start.",
+		}),
+		cacheErrs: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ringhook_cache_errors_total",
+			Help: "Reads and writes of the cache that failed; it was as if it were empty.",
+		}),
+		cacheLost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ringhook_cache_dropped_total",
+			Help: "Answers that were not cached because the cache's writer was behind.",
+		}),
+	}
+	m.traceLost = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "ringhook_trace_dropped_total",
+		Help: "Records of what happened at points that were not kept, because their writer was behind or their file failed.",
+	})
+	for _, c := range classes {
+		m.failures.WithLabelValues(string(c))
+	}
+	if reg != nil {
+		reg.MustRegister(m.commit, m.failures, m.unsaved, m.damaged, m.cacheErrs, m.cacheLost, m.traceLost)
+	}
+	return m
+}
+
+func (m *meter) failure(c Class, operations int) {
+	m.failures.WithLabelValues(string(c)).Add(float64(operations))
+}
+
+var (
+	pendingDesc = prometheus.NewDesc("ringhook_hook_pending", "Deliveries waiting, by hook.", []string{"hook"}, nil)
+	oldestDesc  = prometheus.NewDesc("ringhook_hook_oldest_pending_seconds", "Age of the oldest waiting delivery, 0 where none waits.", []string{"hook"}, nil)
+	deadDesc    = prometheus.NewDesc("ringhook_hook_dead", "Deliveries that were given up and not yet removed.", []string{"hook"}, nil)
+	reserveDesc = prometheus.NewDesc("ringhook_store_reserve_bytes", "Room on the disk that is held back for results of deliveries; 0 while the disk is full.", nil, nil)
+	sizeDesc    = prometheus.NewDesc("ringhook_store_size_bytes", "Size of the store's files, write-ahead logs among them.", []string{"file"}, nil)
+	entriesDesc = prometheus.NewDesc("ringhook_cache_entries", "Answers in the cache.", nil, nil)
+)
+
+// collector reads at each scrape what the files hold. All of it is kept
+// counted, so that a scrape costs the same however much is pending.
+type collector struct{ s *Store }
+
+// Describe is part of prometheus.Collector.
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{pendingDesc, oldestDesc, deadDesc, reserveDesc, sizeDesc, entriesDesc} {
+		ch <- d
+	}
+}
+
+// Collect is part of prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	tallies, err := c.s.Outbox().Tallies()
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(pendingDesc, err)
+	}
+	now := c.s.now()
+	for _, t := range tallies {
+		age := time.Duration(0)
+		if !t.Oldest.IsZero() {
+			age = max(0, now.Sub(t.Oldest))
+		}
+		gauge(pendingDesc, float64(t.Pending), t.Hook)
+		gauge(oldestDesc, age.Seconds(), t.Hook)
+		gauge(deadDesc, float64(t.Dead), t.Hook)
+	}
+	held := 0.0
+	if r := c.s.w.reserve; r.held.Load() {
+		held = float64(r.size)
+	}
+	gauge(reserveDesc, held)
+	for _, name := range []string{outboxFile, cacheFile, traceFile} {
+		gauge(sizeDesc, float64(fileSize(filepath.Join(c.s.folder, name))), name)
+	}
+	gauge(entriesDesc, float64(c.s.Cache().Len()))
+}
+
+// fileSize is a file's with its write-ahead log.
+func fileSize(path string) int64 {
+	var size int64
+	for _, name := range []string{path, path + "-wal"} {
+		if info, err := os.Stat(name); err == nil {
+			size += info.Size()
+		}
+	}
+	return size
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+	"time"
+
+	"ringhook/hooks"
+)
+
+// Outbox keeps deliveries until they are delivered or dead: it is the
+// hooks.Outbox, and what an operator sees of it and mends.
+type Outbox struct{ s *Store }
+
+var _ hooks.Outbox = (*Outbox)(nil)
+
+const dueDeliveries = `select d.id, d.hook, d.attempts, coalesce(d.begun_ms, e.accepted_ms), e.event_id, e.linkedid, e.body
+	from delivery d join event e on e.id = d.event
+	where d.state = 0 and d.hook = ?1 and d.next_ms <= ?2 and not exists (select 1 from delivery b indexed by delivery_order
+		where b.state = 0 and b.hook = d.hook and b.okey = d.okey and b.id < d.id and b.next_ms <= ?2)
+	order by d.next_ms, d.id limit ?3`
+
+// Due lists up to limit pending deliveries of a hook that may be attempted at now,
+// the longest due first, never two of one key and never one that an
+// earlier pending one of its key holds back.
+func (o *Outbox) Due(hook string, now time.Time, limit int) ([]hooks.Delivery, error) {
+	if err := o.s.leap(); err != nil {
+		return nil, err
+	}
+	var due []hooks.Delivery
+	rows, err := o.s.read.Query(dueDeliveries, hook, now.UnixMilli(), limit)
+	err = each(rows, err, func(scan func(...any) error) error {
+		var d hooks.Delivery
+		var acceptedMS int64
+		var id, linkedid string
+		var text sql.RawBytes
+		if err := scan(&d.ID, &d.Hook, &d.Attempts, &acceptedMS, &id, &linkedid, &text); err != nil {
+			return err
+		}
+		// From now on its age is told by the monotonic clock.
+		d.Accepted = now.Add(-now.Round(0).Sub(fromMS(acceptedMS)))
+		var err error
+		d.Event, err = decodeEvent(id, linkedid, text)
+		due = append(due, d)
+		return err
+	})
+	return due, o.s.reading("list due deliveries", err)
+}
+
+// Next tells when the hook's next delivery becomes due; zero when none is pending.
+func (o *Outbox) Next(hook string) (time.Time, error) {
+	var ms int64
+	_, err := one(o.s.read, `select next_ms from delivery
+		where state = 0 and hook = ? and next_ms is not null order by next_ms limit 1`, []any{hook}, &ms)
+	return fromMS(ms), o.s.reading("find the next delivery", err)
+}
+
+// Settle stores results of attempts, and returns when they are committed. A
+// result without Attempt.Started moves the delivery and counts no attempt. A
+// delivery that is no longer pending, because somebody dropped it meanwhile,
+// is left as it is. released tells that another of a key may go now, or later.
+func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released bool, err error) {
+	results = slices.Clone(results)
+	nowMS := o.s.now().UnixMilli()
+	n := 0
+	err = o.s.w.do(ctx, result, 256*len(results), func(c *conn) error {
+		n = 0
+		for i := range results {
+			next, err := settle(c, &results[i], nowMS)
+			if err != nil {
+				return err
+			}
+			n += next
+		}
+		return nil
+	})
+	return err == nil && n > 0, err
+}
+
+const (
+	addAttempt  = `insert or replace into attempt (delivery, n, started_ms, took_us, class, status, excerpt) values (?, ?, ?, ?, ?, ?, ?)`
+	trimAttempt = `delete from attempt where delivery = ? and n <= ?`
+)
+
+// What is kept of attempts: how many of a delivery, and how many bytes of each answer.
+const (
+	maxAttempts = 20
+	maxExcerpt  = 2048
+)
+
+func settle(c *conn, r *hooks.Result, nowMS int64) (released int, err error) {
+	made := 0
+	if !r.Attempt.Started.IsZero() {
+		made = 1
+	}
+	var hook, okey string
+	var attempts int
+	var found bool
+	if r.State == hooks.Pending {
+		found, err = c.one(settlePending, []any{r.Delivery, made, r.Attempt.Class, r.Attempt.Status, max(1, toMS(r.Next)), nowMS}, &hook, &okey, &attempts)
+	} else {
+		found, err = c.one(settleFinished, []any{r.Delivery, made, r.Attempt.Class, r.Attempt.Status, int(r.State), nowMS}, &hook, &okey, &attempts)
+	}
+	if err != nil || !found {
+		return 0, err
+	}
+	if r.State != hooks.Pending || made > 0 {
+		if released, err = c.changes(releaseNext, hook, okey, nowMS+pace(okey)); err != nil {
+			return 0, err
+		}
+	}
+	if made == 0 {
+		return released, nil
+	}
+	a := r.Attempt
+	if _, err := c.exec(addAttempt, r.Delivery, attempts, toMS(a.Started), a.Took.Microseconds(), a.Class, a.Status, excerpt(a.Excerpt)); err != nil {
+		return 0, err
+	}
+	if attempts > maxAttempts {
+		_, err = c.exec(trimAttempt, r.Delivery, attempts-maxAttempts)
+	}
+	return released, err
+}
+
+func excerpt(text string) string {
+	if len(text) > maxExcerpt {
+		text = text[:maxExcerpt]
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}

@@ -1,0 +1,226 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"ringhook/dialplan"
+	"ringhook/hooks"
+)
+
+// Person is what is held of somebody beside the cache and the phonebook.
+type Person struct {
+	Calls      []HeldCall
+	Deliveries []Item // of every state
+	Points     []dialplan.PointTrace
+}
+
+// longNumber is how many digits a number has at least that is known inside of
+// other text. A shorter one has to be a whole value: it may be a part of anything.
+const longNumber = 7
+
+// mentions tells whether JSON has one of the numbers in it.
+func mentions(text []byte, numbers []string) bool {
+	for _, number := range numbers {
+		if bytes.Contains(text, []byte(`"`+number+`"`)) {
+			return true
+		}
+		for rest := text; len(number) >= longNumber; {
+			i := bytes.Index(rest, []byte(number))
+			if i < 0 {
+				break
+			}
+			end := i + len(number)
+			if (i == 0 || !isDigit(rest[i-1])) && (end == len(rest) || !isDigit(rest[end])) {
+				return true
+			}
+			rest = rest[end:]
+		}
+	}
+	return false
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// spoken makes the SQL condition that a text may mention one of the numbers.
+// It walks the whole table, and is for operators alone.
+func spoken(column string, numbers []string) (condition string, args []any) {
+	var parts []string
+	for _, number := range numbers {
+		if len(number) < longNumber {
+			number = `"` + number + `"`
+		}
+		parts = append(parts, "instr("+column+", ?) > 0")
+		args = append(args, []byte(number))
+	}
+	return "(" + strings.Join(parts, " or ") + ")", args
+}
+
+// Person gives what is held of somebody, by the spellings of a number.
+func (s *Store) Person(numbers ...string) (Person, error) {
+	var p Person
+	where, args := spoken("state", numbers)
+	rows, err := s.read.Query(heldCalls+" where "+where+" order by id", args...)
+	err = each(rows, err, func(scan func(...any) error) error {
+		c, err := scanCall(scan)
+		if mentions(c.State, numbers) {
+			p.Calls = append(p.Calls, c)
+		}
+		return err
+	})
+	if err != nil {
+		return p, fault("list calls of a number", err)
+	}
+	events, linkedids, err := s.eventsOf(numbers)
+	if err != nil {
+		return p, err
+	}
+	for _, id := range events {
+		rows, err = s.read.Query(items+" where e.id = ? order by d.id", id)
+		err = each(rows, err, func(scan func(...any) error) error {
+			item, err := scanItem(scan)
+			p.Deliveries = append(p.Deliveries, item)
+			return err
+		})
+		if err != nil {
+			return p, fault("list deliveries of a number", err)
+		}
+	}
+	for _, c := range p.Calls {
+		linkedids = append(linkedids, c.LinkedID)
+	}
+	p.Points, err = s.traces.find(pointsOf(linkedids, numbers))
+	return p, err
+}
+
+// eventsOf gives the events that mention a number, and their calls.
+func (s *Store) eventsOf(numbers []string) (ids []int64, linkedids []string, err error) {
+	where, args := spoken("body", numbers)
+	rows, err := s.read.Query("select id, linkedid, body from event where "+where+" order by id", args...)
+	err = each(rows, err, func(scan func(...any) error) error {
+		var id int64
+		var linkedid string
+		var body sql.RawBytes
+		err := scan(&id, &linkedid, &body)
+		if mentions(body, numbers) {
+			ids, linkedids = append(ids, id), append(linkedids, linkedid)
+		}
+		return err
+	})
+	return ids, linkedids, fault("list events of a number", err)
+}
+
+// pointsOf says which records of points belong to somebody: those that mention
+// a number, and the others of these calls, which may have the caller's name.
+func pointsOf(linkedids, numbers []string) (words [][]byte, fits func(*dialplan.PointTrace) bool) {
+	for _, w := range slices.Concat(linkedids, numbers) {
+		words = append(words, []byte(w))
+	}
+	return words, func(p *dialplan.PointTrace) bool {
+		if slices.Contains(linkedids, p.LinkedID) {
+			return true
+		}
+		text, err := json.Marshal(p)
+		return err != nil || mentions(text, numbers)
+	}
+}
+
+// Erased counts what was removed of somebody.
+type Erased struct {
+	Calls, Events, Deliveries int
+	Pending                   int // of the deliveries, that nobody will get now
+	Points                    int // records of what happened at points
+}
+
+// Erase removes what is held of somebody, by the spellings of a number: calls, events with
+// their deliveries and attempts, and records of points. A call under way is written again by its next
+// point. What waited behind an erased delivery goes on.
+func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
+	var e Erased
+	p, err := s.Person(numbers...)
+	if err != nil {
+		return e, err
+	}
+	var linkedids []string
+	for _, c := range p.Calls {
+		linkedids = append(linkedids, c.LinkedID)
+	}
+	err = inSteps(ctx, s.w, linkedids, func(c *conn, linkedid string) error {
+		_, err := c.exec("delete from call where linkedid = ?", linkedid)
+		s.journal.calls.remove(linkedid)
+		return err
+	})
+	if err != nil {
+		return e, err
+	}
+	e.Calls = len(p.Calls)
+	events, others, err := s.eventsOf(numbers)
+	if err != nil {
+		return e, err
+	}
+	var d Erased
+	err = inSteps(ctx, s.w, events, func(c *conn, event int64) error { return s.eraseEvent(c, event, &d) })
+	e.Events, e.Deliveries, e.Pending = len(events), d.Deliveries, d.Pending
+	if err != nil {
+		return e, err
+	}
+	// A server beside us writes what it has gathered by now.
+	select {
+	case <-ctx.Done():
+		return e, ctx.Err()
+	case <-time.After(2 * traceEvery):
+	}
+	e.Points, err = s.traces.erase(pointsOf(slices.Concat(linkedids, others), numbers))
+	return e, err
+}
+
+func (s *Store) eraseEvent(c *conn, event int64, e *Erased) error {
+	type key struct{ hook, okey string }
+	var freed []key
+	err := c.all("delete from delivery where event = ? returning hook, okey, state", []any{event}, func(scan func(...any) error) error {
+		var k key
+		var state hooks.State
+		err := scan(&k.hook, &k.okey, &state)
+		e.Deliveries++
+		if state == hooks.Pending {
+			e.Pending++
+			freed = append(freed, k)
+		}
+		return err
+	})
+	for _, k := range freed {
+		if err == nil {
+			_, err = c.exec(releaseNext, k.hook, k.okey, s.now().UnixMilli()+pace(k.okey))
+		}
+	}
+	if err == nil {
+		_, err = c.exec("delete from event where id = ?", event)
+	}
+	return err
+}
+
+// inSteps changes one thing after the other, so many in a commit that calls do
+// not notice.
+func inSteps[T any](ctx context.Context, w *writer, names []T, change func(*conn, T) error) error {
+	for len(names) > 0 {
+		step := names[:min(len(names), upkeepRows)]
+		names = names[len(step):]
+		err := w.do(ctx, upkeep, 0, func(c *conn) error {
+			for _, name := range step {
+				if err := change(c, name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

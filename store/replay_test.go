@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"ringhook/hooks"
+)
+
+func TestReplay(t *testing.T) {
+	c := newClock()
+	s := testStore(t, c.now)
+	o := s.Outbox()
+	keep(t, s.Journal(), testRecord("1.0", 1, "a")) // before the span
+	c.add(time.Minute)
+	since := c.now()
+	for _, linkedid := range []string{"1.1", "1.2", "1.3"} {
+		keep(t, s.Journal(), testRecord(linkedid, 1, "a", "b"))
+	}
+	until := c.add(time.Minute)
+	keep(t, s.Journal(), testRecord("1.4", 1, "a"))
+	_, list := due(t, o, "a", c.now())
+	for i, state := range []hooks.State{hooks.Delivered, hooks.Delivered, hooks.Dead, hooks.Pending, hooks.Delivered} {
+		settleOne(t, o, list[i].ID, state, c.now().Add(time.Hour))
+	}
+	begun := c.add(48 * time.Hour)
+	replay := func(want int) {
+		t.Helper()
+		if n, err := o.Replay(context.Background(), "a", since, until, false); n != want || err != nil {
+			t.Fatalf("got %d, %v, want %d", n, err, want)
+		}
+	}
+	replay(2) // what is pending is not sent twice
+	replay(0)
+	settleOne(t, o, list[3].ID, hooks.Delivered, time.Time{})
+	replay(1)
+
+	// One at a time, with a pause, while a new event goes at once.
+	keep(t, s.Journal(), testRecord("1.5", 1, "a"))
+	expect := func(want ...string) []hooks.Delivery {
+		t.Helper()
+		got, list := due(t, o, "a", c.now())
+		if len(got) != len(want) {
+			t.Fatalf("due: got %v, want %v", got, want)
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Fatalf("due: got %v, want %v", got, want)
+			}
+		}
+		return list
+	}
+	again := expect("msg_1.1_1", "msg_1.5_1")
+	if again[0].Attempts != 0 || !again[0].Accepted.Equal(begun) {
+		t.Errorf("sent again with %d attempts, accepted %v, want none and %v", again[0].Attempts, again[0].Accepted, begun)
+	}
+	if item, _, err := o.Show(again[0].ID); err != nil || item.ReplayOf != list[1].ID {
+		t.Errorf("replay of %d, %v, want %d", item.ReplayOf, err, list[1].ID)
+	}
+	settleOne(t, o, again[0].ID, hooks.Delivered, time.Time{})
+	expect("msg_1.5_1")
+	c.add(replayPace)
+	again = expect("msg_1.5_1", "msg_1.2_1")
+	// One that fails is passed after the hold, as any.
+	settleOne(t, o, again[1].ID, hooks.Pending, c.now().Add(time.Hour))
+	expect("msg_1.5_1")
+	c.add(15 * time.Minute)
+	expect("msg_1.5_1", "msg_1.3_1")
+	if _, list := due(t, o, "b", c.now()); len(list) != 3 || list[0].Attempts != 0 {
+		t.Errorf("the other hook has %d due, want its 3", len(list))
+	}
+}
+
+// TestRetryBeginsAnew wants a dead letter that is retried to have its full time
+// again, and a pending one to keep what it has left.
+func TestRetryBeginsAnew(t *testing.T) {
+	c := newClock()
+	s := testStore(t, c.now)
+	o := s.Outbox()
+	keep(t, s.Journal(), testRecord("1.1", 1, "a", "b"))
+	accepted := c.now()
+	_, a := due(t, o, "a", c.now())
+	_, b := due(t, o, "b", c.now())
+	settleOne(t, o, a[0].ID, hooks.Dead, time.Time{})
+	later := c.add(25 * time.Hour)
+	if n, err := o.Retry(context.Background(), a[0].ID, b[0].ID); n != 2 || err != nil {
+		t.Fatalf("got %d, %v", n, err)
+	}
+	_, a = due(t, o, "a", c.now())
+	_, b = due(t, o, "b", c.now())
+	if !a[0].Accepted.Equal(later) || !b[0].Accepted.Equal(accepted) {
+		t.Errorf("got %v and %v, want %v and %v", a[0].Accepted, b[0].Accepted, later, accepted)
+	}
+}
+
+// TestReplayNewID is a receiver that shall process events again: each is the same
+// but for its id, which is new each time, and the one before stays as it was.
+func TestReplayNewID(t *testing.T) {
+	c := newClock()
+	s := testStore(t, c.now)
+	o := s.Outbox()
+	since := c.now()
+	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
+	_, list := due(t, o, "a", c.now())
+	settleOne(t, o, list[0].ID, hooks.Delivered, time.Time{})
+	ids := map[string]bool{list[0].Event.ID: true}
+	for range 2 {
+		c.add(time.Minute)
+		if n, err := o.Replay(context.Background(), "a", since, c.now(), true); n != 1 || err != nil {
+			t.Fatalf("got %d, %v", n, err)
+		}
+		_, again := due(t, o, "a", c.now())
+		if len(again) != 1 || ids[again[0].Event.ID] {
+			t.Fatalf("got %+v", again)
+		}
+		ev := again[0].Event
+		ids[ev.ID] = true
+		if ev.Name != list[0].Event.Name || ev.Seq != 1 || ev.LinkedID != "1.1" || len(ev.Params) != len(list[0].Event.Params) {
+			t.Errorf("got %+v of %+v", ev, list[0].Event)
+		}
+		if told, ok := ev.Params["event_id"]; ok && told != ev.ID {
+			t.Errorf("the parameter event_id is %v, want %s", told, ev.ID)
+		}
+		settleOne(t, o, again[0].ID, hooks.Delivered, time.Time{})
+	}
+	if item, _, err := o.Show(list[0].ID); err != nil || item.Event.ID != list[0].Event.ID {
+		t.Errorf("the first is %+v, %v", item.Event, err)
+	}
+}

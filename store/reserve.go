@@ -1,0 +1,76 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+)
+
+// The reserve is a 64th of max_size, within these bounds, in bytes. The least is
+// what the write-ahead log takes between two checkpoints.
+const (
+	reserveLeast = 4 << 20
+	reserveMost  = 64 << 20
+)
+
+// reserve is a file that holds room on the disk. Where the disk is full it is
+// given up, so that results of deliveries can still be written, and what is old
+// removed; it is made anew when there is room again.
+type reserve struct {
+	path string
+	size int64
+	held atomic.Bool
+}
+
+func newReserve(folder string, maxSize int64) *reserve {
+	return &reserve{path: filepath.Join(folder, "outbox.reserve"), size: min(max(maxSize/64, reserveLeast), reserveMost)}
+}
+
+// release gives the room up, and tells whether there was any.
+func (r *reserve) release() (bool, error) {
+	if !r.held.Swap(false) {
+		return false, nil
+	}
+	return true, os.Remove(r.path)
+}
+
+// take makes the file where it is not there. As much again has to stay free:
+// what was just given up would else be taken and given up over and over.
+func (r *reserve) take() error {
+	if info, err := os.Stat(r.path); err == nil && info.Size() == r.size {
+		r.held.Store(true)
+		return nil
+	}
+	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = allocate(f, 2*r.size); err == nil {
+		err = f.Truncate(r.size)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		if gone := os.Remove(r.path); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+		return fmt.Errorf("reserve %d bytes of the disk: %w", r.size, err)
+	}
+	r.held.Store(true)
+	return nil
+}
+
+// fill takes room where the file system cannot allocate it.
+func fill(f *os.File, size int64) error {
+	_, err := io.CopyN(f, zeros{}, size)
+	return err
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}

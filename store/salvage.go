@@ -1,0 +1,191 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"ringhook/hooks"
+)
+
+// Salvaged is what a damaged outbox still gave.
+type Salvaged struct {
+	Copied     int // deliveries that are pending or dead here now, as they were there
+	Known      int // deliveries that are here already
+	Unreadable int // deliveries whose row, or whose event, cannot be read; rows that were deleted there may be counted
+}
+
+// salvageSpan is how many rows are read at once; where that fails, each of
+// them alone.
+const salvageSpan = 64
+
+// salvageBlind is how many rows that cannot be read, one behind the other, are
+// tried where the file does not tell how many there are.
+const salvageBlind = 20_000
+
+// stranded is a delivery as it stands in a damaged file.
+type stranded struct {
+	id, event, holdMS, finishedMS, acceptedMS int64
+	hook, okey, class                         string
+	state                                     hooks.State
+	attempts, status                          int
+	linkedid, eventID                         string
+	body                                      []byte
+}
+
+// Salvage copies from an outbox that was moved aside what was still to be
+// delivered, and what was given up, as far as it can be read. What is pending
+// has a full time to be tried again. Asked twice, it adds nothing. The file is
+// only read.
+func (o *Outbox) Salvage(ctx context.Context, path string) (Salvaged, error) {
+	var s Salvaged
+	db, columns, err := o.openDamaged(path)
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	last, known := lastRow(db)
+	blind := 0
+	for low := int64(1); err == nil && (known && low <= last || !known && blind < salvageBlind); low += salvageSpan {
+		found, unreadable := readSpan(db, columns, low)
+		s.Unreadable += unreadable
+		if blind += salvageSpan; len(found) > 0 {
+			blind = 0
+		}
+		if err = ctx.Err(); err != nil || len(found) == 0 {
+			continue
+		}
+		var copied int
+		err = o.s.w.do(ctx, result, 1024*len(found), func(c *conn) error {
+			copied = 0
+			for i := range found {
+				added, err := found[i].insert(c, o.s.now().UnixMilli())
+				if err != nil {
+					return err
+				}
+				copied += added
+			}
+			return nil
+		})
+		if err == nil {
+			s.Copied += copied
+			s.Known += len(found) - copied
+		}
+	}
+	return s, errors.Join(err, db.Close())
+}
+
+// openDamaged opens a file for reading, and gives the columns that its
+// deliveries have.
+func (o *Outbox) openDamaged(path string) (*sql.DB, []string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if own, err := os.Stat(o.s.outboxOpening().path); err == nil && os.SameFile(info, own) {
+		return nil, nil, errors.New("is the outbox in use: name the file that was moved aside")
+	}
+	db, err := opening{path: path, busy: time.Second, cacheKiB: 16 << 10}.pool(1)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot be read at all; `sqlite3 FILE .recover` may get at more: %w", err)
+	}
+	var appID int64
+	var columns string
+	_, err = one(db, "pragma application_id", nil, &appID)
+	if err == nil && appID != outboxSchema.appID {
+		err = errors.New("is not an outbox of ringhook")
+	}
+	if err == nil {
+		_, err = one(db, "select coalesce(group_concat(name), '') from pragma_table_info('delivery')", nil, &columns)
+	}
+	if err == nil && columns == "" {
+		err = errors.New("has no deliveries")
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return db, strings.Split(columns, ","), nil
+}
+
+// lastRow tells the highest number of a delivery, where the file still knows it.
+func lastRow(db *sql.DB) (last int64, known bool) {
+	_, err := one(db, "select coalesce(max(id), 0) from delivery", nil, &last)
+	return last, err == nil
+}
+
+// readSpan reads the deliveries from one number on that are pending or dead,
+// together with their events.
+func readSpan(db *sql.DB, columns []string, low int64) (found []stranded, unreadable int) {
+	found, err := readStranded(db, columns, low, low+salvageSpan-1)
+	if err != nil {
+		found = nil
+		for id := low; id < low+salvageSpan; id++ {
+			alone, err := readStranded(db, columns, id, id)
+			if err != nil {
+				unreadable++
+			}
+			found = append(found, alone...)
+		}
+	}
+	whole := found[:0]
+	for _, d := range found {
+		there, err := one(db, "select linkedid, event_id, accepted_ms, body from event where id = ?", []any{d.event}, &d.linkedid, &d.eventID, &d.acceptedMS, &d.body)
+		if err == nil && there {
+			_, err = decodeEvent(d.eventID, d.linkedid, d.body)
+		}
+		if err != nil || !there {
+			unreadable++
+			continue
+		}
+		whole = append(whole, d)
+	}
+	return whole, unreadable
+}
+
+func readStranded(db *sql.DB, columns []string, low, high int64) (found []stranded, err error) {
+	hold := "hold_ms"
+	if !slices.Contains(columns, hold) {
+		hold = "900000" // what it was before there was a column for it
+	}
+	// By number alone: the indexes may be what is damaged.
+	rows, err := db.Query(`select id, event, hook, okey, state, attempts, coalesce(finished_ms, 0), last_class, last_status, `+hold+`
+		from delivery not indexed where id between ? and ? and +state in (0, 2) order by id`, low, high)
+	err = each(rows, err, func(scan func(...any) error) error {
+		var d stranded
+		err := scan(&d.id, &d.event, &d.hook, &d.okey, &d.state, &d.attempts, &d.finishedMS, &d.class, &d.status, &d.holdMS)
+		found = append(found, d)
+		return err
+	})
+	return found, err
+}
+
+// insert adds the delivery, unless its event has one for this hook already,
+// and tells how many it added.
+func (d *stranded) insert(c *conn, nowMS int64) (added int, err error) {
+	if _, err := c.exec(keepEvent, d.linkedid, d.eventID, d.acceptedMS, d.body); err != nil {
+		return 0, err
+	}
+	var event, there int64
+	if _, err := c.one("select id from event where linkedid = ? and event_id = ?", []any{d.linkedid, d.eventID}, &event); err != nil {
+		return 0, err
+	}
+	if _, err := c.one("select count(*) from delivery where event = ? and hook = ?", []any{event, d.hook}, &there); err != nil || there > 0 {
+		return 0, err
+	}
+	if d.state == hooks.Dead {
+		_, err = c.exec(`insert into delivery (event, hook, okey, hold_ms, state, attempts, finished_ms, last_class, last_status) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			event, d.hook, d.okey, d.holdMS, int(d.state), d.attempts, d.finishedMS, d.class, d.status)
+		return 1, err
+	}
+	var id int64
+	var due bool
+	if _, err := c.one(keepDelivery, []any{event, d.hook, d.okey, d.holdMS, nowMS}, &id, &due); err != nil {
+		return 0, err
+	}
+	_, err = c.exec("update delivery set attempts = ?2, last_class = ?3, last_status = ?4, begun_ms = ?5 where id = ?1", id, d.attempts, d.class, d.status, nowMS)
+	return 1, err
+}

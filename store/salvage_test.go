@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"ringhook/hooks"
+)
+
+// F14: what a damaged outbox still gives goes on its way again, in order and
+// once, however often it is asked for; what is new meanwhile is not touched.
+func TestSalvage(t *testing.T) {
+	cfg := testConfig(t)
+	s := mustOpen(t, cfg, time.Now)
+	for n := range 400 {
+		for seq := range 2 {
+			keep(t, s.Journal(), testRecord(fmt.Sprintf("1.%03d", n), seq+1, "a", "b"))
+		}
+	}
+	_, list := due(t, s.Outbox(), "a", time.Now())
+	for i, d := range list {
+		settleOne(t, s.Outbox(), d.ID, []hooks.State{hooks.Delivered, hooks.Dead, hooks.Pending}[i%3], time.Now().Add(time.Hour))
+	}
+	before, err := s.Outbox().List(Filter{States: []hooks.State{hooks.Pending, hooks.Dead}, Limit: 10_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+
+	path := filepath.Join(cfg.Folder, outboxFile)
+	scribble(t, path, 40*pageSize, 6*pageSize)
+	s = mustOpen(t, cfg, time.Now)
+	defer mustClose(t, s)
+	aside, _ := filepath.Glob(path + ".damaged-*Z")
+	if len(aside) != 1 {
+		t.Fatalf("aside: %v", aside)
+	}
+	keep(t, s.Journal(), testRecord("2.1", 1, "a"))
+	got, err := s.Outbox().Salvage(context.Background(), aside[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Copied+got.Unreadable < len(before) || got.Copied < len(before)/2 || got.Unreadable == 0 || got.Known != 0 {
+		t.Errorf("of %d: %+v", len(before), got)
+	}
+	if again, err := s.Outbox().Salvage(context.Background(), aside[0]); err != nil || again.Copied != 0 || again.Known != got.Copied {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	after, err := s.Outbox().List(Filter{Limit: 10_000})
+	if err != nil || len(after) != got.Copied+1 {
+		t.Fatalf("%d deliveries, want %d and the new one: %v", len(after), got.Copied, err)
+	}
+	key := func(d Item) string { return fmt.Sprint(d.Hook, d.Event.ID, d.State, d.Attempts, d.Class) }
+	were := map[string]bool{}
+	for _, d := range before {
+		were[key(d)] = true
+	}
+	dead := 0
+	for _, d := range after {
+		if d.Event.LinkedID != "2.1" && !were[key(d)] {
+			t.Errorf("salvaged, but it was not so: %+v", d)
+		}
+		if d.State == hooks.Dead {
+			dead++
+		}
+	}
+	tallies, err := s.Outbox().Tallies()
+	if err != nil || len(tallies) != 2 || tallies[0].Dead+tallies[1].Dead != dead || dead == 0 {
+		t.Errorf("tallies %+v (%v), want %d dead", tallies, err, dead)
+	}
+	ids, _ := due(t, s.Outbox(), "b", time.Now())
+	for _, id := range ids {
+		if second := id[len(id)-1] == '2'; second && slices.Contains(ids, id[:len(id)-1]+"1") {
+			t.Errorf("%s is due together with the first of its call", id)
+		}
+	}
+}
+
+// F14: what cannot be salvaged from is named, and left alone.
+func TestSalvageRefuses(t *testing.T) {
+	s := testStore(t, time.Now)
+	folder := t.TempDir()
+	garbage, empty := filepath.Join(folder, "garbage"), filepath.Join(folder, "empty")
+	for path, text := range map[string]string{garbage: string(make([]byte, 9000)) + "no database", empty: ""} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{garbage, empty, filepath.Join(folder, "none"), filepath.Join(s.folder, outboxFile), filepath.Join(s.folder, cacheFile)} {
+		if got, err := s.Outbox().Salvage(context.Background(), path); err == nil {
+			t.Errorf("%s: got %+v", path, got)
+		}
+	}
+}
+
+// F14: an outbox of the first schema can be salvaged too.
+func TestSalvageOldSchema(t *testing.T) {
+	s := testStore(t, time.Now)
+	path := filepath.Join(t.TempDir(), "old.db")
+	o := s.outboxOpening()
+	o.path = path
+	c, err := o.writer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := migrations.ReadFile("migrations/outbox/0001.sql")
+	if err == nil {
+		_, err = c.exec(string(text) + fmt.Sprintf("; pragma application_id = %d; pragma user_version = 1", outboxSchema.appID))
+	}
+	if err == nil {
+		body := `{"name":"agent-answer","seq":1,"time":"2026-01-15T09:30:00Z"}`
+		_, err = c.exec("insert into event (linkedid, event_id, accepted_ms, body) values ('1.1', 'msg_old', 1, cast(? as blob)); insert into delivery (event, hook, okey, next_ms) values (1, 'a', '1.1', 1)", body)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Outbox().Salvage(context.Background(), path); err != nil || got.Copied != 1 {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	if ids, _ := due(t, s.Outbox(), "a", time.Now()); len(ids) != 1 || ids[0] != "msg_old" {
+		t.Errorf("due: %v", ids)
+	}
+}
+
+// F14: damage that shows while the store is in use is told once, and the next
+// start replaces the file, however large it is and however it was ended.
+func TestDamagedWhileInUse(t *testing.T) {
+	for name, use := range map[string]func(s *Store) error{
+		"read": func(s *Store) error {
+			_, err := s.Outbox().Due("a", time.Now(), 1000)
+			return err
+		},
+		"commit": func(s *Store) error {
+			return s.w.do(context.Background(), result, 0, func(c *conn) error {
+				if _, err := c.exec("pragma cache_size = 1"); err != nil {
+					return err
+				}
+				_, err := c.exec("update delivery set attempts = attempts + 1")
+				return err
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := filled(t)
+			path := filepath.Join(cfg.Folder, outboxFile)
+			s := mustOpen(t, cfg, time.Now)
+			scribble(t, path, 3*pageSize, fileSize(path)-3*pageSize)
+			for range 2 {
+				if err := use(s); err == nil {
+					t.Error("nothing found")
+				}
+			}
+			select {
+			case <-s.Damaged():
+			default:
+				t.Error("nobody is told")
+			}
+			mustClose(t, s)
+			s = mustOpen(t, cfg, time.Now)
+			defer mustClose(t, s)
+			keep(t, s.Journal(), testRecord("9.1", 1, "a"))
+			if aside, _ := filepath.Glob(path + ".damaged-*Z"); len(aside) != 1 {
+				t.Errorf("aside: %v", aside)
+			}
+		})
+	}
+}
+
+// F14: where ringhook died between moving the file and its write-ahead log, the
+// log goes after its file and not into the next one.
+func TestDiedWhileMovingAside(t *testing.T) {
+	cfg := filled(t)
+	s := mustOpen(t, cfg, time.Now)
+	path := filepath.Join(cfg.Folder, outboxFile)
+	keep(t, s.Journal(), testRecord("9.1", 1, "a"))
+	saved := t.TempDir()
+	for _, part := range []string{"", "-wal"} {
+		copyFile(t, path+part, filepath.Join(saved, outboxFile+part))
+	}
+	mustClose(t, s)
+	aside := path + ".damaged-20260115T093000.000Z"
+	copyFile(t, filepath.Join(saved, outboxFile), aside)
+	copyFile(t, filepath.Join(saved, outboxFile+"-wal"), path+"-wal")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, cfg, time.Now)
+	defer mustClose(t, s)
+	if list, err := s.Outbox().List(Filter{}); err != nil || len(list) != 0 {
+		t.Errorf("the new one begins with %d deliveries, %v", len(list), err)
+	}
+	if got, err := s.Outbox().Salvage(context.Background(), aside); err != nil || got.Copied != 301 {
+		t.Errorf("salvaged: %+v, %v", got, err)
+	}
+}

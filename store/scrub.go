@@ -1,0 +1,62 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	// scrubPages is how much of a file is given back in one commit.
+	scrubPages = 1000
+	// scrubWait is how long others may keep a write-ahead log from being cut.
+	scrubWait = 5 * time.Second
+)
+
+var errLogInUse = errors.New("the write-ahead log is in use by another process and may still hold what was deleted: try again")
+
+// Scrub takes out of a folder's files what was deleted but still stands in
+// pages that nothing uses, and in write-ahead logs. A server may be running on
+// them: it commits between the steps.
+func Scrub(folder string) error {
+	var all error
+	for _, name := range []string{outboxFile, cacheFile, phonebookFile, traceFile} {
+		path := filepath.Join(folder, name)
+		if _, err := os.Stat(path); err == nil {
+			all = errors.Join(all, fault("scrub "+name, scrub(path)))
+		}
+	}
+	return all
+}
+
+func scrub(path string) error {
+	o := opening{path: path, synchronous: "FULL", busy: scrubWait, cacheKiB: 1 << 10}
+	c, err := o.writer()
+	if err != nil {
+		return err
+	}
+	err = giveBack(c)
+	if err == nil {
+		var busy, length, done int64
+		if _, err = c.one("pragma wal_checkpoint(truncate)", nil, &busy, &length, &done); err == nil && busy != 0 {
+			err = errLogInUse
+		}
+	}
+	return errors.Join(err, c.close())
+}
+
+// giveBack gives every free page back to the file system.
+func giveBack(c *conn) error {
+	for before := int64(-1); ; {
+		_, free, err := pages(c)
+		if err != nil || free == 0 || free == before {
+			return err
+		}
+		before = free
+		if err := c.all(fmt.Sprintf("pragma incremental_vacuum(%d)", scrubPages), nil, func(func(...any) error) error { return nil }); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+
+	"ringhook/hooks"
+)
+
+const (
+	standings = `select hook, receiver, first_fail_ms, failures, last_class, until_ms, trips, disabled_reason, disabled_ms from hook_state`
+
+	keepStanding = `insert or replace into hook_state
+		(hook, receiver, first_fail_ms, failures, last_class, until_ms, trips, disabled_reason, disabled_ms) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+)
+
+func scanStanding(scan func(...any) error) (hooks.Standing, error) {
+	var st hooks.Standing
+	var sinceMS, untilMS, disabledMS int64
+	err := scan(&st.Hook, &st.Receiver, &sinceMS, &st.Failures, &st.Class, &untilMS, &st.Trips, &st.Disabled, &disabledMS)
+	st.Since, st.Until, st.DisabledAt = fromMS(sinceMS), fromMS(untilMS), fromMS(disabledMS)
+	return st, err
+}
+
+// Standing gives what is kept of a hook; all of it zero where nothing is wrong.
+func (o *Outbox) Standing(hook string) (st hooks.Standing, err error) {
+	rows, err := o.s.read.Query(standings+" where hook = ?", hook)
+	err = each(rows, err, func(scan func(...any) error) error {
+		st, err = scanStanding(scan)
+		return err
+	})
+	return st, fault("read how a hook stands", err)
+}
+
+// Standings lists the hooks with which something is wrong.
+func (o *Outbox) Standings() (list []hooks.Standing, err error) {
+	rows, err := o.s.read.Query(standings + " order by hook")
+	err = each(rows, err, func(scan func(...any) error) error {
+		st, err := scanStanding(scan)
+		list = append(list, st)
+		return err
+	})
+	return list, fault("read how hooks stand", err)
+}
+
+// SetStanding keeps how a hook stands, and together with it an event that tells
+// others of it, where there is one.
+func (o *Outbox) SetStanding(ctx context.Context, st hooks.Standing, told *hooks.Event, routes []hooks.Route) error {
+	nowMS := o.s.now().UnixMilli()
+	r := &record{nowMS: nowMS}
+	if told != nil && len(routes) > 0 {
+		body, err := encodeEvent(told)
+		if err != nil {
+			return err
+		}
+		r.events = []event{{Event: told, linkedid: told.LinkedID, body: body, routes: routes}}
+	}
+	return o.s.w.do(ctx, result, 0, func(c *conn) error {
+		var err error
+		if st == (hooks.Standing{Hook: st.Hook}) {
+			_, err = c.exec("delete from hook_state where hook = ?", st.Hook)
+		} else {
+			_, err = c.exec(keepStanding, st.Hook, st.Receiver, toMS(st.Since), st.Failures, st.Class, toMS(st.Until), st.Trips, st.Disabled, toMS(st.DisabledAt))
+		}
+		if err != nil {
+			return err
+		}
+		return r.apply(c)
+	})
+}
+
+// Enable ends a hook's being disabled, and tells whether it was. What is dead
+// stays so. A running server sees it within seconds.
+func (o *Outbox) Enable(ctx context.Context, hook string) (was bool, err error) {
+	n := 0
+	err = o.s.w.do(ctx, result, 0, func(c *conn) error {
+		var err error
+		n, err = c.changes("delete from hook_state where hook = ? and disabled_reason <> ''", hook)
+		return err
+	})
+	return err == nil && n > 0, err
+}

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"ringhook/hooks"
+)
+
+// TestStanding wants what is kept of a hook to be there after a restart, with the
+// event that tells of it once, however often it is kept.
+func TestStanding(t *testing.T) {
+	c := newClock()
+	cfg := testConfig(t)
+	s := mustOpen(t, cfg, c.now)
+	defer func() { mustClose(t, s) }()
+	f := func(hook string, want hooks.Standing) {
+		t.Helper()
+		got, err := s.Outbox().Standing(hook)
+		if err != nil || got != want {
+			t.Errorf("%s: got %+v, %v, want %+v", hook, got, err, want)
+		}
+	}
+	set := func(st hooks.Standing, told *hooks.Event) {
+		t.Helper()
+		if err := s.Outbox().SetStanding(context.Background(), st, told, testRoutes("", "b", "c")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f("a", hooks.Standing{})
+	at := time.UnixMilli(c.now().UnixMilli())
+	failing := hooks.Standing{Hook: "a", Receiver: "r", Since: at, Failures: 7, Class: "timeout", Until: at.Add(time.Minute), Trips: 2}
+	set(failing, nil)
+	f("a", failing)
+	gone := hooks.Standing{Hook: "a", Receiver: "r", Disabled: "gone", DisabledAt: at}
+	told := testEvent("", 0)
+	for range 2 {
+		set(gone, &told)
+	}
+	mustClose(t, s)
+	s = mustOpen(t, cfg, c.now)
+	f("a", gone)
+	f("b", hooks.Standing{})
+	for _, hook := range []string{"b", "c"} {
+		if events, _ := due(t, s.Outbox(), hook, c.now()); len(events) != 1 || events[0] != told.ID {
+			t.Errorf("%s is told %v", hook, events)
+		}
+	}
+	if list, err := s.Outbox().Standings(); err != nil || len(list) != 1 || list[0] != gone {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	for _, want := range []bool{true, false} {
+		if was, err := s.Outbox().Enable(context.Background(), "a"); was != want || err != nil {
+			t.Errorf("enable: got %v, %v, want %v", was, err, want)
+		}
+		f("a", hooks.Standing{})
+	}
+	set(failing, nil)
+	if was, err := s.Outbox().Enable(context.Background(), "a"); was || err != nil {
+		t.Errorf("one that only fails was enabled, %v", err)
+	}
+	f("a", failing)
+	set(hooks.Standing{Hook: "a"}, nil)
+	if list, err := s.Outbox().Standings(); err != nil || len(list) != 0 {
+		t.Errorf("kept of a hook that is well: %+v, %v", list, err)
+	}
+}

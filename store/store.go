@@ -1,0 +1,274 @@
+// Package store keeps what must survive a restart, in SQLite: the calls and
+// their events (dialplan.Journal), the deliveries that wait (hooks.Outbox)
+// and, apart from them, the answers of lookups (lookup.Cache) and the
+// phonebook (lookup.Phonebook).
+//
+// What Keep and Settle have returned from is on disk, with synchronous =
+// "full" on stable storage. Nothing here holds a call: a commit that fails
+// says so, a queue that is full says so, and the cache at its worst is empty.
+//
+// The outbox is one file with one writer, which commits what waits at the
+// same moment together. The cache is another, so that its writes never wait
+// for the outbox's sync, and so that it can be thrown away. The phonebook is
+// a third, which commands write to, and what happened at points a fourth, which
+// may be lost as well.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	outboxFile = "outbox.db"
+	cacheFile  = "cache.db"
+	traceFile  = "trace.db"
+)
+
+// Store is an open folder.
+type Store struct {
+	cfg    Config
+	folder string
+	log    *slog.Logger
+	meter  *meter
+	now    func() time.Time
+	lock   *lock // nil for a tool
+	w      *writer
+	read   *sql.DB // of the outbox
+
+	journal   *Journal
+	outbox    *Outbox
+	cache     *Cache
+	traces    *Traces
+	phonebook *Phonebook // nil for a tool
+
+	leaps  leaps
+	harm   sync.Once
+	broken chan struct{} // closed when the outbox is found damaged
+
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+}
+
+// Journal is the part that keeps calls and their events.
+func (s *Store) Journal() *Journal { return s.journal }
+
+// Outbox is the part that keeps deliveries.
+func (s *Store) Outbox() *Outbox { return s.outbox }
+
+// Cache is the part that keeps the answers of lookups.
+func (s *Store) Cache() *Cache { return s.cache }
+
+// Phonebook is the part that keeps numbers and names of one's own. A tool has
+// none here, but opens it by itself.
+func (s *Store) Phonebook() *Phonebook { return s.phonebook }
+
+// Folder is where the files are.
+func (s *Store) Folder() string { return s.folder }
+
+// Ready tells why commits cannot be relied on now, nil if they can.
+func (s *Store) Ready() error { return s.w.healthy() }
+
+// Rounds counts the commits, good and bad, and tells whether somebody waits for
+// the next one. While that is so and the count stays, the disk hangs.
+func (s *Store) Rounds() (n int64, waiting bool) {
+	return s.w.rounds.Load(), s.w.began.Load() != 0 || !s.w.idle()
+}
+
+// Damaged is closed when the outbox is found damaged while it is in use. Whoever
+// has the store open ends then, and is started again: Open replaces the file.
+func (s *Store) Damaged() <-chan struct{} { return s.broken }
+
+// Open opens the folder for a daemon, and makes it where it is missing. It
+// refuses a folder that another daemon has open, and files of a newer ringhook or of
+// something else. A damaged outbox is moved aside and a new one begun, since
+// calls have to go on; the log says how to get at the old one. A damaged
+// cache is made anew. The registerer may be nil.
+func Open(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
+	return open(cfg, log, reg, time.Now)
+}
+
+func open(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() time.Time) (*Store, error) {
+	if err := checkVersion(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Folder, 0o700); err != nil {
+		return nil, fmt.Errorf("make the store's folder: %w", err)
+	}
+	lock, err := takeLock(cfg.Folder)
+	if err != nil {
+		return nil, err
+	}
+	warnReadable(cfg.Folder, log)
+	s := newStore(cfg, log, reg, now)
+	s.lock = lock
+	if err := s.start(); err != nil {
+		state := lock.before
+		if classOf(err) == Corrupt {
+			state = harmed // so that the next start looks at all of it
+		}
+		return nil, errors.Join(err, lock.release(state))
+	}
+	if reg != nil {
+		reg.MustRegister(collector{s})
+	}
+	return s, nil
+}
+
+// OpenTool opens a folder beside a running daemon, or without one, for a
+// command line. It makes, migrates and mends nothing.
+func OpenTool(folder string, log *slog.Logger) (*Store, error) {
+	path := filepath.Join(folder, outboxFile)
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("no store in %s: it is made when ringhook serve first starts: %w", folder, err)
+	}
+	cfg := DefaultConfig()
+	cfg.Folder, cfg.MaxSize = folder, 0
+	s := newStore(cfg, log, nil, time.Now)
+	o := s.outboxOpening()
+	o.checkpoint = 0 // the daemon's own affair
+	c, err := o.writer()
+	if err != nil {
+		return nil, err
+	}
+	if err := outboxSchema.current(c); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s %w", path, err), c.close())
+	}
+	if s.read, err = o.pool(readers); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	s.w = newWriter(c, o.writer, 0, log, s.meter)
+	s.wg.Go(s.w.run)
+	s.cache.openBeside()
+	s.wg.Go(s.cache.run)
+	return s, nil
+}
+
+func newStore(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() time.Time) *Store {
+	s := &Store{cfg: cfg, folder: cfg.Folder, log: log, meter: newMeter(reg), now: now, stop: func() {}, broken: make(chan struct{})}
+	s.leaps.last, s.leaps.since = now(), func(last, now time.Time) time.Duration { return now.Sub(last) }
+	s.journal = &Journal{s: s, calls: newCallSet()}
+	s.outbox = &Outbox{s: s}
+	s.traces = newTraces(filepath.Join(cfg.Folder, traceFile), cfg, log, s.meter, now)
+	s.cache = newCache(filepath.Join(cfg.Folder, cacheFile), cfg, log, s.meter, now)
+	return s
+}
+
+// readers is how many connections read the outbox at once.
+const readers = 4
+
+func (s *Store) outboxOpening() opening {
+	synchronous := "FULL"
+	if s.cfg.Synchronous == "normal" {
+		synchronous = "NORMAL"
+	}
+	return opening{
+		path: filepath.Join(s.folder, outboxFile), synchronous: synchronous, busy: 5 * time.Second,
+		maxPages: s.cfg.MaxSize / pageSize, checkpoint: 8000, cacheKiB: 16 << 10,
+	}
+}
+
+// start opens the files and starts the goroutines.
+func (s *Store) start() error {
+	o := s.outboxOpening()
+	c, err := s.openOutbox(o)
+	if err != nil {
+		return err
+	}
+	if s.read, err = o.pool(readers); err != nil {
+		return errors.Join(err, c.close())
+	}
+	if err := s.recall(c); err != nil {
+		return errors.Join(err, s.read.Close(), c.close())
+	}
+	if err := s.lock.mark(running); err != nil {
+		return errors.Join(err, s.read.Close(), c.close())
+	}
+	s.w = newWriter(c, o.writer, o.maxPages, s.log, s.meter)
+	s.w.reserve = newReserve(s.folder, s.cfg.MaxSize)
+	if err := s.w.reserve.take(); err != nil {
+		s.log.Warn("disk has little room: nothing is held back for results of deliveries", "err", err)
+	}
+	opened, err := os.Stat(o.path)
+	if err != nil {
+		return errors.Join(err, s.read.Close(), c.close())
+	}
+	between := (&checkpoints{log: s.log, idle: s.w.idle, tight: func() bool { return s.w.tight }}).between
+	s.w.after = func(c *conn) {
+		between(c)
+		s.stillThere(o.path, opened)
+	}
+	s.w.damaged = func(err error) { s.harmed("a commit found it damaged", err) }
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.openPhonebook()
+	s.cache.open()
+	s.traces.open()
+	s.wg.Go(s.w.run)
+	s.wg.Go(s.cache.run)
+	s.wg.Go(s.traces.run)
+	s.wg.Go(func() { s.keepHouse(ctx) })
+	if s.lock.before == running && fileSize(o.path) > checkAtOnce {
+		s.wg.Go(func() { s.checkBehind(ctx, o) })
+	}
+	return nil
+}
+
+// openPhonebook opens the phonebook. Where that cannot be, calls go on without
+// it, and nothing of it is touched: nobody could replace it.
+func (s *Store) openPhonebook() {
+	var err error
+	if s.phonebook, err = MakePhonebook(s.folder); err != nil {
+		s.log.Error("phonebook cannot be used, lookups in it fail; mend the file or restore it, and restart ringhook", "err", err)
+		s.phonebook = &Phonebook{broken: fault("open the phonebook", err)}
+	}
+}
+
+// recall reads what has to be in memory, and puts right what a clock may
+// have done to the schedule.
+func (s *Store) recall(c *conn) error {
+	err := c.all("select linkedid from call", nil, func(scan func(...any) error) error {
+		var linkedid string
+		err := scan(&linkedid)
+		s.journal.calls.add(linkedid)
+		return err
+	})
+	if err == nil {
+		_, err = c.exec("delete from tally where pending = 0 and dead = 0")
+	}
+	if err == nil {
+		err = clamp(c, s.now())
+	}
+	return fault("read the outbox", err)
+}
+
+// Close commits what is queued and closes the files. Whoever asks afterwards
+// gets ErrClosed.
+func (s *Store) Close() error {
+	s.stop()
+	s.w.end()
+	s.cache.close()
+	s.traces.close()
+	s.wg.Wait()
+	err := errors.Join(s.read.Close(), s.w.close(), s.traces.shut())
+	if s.phonebook != nil {
+		err = errors.Join(err, s.phonebook.Close())
+	}
+	if s.lock != nil {
+		state := clean
+		if err != nil || s.lock.harmed.Load() {
+			state = harmed
+		}
+		err = errors.Join(err, s.lock.release(state))
+	}
+	return err
+}

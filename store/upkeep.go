@@ -1,0 +1,252 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"ringhook/failpoint"
+	"ringhook/hooks"
+)
+
+const (
+	// upkeepRows is how much one step removes of each kind: so few that the call
+	// that comes meanwhile does not notice.
+	upkeepRows = 100
+	// upkeepShare is the part of the time that upkeep may take: one in so many.
+	upkeepShare = 10
+	// upkeepEvery is how often it looks whether there is something to do, and
+	// mendEvery how often whether what failed works again.
+	upkeepEvery = time.Minute
+	mendEvery   = 5 * time.Second
+)
+
+// farthest is the latest that an attempt can be due by any schedule: a day,
+// and as much again where the receiver asked for it. What is later was
+// written by a clock that has been set back since.
+const farthest = 48 * time.Hour
+
+// keepHouse removes what is old in small steps, and gives room back.
+func (s *Store) keepHouse(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		start := time.Now()
+		more, err := s.tidy(ctx)
+		wait := upkeepEvery
+		if more {
+			wait = upkeepShare * time.Since(start)
+		}
+		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
+			s.log.Warn("upkeep of the outbox failed, it is tried again", "in", upkeepEvery, "err", err)
+		}
+		s.mend()
+		if s.Ready() != nil || !s.w.reserve.held.Load() {
+			wait = min(wait, mendEvery)
+		}
+		timer.Reset(wait)
+	}
+}
+
+// probe takes and gives back as much room as an event may need.
+const probe = `insert into call (linkedid, state, seen_ms) values ('', zeroblob(65536), 0); delete from call where linkedid = ''`
+
+// mend takes the reserve back where there is room again, and tries to commit
+// where that failed: no call may come to try it while ringhook is not ready.
+func (s *Store) mend() {
+	if !s.w.reserve.held.Load() && s.w.reserve.take() == nil {
+		err := s.w.do(context.Background(), upkeep, 0, func(*conn) error {
+			s.w.tight = false
+			s.w.limit(s.w.maxPages)
+			return nil
+		})
+		if err == nil {
+			s.log.Info("disk has room again: the reserve is taken back")
+		}
+	}
+	if s.w.failed.Load() != nil {
+		// What comes of it the writer tells everybody.
+		_ = s.w.do(context.Background(), acceptance, 0, func(c *conn) error {
+			_, err := c.exec(probe)
+			return err
+		})
+	}
+}
+
+// tidy takes one step, and tells whether there is more to do.
+func (s *Store) tidy(ctx context.Context) (more bool, err error) {
+	if err := s.leap(); err != nil {
+		return false, err
+	}
+	var forgotten []string
+	// Who closes the store lets the writer finish, so that this ends soon in any case.
+	err = s.w.do(context.Background(), upkeep, 0, func(c *conn) error {
+		forgotten = forgotten[:0]
+		var err error
+		more, err = s.step(c, &forgotten)
+		return err
+	})
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	if err != nil {
+		for _, linkedid := range forgotten { // they are still there
+			s.journal.calls.add(linkedid)
+		}
+		return false, err
+	}
+	return more, nil
+}
+
+func (s *Store) step(c *conn, forgotten *[]string) (more bool, err error) {
+	now := s.now()
+	if err := clamp(c, now); err != nil {
+		return false, err
+	}
+	used, free, err := pages(c)
+	if err != nil {
+		return false, err
+	}
+	before := func(keep time.Duration) int64 { return now.Add(-keep).UnixMilli() }
+	delivered := before(s.cfg.KeepDelivered)
+	if limit := s.cfg.MaxSize / pageSize; limit > 0 && used > limit/5*4 || s.w.tight {
+		delivered = now.UnixMilli() // room for what is still to be delivered comes first
+	}
+	n := 0
+	for _, old := range []struct {
+		state    hooks.State
+		beforeMS int64
+	}{{hooks.Delivered, delivered}, {hooks.Dropped, delivered}, {hooks.Dead, before(s.cfg.KeepDead)}} {
+		removed, err := removeDeliveries(c, old.state, old.beforeMS)
+		if err != nil {
+			return false, err
+		}
+		n = max(n, removed)
+	}
+	calls := 0
+	err = c.all(`delete from call where id in (select id from call where seen_ms < ? order by seen_ms limit ?) returning linkedid`,
+		[]any{before(s.cfg.KeepCalls), upkeepRows}, func(scan func(...any) error) error {
+			var linkedid string
+			err := scan(&linkedid)
+			s.journal.calls.remove(linkedid)
+			*forgotten = append(*forgotten, linkedid)
+			calls++
+			return err
+		})
+	if err != nil {
+		return false, err
+	}
+	if n = max(n, calls); n > 0 {
+		return n == upkeepRows, nil
+	}
+	return shrink(c, used, free)
+}
+
+// removeDeliveries removes a step's worth of deliveries that ended before a
+// moment, and the events that nobody refers to any more.
+func removeDeliveries(c *conn, state hooks.State, beforeMS int64) (int, error) {
+	var events []int64
+	err := c.all(`delete from delivery where id in
+		(select id from delivery where state = ? and finished_ms < ? order by finished_ms limit ?) returning event`,
+		[]any{int(state), beforeMS, upkeepRows}, func(scan func(...any) error) error {
+			var id int64
+			err := scan(&id)
+			events = append(events, id)
+			return err
+		})
+	if err == nil && len(events) > 0 {
+		err = failpoint.Hit(failpoint.RetentionMid)
+	}
+	for _, id := range events {
+		if err == nil {
+			_, err = c.exec("delete from event where id = ?1 and not exists (select 1 from delivery where event = ?1)", id)
+		}
+	}
+	return len(events), err
+}
+
+// clamp brings back what is planned farther away than any schedule plans.
+func clamp(c *conn, now time.Time) error {
+	latest := now.Add(farthest).UnixMilli()
+	var names []string
+	err := c.all("select hook from tally where pending > 0", nil, func(scan func(...any) error) error {
+		var name string
+		err := scan(&name)
+		names = append(names, name)
+		return err
+	})
+	for _, name := range names {
+		if err == nil {
+			_, err = c.exec("update delivery set next_ms = ?2 where state = 0 and hook = ?1 and next_ms > ?2", name, latest)
+		}
+	}
+	return err
+}
+
+// shrink gives pages back to the file system where more than a quarter of the
+// file is free.
+func shrink(c *conn, used, free int64) (more bool, err error) {
+	if free < 1024 || free < used/3 {
+		return false, nil
+	}
+	err = c.all("pragma incremental_vacuum(200)", nil, func(func(...any) error) error { return nil })
+	return true, err
+}
+
+// pages tells how many pages of the file are in use, and how many free.
+func pages(c *conn) (used, free int64, err error) {
+	if _, err = c.one("pragma page_count", nil, &used); err == nil {
+		_, err = c.one("pragma freelist_count", nil, &free)
+	}
+	return used - free, free, err
+}
+
+// checkpoints brings the write-ahead log into the file between two batches,
+// on the writer's own connection, so that no commit pays for it.
+type checkpoints struct {
+	log     *slog.Logger
+	idle    func() bool
+	tight   func() bool // the disk is full: the log shall not grow
+	batches int
+	failing bool
+}
+
+// How long the write-ahead log may become, in pages: 4 MiB where nobody waits,
+// 16 MiB where somebody does, and 64 MiB until the log itself is cut.
+const (
+	walIdle = 4 << 20 / pageSize
+	walBusy = 16 << 20 / pageSize
+	walCut  = 64 << 20 / pageSize
+)
+
+func (p *checkpoints) between(c *conn) {
+	p.batches++
+	idle := p.idle()
+	if !idle && p.batches%16 != 0 {
+		return
+	}
+	var busy, length, done int64
+	_, err := c.one("pragma wal_checkpoint(noop)", nil, &busy, &length, &done)
+	if err == nil {
+		due := length-done > walBusy || idle && length-done > walIdle || p.tight() && length > done
+		if due {
+			_ = failpoint.Hit(failpoint.CheckpointMid)
+		}
+		switch {
+		case idle && length > walCut:
+			_, err = c.one("pragma wal_checkpoint(truncate)", nil, &busy, &length, &done)
+		case due:
+			_, err = c.one("pragma wal_checkpoint(passive)", nil, &busy, &length, &done)
+		}
+	}
+	if err != nil && !p.failing {
+		p.log.Warn("checkpoint of the outbox failed, it is tried again", "err", err)
+	}
+	p.failing = err != nil
+}

@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// rank says who goes first when several wait: what a call waits for, then
+// what became of deliveries, then the upkeep of the file.
+type rank int
+
+const (
+	acceptance rank = iota
+	result
+	upkeep
+	ranks = 3
+)
+
+// What a batch takes of each rank, and how much room each has to queue in.
+// The lower ones have a share of their own, so that none waits for ever.
+var (
+	shares = [ranks]int{192, 63, 1}
+	rooms  = [ranks]int{8192, 1024, 16}
+)
+
+// batchBytes ends a batch early: a commit shall not take long enough for a
+// caller to hear it.
+const batchBytes = 1 << 20
+
+// slowCommit is how long a commit may last before the store calls itself ill.
+const slowCommit = 5 * time.Second
+
+// task is one operation inside somebody's batch. It may be applied twice: when a
+// batch fails for another's fault, it is rolled back and tried without it.
+type task struct {
+	rank  rank
+	bytes int
+	apply func(*conn) error
+	done  chan error // nil where nobody waits
+}
+
+// writer owns the connection that writes to the outbox. While one commit waits for
+// the disk the next batch collects itself, so that many calls share one
+// commit and one alone waits for nobody.
+type writer struct {
+	open     func() (*conn, error)
+	c        *conn // nil after the disk failed, until it can be opened again
+	queues   [ranks]chan *task
+	quit     chan struct{} // closed to end it
+	gone     chan struct{} // closed when it has ended
+	after    func(*conn)   // between two batches
+	damaged  func(error)   // when the file is found damaged
+	log      *slog.Logger
+	meter    *meter
+	maxPages int64
+	reserve  *reserve // nil for a tool
+	tight    bool     // the reserve is given up
+
+	rounds atomic.Int64 // batches that are over
+	began  atomic.Int64 // Unix nanoseconds, of the commit under way, else 0
+	failed atomic.Pointer[error]
+}
+
+func newWriter(c *conn, open func() (*conn, error), maxPages int64, log *slog.Logger, m *meter) *writer {
+	w := &writer{
+		open: open, c: c, maxPages: maxPages, log: log, meter: m,
+		quit: make(chan struct{}), gone: make(chan struct{}), after: func(*conn) {}, damaged: func(error) {},
+	}
+	for r := range w.queues {
+		w.queues[r] = make(chan *task, rooms[r])
+	}
+	return w
+}
+
+// do has a task applied and waits until it is committed. The context ends only
+// the waiting: what is queued is done all the same.
+func (w *writer) do(ctx context.Context, r rank, bytes int, apply func(*conn) error) error {
+	t := &task{rank: r, bytes: bytes, apply: apply, done: make(chan error, 1)}
+	select {
+	case <-w.quit:
+		return ErrClosed
+	default:
+	}
+	select {
+	case w.queues[r] <- t:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.gone:
+		return ErrClosed
+	}
+	select {
+	case err := <-t.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.gone:
+	}
+	select { // it may have been in the last batch
+	case err := <-t.done:
+		return err
+	default:
+		return ErrClosed
+	}
+}
+
+// later queues a task that nobody waits for, and tells whether there was room.
+func (w *writer) later(r rank, bytes int, apply func(*conn) error) bool {
+	select {
+	case <-w.quit:
+		return false
+	default:
+	}
+	select {
+	case w.queues[r] <- &task{rank: r, bytes: bytes, apply: apply}:
+		return true
+	default:
+		return false
+	}
+}
+
+// run commits batches until the writer is closed and its queues are empty.
+func (w *writer) run() {
+	defer close(w.gone)
+	batch := make([]*task, 0, shares[acceptance]+shares[result]+shares[upkeep])
+	for {
+		batch = w.collect(batch[:0])
+		if len(batch) == 0 {
+			return
+		}
+		w.commit(batch)
+		w.rounds.Add(1)
+		clear(batch)
+		if w.c != nil {
+			w.after(w.c)
+		}
+	}
+}
+
+// collect waits for a first task and takes what is waiting already. It gives
+// none when the writer is closed.
+func (w *writer) collect(batch []*task) []*task {
+	select {
+	case t := <-w.queues[acceptance]:
+		batch = append(batch, t)
+	case t := <-w.queues[result]:
+		batch = append(batch, t)
+	case t := <-w.queues[upkeep]:
+		batch = append(batch, t)
+	case <-w.quit:
+	}
+	bytes := 0
+	for _, t := range batch {
+		bytes += t.bytes
+	}
+	for r, queue := range w.queues {
+	taking:
+		for range shares[r] {
+			if bytes >= batchBytes && r == int(acceptance) {
+				break
+			}
+			select {
+			case t := <-queue:
+				batch = append(batch, t)
+				bytes += t.bytes
+			default:
+				break taking
+			}
+		}
+	}
+	if len(batch) > 0 && batch[0].rank != acceptance {
+		slices.SortStableFunc(batch, func(a, b *task) int { return int(a.rank - b.rank) })
+	}
+	return batch
+}
+
+// idle tells whether nothing waits to be committed.
+func (w *writer) idle() bool {
+	return len(w.queues[acceptance]) == 0 && len(w.queues[result]) == 0
+}
+
+// healthy tells why commits cannot be relied on now, nil if they can.
+func (w *writer) healthy() error {
+	if began := w.began.Load(); began != 0 {
+		if took := time.Since(time.Unix(0, began)); took > slowCommit {
+			return errors.New("a commit to the outbox takes longer than " + slowCommit.String())
+		}
+	}
+	if err := w.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// end has the writer commit what is queued, and waits for it.
+func (w *writer) end() {
+	close(w.quit)
+	<-w.gone
+}
+
+// close closes the connection once the writer has ended, after all that read: the last one to go
+// brings the write-ahead log into the file, and readers cannot.
+func (w *writer) close() error {
+	if w.c == nil {
+		return nil
+	}
+	return w.c.close()
+}
