@@ -1,0 +1,129 @@
+package conf
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ringhook/dialplan"
+	"ringhook/lookup"
+)
+
+// check has every room check its own settings, and checks what no room sees
+// alone: that names are given once, and that the points exist.
+func (r *report) check(c *Config, root *place) {
+	c.FastAGI.Check(r.in(root.key("fastagi"), "fastagi"))
+	c.HTTP.check(r.in(root.key("http"), "http"))
+	c.Store.Check(r.in(root.key("store"), "store"))
+	c.Number.Check(r.in(root.key("number"), "number"))
+	c.Dialplan.Check(r.in(root.key("dialplan"), "dialplan"))
+	if c.Dialplan.MaxCall >= c.Store.KeepCalls {
+		r.in(root.key("dialplan"), "dialplan")("max_call", fmt.Sprintf("must be shorter than store.keep_calls (%s): a call that is forgotten cannot be ended", c.Store.KeepCalls))
+	}
+
+	ids, phones, agents := make(seen), make(seen), make(seen)
+	for i := range c.Queues {
+		at := root.key("queue").item(i)
+		c.Queues[i].Check(r.in(at, "queue"))
+		r.once(ids, at.key("id"), "queue.id", c.Queues[i].ID)
+	}
+	for i := range c.Agents {
+		at := root.key("agent").item(i)
+		c.Agents[i].Check(r.in(at, "agent"))
+		r.once(agents, at.key("id"), "agent.id", c.Agents[i].ID)
+		r.once(phones, at.key("phone"), "agent.phone", c.Agents[i].Phone)
+	}
+	lookups, hooks := make(seen), make(seen)
+	for i := range c.Lookups {
+		at := root.key("lookup").item(i)
+		c.Lookups[i].Check(r.in(at, "lookup"))
+		r.once(lookups, at.key("name"), "lookup.name", c.Lookups[i].Name)
+		r.points(at.key("points"), c.Lookups[i].Points)
+		r.mapped(c, at, &c.Lookups[i])
+	}
+	r.budget(c, root)
+	for i := range c.Hooks {
+		at := root.key("hook").item(i)
+		if !at.key("preset").wrong { // without it most of the hook is missing
+			c.Hooks[i].Check(r.in(at, "hook"))
+		}
+		r.once(hooks, at.key("name"), "hook.name", c.Hooks[i].Name)
+	}
+}
+
+// mapped checks that the gate lets pass what an answer is mapped to.
+func (r *report) mapped(c *Config, at *place, l *lookup.Config) {
+	for _, name := range slices.Sorted(maps.Keys(l.Map)) {
+		if problem := c.Dialplan.Refuses(name); problem != "" {
+			r.wrong(at.key("map").key(name), "lookup.map."+name, "%s", problem)
+		}
+	}
+	if l.Variable != "" {
+		if problem := c.Dialplan.Refuses(l.Variable); problem != "" {
+			r.wrong(at.key("variable"), "lookup.variable", "%s", problem)
+		}
+	}
+}
+
+// budget checks that a call waits long enough for at least one of its lookups.
+func (r *report) budget(c *Config, root *place) {
+	shortest := c.FastAGI.Budget
+	for i := range c.Lookups {
+		if i == 0 || c.Lookups[i].Timeout < shortest {
+			shortest = c.Lookups[i].Timeout
+		}
+	}
+	if shortest > c.FastAGI.Budget {
+		r.in(root.key("fastagi"), "fastagi")("budget", fmt.Sprintf("%s is shorter than every lookup's timeout, the shortest of which is %s: no call would ever wait for an answer", c.FastAGI.Budget, shortest))
+	}
+}
+
+// in gives the function that a room calls for everything that cannot work in
+// a table. Of a value that could not even be read it has seen nothing.
+func (r *report) in(table *place, name string) func(key, problem string) {
+	return func(key, problem string) {
+		if at := table.dotted(key); !at.wrong {
+			r.mistakes = append(r.mistakes, Mistake{r.file, at.line, name + "." + key, problem})
+		}
+	}
+}
+
+// seen is where each name stands first.
+type seen map[string]*place
+
+// once notes a name that is given a second time.
+func (r *report) once(names seen, at *place, key, name string) {
+	if name == "" || at.wrong {
+		return
+	}
+	if first := names[name]; first != nil {
+		r.wrong(at, key, "%q is taken on line %d already; each needs its own", name, first.line)
+		return
+	}
+	names[name] = at
+}
+
+// points notes what is no point of the dialplan.
+func (r *report) points(at *place, names []string) {
+	known := dialplan.Points()
+	for i, name := range names {
+		if item := at.item(i); !item.wrong && !slices.Contains(known, name) {
+			r.wrong(item, "lookup.points", "%q is no point; %s", name, nearest("points", strings.TrimPrefix(name, "/"), known))
+		}
+	}
+}
+
+// tokenPattern is what goes into a header, and is not soon guessed.
+var tokenPattern = regexp.MustCompile(`^[!-~]{16,512}$`)
+
+func (c *HTTPConfig) check(report func(key, problem string)) {
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
+		report("listen", fmt.Sprintf(`%q is no address with a port; write one such as "127.0.0.1:4580"`, c.Listen))
+	}
+	if c.Token != "" && !tokenPattern.MatchString(c.Token) {
+		report("token", "is unfit: 16 characters at least are expected, without blanks, such as `openssl rand -hex 16` makes")
+	}
+}

@@ -1,0 +1,204 @@
+package conf
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+
+	"ringhook/dialplan"
+	"ringhook/hooks"
+	"ringhook/lookup"
+)
+
+const (
+	sample = "../contrib/ringhook.toml"
+	manual = "../CONFIGURATION.md"
+)
+
+// commented begins a line of the sample that is commented out.
+var commented = regexp.MustCompile(`(?m)^#([\[a-z])`)
+
+// TestSample loads contrib/ringhook.toml as it is, where it says the defaults,
+// and with all its examples taken into use, where it has every key.
+func TestSample(t *testing.T) {
+	data := readFile(t, sample)
+	c, err := Parse(sample, []byte(data), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An empty table and no table are the same.
+	if len(c.Dialplan.Variables) == 0 {
+		c.Dialplan.Variables = Default().Dialplan.Variables
+	}
+	if !reflect.DeepEqual(c, Default()) {
+		t.Errorf("got %+v\nwant the defaults %+v", c, Default())
+	}
+
+	all := commented.ReplaceAllString(strings.Replace(data, "variables = {}\n", "", 1), "$1")
+	c, err = Parse(sample, []byte(all), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := locate(all)
+	for _, key := range keysOf(reflect.TypeFor[Config](), "") {
+		if !appears(root, strings.Split(key, ".")) {
+			t.Errorf("%s has no %s", sample, key)
+		}
+	}
+	keepsDefaults(t, "lookup", reflect.ValueOf(c.Lookups[0]), reflect.ValueOf(lookup.DefaultConfig()))
+	keepsDefaults(t, "hook", reflect.ValueOf(c.Hooks[0]), reflect.ValueOf(hooks.DefaultConfig()))
+}
+
+// keepsDefaults checks that an example has the default wherever there is one.
+func keepsDefaults(t *testing.T, table string, got, want reflect.Value) {
+	t.Helper()
+	defaults := fieldsOf(want)
+	for key, v := range fieldsOf(got) {
+		if want := defaults[key]; !want.IsZero() && !reflect.DeepEqual(v.Interface(), want.Interface()) {
+			t.Errorf("%s.%s is %v in the sample, want the default %v", table, key, v, want)
+		}
+	}
+}
+
+// keysOf lists the keys of a struct and of those in it, by their toml tags;
+// a name of the administrator's own is EVENT.
+func keysOf(typ reflect.Type, table string) []string {
+	var keys []string
+	for i := range typ.NumField() {
+		field := typ.Field(i)
+		if field.Anonymous {
+			keys = append(keys, keysOf(field.Type, table)...)
+			continue
+		}
+		name := field.Tag.Get("toml")
+		if name == "" {
+			continue
+		}
+		key, inner := join(table, name), field.Type
+		if inner.Kind() == reflect.Map && inner.Elem().Kind() == reflect.Struct {
+			key, inner = key+".EVENT", inner.Elem()
+		} else if inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct {
+			keys = append(keys, keysOf(inner, key)...)
+		} else {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// appears tells whether a file has a key, in any of the tables of a list.
+func appears(at *place, path []string) bool {
+	if len(path) == 0 {
+		return true
+	}
+	for _, item := range at.items {
+		if appears(item, path) {
+			return true
+		}
+	}
+	if path[0] == "EVENT" {
+		for _, inner := range at.keys {
+			if appears(inner, path[1:]) {
+				return true
+			}
+		}
+	}
+	return at.keys[path[0]] != nil && appears(at.keys[path[0]], path[1:])
+}
+
+// row is a key's line in CONFIGURATION.md: the key, its type and its default.
+var row = regexp.MustCompile("(?m)^\\| `([a-zA-Z0-9_.]+)` \\| [a-z ]+ \\| (required|none|`[^`]+`) \\| .")
+
+// TestManual checks that CONFIGURATION.md describes exactly the keys that there
+// are, in the section of their table, and their defaults.
+func TestManual(t *testing.T) {
+	described := make(map[string]string)
+	for _, section := range strings.Split(readFile(t, manual), "\n## ")[1:] {
+		title, text, _ := strings.Cut(section, "\n")
+		table := strings.Trim(title, "[]")
+		for _, m := range row.FindAllStringSubmatch(text, -1) {
+			described[table+"."+m[1]] = m[2]
+		}
+	}
+	full := Default()
+	full.Queues, full.Agents = []dialplan.Queue{{}}, []dialplan.Agent{{}}
+	full.Lookups, full.Hooks = []lookup.Config{lookup.DefaultConfig()}, []hooks.Config{hooks.DefaultConfig()}
+	for _, key := range keysOf(reflect.TypeFor[Config](), "") {
+		text, ok := described[key]
+		delete(described, key)
+		if !ok {
+			t.Errorf("%s has no row for %s", manual, key)
+			continue
+		}
+		table, name, _ := strings.Cut(key, ".")
+		defaults := fieldsOf(reflect.ValueOf(full).Elem())[table]
+		if defaults.Kind() == reflect.Slice {
+			defaults = defaults.Index(0)
+		}
+		want, ok := fieldsOf(defaults)[name]
+		if !ok || text == "required" || text == "none" {
+			if ok && !want.IsZero() {
+				t.Errorf("%s: the default of %s is %s, want %v", manual, key, text, want)
+			}
+			continue
+		}
+		checkDefault(t, table, name, strings.Trim(text, "`"), want)
+	}
+	for key := range described {
+		t.Errorf("%s describes %s, which does not exist", manual, key)
+	}
+}
+
+// checkDefault reads a default as the file would have it.
+func checkDefault(t *testing.T, table, name, text string, want reflect.Value) {
+	t.Helper()
+	d := &decoder{report: &report{file: manual}, env: environment}
+	var tables map[string]any
+	if _, err := toml.Decode(name+" = "+text, &tables); err != nil {
+		t.Errorf("%s: the default of %s.%s: %v", manual, table, name, err)
+		return
+	}
+	got := reflect.New(want.Type()).Elem()
+	d.value(&place{}, name, tables[name], got)
+	same := reflect.DeepEqual(got.Interface(), want.Interface()) || got.Kind() == reflect.Map && got.Len() == 0 && want.Len() == 0
+	if len(d.mistakes) > 0 || !same {
+		t.Errorf("%s: the default of %s.%s is %s, want %v (%v)", manual, table, name, text, want, d.mistakes)
+	}
+}
+
+// block is a piece of TOML in a text for people.
+var block = regexp.MustCompile("(?ms)^```toml\n(.*?)^```")
+
+// TestExamples reads every example that CONFIGURATION.md and README.md show.
+func TestExamples(t *testing.T) {
+	for _, file := range []string{manual, "../README.md"} {
+		blocks := block.FindAllStringSubmatch(readFile(t, file), -1)
+		if len(blocks) == 0 {
+			t.Errorf("%s has no example", file)
+		}
+		for _, b := range blocks {
+			c, err := Parse(file, []byte(b[1]), environment)
+			if err != nil {
+				t.Errorf("%v\nin\n%s", err, b[1])
+			} else if len(c.Warnings) > 0 {
+				t.Errorf("%v\nin\n%s", c.Warnings, b[1])
+			}
+		}
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
