@@ -1,0 +1,223 @@
+package extensions
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+var options = Options{Listen: "127.0.0.1:4573", Further: map[string]bool{"customer_id": false, "note": true}}
+
+// printed is what is found in a file, a finding a line, with places relative to
+// testdata.
+func printed(t *testing.T, file string) string {
+	t.Helper()
+	r, err := Check(file, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, f := range r.Findings {
+		b.WriteString(strings.TrimPrefix(f.String(), "testdata/") + "\n")
+	}
+	return b.String()
+}
+
+// TestGolden has a dialplan for each finding: what is said of it, and that
+// nothing else is.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.conf")
+	if err != nil || len(files) < 20 {
+		t.Fatal(len(files), err)
+	}
+	for _, file := range files {
+		golden := strings.TrimSuffix(file, ".conf") + ".golden"
+		got := printed(t, file)
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+		}
+	}
+}
+
+// TestClean is that nothing is said of dialplans that are as they should be: the
+// samples of contrib and the lab's among them.
+func TestClean(t *testing.T) {
+	const sample = "../../contrib/extensions_ringhook.conf"
+	folder := t.TempDir()
+	text, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile("../../contrib/lab/config_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(code), "const extensionsConf = `")
+	lab, _, found := strings.Cut(after, "`")
+	if !found {
+		t.Fatal("the lab's dialplan is not where it was")
+	}
+	write(t, filepath.Join(folder, "extensions_ringhook.conf"), string(text))
+	write(t, filepath.Join(folder, "extensions.conf"), lab)
+	for _, file := range []string{"testdata/clean.conf", sample, filepath.Join(folder, "extensions.conf")} {
+		if got := printed(t, file); got != "" {
+			t.Errorf("%s:\n%s", file, got)
+		}
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReadme is that of the lines which README.md has people paste only this is
+// said, as a note: that they do not tell the call's end.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "The least that does something:\n\n```\n")
+	lines, _, found := strings.Cut(after, "```")
+	if !found {
+		t.Fatal("the lines are not where they were")
+	}
+	file := filepath.Join(t.TempDir(), "extensions.conf")
+	write(t, file, "[queue]\nexten => 500,1,Answer()\n"+lines)
+	r, err := Check(file, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Asks != 3 || len(r.Findings) != 1 || r.Findings[0].Severity != Note {
+		t.Errorf("%d asks, %v", r.Asks, r.Findings)
+	}
+}
+
+// TestBounds is that no file makes the checker read without end.
+func TestBounds(t *testing.T) {
+	f := func(name, text, want string) {
+		t.Helper()
+		folder := t.TempDir()
+		file := filepath.Join(folder, "extensions.conf")
+		write(t, file, text)
+		for i := range maxDepth + 2 {
+			write(t, filepath.Join(folder, fmt.Sprintf("deep%d.conf", i)), fmt.Sprintf("#include deep%d.conf\n", i+1))
+		}
+		write(t, filepath.Join(folder, "back.conf"), "#include extensions.conf\n")
+		if got := printed(t, file); !strings.Contains(got, want) {
+			t.Errorf("%s: got\n%s\nwant %q", name, got, want)
+		}
+	}
+	f("depth", "#include deep0.conf\n", "more than 16 files include each other")
+	f("cycle", "#include back.conf\n", "includes itself")
+	f("folder", "#include ../\n", "is no file")
+	f("device", "#include /dev/zero\n", "is no file")
+	f("line", "[a]\nexten => 1,1,NoOp("+strings.Repeat("x", maxLine)+")\n", "longer than 8191 bytes")
+	f("templates", "[a0](!)\nignorepat => 9\n"+doubling(20), "more than 200000 lines")
+	f("globals", "[globals]\nA="+strings.Repeat("${A}", 2000)+"\n[a]\nexten => 1,1,AGI(agi://127.0.0.1:4573/lookup,ivr=${A})\n", "")
+	f("nested", "[a]\nexten => 1,1,"+strings.Repeat("Exec(", 1000)+"\n", "")
+
+	if _, err := Check("testdata", options); err == nil {
+		t.Error("a folder is taken for a file")
+	}
+}
+
+// doubling makes templates of which each has twice the lines of the one before.
+func doubling(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "[b%d](!,a%d)\n[a%d](!,a%d,b%d)\n", i, i, i+1, i, i)
+	}
+	return b.String()
+}
+
+// FuzzCheck holds that no text breaks the checker, and that what it says is one
+// printable line.
+func FuzzCheck(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.conf")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range append(files, "../../contrib/extensions_ringhook.conf") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		// What is included is another file's matter.
+		text = strings.ReplaceAll(text, "#", "")
+		if len(text) > 10_000 {
+			return
+		}
+		found := &report{}
+		r := &reader{folders: []string{"."}, report: found, sections: map[string]*section{}, whole: true}
+		r.text("x.conf", []byte(text))
+		newLinter(newPlan(r), found, options).lint(place{"x.conf", 0})
+		for _, finding := range found.sorted() {
+			if s := finding.String(); strings.ContainsFunc(s, unicode.IsControl) || len(s) > 2000 {
+				t.Errorf("%q", s)
+			}
+		}
+	})
+}
+
+// TestDocumented is that the documentation lists every finding, and that each has
+// a dialplan here.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/dialplan.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden, err := filepath.Glob("testdata/*.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := ""
+	for _, file := range golden {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found += string(text)
+	}
+	codes := regexp.MustCompile("(?m)^\\| (`.*?`) \\|").FindAllStringSubmatch(string(text), -1)
+	if len(codes) < 20 {
+		t.Fatalf("%d rows", len(codes))
+	}
+	listed := map[string]bool{}
+	for _, row := range codes {
+		for _, code := range strings.Split(row[1], ", ") {
+			code = strings.Trim(code, "`")
+			listed[code] = true
+			if !strings.Contains(found, "["+code+"]\n") {
+				t.Errorf("no dialplan in testdata has the finding %s", code)
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)\[([a-z-]+)\]$`).FindAllStringSubmatch(found, -1) {
+		if !listed[m[1]] {
+			t.Errorf("%s is not documented", m[1])
+		}
+	}
+}
