@@ -1,0 +1,172 @@
+# make builds bin/ringhook; the other targets say below what they are for.
+
+GO       ?= go
+PREFIX   ?= /usr/local
+FUZZTIME ?= 1m
+ARGS     ?=
+ROUNDS   ?= 60
+MINUTES  ?= 30
+CALLERS  ?= 500
+
+TAGS     := sqlite_omit_load_extension
+VERSION  := $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS  := -s -w $(if $(REVISION),-X main.version=$(VERSION) -X main.revision=$(REVISION))
+
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ringhook
+
+LINT_VERSION := v2.15.0
+LINT_FOLDER  := $(TOOLS)/golangci-lint-$(LINT_VERSION)
+
+# Newer ones need modules that cannot be had everywhere.
+NFPM_VERSION := v2.44.2
+NFPM         := $(TOOLS)/nfpm-$(NFPM_VERSION)/nfpm
+
+# What is given away is the same wherever and whenever it is built: its times are
+# the commit's, and a hash has the same length in every clone.
+EPOCH  := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+ARCH    = $(shell $(GO) env GOARCH)
+# A version that Debian sorts as it should: 1.2.3, 1.2.3+4.gabc, and before the first tag 0~git20260115.abc.
+DEB_VERSION = $(shell echo '$(VERSION)' | sed -n 's/^v\([0-9]\)/\1/; t tag; b; :tag s/-/+/; s/-/./g; p')
+DEB_VERSION := $(or $(DEB_VERSION),0~git$(shell date -u -d @$(EPOCH) +%Y%m%d).$(or $(subst -,+,$(VERSION)),dev))
+RELEASE = ringhook-$(or $(VERSION),dev)-linux-$(ARCH)
+
+# One set of flags for all, so that nothing is compiled twice: SQLite alone takes
+# a minute. Git's state is stamped by LDFLAGS, which works without git too.
+export GOFLAGS := $(strip $(GOFLAGS) -tags=$(TAGS) -trimpath -buildvcs=false)
+export CGO_ENABLED := 1
+
+.PHONY: build run test race fuzz faults crash bench bench-soak bench-e2e lint e2e lab lab-fire pages parts deb dist repro install clean
+
+# The program.
+build:
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ringhook .
+
+# A queue call with a sample CRM, on this machine; ARGS=--once ends after it.
+run: build
+	./bin/ringhook demo $(ARGS)
+
+# Some tests wait until a receiver that was left alone is asked again.
+test:
+	$(GO) test -timeout 30m ./...
+
+race:
+	$(GO) test -timeout 30m -race ./...
+
+# Every fuzz target there is, each for FUZZTIME.
+fuzz:
+	@packages=$$($(GO) list ./...) || exit 1; \
+	for package in $$packages; do \
+		targets=$$($(GO) test -list '^Fuzz' $$package) || { echo "$$targets"; exit 1; }; \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+# Receivers that do everything wrong, and ringhook killed a hundred times, over 10,000 calls.
+faults:
+	RINGHOOK_FAULTS=10000 $(GO) test -count=1 -timeout 60m -run '^TestFaults$$' -v .
+
+# ringhook killed at every step of its work, ROUNDS times; what it promised is held against what it kept.
+crash:
+	$(GO) test -count=1 -tags $(TAGS),failpoints ./failpoint ./store -run '^TestFailPoint'
+	RINGHOOK_CRASH=$(ROUNDS) $(GO) test -count=1 -timeout 12h -tags $(TAGS),failpoints -run '^TestCrash$$' -v .
+
+# Sessions a second and their latency, beside a bare server. bench-lookup and its like
+# measure one thing more each: contrib/bench/run -help lists them. ARGS are its flags.
+bench:
+	contrib/bench/run $(ARGS)
+
+bench-%:
+	contrib/bench/run -measure $* $(ARGS)
+
+bench-soak:
+	contrib/bench/run -measure soak -minutes $(MINUTES) $(ARGS)
+
+# How long a call stands in the dialplan of both Asterisks of the lab.
+bench-e2e: lab
+	RINGHOOK_BENCH=$(CALLERS) $(GO) test -count=1 -timeout 40m -tags $(TAGS),e2e -run '^TestTimeInDialplan$$' -v ./contrib/lab
+
+# The linter is built once, into the user's cache folder, where it is not installed.
+lint:
+	@lint=$$(command -v golangci-lint) || { \
+		lint=$(LINT_FOLDER)/golangci-lint; \
+		test -x $$lint || GOFLAGS= CGO_ENABLED=0 GOBIN=$(LINT_FOLDER) \
+			$(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION); \
+	} && $$lint run ./...
+
+# Two real Asterisks, 16 and 22, in the user's cache folder.
+lab:
+	contrib/lab/make
+
+# Calls through both of them, with the dialplan of contrib.
+e2e: lab
+	$(GO) test -count=1 -timeout 40m -tags $(TAGS),e2e ./contrib/lab/...
+
+# Hundreds of calls through both at once for MINUTES, while everything fails.
+lab-fire: lab
+	@said=$$(mktemp -d); running=; failed=0; export RINGHOOK_FIRE=$(MINUTES); \
+	for suite in bullseye sid; do \
+		$(GO) test -count=1 -timeout 24h -tags $(TAGS),e2e -run "^TestFire$$/^$$suite$$" -v ./contrib/lab >$$said/$$suite 2>&1 & \
+		running="$$running $$!"; \
+	done; \
+	for one in $$running; do wait $$one || failed=1; done; \
+	cat $$said/*; rm -r $$said; exit $$failed
+
+# Manual pages and completion, in build/.
+pages: build
+	install -d build
+	bin/ringhook manual | gzip -n9 >build/ringhook.1.gz
+	{ cat contrib/ringhook.toml.5; sed 's/\\/\\e/g; s/-/\\-/g; s/^[.'"'"']/\\\&&/' contrib/ringhook.toml; echo .fi; } | gzip -n9 >build/ringhook.toml.5.gz
+	bin/ringhook completion >build/completion
+
+# Those, and documents, samples, licences and the list of parts.
+SAMPLES := contrib/extensions_ringhook.conf contrib/queues_ringhook.conf contrib/ringhook.toml contrib/crm.php contrib/crm.py \
+	contrib/prometheus/ringhook.rules.yml contrib/grafana/ringhook.json contrib/examples/*.toml contrib/verify contrib/systemd contrib/Containerfile
+
+parts: pages
+	rm -rf build/doc
+	install -d build/doc/docs build/doc/examples
+	sed 's|^folder = "ringhook-data" |folder = "/var/lib/ringhook" |' contrib/ringhook.toml >build/ringhook.toml
+	$(GO) run ./contrib/dist licences >build/doc/LICENSES-THIRD-PARTY
+	$(GO) run ./contrib/dist sbom $(or $(VERSION),dev) >build/doc/sbom.cdx.json
+	cp README.md CONFIGURATION.md SECURITY.md CONTRIBUTING.md CHANGELOG.md contrib/deb/copyright build/doc
+	cp docs/*.md build/doc/docs
+	cp -r $(SAMPLES) build/doc/examples
+	find build/doc -name '*_test.go' -delete
+	chmod -R u=rwX,go=rX build
+
+# The Debian package, in dist/.
+deb: parts
+	@test -x $(NFPM) || GOFLAGS= CGO_ENABLED=0 GOBIN=$(dir $(NFPM)) $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+	install -d dist
+	DEB_ARCH=$(ARCH) DEB_VERSION=$(DEB_VERSION) DEB_TIME=$$(date -u -d @$(EPOCH) +%Y-%m-%dT%H:%M:%SZ) SOURCE_DATE_EPOCH=$(EPOCH) \
+		$(NFPM) package -f contrib/deb/nfpm.yaml -p deb -t dist/ringhook_$(DEB_VERSION)_$(ARCH).deb
+
+# A tar file with the program and all that, in dist/.
+dist: parts
+	rm -rf build/$(RELEASE)
+	install -d dist build/$(RELEASE)
+	cp -r build/doc/. build/$(RELEASE)
+	rm build/$(RELEASE)/copyright
+	cp LICENSE build/ringhook.1.gz build/ringhook.toml.5.gz build/completion build/$(RELEASE)
+	chmod -R u=rwX,go=rX build/$(RELEASE)
+	install -m 755 bin/ringhook build/$(RELEASE)/ringhook
+	tar --sort=name --format=gnu --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner -C build -c $(RELEASE) | gzip -n9 >dist/$(RELEASE).tar.gz
+	sha256sum dist/$(RELEASE).tar.gz
+
+# The commit at hand is built twice, in two folders, and has to come out the same.
+repro:
+	contrib/dist/repro
+
+install: pages
+	install -D -m 755 bin/ringhook $(DESTDIR)$(PREFIX)/bin/ringhook
+	install -D -m 644 build/ringhook.1.gz $(DESTDIR)$(PREFIX)/share/man/man1/ringhook.1.gz
+	install -D -m 644 build/ringhook.toml.5.gz $(DESTDIR)$(PREFIX)/share/man/man5/ringhook.toml.5.gz
+	install -D -m 644 build/completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ringhook
+	install -d $(DESTDIR)$(PREFIX)/share/ringhook
+	install -m 644 contrib/*.toml contrib/*.conf contrib/prometheus/ringhook.rules.yml contrib/grafana/ringhook.json $(DESTDIR)$(PREFIX)/share/ringhook
+
+clean:
+	rm -rf bin build dist

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/conf"
+)
+
+type serveCmd struct {
+	LogLevel string `enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: ${enum}."`
+}
+
+// Run serves until a signal; a second one ends the program at once.
+func (c *serveCmd) Run(s *streams) error {
+	// A signal that comes before all is built would end the program.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	// Where the log is a pipe whose reader dies, Go would end the program.
+	// Where a file may not grow (LimitFSIZE), too: that is an error to handle.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
+	lines := newLogLines(s.err)
+	defer lines.Close()
+	log := newLogger(lines, c.LogLevel)
+	warn(cfg, log)
+	warnOfFiles(cfg, log)
+	a, err := newApp(cfg, log)
+	if err != nil {
+		return err
+	}
+	a.lines = lines
+	err = a.serve(s.ctx, hup, s.load)
+	log.Info("stopped")
+	return err
+}
+
+// warn tells what is doubtful in a configuration that is put in force.
+func warn(cfg *conf.Config, log *slog.Logger) {
+	for _, w := range cfg.Warnings {
+		log.Warn("configuration", "warning", w.String())
+	}
+}
+
+func newLogger(out io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	if l > slog.LevelDebug {
+		opts.ReplaceAttr = maskNumbers
+	}
+	return slog.New(slog.NewTextHandler(out, opts))
+}
+
+// reloadMetrics tell whether the configuration in force is the one on disk.
+type reloadMetrics struct{ ok, at prometheus.Gauge }
+
+func newReloadMetrics(reg prometheus.Registerer) reloadMetrics {
+	m := reloadMetrics{
+		ok: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ringhook_config_last_reload_successful", Help: "1 when the last reading of the configuration put it in force, 0 when an older one still is.",
+		}),
+		at: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ringhook_config_last_reload_success_timestamp_seconds", Help: "When a configuration was last put in force.",
+		}),
+	}
+	reg.MustRegister(m.ok, m.at)
+	m.ok.Set(1)
+	m.at.SetToCurrentTime()
+	return m
+}
+
+// reloadOn reads the configuration again at each signal, until ctx ends.
+func (a *app) reloadOn(ctx context.Context, hup <-chan os.Signal, load func() (*conf.Config, error)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		}
+		a.systemd.reloading()
+		cfg, err := load()
+		if err == nil {
+			err = a.reload(cfg)
+		}
+		if err != nil {
+			a.reloads.ok.Set(0)
+			a.log.Error("configuration not taken, the old one stays in force", "err", err)
+			a.systemd.ready("serving; the configuration on disk is wrong, and an older one in force")
+			continue
+		}
+		a.reloads.ok.Set(1)
+		a.reloads.at.SetToCurrentTime()
+		warn(cfg, a.log)
+		a.log.Info("configuration read again")
+		a.systemd.ready("serving")
+	}
+}
+
+// reload prepares all that can fail, and then exchanges it. Calls on their
+// way end with what they began with.
+func (a *app) reload(cfg *conf.Config) error {
+	if err := a.fixed(cfg); err != nil {
+		return err
+	}
+	parts, err := a.newParts(cfg)
+	if err != nil {
+		return err
+	}
+	if err := a.agi.Reconfigure(cfg.FastAGI); err != nil {
+		return fmt.Errorf("[fastagi]: %w", err)
+	}
+	old := a.parts
+	a.parts = parts
+	a.cfg.Store(cfg)
+	a.points.Exchange(settings(cfg), parts)
+	a.api.exchange(cfg.HTTP.Token, newAsker(cfg, parts), parts.Hooks)
+	if err := a.closeHooks(old.Hooks); err != nil {
+		a.log.Warn("deliveries of the old configuration were cut short and will be repeated", "err", err)
+	}
+	parts.Hooks.Start()
+	if err := a.closeLookups(old.Lookups); err != nil {
+		a.log.Warn("lookups of the old configuration were cut short", "err", err)
+	}
+	return nil
+}
+
+// fixed says what of a new configuration cannot be put in force while calls
+// go on.
+func (a *app) fixed(cfg *conf.Config) error {
+	var moved []string
+	old := a.cfg.Load()
+	for name, same := range map[string]bool{
+		"[fastagi] listen": cfg.FastAGI.Listen == old.FastAGI.Listen,
+		"[http] listen":    cfg.HTTP.Listen == old.HTTP.Listen,
+		"[store]":          cfg.Store == old.Store,
+	} {
+		if !same {
+			moved = append(moved, name)
+		}
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	slices.Sort(moved)
+	return fmt.Errorf("%s changed, which needs a restart", strings.Join(moved, " and "))
+}
