@@ -1,0 +1,69 @@
+<?php
+/*
+ * Tells whether a request comes from ringhook, by its signature.
+ *
+ * Take verify() into a receiver:
+ *
+ *     $problem = verify($secret, $_SERVER['HTTP_WEBHOOK_ID'] ?? '', $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '',
+ *         $_SERVER['HTTP_WEBHOOK_SIGNATURE'] ?? '', file_get_contents('php://input'), time());
+ *
+ * Run as a program it reads a request as it came over the wire, headers, an
+ * empty line and the body:
+ *
+ *     php verify.php whsec_... < request
+ *
+ * It needs PHP 7.4 and nothing else.
+ */
+
+declare(strict_types=1);
+
+const TOLERANCE = 5 * 60; // seconds that the clocks may differ
+
+/**
+ * Returns why a request is refused, null where it is good. The body is the
+ * bytes as they came: JSON that was parsed and written again has another signature.
+ */
+function verify(string $secret, string $id, string $timestamp, string $signatures, string $body, int $now): ?string
+{
+    if ($id === '' || !preg_match('/^[0-9]{1,12}\z/', $timestamp)) {
+        return 'no webhook-id or webhook-timestamp';
+    }
+    if (abs($now - (int) $timestamp) > TOLERANCE) {
+        return 'too old, or from the future';
+    }
+    $key = base64_decode(preg_replace('/^whsec_/', '', $secret), true);
+    if ($key === false) {
+        return 'the secret is no base64';
+    }
+    $want = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$timestamp.$body", $key, true));
+    // While a secret is changed there are two signatures: one has to fit.
+    foreach (explode(' ', $signatures) as $got) {
+        if (hash_equals($want, $got)) {
+            return null;
+        }
+    }
+    return 'no signature fits';
+}
+
+if (PHP_SAPI === 'cli' && realpath($argv[0]) === __FILE__) {
+    if ($argc < 2 || $argc > 3) {
+        fwrite(STDERR, "usage: verify.php SECRET [UNIX-TIME] < request\n");
+        exit(2);
+    }
+    [$head, $body] = preg_split('/\r?\n\r?\n/', stream_get_contents(STDIN), 2) + ['', ''];
+    $headers = [];
+    foreach (preg_split('/\r?\n/', $head) as $line) {
+        [$name, $value] = explode(':', $line, 2) + ['', ''];
+        $headers[strtolower(trim($name))] = trim($value);
+    }
+    $problem = verify(
+        $argv[1],
+        $headers['webhook-id'] ?? '',
+        $headers['webhook-timestamp'] ?? '',
+        $headers['webhook-signature'] ?? '',
+        $body,
+        (int) ($argv[2] ?? time())
+    );
+    echo $problem ?? 'good', "\n";
+    exit($problem === null ? 0 : 1);
+}
