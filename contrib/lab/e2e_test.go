@@ -1,0 +1,68 @@
+//go:build e2e
+
+package lab
+
+import "testing"
+
+// scenario is a call, or some that belong together.
+type scenario struct {
+	name string
+	test func(t *testing.T, l *lab)
+}
+
+// atOnce are tried at the same time, each with phones and a number of its own:
+// first those that take longest.
+var atOnce = []scenario{
+	{"queue times out", failover},
+	{"queue times out, given up in the next", failoverQueue},
+	{"no answer, the next one does", noAnswer},
+	{"VIP first", vip},
+	{"hostile names", hostileNames},
+	{"every rune", everyRune},
+	{"answered", answered},
+	{"two busy, the third answers", twoBusy},
+	{"declined, unreachable, answered", declined},
+	{"given up in the queue", abandoned},
+	{"given up while the CRM is asked", abandonedAtOnce},
+	{"hangs up in the menu", menu},
+	{"direct call", direct},
+	{"transferred to another queue", transferred},
+	{"transferred and given up", transferredAndGivenUp},
+	{"direct call transferred", directTransferred},
+	{"transferred to a colleague", toColleague},
+	{"agents call out", outgoing},
+	{"sample CRMs", sampleCRMs},
+	{"CRM slower than the budget", slowCRM},
+	{"CRM talks rubbish", rubbishCRM},
+}
+
+// alone are those that take away what the others need.
+var alone = []scenario{
+	{"formats", formats},
+	{"presets", presets},
+	{"raw names", rawSIPNames},
+	{"CRM down", crmDown},
+	{"ringhook not running", notRunning},
+	{"second server", secondServer},
+	{"ringhook killed in mid-call", killed},
+}
+
+func TestCalls(t *testing.T) {
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			l := newLab(t, suite)
+			t.Run("at once", func(t *testing.T) {
+				for _, s := range atOnce {
+					l.run(t, s.name, func(t *testing.T, l *lab) {
+						t.Parallel()
+						s.test(t, l)
+					})
+				}
+			})
+			for _, s := range alone {
+				l.run(t, s.name, s.test)
+			}
+			l.crm.recheck(t)
+		})
+	}
+}

@@ -1,0 +1,135 @@
+//go:build e2e
+
+package lab
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// lab is all that a call meets: an Asterisk, ringhook, and the company's systems.
+type lab struct {
+	asterisk *asterisk
+	server   *server
+	crm      *company
+	queues   atomic.Int32
+	callers  atomic.Int32
+}
+
+// company is where ringhook asks and what it tells: /who and /cti.
+type company struct {
+	answers
+	*receiver
+	server *http.Server
+}
+
+// newLab starts everything for one version of Asterisk.
+func newLab(t *testing.T, suite string) *lab {
+	t.Helper()
+	l := &lab{asterisk: startAsterisk(t, suite, nil), server: newServer(t, 4573, 4580)}
+	t.Log(l.asterisk.version)
+	l.crm = &company{answers: answers{byNumber: map[string]http.HandlerFunc{}}, receiver: newReceiver()}
+	l.crm.open(t)
+	t.Cleanup(func() { l.crm.server.Close() })
+	startSamples(t)
+	l.server.start(t)
+	t.Cleanup(func() { l.server.stop() })
+	return l
+}
+
+// open has the company's systems answer, until its server is closed.
+func (c *company) open(t *testing.T) {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.Handle("/who", &c.answers)
+	mux.Handle("/cti", c.receiver)
+	listen, err := net.Listen("tcp", "127.0.0.1:8080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.server = &http.Server{Handler: mux}
+	go c.server.Serve(listen)
+}
+
+// queue gives a test a queue that no other has.
+func (l *lab) queue(t *testing.T) queue {
+	t.Helper()
+	n := int(l.queues.Add(1)) - 1
+	if n >= labQueues {
+		t.Fatal("the lab has not queues enough")
+	}
+	return labQueue(n)
+}
+
+// caller is a number that nobody else calls from; where the test fails, what was told of it is shown.
+func (l *lab) caller(t *testing.T) string {
+	t.Helper()
+	number := fmt.Sprintf("7916%07d", l.callers.Add(1))
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for _, e := range l.crm.of(number).events() {
+			t.Log(e)
+		}
+	})
+	return number
+}
+
+// run runs one test of a call; where it fails, all that was logged meanwhile is shown.
+func (l *lab) run(t *testing.T, name string, test func(t *testing.T, l *lab)) {
+	t.Run(name, func(t *testing.T) {
+		asterisk, server := len(l.asterisk.log(0)), len(l.server.log(0))
+		t.Cleanup(func() {
+			if !t.Failed() {
+				return
+			}
+			t.Logf("Asterisk logged:\n%s", tail(l.asterisk.log(asterisk), 400))
+			t.Logf("ringhook logged:\n%s", tail(l.server.log(server), 400))
+		})
+		test(t, l)
+	})
+}
+
+// tail is a text's last lines.
+func tail(text string, n int) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
+	t.Helper()
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for late := time.After(within); ; {
+		if holds() {
+			return
+		}
+		select {
+		case <-every.C:
+		case <-late:
+			t.Fatalf("waited %v in vain until %s", within, what)
+		}
+	}
+}
+
+// waitForUDP waits until somebody listens on a port.
+func waitForUDP(t *testing.T, ip string, port int) {
+	t.Helper()
+	four := netip.MustParseAddr(ip).As4()
+	// The kernel lists an address as a number in the machine's own byte order.
+	want := fmt.Sprintf(" %s:%04X ", strings.ToUpper(hex.EncodeToString([]byte{four[3], four[2], four[1], four[0]})), port)
+	eventually(t, 10*time.Second, fmt.Sprintf("somebody listens on %s:%d", ip, port), func() bool {
+		text, err := os.ReadFile("/proc/net/udp")
+		return err == nil && strings.Contains(string(text), want)
+	})
+}

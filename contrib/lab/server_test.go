@@ -1,0 +1,118 @@
+//go:build e2e
+
+package lab
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// config is what an administrator writes to have callers named and the CRM
+// told; the verb is the folder of the store.
+const config = `
+[number]
+country = "RU"
+
+[store]
+folder = %q
+
+[[lookup]]
+name = "crm"
+points = ["queue-dial", "agent-dial", "lookup"]
+url = "http://127.0.0.1:8080/who?phone=%%callerid%%"
+
+[[hook]]
+name = "journal"
+events = ["*"]
+url = "http://127.0.0.1:8080/cti"
+`
+
+// server is a running ringhook.
+type server struct {
+	folder  string
+	http    string
+	process *exec.Cmd
+}
+
+// newServer makes the place of a server that listens on its own ports.
+func newServer(t *testing.T, agi, http int) *server {
+	t.Helper()
+	s := &server{folder: t.TempDir(), http: fmt.Sprintf("127.0.0.1:%d", http)}
+	text := fmt.Sprintf(config, filepath.Join(s.folder, "data"))
+	if agi != 4573 {
+		text = fmt.Sprintf("[fastagi]\nlisten = \"127.0.0.1:%d\"\n[http]\nlisten = %q\n", agi, s.http) + text
+	}
+	if err := os.WriteFile(filepath.Join(s.folder, "ringhook.toml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// start starts the server, and returns when it is ready.
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	var err error
+	if s.process, err = s.launch("debug"); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitReady(t)
+}
+
+// launch starts a process that logs to the server's file.
+func (s *server) launch(level string) (*exec.Cmd, error) {
+	said, err := os.OpenFile(filepath.Join(s.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer said.Close()
+	c := exec.Command(os.Getenv(binaryVariable), "serve", "--log-level", level, "-c", filepath.Join(s.folder, "ringhook.toml"))
+	c.Stdout, c.Stderr = said, said
+	if err := c.Start(); err != nil {
+		return nil, fmt.Errorf("start ringhook: %w", err)
+	}
+	return c, nil
+}
+
+func (s *server) awaitReady(t *testing.T) {
+	t.Helper()
+	eventually(t, 20*time.Second, "ringhook is ready", func() bool {
+		resp, err := http.Get("http://" + s.http + "/readyz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// stop ends the server as systemd does.
+func (s *server) stop() { s.end(syscall.SIGTERM) }
+
+// kill ends it as a crash does.
+func (s *server) kill() { s.end(syscall.SIGKILL) }
+
+func (s *server) end(how syscall.Signal) {
+	if s.process == nil {
+		return
+	}
+	force := time.AfterFunc(30*time.Second, func() { s.process.Process.Kill() })
+	defer force.Stop()
+	s.process.Process.Signal(how)
+	s.process.Wait()
+	s.process = nil
+}
+
+// log is what the server logged from a place on.
+func (s *server) log(from int) string {
+	text, err := os.ReadFile(filepath.Join(s.folder, "log"))
+	if err != nil {
+		return fmt.Sprint(err)
+	}
+	return string(text[min(from, len(text)):])
+}
