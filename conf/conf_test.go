@@ -69,7 +69,7 @@ func TestMistakes(t *testing.T) {
 
 // TestNothing reads an empty file: what is in force then are the defaults.
 func TestNothing(t *testing.T) {
-	for _, text := range []string{"", "# nothing\n", byteOrderMark, "[fastagi]\n[store]\r\n"} {
+	for _, text := range []string{"", "# nothing\n", byteOrderMark, "\xff\xfe\r\n", "\xfe\xff# nothing\r\n", "[fastagi]\n[store]\r\n"} {
 		c, err := Parse("ringhook.toml", []byte(text), environment)
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)

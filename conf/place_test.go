@@ -129,6 +129,7 @@ func FuzzLocate(f *testing.F) {
 		f.Add(string(data))
 	}
 	f.Add("a = [[1, {b.c = '''x\n'''''}],\n [2]] # c\n[[q.r]]\n\"s\\t\" = \"\"\"\\\n  \\\"\"\"\"\"\n[q.z]\r\n")
+	f.Add("\xff\xfe\r\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		var parsed map[string]any
 		if _, err := toml.Decode(text, &parsed); err != nil {

@@ -17,7 +17,13 @@ type scanner struct {
 
 // locate finds the places of all keys of a correct TOML text.
 func locate(text string) *place {
-	s := &scanner{text: strings.TrimPrefix(text, byteOrderMark)}
+	for _, mark := range []string{byteOrderMark, "\xff\xfe", "\xfe\xff"} {
+		if rest, marked := strings.CutPrefix(text, mark); marked {
+			text = rest // the parser reads over any of them, and over one only
+			break
+		}
+	}
+	s := &scanner{text: text}
 	root := &place{line: 1}
 	table := root
 	for s.skip(" \t\r\n"); s.pos < len(s.text); s.skip(" \t\r\n") {
@@ -67,7 +73,7 @@ func (s *scanner) name() []string {
 		case '"', '\'':
 			s.quoted()
 			parts = append(parts, unquote(s.text[start:s.pos]))
-		case '=', ']', '\n':
+		case '=', ']', '\r', '\n':
 			return parts
 		default:
 			s.until(" \t.=]\r\n")
