@@ -82,6 +82,10 @@ func Events() []string {
 // Needs lists the arguments without which the point is refused.
 func (p Point) Needs() []string { return specs[p].needs }
 
+// Reads lists the arguments that are asked of the channel where the dialplan
+// does not give them: with all of them given nothing is.
+func (p Point) Reads() []string { return specs[p].reads }
+
 // Takes tells whether the point takes an argument of this name, beside those
 // that [dialplan] variables allows.
 func (p Point) Takes(name string) bool {

@@ -14,7 +14,8 @@ type work struct {
 	name   string
 	server string   // which ringhook: the one with hooks, or the one without
 	script string   // the point
-	args   []string // what it is given, so that nothing is read from the channel
+	args   []string // what it is given
+	read   bool     // whether something is left that has to be read from the channel
 	expect string   // variables that every session must see set, of every server
 	status string   // RINGHOOK_STATUS, of ringhook
 	target map[string]float64
@@ -38,17 +39,17 @@ var works = []work{
 	},
 	{
 		name: "cached lookup, the arguments carry all", server: withoutHooks, status: "FOUND", expect: constants,
-		script: "queue-dial", args: []string{"queue_id=500", "linkedid={uniqueid}", "visit=", "ring="},
+		script: "queue-dial", args: []string{"queue_id=500", "linkedid={uniqueid}", "visit=", "ring=", "recording_file="},
 		target: map[string]float64{"1": .85, "16": .85, "128": .85}, cpu: 1.6,
 	},
 	{
 		name: "cached lookup, one read from the channel", server: withoutHooks, status: "FOUND", expect: constants,
-		script: "queue-dial", args: []string{"queue_id=500"},
+		script: "queue-dial", args: []string{"queue_id=500"}, read: true,
 		target: map[string]float64{"1": .75, "16": .75, "128": .75},
 	},
 	{
 		name: "cached lookup, hooks for other events", server: withHooks, status: "FOUND", expect: constants,
-		script: "queue-dial", args: []string{"queue_id=500", "linkedid={uniqueid}", "visit=", "ring="},
+		script: "queue-dial", args: []string{"queue_id=500", "linkedid={uniqueid}", "visit=", "ring=", "recording_file="},
 	},
 	{
 		name: "cached lookup and one hook", server: withHooks, status: "FOUND", expect: constants,
