@@ -92,3 +92,28 @@ url = "%s/cti?key=sesame-open"
 	post("/v1/outbox/replay", `{"hook": "journal"}`, 400, "since")
 	post("/v1/outbox/17", `{}`, 404, "POST goes to")
 }
+
+// TestRetryNow is a receiver that asked to be left alone for an hour, and an
+// operator who knows better: by the command and over HTTP.
+func TestRetryNow(t *testing.T) {
+	receiver := hooktest.NewReceiver(t)
+	receiver.Answer(func(hooktest.Request) hooktest.Step { return hooktest.Step{Status: 503, RetryAfter: "3600"} })
+	file, web := daemon(t, testToken, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"queue-dial\"]\nurl = %q\n", receiver.URL()))
+	command(t, "call", "queue-dial", "queue_id=500", "--uniqueid", "1.1", "-c", file)
+	waiting := func() bool { return strings.Contains(command(t, "hook", "list", "-c", file), "left alone until") }
+	for n, retry := range []func(){
+		func() {},
+		func() { command(t, "outbox", "retry", "--hook", "journal", "-c", file) },
+		func() {
+			if status, _, answer := request(t, web+"/v1/outbox/retry", `{"hook": "journal"}`, func(*http.Request) {}); status != 200 {
+				t.Fatalf("got %d %s", status, answer)
+			}
+		},
+	} {
+		retry()
+		until(t, fmt.Sprintf("attempt %d", n+1), func() bool { return len(receiver.Requests()) == n+1 && waiting() })
+	}
+	receiver.Answer(func(hooktest.Request) hooktest.Step { return hooktest.Step{} })
+	command(t, "outbox", "retry", "--hook", "journal", "-c", file)
+	until(t, "taken", func() bool { return strings.Contains(command(t, "outbox", "list", "-c", file), "delivered 200") })
+}

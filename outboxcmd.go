@@ -18,7 +18,7 @@ import (
 type outboxCmd struct {
 	List  outboxListCmd  `cmd:"" help:"List deliveries, the newest first."`
 	Show  outboxShowCmd  `cmd:"" help:"Show a delivery: what is sent, and every attempt."`
-	Retry outboxRetryCmd `cmd:"" help:"Attempt deliveries again now, also those that were given up."`
+	Retry outboxRetryCmd `cmd:"" help:"Attempt deliveries again now, also those that were given up, and of a hook that is left alone."`
 	Drop  outboxDropCmd  `cmd:"" help:"Give deliveries up for good."`
 
 	Salvage outboxSalvageCmd `cmd:"" help:"Copy what can be read of a damaged outbox into the present one."`

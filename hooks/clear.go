@@ -16,6 +16,9 @@ func (s *sender) clear(now time.Time) time.Duration {
 	if disabled != "" && s.enabled() {
 		return 0
 	}
+	if disabled == "" && s.wanted(now) {
+		return 0
+	}
 	if now.Before(s.cleared.Add(clearEvery)) && disabled == "" {
 		return s.untilGate(now)
 	}
@@ -51,5 +54,5 @@ func (s *sender) untilGate(now time.Time) time.Duration {
 	if s.gate.disabled != "" {
 		return lookAgain
 	}
-	return min(max(s.gate.until.Sub(now), 0), lookAgain)
+	return min(max(s.gate.until.Sub(now), 0), pause)
 }

@@ -130,6 +130,12 @@ func (g *gate) shut(now time.Time) {
 	g.slots = [gateSlots]gateCount{}
 }
 
+// open lets one attempt through before its time. If it fails, the gate is shut for
+// no longer than it was.
+func (g *gate) open() {
+	g.until, g.shuts, g.probing = time.Time{}, max(0, g.shuts-1), true
+}
+
 func (g *gate) wait(until time.Time) {
 	if until.After(g.until) {
 		g.until = until

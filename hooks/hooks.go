@@ -90,6 +90,7 @@ type Outbox interface {
 	// one before them has been settled.
 	Settle(ctx context.Context, results []Result) (released bool, err error)
 	// Standing gives how a hook stands as SetStanding kept it, zero where it did not.
+	// An Until that is earlier than it was kept says that an operator wants an attempt now.
 	Standing(hook string) (Standing, error)
 	// SetStanding keeps how a hook stands, and with it, where it is not nil, an
 	// event about it for the hooks of the routes.

@@ -117,3 +117,49 @@ func TestRetryAfterShutsTheGate(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 }
+
+// Who asks for a delivery again does not wait until the receiver would be asked by itself:
+// one goes alone, and where it is taken the rest follows. Where it is not, the
+// receiver is left alone as before.
+func TestWantedWhileTheGateIsShut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(d *hooks.Dispatcher, c *crm) {
+			c.answer(500)
+			for call := range 50 {
+				outbox.Add(event(fmt.Sprint("1.", call), 1), "crm")
+			}
+			d.Wake("crm")
+			untilShut := func() time.Duration {
+				t.Helper()
+				synctest.Wait()
+				st, err := outbox.Standing("crm")
+				if err != nil || !st.Until.After(time.Now()) {
+					t.Fatalf("the gate is not shut: %+v, %v", st, err)
+				}
+				return time.Until(st.Until)
+			}
+			time.Sleep(2 * time.Hour)
+			for untilShut() < 5*time.Minute {
+				time.Sleep(time.Minute)
+			}
+			for range 20 {
+				before := len(c.attempts())
+				outbox.Open("crm")
+				time.Sleep(2 * time.Second)
+				if n := len(c.attempts()) - before; n != 1 {
+					t.Fatalf("%d attempts, want one", n)
+				}
+				if wait := untilShut(); wait > 12*time.Minute {
+					t.Errorf("shut for %v", wait)
+				}
+			}
+			c.answer(200)
+			outbox.Open("crm")
+			time.Sleep(10 * time.Second)
+			if n := outbox.Pending(); n != 0 {
+				t.Errorf("%d deliveries still wait", n)
+			}
+		})
+	})
+}

@@ -55,6 +55,7 @@ type sender struct {
 	wakeOther func(hook string)
 	shut      atomic.Bool // the gate is shut: what the workers have not begun goes back
 	cleared   time.Time   // when deliveries were last given up unsent
+	asked     time.Time   // when the outbox was last asked whether an operator wants the gate open
 	// again is not nil while the receiver is just back: what waits for a later
 	// attempt is attempted now, but for those that failed since.
 	again map[int64]bool

@@ -178,6 +178,23 @@ func (s *sender) enabled() bool {
 	return true
 }
 
+// wanted tells whether an operator wants an attempt though the gate is shut: the
+// outbox then says so. It is asked once in a while, not with each delivery that comes meanwhile.
+func (s *sender) wanted(now time.Time) bool {
+	if now.Before(s.asked.Add(pause)) {
+		return false
+	}
+	s.asked = now
+	st, err := s.outbox.Standing(s.hook.name)
+	if err != nil || !st.Until.Before(s.kept.Until) {
+		return false
+	}
+	s.kept = st
+	s.gate.open()
+	s.log.Info("hook is attempted at once, since an operator wants it")
+	return true
+}
+
 // disabledEvent is what others are told of a hook that was disabled.
 func disabledEvent(st *Standing) *Event {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", HookDisabled, st.Hook, st.DisabledAt.UnixMilli()))

@@ -142,11 +142,13 @@ const (
 		where state = 0 and hook = ?1 and okey = ?2 and id > ?3 and next_ms is not null`
 	dropOne = `update delivery set state = 3, next_ms = null, finished_ms = ?2
 		where id = ?1 and state in (0, 2) returning hook, okey`
+	openGate = "update hook_state set until_ms = 0 where hook = ? and until_ms > 0 and disabled_reason = ''"
 )
 
 // Retry makes deliveries due now that are pending, dead or dropped, and tells how
 // many there were. Order holds: one that stands behind an earlier one of its
-// call waits for it, and later ones of the call wait again for it.
+// call waits for it, and later ones of the call wait again for it. A hook that is
+// left alone is attempted with one of its deliveries at once; one that is disabled stays so.
 func (o *Outbox) Retry(ctx context.Context, ids ...int64) (int, error) {
 	nowMS := o.s.now().UnixMilli()
 	return o.mend(ctx, ids, func(c *conn, id int64) (bool, error) {
@@ -155,6 +157,9 @@ func (o *Outbox) Retry(ctx context.Context, ids ...int64) (int, error) {
 		found, err := c.one(retryFirst, []any{id, nowMS}, &hook, &okey, &next)
 		if err == nil && next.Valid {
 			_, err = c.exec(holdLater, hook, okey, id)
+		}
+		if err == nil && found {
+			_, err = c.exec(openGate, hook)
 		}
 		return found, err
 	})

@@ -66,3 +66,33 @@ func TestStanding(t *testing.T) {
 		t.Errorf("kept of a hook that is well: %+v, %v", list, err)
 	}
 }
+
+// TestRetryOpensTheGate wants an operator's retry to say to the hooks concerned, and
+// to no other, that an attempt is wanted now. A hook that is disabled is not enabled by it.
+func TestRetryOpensTheGate(t *testing.T) {
+	c := newClock()
+	s := testStore(t, c.now)
+	at := time.UnixMilli(c.now().UnixMilli())
+	keep(t, s.Journal(), testRecord("1.1", 1, "a", "b", "c"))
+	left := hooks.Standing{Receiver: "r", Since: at, Failures: 7, Class: "timeout", Until: at.Add(10 * time.Minute), Trips: 6}
+	off := left
+	off.Disabled, off.DisabledAt = "gone", at
+	var ids []int64
+	for hook, st := range map[string]hooks.Standing{"a": left, "b": left, "c": off} {
+		st.Hook = hook
+		if err := s.Outbox().SetStanding(t.Context(), st, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, list := due(t, s.Outbox(), hook, at); hook != "b" {
+			ids = append(ids, list[0].ID)
+		}
+	}
+	if n, err := s.Outbox().Retry(t.Context(), ids...); n != 2 || err != nil {
+		t.Fatalf("got %d, %v", n, err)
+	}
+	for hook, want := range map[string]time.Time{"a": {}, "b": left.Until, "c": left.Until} {
+		if st, err := s.Outbox().Standing(hook); err != nil || !st.Until.Equal(want) || st.Trips != left.Trips {
+			t.Errorf("%s: got %+v, %v, want it left alone until %v", hook, st, err, want)
+		}
+	}
+}

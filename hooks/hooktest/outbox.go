@@ -177,6 +177,15 @@ func (o *Outbox) Enable(hook string) {
 	delete(o.stands, hook)
 }
 
+// Open has a hook be attempted though it is left alone, as an operator does.
+func (o *Outbox) Open(hook string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	st := o.stands[hook]
+	st.Until = time.Time{}
+	o.stands[hook] = st
+}
+
 // Fail makes every operation fail with err from now on, until it is called
 // with nil.
 func (o *Outbox) Fail(err error) {
