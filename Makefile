@@ -71,7 +71,7 @@ faults:
 # ringhook killed at every step of its work, ROUNDS times; what it promised is held against what it kept.
 crash:
 	$(GO) test -count=1 -tags $(TAGS),failpoints ./failpoint ./store -run '^TestFailPoint'
-	RINGHOOK_CRASH=$(ROUNDS) $(GO) test -count=1 -timeout 12h -tags $(TAGS),failpoints -run '^TestCrash$$' -v .
+	RINGHOOK_CRASH=$(ROUNDS) $(GO) test -count=1 -timeout 12h -tags $(TAGS),failpoints -run '^(TestCrash|TestPoisonCrash)$$' -v .
 
 # Sessions a second and their latency, beside a bare server. bench-lookup and its like
 # measure one thing more each: contrib/bench/run -help lists them. ARGS are its flags.

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	if how := os.Getenv(asCrash); how != "" {
+		crashBy(how)
+	}
 	os.Exit(m.Run())
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -43,6 +44,10 @@ func (c *serveCmd) Run(s *streams) error {
 		return err
 	}
 	a.lines = lines
+	noteCrash(a.store, log)
+	if err := recordCrashes(filepath.Join(a.store.Folder(), crashFile)); err != nil {
+		log.Warn("a crash of ringhook will be told on standard error only", "err", err)
+	}
 	err = a.serve(s.ctx, hup, s.load)
 	log.Info("stopped")
 	return err

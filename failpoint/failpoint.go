@@ -9,7 +9,8 @@
 //
 // fails the second commit of results and kills the process at the seventh of
 // acceptances. What can be done: kill (as kill -9), soon (kill, but a moment
-// after, somewhere in what follows), error (where the step can fail) and panic.
+// after, somewhere in what follows), error (where the step can fail), panic, and
+// fatal (a crash that no recover stops).
 package failpoint
 
 import "errors"
@@ -30,6 +31,11 @@ const (
 	ReplayMid          Point = "replay.mid"     // between two deliveries that are sent again
 	MigrateMid         Point = "migrate.mid"    // a step taken, not committed
 )
+
+// AttemptOf is the point at which an event of that name is about to be rendered. It is not among All.
+func AttemptOf(event string) Point { return attemptOf + Point(event) }
+
+const attemptOf = "attempt.of_"
 
 // All are the points.
 var All = []Point{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ func parse(text string) map[Point]*trap {
 		name, what, _ := strings.Cut(part, "=")
 		action, count, _ := strings.Cut(what, "@")
 		n, err := strconv.ParseInt(count, 10, 64)
-		if err != nil || n < 1 || !slices.Contains(All, Point(name)) || !slices.Contains([]string{"kill", "soon", "error", "panic"}, action) {
+		if err != nil || n < 1 || !known(Point(name)) || !slices.Contains([]string{"kill", "soon", "error", "panic", "fatal"}, action) {
 			panic(fmt.Sprintf("RINGHOOK_FAILPOINTS: %q is not POINT=ACTION@COUNT", part))
 		}
 		t := &trap{action: action}
@@ -45,6 +46,8 @@ func parse(text string) map[Point]*trap {
 	}
 	return traps
 }
+
+func known(p Point) bool { return slices.Contains(All, p) || strings.HasPrefix(string(p), attemptOf) }
 
 // Hit says that the program has come to a point, and does there, once, what
 // was asked for.
@@ -61,10 +64,21 @@ func Hit(p Point) error {
 		time.AfterFunc(rand.N(soonest), kill)
 	case "panic":
 		panic(fmt.Sprintf("fail point %s", p))
+	case "fatal":
+		debug.SetMaxStack(1 << 16)
+		deeper(0)
 	case "error":
 		return fmt.Errorf("%s: %w", p, ErrInjected)
 	}
 	return nil
+}
+
+// deeper goes on until the stack is at its end.
+func deeper(n int) int {
+	if n < 0 {
+		return 0
+	}
+	return deeper(n+1) + n
 }
 
 // kill ends the process as kill -9 does: nothing is deferred, flushed or closed.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"runtime/pprof"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +19,10 @@ import (
 // once: it was most likely idle, and closed by the receiver at the moment when
 // it was used again.
 const resetWithin = time.Second
+
+// DeliveryLabel is the label that a goroutine has while it attempts a delivery, with
+// the delivery's number: should the process crash by it, the traceback tells.
+const DeliveryLabel = "delivery"
 
 // work attempts deliveries until it is stopped. What it has not begun by then,
 // or when the gate shuts, stays pending.
@@ -39,6 +45,7 @@ func (s *sender) work(stopping context.Context) {
 
 // attempt tries a delivery once, and decides what becomes of it.
 func (s *sender) attempt(d *Delivery) finished {
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(DeliveryLabel, strconv.FormatInt(d.ID, 10))))
 	started := time.Now()
 	o := s.try(&d.Event, started)
 	ended := time.Now()
@@ -70,6 +77,9 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 			o = outcome{class: classPoison, excerpt: excerptOf(fmt.Sprintf("panic: %v", p))}
 		}
 	}()
+	if failpoint.On {
+		_ = failpoint.Hit(failpoint.AttemptOf(ev.Name))
+	}
 	req, err := s.hook.request(ev, started)
 	if err != nil {
 		return outcome{class: classPoison, excerpt: excerptOf(err.Error())}

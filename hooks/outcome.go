@@ -24,7 +24,13 @@ const (
 	classBlocked   = "blocked" // the receiver's address is never connected to
 	classTLS       = "tls"
 	classProtocol  = "protocol" // what came back is no HTTP, or too much
-	classPoison    = "poison"   // the event cannot be rendered
+	classPoison    = "poison"   // the event cannot be rendered, or crashes ringhook over and over
+)
+
+// The classes of what is not the receiver's fault.
+const (
+	Crash  = "crash" // ringhook itself ended in the midst of the attempt, by a fault of its own
+	Poison = classPoison
 )
 
 // The outcomes of the metric: rejected is an answer that says no, failed is
