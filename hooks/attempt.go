@@ -27,6 +27,7 @@ const DeliveryLabel = "delivery"
 // work attempts deliveries until it is stopped. What it has not begun by then,
 // or when the gate shuts, stays pending.
 func (s *sender) work(stopping context.Context) {
+	noted := make(chan struct{}, 1)
 	for d := range s.jobs {
 		if stopping.Err() != nil {
 			continue
@@ -39,7 +40,15 @@ func (s *sender) work(stopping context.Context) {
 		if f.outcome.class == classGone || f.outcome.overload && f.outcome.retryAfter > 0 {
 			s.shut.Store(true) // before this worker takes the next
 		}
+		f.noted = noted
 		s.results <- f
+		if f.result.State != Delivered {
+			// The gate may shut: no worker sends on before that is decided.
+			select {
+			case <-noted:
+			case <-stopping.Done():
+			}
+		}
 	}
 }
 

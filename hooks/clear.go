@@ -1,6 +1,10 @@
 package hooks
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 const (
 	// clearing is how many deliveries are given up at once unsent, and
@@ -27,7 +31,7 @@ func (s *sender) clear(now time.Time) time.Duration {
 	if disabled != "" {
 		until, a = now.Add(everAfter), Attempt{Started: now, Class: disabled, Excerpt: "given up unsent: the hook is disabled, " + Reasons[disabled]}
 	}
-	due, err := s.outbox.Due(s.hook.name, until, clearing)
+	due, err := s.outbox.Due(s.hook.name, until, clearing, slices.Collect(maps.Keys(s.flying))...)
 	if err != nil {
 		s.trouble.outbox(s.log, err)
 		return pause
@@ -35,11 +39,11 @@ func (s *sender) clear(now time.Time) time.Duration {
 	cleared := 0
 	for _, d := range due {
 		over := disabled != "" || !now.Before(d.Accepted.Add(s.hook.cfg.GiveUp))
-		if _, ok := s.flying[d.ID]; ok || !over {
+		if !over {
 			continue
 		}
 		s.flying[d.ID] = d
-		s.settled = append(s.settled, Result{Delivery: d.ID, State: Dead, Attempt: a})
+		s.keep(&Result{Delivery: d.ID, State: Dead, Attempt: a})
 		cleared++
 	}
 	if cleared > 0 {

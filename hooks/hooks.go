@@ -81,8 +81,8 @@ type Attempt struct {
 type Outbox interface {
 	// Due lists up to limit pending deliveries of a hook that may be attempted at now,
 	// the longest due first, never two of one key and never one that an
-	// earlier pending one of its key holds back.
-	Due(hook string, now time.Time, limit int) ([]Delivery, error)
+	// earlier pending one of its key holds back. Those that are under way already are left out.
+	Due(hook string, now time.Time, limit int, underWay ...int64) ([]Delivery, error)
 	// Next tells when the hook's next delivery becomes due; zero when none is pending.
 	Next(hook string) (time.Time, error)
 	// Settle stores results of attempts, and returns when they are committed.

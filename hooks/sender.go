@@ -3,6 +3,8 @@ package hooks
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,13 @@ const (
 	pause = time.Second
 	// everAfter is farther than any next attempt.
 	everAfter = 60 * 24 * time.Hour
+	// linger is how long what went well waits for others to share a commit
+	// with, while nothing waits for it. It bounds what is sent a second time after
+	// ringhook was killed.
+	linger = 20 * time.Millisecond
+	// ahead is how many deliveries wait for a worker, so that the workers go on
+	// while results are committed and the outbox is asked.
+	ahead = 128
 )
 
 // sender delivers for one hook. Its run alone decides what is attempted and
@@ -41,10 +50,15 @@ type sender struct {
 	results chan finished
 	// flying holds what was handed to the workers and whose result is not
 	// committed yet: to the outbox it is still due.
-	flying  map[int64]Delivery
-	settled []Result  // to be committed
-	look    time.Time // when the outbox is asked next for what is due
-	more    bool      // it has more that is due than there was room for
+	flying    map[int64]Delivery
+	settled   []Result        // to be committed
+	urgent    bool            // one of them shall not linger
+	oldest    time.Time       // when the first of them came
+	settling  []Result        // being committed
+	committed chan settlement // once that is over
+	refused   time.Time       // when the outbox last took no results, zero where it does
+	look      time.Time       // when the outbox is asked next for what is due
+	more      bool            // it has more that is due than there was room for
 	// seen is the highest id that it gave: what is offered and not above it may have been sent already.
 	seen    int64
 	trouble trouble
@@ -66,16 +80,22 @@ type finished struct {
 	result  Result
 	outcome outcome
 	unsent  bool
+	noted   chan struct{} // where the worker waits until what failed is noted
+}
+
+// settlement is how a commit of results ended.
+type settlement struct {
+	released bool
+	err      error
 }
 
 func newSender(h *hook, client *web.Client, outbox Outbox, log *slog.Logger) *sender {
-	// Twice the number of workers, so that they go on while results are
-	// committed.
-	room := 2 * h.cfg.Concurrency
+	room := h.cfg.Concurrency + ahead
 	s := &sender{
 		hook: h, client: client, send: client.Do, outbox: outbox, log: log.With("hook", h.name),
 		wake: make(chan struct{}, 1), fresh: make(chan Delivery, room), jobs: make(chan Delivery, room), results: make(chan finished, room),
-		flying: make(map[int64]Delivery, room),
+		committed: make(chan settlement, 1),
+		flying:    make(map[int64]Delivery, room),
 	}
 	if h.cfg.OAuth2.TokenURL != "" {
 		s.tokens = web.NewTokens(h.cfg.OAuth2, client)
@@ -102,21 +122,20 @@ func (s *sender) run(stopping, abandoned context.Context) {
 	for stopping.Err() == nil {
 		s.gather()
 		s.remember(abandoned)
-		if s.settle(abandoned) {
-			s.fill(time.Now())
-		} else {
-			s.look = time.Now().Add(pause)
-		}
-		timer.Reset(max(time.Until(s.look), soonest))
+		s.settle(abandoned)
+		s.fill(time.Now())
+		timer.Reset(max(time.Until(s.next()), soonest))
 		select {
 		case <-stopping.Done():
 		case <-s.wake:
-			s.look = time.Time{}
+			s.look, s.urgent = time.Time{}, true
 		case <-timer.C:
 		case d := <-s.fresh:
 			s.accept(&d)
 		case f := <-s.results:
 			s.take(f)
+		case c := <-s.committed:
+			s.confirm(c)
 		}
 	}
 	close(s.jobs)
@@ -124,11 +143,25 @@ func (s *sender) run(stopping, abandoned context.Context) {
 	s.jobs = nil // without room: what is offered yet is left in the outbox
 	s.gather()
 	s.remember(abandoned)
-	s.settle(abandoned)
+	s.finish(abandoned)
 	if s.tokens != nil {
 		s.tokens.Close()
 	}
 	s.client.Close()
+}
+
+// finish commits every result that there is, and waits for that.
+func (s *sender) finish(ctx context.Context) {
+	for range 2 {
+		if s.settling != nil {
+			s.confirm(<-s.committed)
+		}
+		s.urgent, s.refused = true, time.Time{}
+		s.settle(ctx)
+	}
+	if s.settling != nil {
+		s.confirm(<-s.committed)
+	}
 }
 
 // lookNow has the sender ask the outbox.
@@ -166,6 +199,17 @@ func (s *sender) accept(d *Delivery) {
 	s.jobs <- *d
 }
 
+// keep has a result committed. Only what went well may wait: where it failed,
+// the time of the next attempt has to be safe, and in a strict order the next
+// delivery waits for this one.
+func (s *sender) keep(r *Result) {
+	if len(s.settled) == 0 {
+		s.oldest = time.Now()
+	}
+	s.urgent = s.urgent || r.State != Delivered || s.hook.cfg.Order == orderStrict
+	s.settled = append(s.settled, *r)
+}
+
 // take learns from what a worker is done with.
 func (s *sender) take(f finished) {
 	if f.unsent {
@@ -173,8 +217,11 @@ func (s *sender) take(f finished) {
 		s.more = true
 		return
 	}
-	s.settled = append(s.settled, f.result)
+	s.keep(&f.result)
 	s.trouble.clock(s.log, f.outcome.skew)
+	if f.result.State != Delivered {
+		defer func() { f.noted <- struct{}{} }()
+	}
 	if s.gate.disabled != "" {
 		return
 	}
@@ -196,37 +243,68 @@ func (s *sender) take(f finished) {
 	s.shut.Store(s.gate.room(now, 1) == 0)
 }
 
-// settle commits the gathered results. Those that the outbox cannot take now
-// are kept, and their deliveries not attempted again before they are
-// committed.
-func (s *sender) settle(ctx context.Context) bool {
-	if len(s.settled) == 0 {
-		return true
+// next tells when there is something to do though nothing happens.
+func (s *sender) next() time.Time {
+	switch {
+	case !s.refused.IsZero() && s.settling != nil:
+		return time.Now().Add(pause)
+	case !s.refused.IsZero():
+		return s.refused.Add(pause)
+	case len(s.settled) == 0 || s.settling != nil:
+		return s.look
+	case s.oldest.Add(linger).Before(s.look):
+		return s.oldest.Add(linger)
 	}
-	if ctx.Err() != nil {
-		return false
+	return s.look
+}
+
+// settle begins to commit the gathered results, one commit at a time, so that
+// the attempts and what they tell of the receiver wait for none. Those that the outbox cannot take
+// now are kept, and nothing is attempted before they are committed.
+func (s *sender) settle(ctx context.Context) {
+	now := time.Now()
+	switch {
+	case len(s.settled) == 0 || s.settling != nil || ctx.Err() != nil:
+		return
+	case now.Before(s.refused.Add(pause)):
+		return
+	case !s.urgent && !s.more && len(s.settled) < ahead/2 && now.Before(s.oldest.Add(linger)):
+		return
 	}
-	released, err := s.outbox.Settle(ctx, s.settled)
-	if err != nil {
-		s.trouble.outbox(s.log, err)
-		return false
+	s.settling, s.settled, s.urgent = s.settled, nil, false
+	results := s.settling
+	go func() { // finish waits for it
+		released, err := s.outbox.Settle(ctx, results)
+		s.committed <- settlement{released, err}
+	}()
+}
+
+// confirm notes that results are committed, or are to be once more.
+func (s *sender) confirm(c settlement) {
+	s.trouble.outbox(s.log, c.err)
+	if c.err != nil {
+		s.settled, s.settling = append(s.settling, s.settled...), nil
+		s.refused = time.Now()
+		return
 	}
-	s.more = s.more || released
-	s.trouble.outbox(s.log, nil)
-	for _, r := range s.settled {
+	s.more = s.more || c.released
+	for i := range s.settling {
+		r := &s.settling[i]
 		d := s.flying[r.Delivery]
 		delete(s.flying, r.Delivery)
 		if r.State == Pending && r.Next.Before(s.look) {
 			s.look = r.Next
 		}
-		s.trouble.result(s.log, &d, &r)
+		s.trouble.result(s.log, &d, r)
 	}
-	s.settled = s.settled[:0]
-	return true
+	s.settling, s.refused = nil, time.Time{}
 }
 
 // fill hands what is due to the workers, and decides when to look again.
 func (s *sender) fill(now time.Time) {
+	if !s.refused.IsZero() {
+		return
+	}
 	room := s.gate.room(now, cap(s.jobs))
 	if room == 0 {
 		s.look = now.Add(s.clear(now))
@@ -253,11 +331,11 @@ func (s *sender) fill(now time.Time) {
 // ask hands out what the outbox has, and tells how long nothing more will be
 // due.
 func (s *sender) ask(now time.Time, room int) time.Duration {
-	until, limit := now, room
+	until, limit := now, room-len(s.flying)
 	if s.again != nil {
-		until, limit = now.Add(everAfter), room+len(s.again)
+		until, limit = now.Add(everAfter), limit+len(s.again)
 	}
-	due, err := s.outbox.Due(s.hook.name, until, limit)
+	due, err := s.outbox.Due(s.hook.name, until, limit, slices.Collect(maps.Keys(s.flying))...)
 	if err != nil {
 		s.trouble.outbox(s.log, err)
 		return pause
@@ -265,7 +343,7 @@ func (s *sender) ask(now time.Time, room int) time.Duration {
 	handed := 0
 	for _, d := range due {
 		s.seen = max(s.seen, d.ID)
-		if _, ok := s.flying[d.ID]; !ok && len(s.flying) < room && !s.again[d.ID] {
+		if len(s.flying) < room && !s.again[d.ID] {
 			s.flying[d.ID] = d
 			s.jobs <- d
 			handed++

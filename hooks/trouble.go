@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"context"
 	"log/slog"
 	"time"
 )
@@ -29,6 +30,10 @@ const skewLimit = time.Minute
 
 // result logs what became of an attempt.
 func (t *trouble) result(log *slog.Logger, d *Delivery, r *Result) {
+	if r.State == Delivered && !t.told && !log.Enabled(context.Background(), slog.LevelDebug) {
+		t.class, t.failed, t.dead = "", 0, false
+		return
+	}
 	log = log.With("delivery", r.Delivery, "event", d.Event.Name, "linkedid", d.Event.LinkedID,
 		"attempt", d.Attempts+1, "class", r.Attempt.Class, "status", r.Attempt.Status, "took", r.Attempt.Took)
 	switch {

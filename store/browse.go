@@ -93,6 +93,11 @@ func (f *Filter) where() (condition string, args []any) {
 	return " where " + strings.Join(where, " and "), args
 }
 
+const attemptsOf = `select started_ms, took_us, class, status, excerpt from (
+	select n, started_ms, took_us, class, status, excerpt from attempt where delivery = ?1
+	union all select attempts, started_ms, took_us, last_class, last_status, excerpt from delivery where id = ?1 and started_ms is not null
+	) order by n`
+
 // Show gives one delivery with the attempts that are kept, the first first.
 // The error is ErrNotFound where there is none of that number.
 func (o *Outbox) Show(id int64) (Item, []hooks.Attempt, error) {
@@ -110,7 +115,7 @@ func (o *Outbox) Show(id int64) (Item, []hooks.Attempt, error) {
 		return Item{}, nil, ErrNotFound
 	}
 	var attempts []hooks.Attempt
-	rows, err = o.s.read.Query("select started_ms, took_us, class, status, excerpt from attempt where delivery = ? order by n", id)
+	rows, err = o.s.read.Query(attemptsOf, id)
 	err = each(rows, err, func(scan func(...any) error) error {
 		var a hooks.Attempt
 		var startedMS, tookUS int64
@@ -154,6 +159,9 @@ func (o *Outbox) Retry(ctx context.Context, ids ...int64) (int, error) {
 	return o.mend(ctx, ids, func(c *conn, id int64) (bool, error) {
 		var hook, okey string
 		var next sql.NullInt64
+		if _, err := c.exec(retryAttempt, id); err != nil {
+			return false, err
+		}
 		found, err := c.one(retryFirst, []any{id, nowMS}, &hook, &okey, &next)
 		if err == nil && next.Valid {
 			_, err = c.exec(holdLater, hook, okey, id)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,19 +19,26 @@ var _ hooks.Outbox = (*Outbox)(nil)
 
 const dueDeliveries = `select d.id, d.hook, d.attempts, coalesce(d.begun_ms, e.accepted_ms), e.event_id, e.linkedid, e.body
 	from delivery d join event e on e.id = d.event
-	where d.state = 0 and d.hook = ?1 and d.next_ms <= ?2 and not exists (select 1 from delivery b indexed by delivery_order
+	where d.state = 0 and d.hook = ?1 and d.next_ms <= ?2 and d.id not in (select value from json_each(?4)) and not exists (select 1 from delivery b indexed by delivery_order
 		where b.state = 0 and b.hook = d.hook and b.okey = d.okey and b.id < d.id and b.next_ms <= ?2)
 	order by d.next_ms, d.id limit ?3`
 
 // Due lists up to limit pending deliveries of a hook that may be attempted at now,
 // the longest due first, never two of one key and never one that an
-// earlier pending one of its key holds back.
-func (o *Outbox) Due(hook string, now time.Time, limit int) ([]hooks.Delivery, error) {
+// earlier pending one of its key holds back. Those that are under way already are left out.
+func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) ([]hooks.Delivery, error) {
 	if err := o.s.leap(); err != nil {
 		return nil, err
 	}
 	var due []hooks.Delivery
-	rows, err := o.s.read.Query(dueDeliveries, hook, now.UnixMilli(), limit)
+	without := []byte{'['}
+	for i, id := range underWay {
+		if i > 0 {
+			without = append(without, ',')
+		}
+		without = strconv.AppendInt(without, id, 10)
+	}
+	rows, err := o.s.read.Query(dueDeliveries, hook, now.UnixMilli(), limit, string(append(without, ']')))
 	err = each(rows, err, func(scan func(...any) error) error {
 		var d hooks.Delivery
 		var acceptedMS int64
@@ -91,32 +99,34 @@ const (
 )
 
 func settle(c *conn, r *hooks.Result, nowMS int64) (released int, err error) {
+	a := r.Attempt
 	made := 0
-	if !r.Attempt.Started.IsZero() {
+	if !a.Started.IsZero() {
 		made = 1
 	}
 	var hook, okey string
 	var attempts int
 	var found bool
+	others := made > 0 // behind it in its key
 	if r.State == hooks.Pending {
-		found, err = c.one(settlePending, []any{r.Delivery, made, r.Attempt.Class, r.Attempt.Status, max(1, toMS(r.Next)), nowMS}, &hook, &okey, &attempts)
+		found, err = c.one(settlePending, []any{r.Delivery, made, a.Class, a.Status, max(1, toMS(r.Next)), nowMS}, &hook, &okey, &attempts)
+		if err == nil && found && made > 0 {
+			_, err = c.exec(addAttempt, r.Delivery, attempts, toMS(a.Started), a.Took.Microseconds(), a.Class, a.Status, excerpt(a.Excerpt))
+		}
 	} else {
-		found, err = c.one(settleFinished, []any{r.Delivery, made, r.Attempt.Class, r.Attempt.Status, int(r.State), nowMS}, &hook, &okey, &attempts)
+		args := []any{r.Delivery, made, a.Class, a.Status, int(r.State), nowMS, nil, nil, nil}
+		if made > 0 {
+			args[6], args[7], args[8] = toMS(a.Started), a.Took.Microseconds(), excerpt(a.Excerpt)
+		}
+		found, err = c.one(settleFinished, args, &hook, &okey, &attempts, &others)
 	}
 	if err != nil || !found {
 		return 0, err
 	}
-	if r.State != hooks.Pending || made > 0 {
+	if others {
 		if released, err = c.changes(releaseNext, hook, okey, nowMS+pace(okey)); err != nil {
 			return 0, err
 		}
-	}
-	if made == 0 {
-		return released, nil
-	}
-	a := r.Attempt
-	if _, err := c.exec(addAttempt, r.Delivery, attempts, toMS(a.Started), a.Took.Microseconds(), a.Class, a.Status, excerpt(a.Excerpt)); err != nil {
-		return 0, err
 	}
 	if attempts > maxAttempts {
 		_, err = c.exec(trimAttempt, r.Delivery, attempts-maxAttempts)

@@ -30,14 +30,18 @@ var (
 		pass_ms = iif(?2, coalesce(pass_ms, ?6 + hold_ms), pass_ms), next_ms = ` + ownTurn("?5") + `
 		where id = ?1 and state = 0 returning hook, okey, attempts`
 	settleFinished = `update delivery set attempts = attempts + ?2, last_class = iif(?2, ?3, last_class), last_status = iif(?2, ?4, last_status),
-		state = ?5, next_ms = null, finished_ms = ?6
-		where id = ?1 and state = 0 returning hook, okey, attempts`
+		state = ?5, next_ms = null, finished_ms = ?6, started_ms = ?7, took_us = ?8, excerpt = ?9
+		where id = ?1 and state = 0 returning hook, okey, attempts, exists (select 1 from delivery b indexed by delivery_order
+			where b.state = 0 and b.hook = delivery.hook and b.okey = delivery.okey and b.id <> delivery.id)`
 	// The next in a key is the first that waits for its turn, or has only a time
 	// from which on it may pass.
 	releaseNext = "update delivery set next_ms = " + ownTurn("?3") + ` where id =
 		(select id from delivery indexed by delivery_order where state = 0 and hook = ?1 and okey = ?2
 			and (next_ms is null or attempts = 0) order by id limit 1)`
 
-	retryFirst = "update delivery set begun_ms = iif(state = 0, begun_ms, ?2), state = 0, finished_ms = null, pass_ms = null, next_ms = " + ownTurn("?2") + `
+	// What ended it is an attempt like the others once it goes on.
+	retryAttempt = `insert or replace into attempt (delivery, n, started_ms, took_us, class, status, excerpt)
+		select id, attempts, started_ms, took_us, last_class, last_status, excerpt from delivery where id = ? and state in (2, 3) and started_ms is not null`
+	retryFirst = "update delivery set begun_ms = iif(state = 0, begun_ms, ?2), state = 0, finished_ms = null, started_ms = null, excerpt = null, pass_ms = null, next_ms = " + ownTurn("?2") + `
 		where id = ?1 and state in (0, 2, 3) returning hook, okey, next_ms`
 )

@@ -76,7 +76,7 @@ func (o *Outbox) add(ev hooks.Event, to []string) (ids []int64) {
 }
 
 // Due implements hooks.Outbox.
-func (o *Outbox) Due(hook string, now time.Time, limit int) ([]hooks.Delivery, error) {
+func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) ([]hooks.Delivery, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
@@ -87,13 +87,17 @@ func (o *Outbox) Due(hook string, now time.Time, limit int) ([]hooks.Delivery, e
 		return nil, nil
 	}
 	var taken []*Row
-	for len(taken) < limit && len(q.heads) > 0 && !q.heads[0].Next.After(now) {
-		taken = append(taken, heap.Pop(&q.heads).(*Row))
+	var due []hooks.Delivery
+	for len(due) < limit && len(q.heads) > 0 && !q.heads[0].Next.After(now) {
+		row := heap.Pop(&q.heads).(*Row)
+		taken = append(taken, row)
+		if slices.Contains(underWay, row.ID) {
+			continue
+		}
+		due = append(due, row.Delivery)
+		due[len(due)-1].Attempts = len(row.Attempts)
 	}
-	due := make([]hooks.Delivery, len(taken))
-	for i, row := range taken {
-		due[i] = row.Delivery
-		due[i].Attempts = len(row.Attempts)
+	for _, row := range taken {
 		heap.Push(&q.heads, row)
 	}
 	return due, nil
