@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,6 +128,31 @@ func (a *app) newParts(cfg *conf.Config) (p dialplan.Parts, err error) {
 	return p, nil
 }
 
+// hooksAre has the outbox know which hooks are in force, and tells what waits
+// for others.
+func (a *app) hooksAre(names []string) {
+	o := a.store.Outbox()
+	o.Configured(names)
+	tallies, err := o.Tallies()
+	if err != nil {
+		a.log.Warn("not known whether deliveries wait for hooks that are not in the configuration", "err", err)
+	}
+	for _, t := range tallies {
+		if t.Pending > 0 && !slices.Contains(names, t.Hook) {
+			a.log.Warn("deliveries wait for a hook that is not in the configuration; they are given up unless it comes back", "hook", t.Hook,
+				"pending", t.Pending, "until", givenUp(&t, time.Now()))
+		}
+	}
+}
+
+// givenUp is when what waits for a hook that is not in the configuration is dead.
+func givenUp(t *store.Tally, now time.Time) time.Time {
+	if t.Removed.IsZero() {
+		return now.Add(store.KeepRemoved)
+	}
+	return t.Removed.Add(store.KeepRemoved)
+}
+
 func newAsker(cfg *conf.Config, p dialplan.Parts) asker {
 	return asker{settings: settings(cfg), numbers: p.Numbers, lookups: p.Lookups}
 }
@@ -139,6 +165,7 @@ func settings(cfg *conf.Config) dialplan.Settings {
 // no new calls, calls in progress, deliveries in flight, the store, metrics
 // last. At each signal on hup the configuration is loaded again.
 func (a *app) serve(ctx context.Context, hup <-chan os.Signal, load func() (*conf.Config, error)) error {
+	a.hooksAre(a.parts.Hooks.Names())
 	a.parts.Hooks.Start()
 	failed := make(chan error, 2)
 	go func() { failed <- a.agi.Serve(a.agiAt) }()

@@ -25,7 +25,8 @@ type hookReport struct {
 	Oldest  *time.Time `json:"oldest,omitempty"` // when the oldest pending one was accepted
 	Dead    int        `json:"dead"`
 	// State is fine, failing, waiting, disabled or unknown: waiting where nothing is
-	// sent until Until, unknown where the configuration has no such hook.
+	// sent until Until, unknown where the configuration has no such hook: what is
+	// pending is dead then at Until.
 	State    string     `json:"state"`
 	Since    *time.Time `json:"since,omitempty"` // it is failing, waiting or disabled
 	Until    *time.Time `json:"until,omitempty"`
@@ -72,6 +73,9 @@ func hookReports(o *store.Outbox, names []string, now time.Time) ([]hookReport, 
 			r = &reports[len(reports)-1]
 		}
 		r.Pending, r.Dead, r.Oldest = t.Pending, t.Dead, some(t.Oldest)
+		if r.State == "unknown" && t.Pending > 0 {
+			r.Until = some(givenUp(&t, now))
+		}
 	}
 	for _, st := range standings {
 		r := of(st.Hook)
@@ -148,7 +152,10 @@ func stateOf(r *hookReport) string {
 	case "failing":
 		return fmt.Sprintf("failing since %s (%s)", local(r.Since), r.Class)
 	case "unknown":
-		return "not in the configuration: what is pending waits for a hook of that name"
+		if r.Until == nil {
+			return "not in the configuration"
+		}
+		return "not in the configuration: what is pending waits for a hook of that name until " + local(r.Until)
 	}
 	return r.State
 }

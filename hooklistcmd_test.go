@@ -151,7 +151,12 @@ func TestHookListUnknown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if list := command(t, "hook", "list", "-c", file); !strings.Contains(list, "old   1 ") || !strings.Contains(list, "not in the configuration") || !strings.Contains(list, "new   0 ") {
+	if list := command(t, "hook", "list", "-c", file); !strings.Contains(list, "old   1 ") || !strings.Contains(list, "of that name until 2") || !strings.Contains(list, "new   0 ") {
 		t.Errorf("got\n%s", list)
+	}
+	c = spawn(t, file, web)
+	c.stop()
+	if text := c.log.String(); !strings.Contains(text, "hook=old pending=1 until=") {
+		t.Errorf("the start does not warn:\n%s", text)
 	}
 }

@@ -138,6 +138,7 @@ func (a *app) reload(cfg *conf.Config) error {
 	if err := a.closeHooks(old.Hooks); err != nil {
 		a.log.Warn("deliveries of the old configuration were cut short and will be repeated", "err", err)
 	}
+	a.hooksAre(parts.Hooks.Names())
 	parts.Hooks.Start()
 	if err := a.closeLookups(old.Lookups); err != nil {
 		a.log.Warn("lookups of the old configuration were cut short", "err", err)

@@ -31,6 +31,8 @@ const (
 const (
 	Crash  = "crash" // ringhook itself ended in the midst of the attempt, by a fault of its own
 	Poison = classPoison
+	// Removed is what waited for a hook that the configuration had no more.
+	Removed = "removed"
 )
 
 // The outcomes of the metric: rejected is an answer that says no, failed is

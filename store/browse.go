@@ -223,6 +223,7 @@ type Tally struct {
 	Pending int
 	Dead    int
 	Oldest  time.Time // when the oldest pending delivery was accepted
+	Removed time.Time // since when the configuration has no such hook; zero where it has, or nobody has looked yet
 }
 
 // Enrol gives hooks a tally, at zero where they have no deliveries yet, so that
@@ -230,7 +231,7 @@ type Tally struct {
 func (o *Outbox) Enrol(ctx context.Context, names []string) error {
 	return o.s.w.do(ctx, result, 0, func(c *conn) error {
 		for _, name := range names {
-			if _, err := c.exec("insert or ignore into tally (hook) values (?)", name); err != nil {
+			if _, err := c.exec("insert into tally (hook) values (?) on conflict (hook) do update set removed_ms = null where removed_ms is not null", name); err != nil {
 				return err
 			}
 		}
@@ -242,13 +243,13 @@ func (o *Outbox) Enrol(ctx context.Context, names []string) error {
 // costs the same however many there are.
 func (o *Outbox) Tallies() ([]Tally, error) {
 	rows, err := o.s.read.Query(`select hook, pending, dead, coalesce((select accepted_ms from event where id =
-		(select event from delivery d where d.state = 0 and d.hook = tally.hook order by d.id limit 1)), 0) from tally`)
+		(select event from delivery d where d.state = 0 and d.hook = tally.hook order by d.id limit 1)), 0), coalesce(removed_ms, 0) from tally`)
 	var list []Tally
 	err = each(rows, err, func(scan func(...any) error) error {
 		var t Tally
-		var oldestMS int64
-		err := scan(&t.Hook, &t.Pending, &t.Dead, &oldestMS)
-		t.Oldest = fromMS(oldestMS)
+		var oldestMS, removedMS int64
+		err := scan(&t.Hook, &t.Pending, &t.Dead, &oldestMS, &removedMS)
+		t.Oldest, t.Removed = fromMS(oldestMS), fromMS(removedMS)
 		list = append(list, t)
 		return err
 	})

@@ -27,6 +27,7 @@ const (
 		where state = 0 and iif(?1 > 0, coalesce(begun_ms, (select accepted_ms from event where id = delivery.event)) + ?1 <= ?2,
 			coalesce(begun_ms, (select accepted_ms from event where id = delivery.event)) > ?2)`
 	leapDead  = "update delivery set finished_ms = finished_ms + ?1 where state = 2 and iif(?1 > 0, finished_ms + ?1 <= ?2, finished_ms > ?2)"
+	leapGone  = "update tally set removed_ms = removed_ms + ?1 where iif(?1 > 0, removed_ms + ?1 <= ?2, removed_ms > ?2)"
 	leapCalls = "update call set seen_ms = seen_ms + ?1 where iif(?1 > 0, seen_ms + ?1 <= ?2, seen_ms > ?2)"
 )
 
@@ -44,7 +45,7 @@ func (s *Store) leap() error {
 	set := now.Round(0).Sub(l.last.Round(0)) - l.since(l.last, now)
 	if set.Abs() >= leastLeap {
 		err := s.w.do(context.Background(), result, 0, func(c *conn) error {
-			for _, move := range []string{leapPending, leapDead, leapCalls} {
+			for _, move := range []string{leapPending, leapDead, leapGone, leapCalls} {
 				if _, err := c.exec(move, set.Milliseconds(), now.UnixMilli()); err != nil {
 					return err
 				}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"ringhook/hooks"
@@ -13,7 +14,10 @@ import (
 
 // Outbox keeps deliveries until they are delivered or dead: it is the
 // hooks.Outbox, and what an operator sees of it and mends.
-type Outbox struct{ s *Store }
+type Outbox struct {
+	s          *Store
+	configured atomic.Pointer[[]string] // the hooks that there are; nil while nobody has told
+}
 
 var _ hooks.Outbox = (*Outbox)(nil)
 

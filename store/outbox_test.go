@@ -169,14 +169,14 @@ func TestTallies(t *testing.T) {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
 		}
 	}
-	expect(Tally{"a", 4, 0, first}, Tally{Hook: "z"})
+	expect(Tally{Hook: "a", Pending: 4, Dead: 0, Oldest: first}, Tally{Hook: "z"})
 	_, list := due(t, s.Outbox(), "a", c.now())
 	settleOne(t, s.Outbox(), list[0].ID, hooks.Dead, time.Time{})
-	expect(Tally{"a", 3, 1, first.Add(time.Minute)}, Tally{Hook: "z"})
+	expect(Tally{Hook: "a", Pending: 3, Dead: 1, Oldest: first.Add(time.Minute)}, Tally{Hook: "z"})
 	if _, err := s.Outbox().Retry(context.Background(), list[0].ID); err != nil {
 		t.Fatal(err)
 	}
-	expect(Tally{"a", 4, 0, first}, Tally{Hook: "z"})
+	expect(Tally{Hook: "a", Pending: 4, Dead: 0, Oldest: first}, Tally{Hook: "z"})
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -118,7 +118,10 @@ func (s *Store) step(c *conn, forgotten *[]string) (more bool, err error) {
 	if limit := s.cfg.MaxSize / pageSize; limit > 0 && used > limit/5*4 || s.w.tight {
 		delivered = now.UnixMilli() // room for what is still to be delivered comes first
 	}
-	n := 0
+	n, err := s.outbox.withoutHook(c, now)
+	if err != nil {
+		return false, err
+	}
 	for _, old := range []struct {
 		state    hooks.State
 		beforeMS int64

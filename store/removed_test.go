@@ -1,0 +1,112 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"ringhook/hooks"
+)
+
+// TestHookRemoved wants what waits for a hook that is no more in the
+// configuration to wait for a week, over restarts, and to be dead then, unless it is
+// back meanwhile; and an operator's retry to give it a week anew.
+func TestHookRemoved(t *testing.T) {
+	c := newClock()
+	cfg := testConfig(t)
+	s := mustOpen(t, cfg, c.now)
+	defer func() { mustClose(t, s) }()
+	keepHouse := func(names ...string) {
+		t.Helper()
+		s.stop() // upkeep is the test's own
+		if names != nil {
+			s.Outbox().Configured(names)
+		}
+		for more := true; more; {
+			var err error
+			if more, err = s.tidy(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	expect := func(hook string, pending, dead int) {
+		t.Helper()
+		tallies, err := s.Outbox().Tallies()
+		var got Tally
+		for _, tally := range tallies {
+			if tally.Hook == hook {
+				got = tally
+			}
+		}
+		if err != nil || got.Pending != pending || got.Dead != dead {
+			t.Fatalf("%s: got %+v, %v, want %d pending and %d dead", hook, got, err, pending, dead)
+		}
+	}
+	const calls = 150 // more than one step's worth
+	for n := range calls {
+		keep(t, s.Journal(), testRecord(fmt.Sprintf("1.%d", n), 1, "a", "b"))
+		keep(t, s.Journal(), testRecord(fmt.Sprintf("1.%d", n), 2, "a"))
+	}
+	c.add(30 * day)
+	keepHouse() // nobody has told what is configured
+	keepHouse("b")
+	expect("a", 2*calls, 0) // however old it is
+	c.add(6 * day)
+	mustClose(t, s)
+	s = mustOpen(t, cfg, c.now)
+	keepHouse("b")
+	expect("a", 2*calls, 0)
+	if err := s.Outbox().Enrol(t.Context(), []string{"a", "b"}); err != nil { // it is back, for a moment
+		t.Fatal(err)
+	}
+	keepHouse("a", "b")
+	keepHouse("b")
+	c.add(KeepRemoved - time.Second)
+	keepHouse("b")
+	expect("a", 2*calls, 0)
+	c.add(time.Second)
+	keepHouse("b")
+	expect("a", 0, 2*calls)
+	expect("b", calls, 0)
+
+	list, err := s.Outbox().List(Filter{Hook: "a", Limit: 1})
+	if err != nil || len(list) != 1 || list[0].State != hooks.Dead || list[0].Class != hooks.Removed {
+		t.Fatalf("got %+v, %v", list, err)
+	}
+	if n, err := s.Outbox().Retry(t.Context(), list[0].ID); n != 1 || err != nil {
+		t.Fatalf("retry: got %d, %v", n, err)
+	}
+	c.add(KeepRemoved - time.Second)
+	keepHouse("b")
+	expect("a", 1, 2*calls-1)
+	c.add(time.Second)
+	keepHouse("b")
+	expect("a", 0, 2*calls)
+	c.add(cfg.KeepDead + time.Second)
+	keepHouse("b")
+	expect("a", 0, 0)
+}
+
+// TestHookRemovedAndClockSet is F23: a clock that is set is no week.
+func TestHookRemovedAndClockSet(t *testing.T) {
+	c := newClock()
+	s := testStore(t, c.now)
+	s.stop()
+	s.leaps.mu.Lock()
+	s.leaps.since = func(last, now time.Time) time.Duration { return 0 } // the monotonic clock stands
+	s.leaps.mu.Unlock()
+	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
+	s.Outbox().Configured(nil)
+	for _, by := range []time.Duration{0, 10 * 365 * day, -20 * 365 * day} {
+		c.add(by)
+		for range 2 {
+			if _, err := s.tidy(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tallies, err := s.Outbox().Tallies()
+		if err != nil || len(tallies) != 1 || tallies[0].Pending != 1 || !tallies[0].Removed.Equal(c.now()) {
+			t.Errorf("set by %v: got %+v, %v, want one pending since %v", by, tallies, err, c.now())
+		}
+	}
+}
