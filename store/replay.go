@@ -30,8 +30,8 @@ const (
 		where d.id > ?1 and d.hook = ?2 and d.state <> 0 and d.replay_of is null and e.accepted_ms >= ?3 and e.accepted_ms < ?4
 		order by d.id limit ?5`
 	// What is on its way again already is left out.
-	replayOne = `insert or ignore into delivery (event, hook, okey, hold_ms, begun_ms, replay_of)
-		select event, hook, '` + replayLane + `', hold_ms, ?2, id from delivery where id = ?1 and state <> 0 returning hook, id`
+	replayOne = `insert or ignore into delivery (id, event, hook, okey, hold_ms, begun_ms, replay_of)
+		select ` + newNumber + `, event, hook, '` + replayLane + `', hold_ms, ?2, id from delivery where id = ?1 and state <> 0 returning hook, id`
 )
 
 // Replay sends the events again that were accepted for a hook in a span of

@@ -177,7 +177,8 @@ func (d *stranded) insert(c *conn, nowMS int64) (added int, err error) {
 		return 0, err
 	}
 	if d.state == hooks.Dead {
-		_, err = c.exec(`insert into delivery (event, hook, okey, hold_ms, state, attempts, finished_ms, last_class, last_status) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err = c.exec(`insert into delivery (id, event, hook, okey, hold_ms, state, attempts, finished_ms, last_class, last_status)
+			values (`+newNumber+`, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			event, d.hook, d.okey, d.holdMS, int(d.state), d.attempts, d.finishedMS, d.class, d.status)
 		return 1, err
 	}

@@ -21,8 +21,12 @@ func turn(hook, okey, id, want string) string {
 // ownTurn is the turn of the row that an update changes.
 func ownTurn(want string) string { return turn("delivery.hook", "delivery.okey", "delivery.id", want) }
 
+// newNumber is the SQL for the number of a new delivery: higher than that of any other
+// that there is or ever was. An autoincrement would write to one page more with each commit.
+const newNumber = "(select max(last, coalesce((select max(id) from delivery), 0)) + 1 from number where id = 1)"
+
 var (
-	keepDelivery = "insert into delivery (event, hook, okey, hold_ms, next_ms) values (?1, ?2, ?3, ?4, " + turn("?2", "?3", "", "?5") +
+	keepDelivery = "insert into delivery (id, event, hook, okey, hold_ms, next_ms) values (" + newNumber + ", ?1, ?2, ?3, ?4, " + turn("?2", "?3", "", "?5") +
 		") returning id, coalesce(next_ms, 9223372036854775807) <= ?5"
 
 	// A later delivery of the key stays held where an earlier one was brought back while it was under way.
