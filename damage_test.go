@@ -37,9 +37,7 @@ func TestDamagedWhileServing(t *testing.T) {
 	c := spawn(t, file, web)
 	defer func() { c.kill() }()
 	for n := range 40 {
-		if !l.play(ctx, agi, fmt.Sprintf("1.%d", n)) {
-			t.Error("a point was not answered OK")
-		}
+		l.play(ctx, agi, fmt.Sprintf("1.%d", n))
 	}
 	c.stop()
 
@@ -81,10 +79,12 @@ func TestDamagedWhileServing(t *testing.T) {
 	if _, err := fmt.Sscan(out.String(), &copied); err != nil || copied < 50 {
 		t.Errorf("%d copied (%v), want most of what 40 calls left", copied, err)
 	}
-	for {
-		if missing, promised := l.missing(); promised-len(missing) >= copied {
-			break
-		}
+	came := func() int { // also of what was kept, but answered too late
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.came)
+	}
+	for came() < copied {
 		select {
 		case <-l.arrived:
 		case <-ctx.Done():
