@@ -80,14 +80,22 @@ func (d *Dialplan) Exchange(settings Settings, parts Parts) {
 // Serve answers one session. It is a fastagi.Handler.
 func (d *Dialplan) Serve(s *fastagi.Session) {
 	t := &turn{Dialplan: d, current: d.current.Load(), session: s}
-	status := t.run()
-	took := time.Since(s.Started())
-	if replied := s.Replied(); !replied.IsZero() {
-		took = replied.Sub(s.Started()) // what Asterisk still says is no wait of the call's
+	if status, waits := t.run(); waits {
+		s.Later(func() { t.note(t.wait()) })
+	} else {
+		t.note(status)
 	}
-	d.metrics.session(Point(s.Env().Point), status, took)
+}
+
+// note tells the metrics, the trace and the log of a session that is answered.
+func (t *turn) note(status string) {
+	took := time.Since(t.session.Started())
+	if replied := t.session.Replied(); !replied.IsZero() {
+		took = replied.Sub(t.session.Started()) // what Asterisk still says is no wait of the call's
+	}
+	t.metrics.session(Point(t.session.Env().Point), status, took)
 	t.record(status, took)
-	if d.log.Enabled(context.Background(), slog.LevelDebug) {
+	if t.Dialplan.log.Enabled(context.Background(), slog.LevelDebug) {
 		t.log().Debug("point answered", "status", status, "took", took, "callerid_kind", t.kind)
 	}
 }
@@ -96,11 +104,14 @@ func (d *Dialplan) Serve(s *fastagi.Session) {
 type turn struct {
 	*Dialplan
 	*current
-	session *fastagi.Session
-	request *request
-	numbers *lookup.Numbers // of the trunk's country
-	kind    string          // of the caller's number, where it is one that no source is asked about
-	traced  traced
+	session  *fastagi.Session
+	deadline time.Time // of the point's budget
+	request  *request
+	numbers  *lookup.Numbers // of the trunk's country
+	kind     string          // of the caller's number, where it is one that no source is asked about
+	slot     *slot           // of the call, while the turn is this session's
+	step     *step
+	traced   traced
 }
 
 // log names the place in every line. It is made for the few sessions that
@@ -114,33 +125,53 @@ func (t *turn) log() *slog.Logger {
 	return log
 }
 
-// run answers the session and returns the RINGHOOK_STATUS that it set.
-func (t *turn) run() string {
+// run answers the session and returns the RINGHOOK_STATUS that it set, unless
+// it has to wait for a lookup first.
+func (t *turn) run() (status string, waits bool) {
 	env := t.session.Env()
 	req, err := parseRequest(env, t.variables)
 	if err != nil {
-		return t.refuse(err)
+		return t.refuse(err), false
 	}
 	t.request = req
 	var known bool
 	if t.numbers, known = t.Numbers.In(req.args[countryArgument]); !known {
-		return t.refuse(errCountry)
+		return t.refuse(errCountry), false
 	}
-	deadline := t.session.Started().Add(t.budget)
-	if err := req.read(t.session, deadline); err != nil {
+	t.deadline = t.session.Started().Add(t.budget)
+	if err := req.read(t.session, t.deadline); err != nil {
 		t.traced.err = err.Error()
 		t.log().Error("point lost", "err", err)
 		t.session.Fail()
-		return replyNone
+		return replyNone, false
 	}
-	vars, status, err := t.decide(deadline)
-	if err != nil {
-		t.traced.err = "event not kept: " + err.Error()
-		// Without the status the dialplan knows that it can ask another server.
-		t.log().Error("event not kept, RINGHOOK_STATUS is not set", "err", err)
-		return t.reply(vars, replyNone)
+	defer t.release()
+	if err := t.begin(); err != nil {
+		return t.unsafe(nil, err), false
 	}
-	return t.reply(vars, status)
+	if p := t.traced.pending; p != nil && !p.Done() {
+		t.calls.give(t.hold(nil), true)
+		return "", true
+	}
+	return t.complete(), false
+}
+
+// wait waits for the lookup, and answers the session then.
+func (t *turn) wait() (status string) {
+	t.await()
+	defer t.release()
+	if err := t.resume(); err != nil {
+		return t.unsafe(nil, err)
+	}
+	return t.complete()
+}
+
+// unsafe answers a session whose event is not safe.
+func (t *turn) unsafe(vars []fastagi.Variable, err error) string {
+	t.traced.err = "event not kept: " + err.Error()
+	// Without the status the dialplan knows that it can ask another server.
+	t.log().Error("event not kept, RINGHOOK_STATUS is not set", "err", err)
+	return t.reply(vars, replyNone)
 }
 
 var errCountry = errors.New("country is not the code of a country: two capital letters such as RU are expected")
@@ -152,51 +183,71 @@ func (t *turn) refuse(err error) string {
 	return t.reply(nil, replyError)
 }
 
-// decide has the caller looked up and the event kept. It returns what to set
-// also with an error, which says that the event is not safe.
-func (t *turn) decide(deadline time.Time) (vars []fastagi.Variable, status string, err error) {
-	now := t.now()
-	sl, err := t.take(now, deadline)
-	if err != nil {
-		return nil, "", err
+// hold takes the call's turn for the session, and gives the one that it had.
+func (t *turn) hold(sl *slot) (before *slot) {
+	before, t.slot = t.slot, sl
+	return before
+}
+
+// release gives the turn on where something of ours has panicked: the call's
+// other points must not be held up.
+func (t *turn) release() {
+	if t.slot != nil {
+		t.calls.give(t.hold(nil), false)
 	}
-	held := sl
-	defer func() {
-		if held != nil { // a panic of ours must not hold up the call's other points
-			t.calls.give(held, false)
-		}
-	}()
-	step := &step{request: t.request, call: sl.call, site: t.site, now: now, numbers: t.numbers, wanted: t.Hooks.Wants}
+}
+
+// begin takes the call's turn, and asks who calls where the point wants that.
+func (t *turn) begin() error {
+	now := t.now()
+	sl, err := t.take(now, t.deadline)
+	if err != nil {
+		return err
+	}
+	t.hold(sl)
+	t.step = &step{request: t.request, call: sl.call, site: t.site, now: now, numbers: t.numbers, wanted: t.Hooks.Wants}
 	sl.call.points++
 	t.traced.nth = sl.call.points
-	step.absorb()
-	t.kind = step.call.text("callerid_kind")
-	status = replyOK
+	t.step.absorb()
+	t.kind = sl.call.text("callerid_kind")
 	if t.Lookups.Wants(string(t.request.point)) {
-		pending := t.ask(step, deadline)
-		t.traced.pending = pending
-		if !pending.Done() {
-			held = nil
-			t.calls.give(sl, true)
-			t.await(pending, deadline)
-			if sl, err = t.take(now, deadline.Add(reserve)); err != nil {
-				return nil, "", err
-			}
-			held = sl
-			step.call = sl.call
-			step.absorb()
-		}
-		vars, status = t.admit(step.call, pending.Answer())
+		t.traced.pending = t.ask()
 	}
-	t.request.spec.step(step)
-	err = t.keep(context.Background(), t.commitWait(), t.current, step)
-	t.traced.told = step.told
-	held = nil
-	t.end(sl, err)
+	return nil
+}
+
+// resume takes the turn again that others had while the lookup was waited for.
+func (t *turn) resume() error {
+	sl, err := t.take(t.step.now, t.deadline.Add(reserve))
 	if err != nil {
-		step.vars = slices.DeleteFunc(step.vars, isEndMarker)
+		return err
 	}
-	return append(vars, step.vars...), status, err
+	t.hold(sl)
+	t.step.call = sl.call
+	t.step.absorb()
+	return nil
+}
+
+// complete has the event kept, and gives the channel what the lookup answered
+// and the step sets.
+func (t *turn) complete() (status string) {
+	var vars []fastagi.Variable
+	status = replyOK
+	if t.traced.pending != nil {
+		vars, status = t.admit(t.step.call, t.traced.pending.Answer())
+	}
+	t.request.spec.step(t.step)
+	err := t.keep(context.Background(), t.commitWait(), t.current, t.step)
+	t.traced.told = t.step.told
+	t.end(t.hold(nil), err)
+	if err != nil {
+		t.step.vars = slices.DeleteFunc(t.step.vars, isEndMarker)
+	}
+	vars = append(vars, t.step.vars...)
+	if err != nil {
+		return t.unsafe(vars, err)
+	}
+	return t.reply(vars, status)
 }
 
 // end gives the call's turn on. A commit that was not waited for to its end may
@@ -238,15 +289,18 @@ func (t *turn) take(now, deadline time.Time) (*slot, error) {
 	return sl, err
 }
 
-func (t *turn) ask(s *step, deadline time.Time) *lookup.Pending {
-	q := s.question()
-	q.Deadline = deadline.Add(-min(reserve, t.budget/10))
+func (t *turn) ask() *lookup.Pending {
+	q := t.step.question()
+	q.Deadline = t.patience()
 	return t.Lookups.Ask(q)
 }
 
+// patience is how long a lookup is waited for.
+func (t *turn) patience() time.Time { return t.deadline.Add(-min(reserve, t.budget/10)) }
+
 // await blocks until the answer is there, the caller hangs up or the time is over.
-func (t *turn) await(pending *lookup.Pending, deadline time.Time) {
-	err := t.session.Await(deadline.Add(-min(reserve, t.budget/10)), pending.OnDone)
+func (t *turn) await() {
+	err := t.session.Await(t.patience(), t.traced.pending.OnDone)
 	if err != nil && !errors.Is(err, fastagi.ErrHangup) && !errors.Is(err, fastagi.ErrDeadline) {
 		t.log().Warn("connection lost during the lookup", "err", err)
 	}

@@ -255,7 +255,7 @@ func TestNobodyAsked(t *testing.T) {
 // TIMEOUT, and the answer is there for the next.
 func TestLate(t *testing.T) {
 	release, answered := make(chan struct{}), make(chan struct{})
-	h := build(t, 200*time.Millisecond, func(w http.ResponseWriter, _ *http.Request) {
+	h := build(t, 2*time.Second, func(w http.ResponseWriter, _ *http.Request) {
 		defer close(answered)
 		<-release
 		io.WriteString(w, "call_info=gold")

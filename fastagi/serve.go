@@ -43,10 +43,20 @@ func (s *Server) admit(accepted net.Conn) {
 		return
 	}
 	session := func() {
-		defer s.running.Done()
-		defer leave(peer)
-		defer s.forget(c)
-		serve(c, peer, now, set.longest)
+		rest := serve(c, peer, now, set.longest)
+		end := func() {
+			s.forget(c)
+			leave(peer)
+			s.running.Done()
+		}
+		if rest == nil {
+			end()
+			return
+		}
+		s.workers.Go(func() {
+			defer end()
+			rest()
+		})
 	}
 	select {
 	case s.next <- session:
@@ -146,26 +156,37 @@ func (s *Server) forget(c conn) {
 	c.Close()
 }
 
-// serve runs one session from its environment to its end.
-func (s *Server) serve(c conn, peer netip.Addr, started time.Time, longest time.Duration) {
+// serve runs one session from its environment to its end, or to where it has
+// nothing to do but wait: then the rest is what is left of it.
+func (s *Server) serve(c conn, peer netip.Addr, started time.Time, longest time.Duration) (rest func()) {
 	ses := &Session{conn: c, started: started}
 	ses.in.src = c
-	s.handle(ses, peer, longest)
-	ses.Fail()
-	ses.in.drain()
-	ses.in.release()
+	s.protect(ses, func() { s.handle(ses, peer, longest) })
+	if ses.later == nil {
+		ses.close()
+		return nil
+	}
+	return func() {
+		s.protect(ses, ses.later)
+		ses.close()
+	}
 }
 
-// handle reads the environment and calls the handler, and keeps a panic from
-// the other sessions. What a panicking session holds is left to the garbage
-// collector.
-func (s *Server) handle(ses *Session, peer netip.Addr, longest time.Duration) {
+// protect keeps a panic from the other sessions. What a panicking session
+// holds is left to the garbage collector.
+func (s *Server) protect(ses *Session, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
+			ses.later = nil
 			s.refusals.panics.Inc()
 			s.log.Error("agi session panicked", "point", ses.env.Point, "channel", ses.env.Channel, "err", v, "stack", string(debug.Stack()))
 		}
 	}()
+	f()
+}
+
+// handle reads the environment and calls the handler.
+func (s *Server) handle(ses *Session, peer netip.Addr, longest time.Duration) {
 	if err := ses.begin(); errors.Is(err, errSilent) {
 		s.log.Debug("agi connection closed without a word", "peer", peer)
 		return
@@ -173,11 +194,10 @@ func (s *Server) handle(ses *Session, peer netip.Addr, longest time.Duration) {
 		s.refusals.refuse(time.Now(), refusedEnvironment, peer, ses.env.Channel, err)
 		return
 	}
-	guard := time.AfterFunc(time.Until(ses.started.Add(longest)), func() {
+	ses.guard = time.AfterFunc(time.Until(ses.started.Add(longest)), func() {
 		ses.conn.Close()
 		s.log.Error("agi session closed: its handler did not end in time", "point", ses.env.Point, "channel", ses.env.Channel)
 	})
-	defer guard.Stop()
 	s.handler(ses)
 }
 
@@ -206,12 +226,11 @@ func (s *Session) begin() error {
 
 // shed reads the environment of a session that there is no room for, so that
 // closing does not reset the connection before Asterisk has seen the FAILURE.
-func (s *Server) shed(c conn, _ netip.Addr, started time.Time, _ time.Duration) {
+func (s *Server) shed(c conn, _ netip.Addr, started time.Time, _ time.Duration) (rest func()) {
 	ses := &Session{conn: c, started: started}
 	ses.in.src = c
 	c.SetReadDeadline(started.Add(environmentTime))
 	_, _ = readEnvironment(&ses.in)
-	ses.Fail()
-	ses.in.drain()
-	ses.in.release()
+	ses.close()
+	return nil
 }

@@ -49,8 +49,9 @@ type Variable struct {
 	Value string
 }
 
-// Handler serves one session. It runs on the session's own goroutine, and
-// ends the session by Reply or Fail; one that does neither is failed.
+// Handler serves one session. It runs on a goroutine that belongs to the session
+// while it runs, and ends the session by Reply or Fail; one that does neither, nor
+// leaves the rest for Later, is failed.
 type Handler func(s *Session)
 
 // Session is one AGI() line that Asterisk waits in. Its methods belong to the
@@ -62,6 +63,8 @@ type Session struct {
 	started time.Time
 	replied time.Time
 	expires time.Time // deadline of the connection
+	guard   *time.Timer
+	later   func()
 	hungup  bool
 	ended   bool // a batch or FAILURE was written
 	lost    bool // replies can no longer be told apart
@@ -159,6 +162,21 @@ func (s *Session) Reply(vars []Variable) (cut []string, err error) {
 func (s *Session) Fail() {
 	if !s.ended {
 		_ = s.finish([]byte(failure))
+	}
+}
+
+// Later has rest go on with the session when the handler has returned, on a
+// goroutine of its own, which has little on its stack: what is to wait long waits
+// there, so that thousands can.
+func (s *Session) Later(rest func()) { s.later = rest }
+
+// close ends the session, whatever its handler has done.
+func (s *Session) close() {
+	s.Fail()
+	s.in.drain()
+	s.in.release()
+	if s.guard != nil {
+		s.guard.Stop()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"ringhook/lookup"
 )
@@ -17,10 +18,28 @@ const cacheReaders = 8
 
 // cachePool is an open cache, to read from. The one question that every call
 // asks goes straight to the driver: through database/sql it takes twice as long.
+// It is asked by goroutines of the pool, since SQLite needs more stack than all the rest
+// of a session, which may have to wait for its CRM with that.
 type cachePool struct {
 	db      *sql.DB
-	getters chan *getter // closed with the pool
+	wanted  chan *wantedEntry // closed with the pool
+	getters sync.WaitGroup
+
+	mu     sync.RWMutex
+	closed bool // guarded by mu
 }
+
+// wantedEntry is a question to the cache, and its answer.
+type wantedEntry struct {
+	id     int64
+	entry  lookup.Entry
+	usedMS int64
+	found  bool
+	err    error
+	done   chan struct{} // gets one value with each answer
+}
+
+var wantedEntries = sync.Pool{New: func() any { return &wantedEntry{done: make(chan struct{}, 1)} }}
 
 // getter is a connection with the question prepared.
 type getter struct {
@@ -36,14 +55,14 @@ func (o opening) cachePool() (*cachePool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &cachePool{db: db, getters: make(chan *getter, cacheReaders)}
+	p := &cachePool{db: db, wanted: make(chan *wantedEntry, cacheReaders)}
 	o.readOnly = true
 	for range cacheReaders {
 		g, err := o.getter()
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("open %s for reading: %w", o.path, err), p.close(len(p.getters)))
+			return nil, errors.Join(fmt.Errorf("open %s for reading: %w", o.path, err), p.close())
 		}
-		p.getters <- g
+		p.getters.Go(func() { g.run(p.wanted) })
 	}
 	return p, nil
 }
@@ -68,23 +87,47 @@ const getEntry = `select key, lookup, number, missing, vars, stored_ms, expires_
 
 // get reads one entry; found is false where there is none, or the pool is closed.
 func (p *cachePool) get(id int64) (e lookup.Entry, usedMS int64, found bool, err error) {
-	g := <-p.getters
-	if g == nil {
+	w := wantedEntries.Get().(*wantedEntry)
+	w.id = id
+	p.mu.RLock()
+	if p.closed {
+		p.mu.RUnlock()
 		return e, 0, false, nil
 	}
-	defer func() { p.getters <- g }()
-	rows, err := g.query.QueryContext(context.Background(), []driver.NamedValue{{Ordinal: 1, Value: id}})
+	p.wanted <- w
+	p.mu.RUnlock()
+	<-w.done
+	e, usedMS, found, err = w.entry, w.usedMS, w.found, w.err
+	*w = wantedEntry{done: w.done}
+	wantedEntries.Put(w)
+	return e, usedMS, found, err
+}
+
+// run answers until the pool is closed.
+func (g *getter) run(wanted <-chan *wantedEntry) {
+	for w := range wanted {
+		g.get(w)
+		w.done <- struct{}{}
+	}
+	_ = g.close() // it has only read
+}
+
+func (g *getter) get(w *wantedEntry) {
+	rows, err := g.query.QueryContext(context.Background(), []driver.NamedValue{{Ordinal: 1, Value: w.id}})
 	if err != nil {
-		return e, 0, false, err
+		w.err = err
+		return
 	}
 	var row [8]driver.Value
 	err = rows.Next(row[:])
 	if err = errors.Join(err, rows.Close()); errors.Is(err, io.EOF) {
-		return e, 0, false, nil
+		return
 	}
 	if err != nil {
-		return e, 0, false, err
+		w.err = err
+		return
 	}
+	e := &w.entry
 	e.Key, _ = row[0].(string)
 	e.Lookup, _ = row[1].(string)
 	e.Number, _ = row[2].(string)
@@ -92,17 +135,17 @@ func (p *cachePool) get(id int64) (e lookup.Entry, usedMS int64, found bool, err
 	e.Vars, _ = row[4].([]byte)
 	storedMS, _ := row[5].(int64)
 	expiresMS, _ := row[6].(int64)
-	usedMS, _ = row[7].(int64)
+	w.usedMS, _ = row[7].(int64)
 	e.Stored, e.Expires = fromMS(storedMS), fromMS(expiresMS)
-	return e, usedMS, true, nil
+	w.found = true
 }
 
-// close waits for those who read, and closes n getters and the rest.
-func (p *cachePool) close(n int) error {
-	var err error
-	for range n {
-		err = errors.Join(err, (<-p.getters).close())
-	}
-	close(p.getters)
-	return errors.Join(err, p.db.Close())
+// close waits for those who read.
+func (p *cachePool) close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	close(p.wanted)
+	p.getters.Wait()
+	return p.db.Close()
 }

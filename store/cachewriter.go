@@ -195,7 +195,7 @@ func (c *Cache) replace() {
 func (c *Cache) shut() error {
 	var err error
 	if p := c.file.Swap(nil); p != nil {
-		err = p.close(cacheReaders)
+		err = p.close()
 	}
 	if c.c != nil {
 		err = errors.Join(err, c.c.close())
