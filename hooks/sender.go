@@ -31,6 +31,9 @@ const (
 	// ahead is how many deliveries wait for a worker, so that the workers go on
 	// while results are committed and the outbox is asked.
 	ahead = 128
+	// spare is how many more may, of those that are just committed: where much is
+	// overdue they need not stand in line behind all of it.
+	spare = 64
 )
 
 // sender delivers for one hook. Its run alone decides what is attempted and
@@ -90,7 +93,7 @@ type settlement struct {
 }
 
 func newSender(h *hook, client *web.Client, outbox Outbox, log *slog.Logger) *sender {
-	room := h.cfg.Concurrency + ahead
+	room := h.cfg.Concurrency + ahead + spare
 	s := &sender{
 		hook: h, client: client, send: client.Do, outbox: outbox, log: log.With("hook", h.name),
 		wake: make(chan struct{}, 1), fresh: make(chan Delivery, room), jobs: make(chan Delivery, room), results: make(chan finished, room),
@@ -305,7 +308,7 @@ func (s *sender) fill(now time.Time) {
 	if !s.refused.IsZero() {
 		return
 	}
-	room := s.gate.room(now, cap(s.jobs))
+	room := s.gate.room(now, s.hook.cfg.Concurrency+ahead)
 	if room == 0 {
 		s.look = now.Add(s.clear(now))
 		return

@@ -324,3 +324,44 @@ func TestOfferWhileClosing(t *testing.T) {
 		}
 	})
 }
+
+// F28: what is accepted while much is overdue, as after a restart, does not wait for
+// all of that: it is attempted among it.
+func TestNewBesideABacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := hooktest.NewOutbox()
+		const backlog, fresh = 4000, 200
+		for call := range backlog {
+			outbox.Add(event(fmt.Sprint("1.", call), 1), "crm")
+		}
+		d, err := hooks.New([]hooks.Config{hookTo("crm", "http://crm.example/")}, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.SetSend("crm", func(*web.Request, time.Time) (*web.Response, error) {
+			time.Sleep(200 * time.Millisecond) // 40 a second, all of them 100 s
+			return &web.Response{Status: 200}, nil
+		})
+		d.Start()
+		var ids []int64
+		for range fresh { // 10 a second
+			time.Sleep(100 * time.Millisecond)
+			row := outbox.Row(outbox.Add(event(fmt.Sprint("2.", outbox.Last()), 1), "crm")[0])
+			ids = append(ids, row.ID)
+			d.Offer(&row.Delivery)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		for _, id := range ids {
+			if outbox.Row(id).State != hooks.Delivered {
+				t.Errorf("delivery %d waits behind what is overdue", id)
+			}
+		}
+		if n := outbox.Pending(); n < backlog/2 {
+			t.Errorf("%d of %d overdue are left: it proves nothing", n, backlog)
+		}
+		if err := d.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
