@@ -85,7 +85,8 @@ func TestReceiverCertificateExpired(t *testing.T) {
 	cfg, outbox, told := hookTo("crm", server.URL), hooktest.NewOutbox(), &lines{}
 	cfg.CAFile = caFile
 	id := outbox.Add(event("1.1", 1), "crm")[0]
-	d, err := hooks.New([]hooks.Config{cfg}, outbox, slog.New(slog.NewTextHandler(told, nil)), prometheus.NewRegistry())
+	reg := prometheus.NewRegistry()
+	d, err := hooks.New([]hooks.Config{cfg}, outbox, slog.New(slog.NewTextHandler(told, nil)), reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,5 +103,60 @@ func TestReceiverCertificateExpired(t *testing.T) {
 		if !strings.Contains(text, "expired") || !strings.Contains(text, "2020-03-01") {
 			t.Errorf("does not say that it expired, and when: %s", text)
 		}
+	}
+	if got, want := gauge(t, reg, "ringhook_hook_certificate_expiry_timestamp_seconds"), float64(time.Date(2020, 3, 1, 0, 0, 0, 0, time.UTC).Unix()); got != want {
+		t.Errorf("the metric says that it ends at %v, want %v", got, want)
+	}
+}
+
+// gauge is the value of a metric of one hook.
+func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name && len(f.Metric) == 1 {
+			return f.Metric[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("there is no %s of one hook", name)
+	return 0
+}
+
+// F25, F31: before anything fails, metrics tell how far the receiver's clock is off and
+// when its certificate ends.
+func TestReceiverMeasured(t *testing.T) {
+	const ahead = 10 * time.Minute
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+	}))
+	defer server.Close()
+	cfg, outbox, reg := hookTo("crm", server.URL), hooktest.NewOutbox(), prometheus.NewRegistry()
+	cfg.CAFile = filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(cfg.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := hooks.New([]hooks.Config{cfg}, outbox, slog.New(slog.DiscardHandler), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const skew, expiry = "ringhook_hook_clock_skew_seconds", "ringhook_hook_certificate_expiry_timestamp_seconds"
+	if a, b := gauge(t, reg, skew), gauge(t, reg, expiry); a != 0 || b != 0 {
+		t.Errorf("before the first answer: %v and %v", a, b)
+	}
+	outbox.Add(event("1.1", 1), "crm")
+	d.Start()
+	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	if err := d.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// A Date has no fractions, and is a little old when it comes.
+	if got := gauge(t, reg, skew); got > ahead.Seconds() || got < ahead.Seconds()-60 {
+		t.Errorf("the clock is ahead by %v s, want about %v", got, ahead.Seconds())
+	}
+	if got, want := gauge(t, reg, expiry), float64(server.Certificate().NotAfter.Unix()); got != want {
+		t.Errorf("the certificate ends at %v, want %v", got, want)
 	}
 }

@@ -12,6 +12,8 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	retries  *prometheus.CounterVec
 	disabled *prometheus.GaugeVec
+	skew     *prometheus.GaugeVec
+	expiry   *prometheus.GaugeVec
 }
 
 // newMetrics registers the metrics, or takes over those of the dispatcher that
@@ -31,6 +33,14 @@ func newMetrics(reg prometheus.Registerer, names []string) (*metrics, error) {
 			Name: "ringhook_hook_disabled",
 			Help: "Whether nothing is sent to the hook until somebody enables it: ringhook hook list says why.",
 		}, []string{"hook"}),
+		skew: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ringhook_hook_clock_skew_seconds",
+			Help: "How far the receiver's clock is ahead of ours, by the Date of its last answer.",
+		}, []string{"hook"}),
+		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ringhook_hook_certificate_expiry_timestamp_seconds",
+			Help: "When the receiver's certificate ends, as it was last shown; 0 where none was.",
+		}, []string{"hook"}),
 	}
 	var err error
 	if m.duration, err = register(reg, m.duration); err != nil {
@@ -42,7 +52,15 @@ func newMetrics(reg prometheus.Registerer, names []string) (*metrics, error) {
 	if m.disabled, err = register(reg, m.disabled); err != nil {
 		return nil, err
 	}
+	if m.skew, err = register(reg, m.skew); err != nil {
+		return nil, err
+	}
+	if m.expiry, err = register(reg, m.expiry); err != nil {
+		return nil, err
+	}
 	for _, name := range names {
+		m.skew.WithLabelValues(name)
+		m.expiry.WithLabelValues(name)
 		m.disabled.WithLabelValues(name)
 		m.retries.WithLabelValues(name)
 		for _, outcome := range []string{"delivered", "rejected", "failed", "timeout"} {

@@ -65,6 +65,7 @@ type sender struct {
 	// seen is the highest id that it gave: what is offered and not above it may have been sent already.
 	seen    int64
 	trouble trouble
+	skew    time.Duration // of the receiver's clock, in whole seconds, as the metric has it
 
 	gate      gate
 	kept      Standing             // of the gate, as the outbox has it
@@ -99,6 +100,7 @@ func newSender(h *hook, client *web.Client, outbox Outbox, log *slog.Logger) *se
 		wake: make(chan struct{}, 1), fresh: make(chan Delivery, room), jobs: make(chan Delivery, room), results: make(chan finished, room),
 		committed: make(chan settlement, 1),
 		flying:    make(map[int64]Delivery, room),
+		skew:      -1, // which none is, in whole seconds
 	}
 	if h.cfg.OAuth2.TokenURL != "" {
 		s.tokens = web.NewTokens(h.cfg.OAuth2, client)
@@ -222,6 +224,10 @@ func (s *sender) take(f finished) {
 	}
 	s.keep(&f.result)
 	s.trouble.clock(s.log, f.outcome.skew)
+	if skew := f.outcome.skew.Round(time.Second); skew != s.skew && f.outcome.status != 0 {
+		s.skew = skew
+		s.metrics.skew.WithLabelValues(s.hook.name).Set(skew.Seconds())
+	}
 	if f.result.State != Delivered {
 		defer func() { f.noted <- struct{}{} }()
 	}
@@ -289,6 +295,9 @@ func (s *sender) confirm(c settlement) {
 		s.settled, s.settling = append(s.settling, s.settled...), nil
 		s.refused = time.Now()
 		return
+	}
+	if at := s.client.CertificateExpiry(); !at.IsZero() {
+		s.metrics.expiry.WithLabelValues(s.hook.name).Set(float64(at.Unix()))
 	}
 	s.more = s.more || c.released
 	for i := range s.settling {

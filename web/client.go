@@ -47,6 +47,7 @@ type Client struct {
 
 	mu     sync.Mutex
 	hosts  map[string]*fasthttp.HostClient
+	expiry map[string]time.Time // of certificates, by the key of hosts
 	closed bool
 }
 
@@ -91,7 +92,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.TLS.ClientSessionCache == nil {
 		cfg.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(8)
 	}
-	return &Client{cfg: cfg, hosts: make(map[string]*fasthttp.HostClient)}, nil
+	return &Client{cfg: cfg, hosts: make(map[string]*fasthttp.HostClient), expiry: make(map[string]time.Time)}, nil
 }
 
 // Do sends a request and reads the whole response. Both end at the deadline,
@@ -141,6 +142,19 @@ func (c *Client) Close() {
 	for _, h := range c.hosts {
 		h.CloseIdleConnections()
 	}
+}
+
+// CertificateExpiry tells when the first of the certificates ends that servers
+// showed when they were connected to last; zero where none did.
+func (c *Client) CertificateExpiry() (first time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, at := range c.expiry {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
 }
 
 // fill copies what the caller wants into fasthttp's request.
@@ -194,6 +208,11 @@ func (c *Client) host(uri *fasthttp.URI) (*fasthttp.HostClient, error) {
 	d, err := newDialer(string(uri.Host()), scheme == "https", c.cfg.TLS)
 	if err != nil {
 		return nil, err
+	}
+	d.expiry = func(at time.Time) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.expiry[key] = at
 	}
 	h := &fasthttp.HostClient{
 		Addr:                      d.address(),

@@ -35,6 +35,9 @@ type dialer struct {
 	tls     *tls.Config // nil for http
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
+	// expiry is told when the server's certificate ends, also where it has ended.
+	expiry func(time.Time)
+
 	mu    sync.Mutex
 	addrs []netip.Addr // the one that last answered first
 	good  time.Time    // when they were resolved
@@ -43,7 +46,7 @@ type dialer struct {
 
 // newDialer makes a dialer for a URL's host, with or without a port.
 func newDialer(hostport string, secure bool, config *tls.Config) (*dialer, error) {
-	d := &dialer{port: 80, resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
+	d := &dialer{port: 80, expiry: func(time.Time) {}, resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}}
 	if secure {
@@ -107,7 +110,16 @@ func (d *dialer) dial(_ string, timeout time.Duration) (net.Conn, error) {
 		return conn, nil
 	}
 	secure := tls.Client(conn, d.tls)
-	if err := secure.HandshakeContext(ctx); err != nil {
+	err = secure.HandshakeContext(ctx)
+	shown := secure.ConnectionState().PeerCertificates
+	var refused *tls.CertificateVerificationError
+	if errors.As(err, &refused) {
+		shown = refused.UnverifiedCertificates
+	}
+	if len(shown) > 0 {
+		d.expiry(shown[0].NotAfter)
+	}
+	if err != nil {
 		conn.Close()
 		return nil, dialFailure(ClassTLS, err)
 	}
