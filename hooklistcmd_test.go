@@ -78,6 +78,7 @@ url = "%s/"
 	c.untilMetric(web, `ringhook_hook_disabled{hook="journal.2"} 1`)
 	call("1.2")
 	c.untilMetric(web, `ringhook_hook_dead{hook="journal.2"} 2`)
+	c.untilMetric(web, `ringhook_hook_pending{hook="journal"} 0`)
 	list := command(t, "hook", "list", "-c", file)
 	for _, want := range []string{"journal.2  0        -       2     disabled since", "answered 410", "journal    0        -       0     fine"} {
 		if !strings.Contains(list, want) {
