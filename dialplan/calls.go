@@ -42,8 +42,13 @@ func callHangup(s *step) {
 	if !s.call.Ended.IsZero() {
 		return
 	}
+	s.hearMember()
 	for _, r := range s.call.Rings {
-		if r.Ended.IsZero() {
+		switch {
+		case !r.Ended.IsZero():
+		case r.Marker.UniqueID == s.env.UniqueID:
+			s.endRing(r)
+		default:
 			s.closeRing(r, statusCancel)
 		}
 	}
@@ -76,6 +81,19 @@ func callHangup(s *step) {
 	}
 	s.call.Ended = s.now
 	s.emit(string(CallHangup), "", own)
+}
+
+// hearMember takes from the channel whether a member of the queue answered, which
+// the queue's own end tells where anybody is there to hear it.
+func (s *step) hearMember() {
+	v := s.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == s.env.UniqueID })
+	if v == nil {
+		if !s.call.Answered.IsZero() {
+			return
+		}
+		v = &visit{Began: s.call.Began} // whose beginning was not heard either
+	}
+	s.takeMember(v)
 }
 
 // callStatus is how the call ended as a whole.

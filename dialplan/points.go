@@ -56,12 +56,19 @@ var specs = map[Point]spec{
 	AgentCustom:        {reads: []string{"linkedid", "visit", "ring"}, needs: []string{"dialed"}, step: agentCustom},
 	AgentDialoutAnswer: {reads: []string{"linkedid", "ring"}, step: agentDialoutAnswer},
 	AgentDialoutHangup: {reads: ringHangupReads, step: agentDialoutHangup},
-	CallHangup:         {reads: []string{"linkedid", "visit", "ring", "status", "queue_status", "billsec", "recording_file", "cause"}, step: callHangup},
+	CallHangup:         {reads: callHangupReads, step: callHangup},
 	Lookup:             {reads: []string{"linkedid"}, step: func(*step) {}},
 	CustomEvent:        {reads: []string{"linkedid"}, needs: []string{"name"}, step: customEvent},
 }
 
 var ringHangupReads = []string{"linkedid", "visit", "ring", "status", "answered_time", "recording_file", "cause"}
+
+// The call's end stands in for the ends of its queue and of its phone that
+// nobody was there to hear, and needs what these have.
+var callHangupReads = []string{
+	"linkedid", "visit", "ring", "status", "answered_time", "queue_status", "wait_time", "queue_position", "agent_phone",
+	"billsec", "recording_file", "cause",
+}
 
 // Points lists every point, as the configuration may name them.
 func Points() []string {

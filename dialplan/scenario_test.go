@@ -300,6 +300,62 @@ func TestMissed(t *testing.T) {
 			p.want(p.at(20, "caller", CallHangup), "call-hangup queue_id=500 agent_phone=102 status=answer wait_time=4 ring_time=2 talk_time=16 final")
 		})
 	}
+	t.Run("answer and the queue's end", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		p.dial("caller", "local1")
+		p.at(1, "local1", AgentDial, "agent_phone=101")
+		for name, value := range map[string]string{"QUEUENAME": "500", "MEMBERINTERFACE": "Local/101@agents/n", "QEHOLDTIME": "4"} {
+			p.set("caller", name, value)
+		}
+		p.want(p.at(20, "caller", CallHangup),
+			"agent-hangup queue_id=500 agent_phone=101 status=answer wait_time=4 ring_time=3 talk_time=16",
+			"queue-hangup queue_id=500 agent_phone=101 status=answer wait_time=4 talk_time=16",
+			"call-hangup queue_id=500 agent_phone=101 status=answer wait_time=4 ring_time=3 talk_time=16 final")
+	})
+	t.Run("all of the queue but its variables", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", CallDial)
+		for name, value := range map[string]string{"QUEUENAME": "500", "MEMBERINTERFACE": "Local/101@agents/n", "QEHOLDTIME": "4"} {
+			p.set("caller", name, value)
+		}
+		p.want(p.at(20, "caller", CallHangup), "call-hangup status=answer talk_time=16 final")
+	})
+	t.Run("a member who was gone before the caller was put through", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", CallDial)
+		p.set("caller", "MEMBERINTERFACE", "Local/101@agents/n")
+		p.set("caller", "QUEUESTATUS", "TIMEOUT")
+		p.want(p.at(40, "caller", CallHangup), "call-hangup status=noanswer talk_time=0 final")
+	})
+	for status, told := range map[string]string{
+		"ANSWER": "agent-hangup agent_phone=101 status=answer ring_time=8 talk_time=12",
+		"BUSY":   "agent-cancel agent_phone=101 status=busy ring_time=20",
+	} {
+		t.Run("answer and end of a phone without a queue, "+status, func(t *testing.T) {
+			p := newPBX(t)
+			defer p.done()
+			p.at(0, "caller", AgentDial, "agent_phone=101")
+			p.set("caller", "DIALSTATUS", status)
+			p.set("caller", "ANSWEREDTIME", "12")
+			if got := p.at(20, "caller", CallHangup); len(got) != 2 || got[0] != told {
+				t.Errorf("got %v, want %s and the call's end", got, told)
+			}
+		})
+	}
+	t.Run("answer and end of an outgoing call", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "agent", AgentCustom, "agent_phone=101", "dialed=02079460777")
+		p.set("agent", "DIALSTATUS", "ANSWER")
+		p.set("agent", "ANSWEREDTIME", "12")
+		p.want(p.at(20, "agent", CallHangup),
+			"agent-dialout-hangup agent_phone=101 dialed=02079460777 status=answer ring_time=8 talk_time=12",
+			"call-hangup agent_phone=101 dialed=02079460777 status=answer ring_time=8 talk_time=12 final")
+	})
 	t.Run("nothing to report", func(t *testing.T) {
 		p := newPBX(t)
 		p.want(p.at(0, "caller", QueueHangup))

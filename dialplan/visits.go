@@ -87,9 +87,6 @@ func queueHangup(s *step) {
 	if !v.Ended.IsZero() {
 		return
 	}
-	if n, ok := s.integerArg("queue_position"); ok {
-		v.Position = n
-	}
 	s.takeMember(v)
 	s.closeRingsHere()
 	status := s.args["queue_status"]
@@ -117,6 +114,9 @@ func (s *step) missedVisit(m marker, marked bool) *visit {
 // takeMember believes the queue that a member answered where no point told
 // it: in a dialplan without agent points, or when nobody was there to listen.
 func (s *step) takeMember(v *visit) {
+	if n, ok := s.integerArg("queue_position"); ok {
+		v.Position = n
+	}
 	phone, status := s.phone(), s.args["queue_status"]
 	if phone == "" || !v.Answered.IsZero() || status != "" && status != "CONTINUE" {
 		return // CONTINUE is the way out of Queue(...,c) when a member hung up

@@ -28,7 +28,8 @@ const soakSettles = 5
 
 // endPoint ends a call, so that a ringhook that is to forget it soon has nothing to wonder at.
 var endPoint = asked{"call-hangup", []string{
-	"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "queue_status=", "billsec=31", "recording_file=", "cause=16",
+	"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "answered_time=31", "queue_status=", "wait_time=", "queue_position=",
+	"agent_phone=", "billsec=31", "recording_file=", "cause=16",
 }, "FOUND"}
 
 // soak plays calls with a lookup and an event each, at half of the reachable rate, to a receiver that

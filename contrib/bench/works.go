@@ -60,8 +60,8 @@ var works = []work{
 		name: "hangup with three hooks", server: withHooks, status: "OK",
 		script: "call-hangup",
 		args: []string{
-			"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "queue_status=", "billsec=31",
-			"recording_file=", "cause=16",
+			"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "answered_time=31", "queue_status=", "wait_time=", "queue_position=",
+			"agent_phone=", "billsec=31", "recording_file=", "cause=16",
 		},
 		target: map[string]float64{"128": .6},
 	},
