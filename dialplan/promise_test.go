@@ -9,7 +9,8 @@ import (
 )
 
 // TestPromises holds events to what docs/receivers.md promises of them, however
-// the reports of a call's end arrive: in any order, some twice, some never.
+// the reports of a call's end arrive: in any order, some twice, some never, and
+// whether or not the answer was told.
 func TestPromises(t *testing.T) {
 	for seed := range uint64(200) {
 		p := newPBX(t)
@@ -28,7 +29,12 @@ func TestPromises(t *testing.T) {
 			status := "NOANSWER"
 			if n == answeredBy {
 				p.dial(local, "phone"+phone)
-				p.at(float64(3+2*n), "phone"+phone, AgentAnswer, "agent_phone="+phone)
+				if chance.IntN(2) == 0 {
+					p.at(float64(3+2*n), "phone"+phone, AgentAnswer, "agent_phone="+phone)
+				}
+				p.set("caller", "MEMBERINTERFACE", "Local/"+phone+"@agents/n")
+				p.set("caller", "QEHOLDTIME", fmt.Sprint(2+2*n))
+				p.set(local, "ANSWEREDTIME", "5")
 				status = "ANSWER"
 			}
 			p.set(local, "DIALSTATUS", status)
