@@ -497,8 +497,14 @@ func TestOneCallWithoutEnd(t *testing.T) {
 			{"queue-dial", fmt.Sprint("queue_id=", i, long), "queue_name=" + long},
 			{fmt.Sprint("event?name=e", i), "ivr=" + long},
 		} {
-			if got := h.ask(args[0], nil, append(args[1:], "visit=", "ring=")...); !strings.HasSuffix(got, "RINGHOOK_STATUS=OK") {
-				t.Fatalf("%s %d: set %.200s, want OK", args[0], i, got)
+			// A disk that is busy for longer than a call waits has it the next time.
+			for tries := 20; ; tries-- {
+				got := h.ask(args[0], nil, append(args[1:], "visit=", "ring=")...)
+				if strings.HasSuffix(got, "RINGHOOK_STATUS=OK") {
+					break
+				} else if tries == 0 {
+					t.Fatalf("%s %d: set %.200s, want OK", args[0], i, got)
+				}
 			}
 		}
 	}
