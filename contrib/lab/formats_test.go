@@ -59,6 +59,10 @@ func (d dialect) named(t *testing.T, l *lab, q queue, number string) {
 	}
 	showed(t, phone, d.name)
 
+	eventually(t, time.Minute, "the two are put through", func() bool {
+		listed := having(l.asterisk.cli(t, "core show channels concise"), callers.name+"!")
+		return listed == "" || strings.Contains(listed, "!Up!")
+	})
 	l.asterisk.cli(t, "channel request hangup "+callers.name)
 	call.wait(t)
 	told.expect(t, wholeCall)
