@@ -121,7 +121,10 @@ func (s *step) lastVisit() map[string]any {
 	for _, r := range s.call.Rings {
 		if !r.Answered.IsZero() {
 			s.agentParams(own, r.Phone)
-			own["ring_time"] = seconds(r.Began, r.Answered)
+			delete(own, "ring_time")
+			if !r.Began.IsZero() {
+				own["ring_time"] = seconds(r.Began, r.Answered)
+			}
 		}
 	}
 	delete(own, "transfer_uniqueid")

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ringhook/fastagi"
 )
 
 // agentDial begins a ring: a phone is about to be called for the caller.
@@ -127,7 +129,8 @@ func endRings(s *step, outgoing bool) {
 		r = s.missedRing(outgoing)
 	}
 	if r != nil {
-		s.setMarker(ringVariable, r.Marker, true)
+		// Also of a ring that only the phone's own channel has told of: this one may report its end twice.
+		s.vars = append(s.vars, fastagi.Variable{Name: ringVariable, Value: r.Marker.String() + markerEnd})
 		s.endRing(r)
 	}
 	for _, r := range s.openHere() {
@@ -136,18 +139,20 @@ func endRings(s *step, outgoing bool) {
 }
 
 // unmarkedRing finds the ring that a channel without a marker reports, by its
-// phone: one that is open, or one whose beginning was never told.
+// phone: the channel's own, else one that is open, else one whose beginning was never told.
 func (s *step) unmarkedRing(outgoing bool) *ring {
 	phone := s.phone()
 	if phone == "" {
 		return nil
 	}
-	r := s.call.openRing(func(r *ring) bool { return r.Phone == phone && r.Outgoing == outgoing })
-	told := slices.ContainsFunc(s.call.Rings, func(r *ring) bool { return r.Marker.UniqueID == s.env.UniqueID })
-	if r == nil && !told {
-		r = s.missedRing(outgoing)
+	of := func(r *ring) bool { return r.Phone == phone && r.Outgoing == outgoing }
+	if slices.ContainsFunc(s.call.Rings, func(r *ring) bool { return r.Marker.UniqueID == s.env.UniqueID && of(r) }) {
+		return s.openRingHere(of)
 	}
-	return r
+	if r := s.call.openRing(of); r != nil {
+		return r
+	}
+	return s.missedRing(outgoing)
 }
 
 func (s *step) endRing(r *ring) {
@@ -267,6 +272,9 @@ func (s *step) ringHere(fits func(*ring) bool) *ring {
 func (s *step) missedRing(outgoing bool) *ring {
 	r := &ring{Phone: s.phone(), Outgoing: outgoing, Dialed: s.args["dialed"]}
 	m, ended, ok := parseMarker(s.args["ring"])
+	if !outgoing && r.Phone != "" && m.What != r.Phone {
+		ok = false // of a ring before this one
+	}
 	if !ok || ended {
 		m = marker{UniqueID: s.env.UniqueID, N: 1, What: r.what()}
 	}

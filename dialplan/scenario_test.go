@@ -263,6 +263,51 @@ func TestMissed(t *testing.T) {
 		p.want(p.at(20, "local1", AgentHangup, "agent_phone=101"), "agent-hangup queue_id=500 agent_phone=101 status=answer wait_time=8 talk_time=12")
 		p.want(p.at(20, "local1", AgentHangup, "agent_phone=101"))
 	})
+	t.Run("beginning of the ring", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		p.dial("caller", "local1")
+		p.dial("local1", "phone1")
+		p.want(p.at(4, "phone1", AgentAnswer, "agent_phone=101"), "agent-answer queue_id=500 agent_phone=101 wait_time=4")
+		p.set("local1", "DIALSTATUS", "ANSWER")
+		p.want(p.at(10, "local1", AgentHangup, "agent_phone=101"), "agent-hangup queue_id=500 agent_phone=101 status=answer wait_time=4 talk_time=6")
+		p.want(p.at(10, "local1", AgentHangup, "agent_phone=101"))
+	})
+	t.Run("beginning of the ring, after one of another phone", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", AgentDial, "agent_phone=101")
+		p.dial("caller", "phone1")
+		p.at(3, "phone1", AgentAnswer, "agent_phone=101")
+		p.at(9, "phone1", AgentHangup, "agent_phone=101") // who transfers the call to a queue
+		p.dial("caller", "local2")                        // with the ring's marker, since queue-dial was not heard
+		p.dial("local2", "phone2")
+		p.want(p.at(15, "phone2", AgentAnswer, "agent_phone=102"), "agent-answer agent_phone=102")
+		p.want(p.at(20, "local2", AgentHangup, "agent_phone=102"), "agent-hangup agent_phone=102 status=answer talk_time=5")
+	})
+	t.Run("beginning of the second ring of a channel", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", AgentDial, "agent_phone=101")
+		p.set("caller", "DIALSTATUS", "BUSY")
+		p.at(1, "caller", AgentHangup, "agent_phone=101")
+		p.want(p.at(5, "caller", AgentHangup, "agent_phone=109"), "agent-cancel agent_phone=109 status=busy")
+		p.want(p.at(5, "caller", AgentHangup, "agent_phone=109"))
+	})
+	t.Run("beginning of a ring while another phone rings", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		p.dial("caller", "local1")
+		p.at(1, "local1", AgentDial, "agent_phone=101")
+		p.set("local1", "DIALSTATUS", "BUSY")
+		p.at(2, "local1", AgentHangup, "agent_phone=101")
+		delete(p.on("local1"), ringVariable) // Asterisk did not get the answer
+		p.dial("caller", "local2")
+		p.at(3, "local2", AgentDial, "agent_phone=101")
+		p.want(p.at(3, "local1", AgentHangup, "agent_phone=101")) // the h comes late, and is not of the second ring
+	})
 	t.Run("answer", func(t *testing.T) {
 		p := newPBX(t)
 		defer p.done()

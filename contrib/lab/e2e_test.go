@@ -45,6 +45,7 @@ var alone = []scenario{
 	{"ringhook not running", notRunning},
 	{"second server", secondServer},
 	{"ringhook killed in mid-call", killed},
+	{"ringhook killed before a phone rings", ringUnheard},
 }
 
 func TestCalls(t *testing.T) {

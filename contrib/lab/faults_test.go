@@ -5,6 +5,7 @@ package lab
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -129,4 +130,46 @@ func killed(t *testing.T, l *lab) {
 	l.crm.of(rings).expect(t, wholeCall)
 	l.crm.of(rings).wait(t, "agent-answer", 1).has(t, map[string]string{"ring_time": "6~", "wait_time": "6~"})
 	l.crm.of(rings).wait(t, "agent-hangup", 1).has(t, map[string]string{"status": "answer", "talk_time": "1~"})
+}
+
+// ringUnheard loses ringhook while it is asked before a phone is rung: that the
+// phone was rung is not told, but who answered and how it ended is.
+func ringUnheard(t *testing.T, l *lab) {
+	q := l.queue(t)
+	for _, c := range []struct {
+		name  string
+		asked int32 // how often the CRM is asked until then
+		want  string
+	}{
+		{"direct", 1, "call-dial { call-answer agent-answer } agent-hangup call-hangup"},
+		{"queue", 2, "call-dial queue-dial agent-answer { agent-hangup queue-hangup } call-hangup"},
+	} {
+		number, name, did := l.caller(t), q.phones[0], q.did
+		if c.name == "direct" {
+			name, did = q.phones[2], phoneNumber(q.phones[2])
+		}
+		var asked atomic.Int32
+		gone := make(chan struct{})
+		l.crm.say(number, func(w http.ResponseWriter, _ *http.Request) {
+			if asked.Add(1) == c.asked {
+				l.server.kill()
+				close(gone)
+			}
+			http.Error(w, "not today", http.StatusInternalServerError)
+		})
+		l.phone(t, name, phone{Ring: 8 * time.Second, Talk: 2 * time.Second})
+		call := l.call(t, did, caller{Number: number})
+		select {
+		case <-gone:
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: the CRM is not asked", c.name)
+		}
+		l.server.start(t)
+		call.wait(t)
+		told := l.crm.of(number)
+		told.expect(t, c.want)
+		told.wait(t, "agent-answer", 1).has(t, map[string]string{"agent_phone": name})
+		told.wait(t, "agent-hangup", 1).has(t, map[string]string{"agent_phone": name, "status": "answer", "talk_time": "1~"})
+		told.wait(t, "call-hangup", 1).has(t, map[string]string{"agent_phone": name, "status": "answer"})
+	}
 }
