@@ -151,15 +151,14 @@ func (f *fire) settle(t *testing.T) {
 	f.keeper.signal(syscall.SIGHUP) // the last good configuration
 	f.server.awaitReady(t)
 	for name := range f.books {
-		// An operator who knows that all are back does not wait for the schedule.
+		// An operator who knows that all are back does not wait for the schedule, nor for a receiver that is left alone.
 		out, err := exec.Command(os.Getenv(binaryVariable), "outbox", "retry", "-c", filepath.Join(f.server.folder, "ringhook.toml"),
 			"--hook", name, "--state", "pending").CombinedOutput()
 		if err != nil {
 			t.Errorf("ringhook outbox retry: %v\n%s", err, out)
 		}
 	}
-	// A receiver that was away for long is left alone for up to twelve minutes, also over a restart.
-	eventually(t, 15*time.Minute, "nothing waits in the outbox, and no session is open", func() bool {
+	eventually(t, 5*time.Minute, "nothing waits in the outbox, and no session is open", func() bool {
 		m, err := f.server.metrics()
 		if err != nil || m["ringhook_agi_sessions_active"] != 0 {
 			return false

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -84,12 +85,13 @@ type keeper struct {
 	server *server
 	mu     sync.Mutex
 	now    *exec.Cmd      // nil where none runs
-	ends   map[string]int // of those that were not killed
+	ends   map[string]int // of those that were not killed, by the last that they said
 	starts int
 }
 
 func (k *keeper) run(ctx context.Context, t *testing.T, chance *rand.Rand) {
 	for ctx.Err() == nil {
+		logged := len(k.server.log(0))
 		c, err := k.server.launch("info")
 		if err != nil {
 			t.Error(err)
@@ -105,11 +107,25 @@ func (k *keeper) run(ctx context.Context, t *testing.T, chance *rand.Rand) {
 		k.mu.Lock()
 		k.now = nil
 		if err != nil && err.Error() != "signal: killed" {
-			k.ends[err.Error()]++
+			k.ends[err.Error()+", "+why(k.server.log(logged))]++
 		}
 		k.mu.Unlock()
 		pause(ctx, chance, 100*time.Millisecond, 1500*time.Millisecond)
 	}
+}
+
+// wrongConfiguration is what a start comes to while the file is wrong.
+const wrongConfiguration = "the configuration is wrong"
+
+// why is what a ringhook that ended by itself said at last.
+func why(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	for _, line := range lines {
+		if strings.HasPrefix(line, "ringhook: ") && strings.Contains(line, "ringhook.toml") {
+			return wrongConfiguration
+		}
+	}
+	return lines[len(lines)-1]
 }
 
 // signal sends one to the process, and tells whether there is any.
