@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"time"
 
@@ -227,9 +228,10 @@ type Tally struct {
 }
 
 // Enrol gives hooks a tally, at zero where they have no deliveries yet, so that
-// their metrics are there before the first event.
+// their metrics are there before the first event. A full disk is no error: the first
+// delivery does the same.
 func (o *Outbox) Enrol(ctx context.Context, names []string) error {
-	return o.s.w.do(ctx, result, 0, func(c *conn) error {
+	err := o.s.w.do(ctx, result, 0, func(c *conn) error {
 		for _, name := range names {
 			if _, err := c.exec("insert into tally (hook) values (?) on conflict (hook) do update set removed_ms = null where removed_ms is not null", name); err != nil {
 				return err
@@ -237,6 +239,10 @@ func (o *Outbox) Enrol(ctx context.Context, names []string) error {
 		}
 		return nil
 	})
+	if f := (*Fault)(nil); errors.As(err, &f) && f.Class == Full {
+		return nil
+	}
+	return err
 }
 
 // Tallies tells how every hook stands that is enrolled or has deliveries. It

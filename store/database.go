@@ -85,6 +85,12 @@ func (o opening) Driver() driver.Driver {
 func (o opening) configure(c *sqlite3.SQLiteConn) error {
 	for _, s := range o.settings() {
 		name, want := s[0], s[1]
+		if name == "auto_vacuum" {
+			// To set it writes to the file, which a full disk does not let a start do.
+			if got, err := pragma(c, name); err == nil && got == want {
+				continue
+			}
+		}
 		if name != "journal_mode" || !o.readOnly {
 			if _, err := pragma(c, name+" = "+want); err != nil {
 				return fmt.Errorf("set %s: %w", name, err)

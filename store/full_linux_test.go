@@ -150,3 +150,75 @@ func TestDiskFullAtStart(t *testing.T) {
 		t.Error("half a reserve is left")
 	}
 }
+
+// F11: neither is a disk that has no room at all, where ringhook was killed: what
+// waits is delivered, and with room again points are answered.
+func TestKilledOnFullDisk(t *testing.T) {
+	before := testConfig(t)
+	s := mustOpen(t, before, time.Now)
+	s.stop()
+	for n := range 20 {
+		keep(t, s.Journal(), testRecord(fmt.Sprint("1.", n), 1, "a"))
+	}
+	keep(t, s.Journal(), testRecord("1.20", 1, "b"))
+	_, list := due(t, s.Outbox(), "b", time.Now())
+	settleOne(t, s.Outbox(), list[0].ID, hooks.Delivered, time.Time{})
+	cfg := testConfig(t)
+	cfg.Folder = filepath.Join(smallDisk(t, 24<<20), "data")
+	left(t, before.Folder, cfg.Folder)
+	mustClose(t, s)
+	remove := ballast(t, cfg.Folder)
+
+	s = mustOpen(t, cfg, time.Now)
+	defer mustClose(t, s)
+	s.stop() // the test mends by itself
+	if _, list := due(t, s.Outbox(), "a", time.Now()); len(list) != 20 {
+		t.Errorf("%d are due of 20", len(list))
+	}
+	if err := s.Outbox().Enrol(context.Background(), []string{"a", "c"}); err != nil {
+		t.Error(err)
+	}
+	var f *Fault
+	if _, err := s.Journal().Keep(context.Background(), testRecord("2.1", 1, "a")); !errors.As(err, &f) || f.Class != Full {
+		t.Errorf("got %v, want a fault of class full", err)
+	}
+	remove()
+	s.mend()
+	keep(t, s.Journal(), testRecord("2.1", 1, "a"))
+}
+
+// F11: a store that was closed in order needs some room to be opened; the error
+// says so, and nothing is lost by it.
+func TestNoRoomToStart(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Folder = filepath.Join(smallDisk(t, 24<<20), "data")
+	s := mustOpen(t, cfg, time.Now)
+	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
+	mustClose(t, s)
+	remove := ballast(t, cfg.Folder)
+	s, err := open(cfg, slog.New(slog.DiscardHandler), nil, time.Now)
+	if err == nil {
+		mustClose(t, s)
+		t.Fatal("a full disk has room for the shared memory of the store")
+	}
+	if !strings.Contains(err.Error(), "free some room on the disk of "+cfg.Folder) {
+		t.Errorf("the error does not say what to do: %v", err)
+	}
+	remove()
+	s = mustOpen(t, cfg, time.Now)
+	defer mustClose(t, s)
+	if _, list := due(t, s.Outbox(), "a", time.Now()); len(list) != 1 {
+		t.Errorf("%d are due of 1", len(list))
+	}
+}
+
+// left copies a folder as a process leaves it that is killed now.
+func left(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(to, "outbox.reserve")); err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+}

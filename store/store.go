@@ -116,6 +116,9 @@ func open(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() ti
 		if classOf(err) == Corrupt {
 			state = harmed // so that the next start looks at all of it
 		}
+		if classOf(err) == Full {
+			err = fmt.Errorf("%w; free some room on the disk of %s: systemd then starts ringhook by itself", err, cfg.Folder)
+		}
 		return nil, errors.Join(err, lock.release(state))
 	}
 	if reg != nil {
@@ -247,6 +250,10 @@ func (s *Store) recall(c *conn) error {
 	}
 	if err == nil {
 		err = clamp(c, s.now())
+	}
+	if classOf(err) == Full {
+		s.log.Warn("disk is full: calls go on, their events cannot be kept; make room", "folder", s.folder, "err", err)
+		return nil // nothing of it is needed to begin
 	}
 	return fault("read the outbox", err)
 }
