@@ -173,6 +173,16 @@ func (p *proof) find(call, uniqueid string, names ...string) (n int) {
 	return n
 }
 
+// rang counts what came of a point at the rings of one phone: its own event, or an end.
+func (p *proof) rang(call, phone, point string) (n int) {
+	for _, e := range p.events[call] {
+		if e.text("agent_phone") == phone && slices.Contains([]string{point, "agent-hangup", "agent-cancel"}, e.text("event")) {
+			n++
+		}
+	}
+	return n
+}
+
 // kept tells whether a point of a channel, or of any, was promised.
 func (p *proof) kept(call, uniqueid, point string) bool {
 	return slices.ContainsFunc(p.points[call], func(a asked) bool {
@@ -180,15 +190,20 @@ func (p *proof) kept(call, uniqueid, point string) bool {
 	})
 }
 
-// promised: what a point was promised for has come. The end of a ring or of a
-// visit has no event where its beginning was not told, and it may be told by
-// the end of the call.
+// promised: what a point was promised for has come. The end of a visit or of an
+// outgoing call has no event where its beginning was not told, and it may be told by
+// the end of the call. A phone that was rung is told of in any case.
 func (p *proof) promised(call string) {
 	for _, a := range p.points[call] {
 		if !a.kept() {
 			continue
 		}
 		here, names := a.uniqueid, []string{a.point}
+		if phone, ok := strings.CutPrefix(a.argument, "agent_phone="); ok && a.point != "agent-dial" {
+			if p.rang(call, phone, a.point) == 0 {
+				p.say(call, "%s %s on %s was answered %s, and nothing came of that phone; there are %v", a.point, a.argument, a.uniqueid, a.status, eventNames(p.events[call]))
+			}
+		}
 		switch a.point {
 		case "call-dial", "queue-dial", "agent-dial", "agent-custom", "ivr-hangup", "call-hangup":
 		case "call-answer":
