@@ -111,6 +111,9 @@ func (a *asterisk) askedPoints(t *testing.T) (all []asked) {
 		if len(fields) != 7 {
 			t.Fatalf("Asterisk logged a point as %q", line)
 		}
+		if fields[5] == "" {
+			continue // hung up before anything was asked
+		}
 		began, err := strconv.ParseFloat(fields[5], 64)
 		ended, err2 := strconv.ParseFloat(fields[6], 64)
 		if err != nil || err2 != nil {
