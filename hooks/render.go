@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -14,10 +13,9 @@ import (
 
 // render makes the request of an event, all of it but what changes from one
 // attempt to the next.
-func (h *hook) render(ev *Event) (*web.Request, error) {
+func (h *hook) render(ev *Event) *web.Request {
 	v := view{h, ev}
 	req := &web.Request{Method: h.method, URL: string(h.url.Append(nil, v.text))}
-	var err error
 	switch h.cfg.Format {
 	case "query":
 		req.URL = withQuery(req.URL, formEncode(v.fields()))
@@ -25,30 +23,24 @@ func (h *hook) render(ev *Event) (*web.Request, error) {
 		req.ContentType, req.Body = "application/x-www-form-urlencoded", []byte(formEncode(v.fields()))
 	case "json":
 		req.ContentType = "application/json"
-		req.Body, err = jsonEncode(v.fields())
+		req.Body = jsonEncode(v.fields())
 	case "standard":
 		req.ContentType = "application/json"
-		req.Body, err = standardEncode(v)
+		req.Body = standardEncode(v)
 	case "xml":
 		req.ContentType, req.Body = "application/xml; charset=utf-8", xmlEncode(v.fields())
 	case "template":
 		req.ContentType, req.Body = h.cfg.ContentType, h.body.Append(nil, v.bodyText)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("render event %s for hook %s: %w", ev.Name, h.name, err)
-	}
 	for _, header := range h.headers {
 		req.Header = append(req.Header, [2]string{header.name, string(header.value.Append(nil, v.text))})
 	}
-	return req, nil
+	return req
 }
 
 // request makes the whole request of one attempt.
 func (h *hook) request(ev *Event, now time.Time) (*web.Request, error) {
-	req, err := h.render(ev)
-	if err != nil {
-		return nil, err
-	}
+	req := h.render(ev)
 	for _, header := range req.Header {
 		if isContentType(header) {
 			req.ContentType = ""
@@ -114,35 +106,37 @@ func formEncode(fields []field) string {
 
 // jsonEncode writes one object; numbers are numbers, and what has no value is
 // null.
-func jsonEncode(fields []field) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	b.WriteByte('{')
+func jsonEncode(fields []field) []byte {
+	b := append(make([]byte, 0, 512), '{')
 	for i, f := range fields {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		for j, v := range []any{f.name, f.value} {
-			if j > 0 {
-				b.WriteByte(':')
-			}
-			if err := e.Encode(v); err != nil {
-				return nil, err
-			}
-			b.Truncate(b.Len() - 1) // the encoder ends each value with a newline
-		}
+		b = append(web.AppendJSON(b, f.name), ':')
+		b = AppendJSON(b, f.value)
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return append(b, '}')
+}
+
+// AppendJSON appends a parameter's value as JSON: a number, a truth or a text, and
+// null for nil.
+func AppendJSON(dst []byte, value any) []byte {
+	switch v := value.(type) {
+	case nil:
+		return append(dst, "null"...)
+	case int64:
+		return strconv.AppendInt(dst, v, 10)
+	case bool:
+		return strconv.AppendBool(dst, v)
+	case json.RawMessage:
+		return append(dst, v...)
+	}
+	return web.AppendJSON(dst, textOf(value))
 }
 
 // standardEncode writes the body of Standard Webhooks.
-func standardEncode(v view) ([]byte, error) {
-	data, err := jsonEncode(v.fields())
-	if err != nil {
-		return nil, err
-	}
+func standardEncode(v view) []byte {
+	data := jsonEncode(v.fields())
 	return jsonEncode([]field{{"type", v.value("event")}, {"timestamp", v.value("time")}, {"data", json.RawMessage(data)}})
 }
 

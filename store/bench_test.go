@@ -166,3 +166,17 @@ func fillCache(b testing.TB, c *Cache, rows int) {
 		}
 	}
 }
+
+func BenchmarkDecodeEvent(b *testing.B) {
+	r := testRecord("1.1", 1, "a")
+	text, err := encodeEvent(&r.Events[0].Event)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := decodeEvent("msg_1", "1.1", text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,55 +1,84 @@
 package store
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
+
+	"github.com/valyala/fastjson"
 
 	"ringhook/hooks"
 )
 
-// body is an event as it is stored, but for what has a column of its own.
-type body struct {
-	Name   string         `json:"name"`
-	Seq    int            `json:"seq,omitempty"`
-	Final  bool           `json:"final,omitempty"`
-	Time   time.Time      `json:"time"`
-	Params map[string]any `json:"params,omitempty"`
-}
-
 // maxBody bounds an event, in bytes: a batch of them has to stay a short commit.
 const maxBody = 256 << 10
 
+// encodeEvent writes an event as it is stored: as JSON, but for what has a column
+// of its own.
 func encodeEvent(e *hooks.Event) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(body{Name: e.Name, Seq: e.Seq, Final: e.Final, Time: e.Time, Params: e.Params}); err != nil {
-		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
+	b := append(make([]byte, 0, 768), `{"name":`...)
+	b = hooks.AppendJSON(b, e.Name)
+	if e.Seq != 0 {
+		b = strconv.AppendInt(append(b, `,"seq":`...), int64(e.Seq), 10)
 	}
-	if b.Len() > maxBody {
-		return nil, fmt.Errorf("encode event %s: %d bytes are more than the outbox takes (%d)", e.ID, b.Len(), maxBody)
+	if e.Final {
+		b = append(b, `,"final":true`...)
 	}
-	return b.Bytes(), nil
+	b = hooks.AppendJSON(append(b, `,"time":`...), e.Time.Format(time.RFC3339Nano))
+	b = append(b, `,"params":{`...)
+	first := true
+	for name, value := range e.Params {
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(hooks.AppendJSON(b, name), ':')
+		b = hooks.AppendJSON(b, value)
+	}
+	b = append(b, "}}"...)
+	if len(b) > maxBody {
+		return nil, fmt.Errorf("encode event %s: %d bytes are more than the outbox takes (%d)", e.ID, len(b), maxBody)
+	}
+	return b, nil
 }
+
+var eventParsers fastjson.ParserPool
 
 // decodeEvent gives the parameters their types back: numbers are int64.
 func decodeEvent(id, linkedid string, text []byte) (hooks.Event, error) {
-	var b body
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	if err := dec.Decode(&b); err != nil {
+	p := eventParsers.Get()
+	defer eventParsers.Put(p)
+	ev := hooks.Event{ID: id, LinkedID: linkedid}
+	v, err := p.ParseBytes(text)
+	if err == nil {
+		ev.Name, ev.Seq, ev.Final = string(v.GetStringBytes("name")), v.GetInt("seq"), v.GetBool("final")
+		ev.Time, err = time.Parse(time.RFC3339Nano, string(v.GetStringBytes("time")))
+	}
+	if params := v.GetObject("params"); err == nil && params != nil {
+		ev.Params = make(map[string]any, params.Len())
+		params.Visit(func(name []byte, v *fastjson.Value) {
+			value, perr := paramOf(v)
+			if perr != nil && err == nil {
+				err = fmt.Errorf("parameter %s: %w", name, perr)
+			}
+			ev.Params[string(name)] = value
+		})
+	}
+	if err != nil {
 		return hooks.Event{}, fmt.Errorf("decode event %s: %w", id, err)
 	}
-	for name, v := range b.Params {
-		if number, ok := v.(json.Number); ok {
-			n, err := number.Int64()
-			if err != nil {
-				return hooks.Event{}, fmt.Errorf("decode event %s: parameter %s: %w", id, name, err)
-			}
-			b.Params[name] = n
-		}
+	return ev, nil
+}
+
+func paramOf(v *fastjson.Value) (any, error) {
+	switch v.Type() {
+	case fastjson.TypeString:
+		text, err := v.StringBytes()
+		return string(text), err
+	case fastjson.TypeNumber:
+		return v.Int64()
+	case fastjson.TypeTrue, fastjson.TypeFalse:
+		return v.Bool()
 	}
-	return hooks.Event{ID: id, Name: b.Name, LinkedID: linkedid, Seq: b.Seq, Final: b.Final, Time: b.Time, Params: b.Params}, nil
+	return nil, fmt.Errorf("is %s", v.Type())
 }

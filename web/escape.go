@@ -127,6 +127,12 @@ func appendJSON(dst []byte, value string) []byte {
 	return dst
 }
 
+// AppendJSON appends a text as a JSON string, with its quotes. Bytes that are not UTF-8
+// become U+FFFD.
+func AppendJSON(dst []byte, text string) []byte {
+	return append(appendJSON(append(dst, '"'), text), '"')
+}
+
 // appendScalar makes a JSON value of its own, whatever the text is.
 func appendScalar(dst []byte, value string) []byte {
 	switch {
@@ -135,9 +141,7 @@ func appendScalar(dst []byte, value string) []byte {
 	case value == "true" || value == "false" || isNumber(value):
 		return append(dst, value...)
 	}
-	dst = append(dst, '"')
-	dst = appendJSON(dst, value)
-	return append(dst, '"')
+	return AppendJSON(dst, value)
 }
 
 func isNumber(s string) bool {
