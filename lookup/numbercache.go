@@ -26,11 +26,7 @@ func (r *readNumbers) get(raw string, read func(raw string) Number) Number {
 		return known.number
 	}
 	raw = strings.Clone(raw) // it may be a part of something large
-	// On a stack of its own: reading needs more than all the rest of a session, which
-	// may have to wait for its CRM with that.
-	done := make(chan *readNumber)
-	go func() { done <- &readNumber{raw, read(raw)} }()
-	known := <-done
+	known := &readNumber{raw, read(raw)}
 	slot.Store(known)
 	return known.number
 }

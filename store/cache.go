@@ -28,6 +28,7 @@ type Cache struct {
 	recent recent
 	c      *conn // the writer's own
 	tasks  chan cacheTask
+	hurry  chan struct{} // somebody waits for a task
 	broken chan struct{} // a reader found the file damaged
 	quit   chan struct{}
 	gone   chan struct{}
@@ -50,6 +51,9 @@ const (
 	cacheRoom = 4096
 	// cacheBatch is how many are written in one commit.
 	cacheBatch = 256
+	// cacheLinger is how long an answer waits for others to be written with. Until
+	// then it is given out of recent.
+	cacheLinger = 100 * time.Millisecond
 	// touchAfter is how exactly the cache knows when an answer was last used.
 	// Each use of a busy one would be a write.
 	touchAfter = time.Hour
@@ -59,7 +63,7 @@ func newCache(path string, cfg Config, log *slog.Logger, m *meter, now func() ti
 	return &Cache{
 		opening: opening{path: path, synchronous: "NORMAL", maxPages: cfg.MaxSize / pageSize, checkpoint: 1000, cacheKiB: 8 << 10},
 		rows:    cfg.CacheRows, log: log, meter: m, now: now,
-		tasks: make(chan cacheTask, cacheRoom), broken: make(chan struct{}, 1),
+		tasks: make(chan cacheTask, cacheRoom), hurry: make(chan struct{}, 1), broken: make(chan struct{}, 1),
 		quit: make(chan struct{}), gone: make(chan struct{}),
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
 	"ringhook/lookup"
 )
@@ -18,28 +17,10 @@ const cacheReaders = 8
 
 // cachePool is an open cache, to read from. The one question that every call
 // asks goes straight to the driver: through database/sql it takes twice as long.
-// It is asked by goroutines of the pool, since SQLite needs more stack than all the rest
-// of a session, which may have to wait for its CRM with that.
 type cachePool struct {
 	db      *sql.DB
-	wanted  chan *wantedEntry // closed with the pool
-	getters sync.WaitGroup
-
-	mu     sync.RWMutex
-	closed bool // guarded by mu
+	getters chan *getter // closed with the pool
 }
-
-// wantedEntry is a question to the cache, and its answer.
-type wantedEntry struct {
-	id     int64
-	entry  lookup.Entry
-	usedMS int64
-	found  bool
-	err    error
-	done   chan struct{} // gets one value with each answer
-}
-
-var wantedEntries = sync.Pool{New: func() any { return &wantedEntry{done: make(chan struct{}, 1)} }}
 
 // getter is a connection with the question prepared.
 type getter struct {
@@ -55,14 +36,14 @@ func (o opening) cachePool() (*cachePool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &cachePool{db: db, wanted: make(chan *wantedEntry, cacheReaders)}
+	p := &cachePool{db: db, getters: make(chan *getter, cacheReaders)}
 	o.readOnly = true
 	for range cacheReaders {
 		g, err := o.getter()
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("open %s for reading: %w", o.path, err), p.close())
+			return nil, errors.Join(fmt.Errorf("open %s for reading: %w", o.path, err), p.close(len(p.getters)))
 		}
-		p.getters.Go(func() { g.run(p.wanted) })
+		p.getters <- g
 	}
 	return p, nil
 }
@@ -87,47 +68,23 @@ const getEntry = `select key, lookup, number, missing, vars, stored_ms, expires_
 
 // get reads one entry; found is false where there is none, or the pool is closed.
 func (p *cachePool) get(id int64) (e lookup.Entry, usedMS int64, found bool, err error) {
-	w := wantedEntries.Get().(*wantedEntry)
-	w.id = id
-	p.mu.RLock()
-	if p.closed {
-		p.mu.RUnlock()
+	g := <-p.getters
+	if g == nil {
 		return e, 0, false, nil
 	}
-	p.wanted <- w
-	p.mu.RUnlock()
-	<-w.done
-	e, usedMS, found, err = w.entry, w.usedMS, w.found, w.err
-	*w = wantedEntry{done: w.done}
-	wantedEntries.Put(w)
-	return e, usedMS, found, err
-}
-
-// run answers until the pool is closed.
-func (g *getter) run(wanted <-chan *wantedEntry) {
-	for w := range wanted {
-		g.get(w)
-		w.done <- struct{}{}
-	}
-	_ = g.close() // it has only read
-}
-
-func (g *getter) get(w *wantedEntry) {
-	rows, err := g.query.QueryContext(context.Background(), []driver.NamedValue{{Ordinal: 1, Value: w.id}})
+	defer func() { p.getters <- g }()
+	rows, err := g.query.QueryContext(context.Background(), []driver.NamedValue{{Ordinal: 1, Value: id}})
 	if err != nil {
-		w.err = err
-		return
+		return e, 0, false, err
 	}
 	var row [8]driver.Value
 	err = rows.Next(row[:])
 	if err = errors.Join(err, rows.Close()); errors.Is(err, io.EOF) {
-		return
+		return e, 0, false, nil
 	}
 	if err != nil {
-		w.err = err
-		return
+		return e, 0, false, err
 	}
-	e := &w.entry
 	e.Key, _ = row[0].(string)
 	e.Lookup, _ = row[1].(string)
 	e.Number, _ = row[2].(string)
@@ -135,17 +92,17 @@ func (g *getter) get(w *wantedEntry) {
 	e.Vars, _ = row[4].([]byte)
 	storedMS, _ := row[5].(int64)
 	expiresMS, _ := row[6].(int64)
-	w.usedMS, _ = row[7].(int64)
+	usedMS, _ = row[7].(int64)
 	e.Stored, e.Expires = fromMS(storedMS), fromMS(expiresMS)
-	w.found = true
+	return e, usedMS, true, nil
 }
 
-// close waits for those who read.
-func (p *cachePool) close() error {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	close(p.wanted)
-	p.getters.Wait()
-	return p.db.Close()
+// close waits for those who read, and closes n getters and the rest.
+func (p *cachePool) close(n int) error {
+	var err error
+	for range n {
+		err = errors.Join(err, (<-p.getters).close())
+	}
+	close(p.getters)
+	return errors.Join(err, p.db.Close())
 }

@@ -29,6 +29,10 @@ func (c *Cache) do(ctx context.Context, apply func(*conn) error) error {
 		return ErrClosed
 	}
 	select {
+	case c.hurry <- struct{}{}:
+	default:
+	}
+	select {
 	case err := <-t.done:
 		return err
 	case <-ctx.Done():
@@ -52,6 +56,9 @@ func (c *Cache) run() {
 			c.replace()
 			continue
 		case t := <-c.tasks:
+			if t.done == nil && len(c.tasks) < cacheBatch {
+				c.linger()
+			}
 			batch = c.more([]cacheTask{t})
 		}
 		err := c.write(batch)
@@ -64,6 +71,17 @@ func (c *Cache) run() {
 				t.done <- fault("write to the cache", err)
 			}
 		}
+	}
+}
+
+// linger waits for what else is to be written, until somebody waits for it.
+func (c *Cache) linger() {
+	timer := time.NewTimer(cacheLinger)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.hurry:
+	case <-c.quit:
 	}
 }
 
@@ -195,7 +213,7 @@ func (c *Cache) replace() {
 func (c *Cache) shut() error {
 	var err error
 	if p := c.file.Swap(nil); p != nil {
-		err = p.close()
+		err = p.close(cacheReaders)
 	}
 	if c.c != nil {
 		err = errors.Join(err, c.c.close())
