@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
@@ -36,6 +37,7 @@ func (s *sender) work(stopping context.Context) {
 			s.results <- finished{result: Result{Delivery: d.ID}, unsent: true}
 			continue
 		}
+		runtime.Gosched() // calls that are ready to go on go first
 		f := s.attempt(&d)
 		if f.outcome.class == classGone || f.outcome.overload && f.outcome.retryAfter > 0 {
 			s.shut.Store(true) // before this worker takes the next

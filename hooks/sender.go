@@ -28,6 +28,10 @@ const (
 	// with, while nothing waits for it. It bounds what is sent a second time after
 	// ringhook was killed.
 	linger = 20 * time.Millisecond
+	// company is how many of them need wait for no more.
+	company = 64
+	// unsettled is how many results may wait for a commit before nothing more is attempted.
+	unsettled = 512
 	// ahead is how many deliveries wait for a worker, so that the workers go on
 	// while results are committed and the outbox is asked.
 	ahead = 128
@@ -169,6 +173,12 @@ func (s *sender) finish(ctx context.Context) {
 	}
 }
 
+// underWay tells how many deliveries the workers have.
+func (s *sender) underWay() int { return len(s.flying) - len(s.settled) - len(s.settling) }
+
+// behind tells whether the outbox does not take results, or not so fast as they come.
+func (s *sender) behind() bool { return !s.refused.IsZero() || len(s.settled) >= unsettled }
+
 // lookNow has the sender ask the outbox.
 func (s *sender) lookNow() {
 	select {
@@ -196,7 +206,7 @@ func (s *sender) gather() {
 // not take it back.
 func (s *sender) accept(d *Delivery) {
 	_, flying := s.flying[d.ID]
-	if flying || d.ID <= s.seen || s.again != nil || s.shut.Load() || len(s.flying) >= cap(s.jobs) || s.gate.room(time.Now(), cap(s.jobs)) < cap(s.jobs) {
+	if flying || d.ID <= s.seen || s.again != nil || s.shut.Load() || s.underWay() >= cap(s.jobs) || s.behind() || s.gate.room(time.Now(), cap(s.jobs)) < cap(s.jobs) {
 		s.more = true
 		return
 	}
@@ -277,7 +287,7 @@ func (s *sender) settle(ctx context.Context) {
 		return
 	case now.Before(s.refused.Add(pause)):
 		return
-	case !s.urgent && !s.more && len(s.settled) < ahead/2 && now.Before(s.oldest.Add(linger)):
+	case !s.urgent && !s.more && len(s.settled) < company && now.Before(s.oldest.Add(linger)):
 		return
 	}
 	s.settling, s.settled, s.urgent = s.settled, nil, false
@@ -314,7 +324,7 @@ func (s *sender) confirm(c settlement) {
 
 // fill hands what is due to the workers, and decides when to look again.
 func (s *sender) fill(now time.Time) {
-	if !s.refused.IsZero() {
+	if s.behind() {
 		return
 	}
 	room := s.gate.room(now, s.hook.cfg.Concurrency+ahead)
@@ -326,12 +336,12 @@ func (s *sender) fill(now time.Time) {
 	if !s.more {
 		return
 	}
-	if len(s.flying) > room/2 {
+	if s.underWay() > room/2 {
 		s.look = now.Add(lookAgain)
 		return
 	}
 	if s.shut.Load() {
-		if len(s.flying) > 0 {
+		if s.underWay() > 0 {
 			s.look = now.Add(pause)
 			return
 		}
@@ -343,7 +353,7 @@ func (s *sender) fill(now time.Time) {
 // ask hands out what the outbox has, and tells how long nothing more will be
 // due.
 func (s *sender) ask(now time.Time, room int) time.Duration {
-	until, limit := now, room-len(s.flying)
+	until, limit := now, room-s.underWay()
 	if s.again != nil {
 		until, limit = now.Add(everAfter), limit+len(s.again)
 	}
@@ -355,7 +365,7 @@ func (s *sender) ask(now time.Time, room int) time.Duration {
 	handed := 0
 	for _, d := range due {
 		s.seen = max(s.seen, d.ID)
-		if len(s.flying) < room && !s.again[d.ID] {
+		if s.underWay() < room && !s.again[d.ID] {
 			s.flying[d.ID] = d
 			s.jobs <- d
 			handed++
