@@ -9,7 +9,7 @@ import (
 
 // maxLive is how many calls are kept at hand. The others are read from the
 // journal again when they are heard of.
-const maxLive = 16384
+const maxLive = 4096
 
 // errTurn says that other points of the same call took too long.
 var errTurn = errors.New("the call's other points are not done in time")

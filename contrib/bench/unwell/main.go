@@ -2,7 +2,7 @@
 // slow and flapping, and prints how long they waited, beside the budget that
 // they have, and what ringhook's memory did. Each call is of another caller, so
 // that the cache knows none of them. Memory is shown after two thirds and at the
-// end: ringhook keeps the last 16,384 calls at hand, and grows until it has them.
+// end: ringhook keeps the last 4,096 calls at hand, and grows until it has them.
 // Arguments are the states to measure, in place of all.
 package main
 
