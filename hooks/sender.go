@@ -265,7 +265,7 @@ func (s *sender) take(f finished) {
 // next tells when there is something to do though nothing happens.
 func (s *sender) next() time.Time {
 	switch {
-	case !s.refused.IsZero() && s.settling != nil:
+	case s.behind() && s.settling != nil: // its end will tell
 		return time.Now().Add(pause)
 	case !s.refused.IsZero():
 		return s.refused.Add(pause)
