@@ -211,8 +211,11 @@ func printReport(w io.Writer, r lookup.Report) {
 // noCache is the cache where there is none.
 type noCache struct{}
 
+// Get implements lookup.Cache: nothing is in it.
 func (noCache) Get(string) (lookup.Entry, bool) { return lookup.Entry{}, false }
-func (noCache) Put(lookup.Entry)                {}
+
+// Put implements lookup.Cache: nothing is kept.
+func (noCache) Put(lookup.Entry) {}
 
 // noPhonebook is the phonebook where there is none, or one that cannot be read.
 type noPhonebook struct{ err error }

@@ -40,7 +40,10 @@ type keyError struct {
 	err error
 }
 
+// Error names the key and what is wrong with it.
 func (e *keyError) Error() string { return e.key + ": " + e.err.Error() }
+
+// Unwrap gives what is wrong without the key.
 func (e *keyError) Unwrap() error { return e.err }
 
 const (

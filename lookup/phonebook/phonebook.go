@@ -28,6 +28,7 @@ type Mistake struct {
 	Problem string
 }
 
+// Error names the line and what is wrong with it.
 func (m *Mistake) Error() string { return fmt.Sprintf("line %d: %s", m.Line, m.Problem) }
 
 // maxLine is how long a line, and an entry of several, may be, in bytes.
