@@ -360,9 +360,7 @@ func TestRetention(t *testing.T) {
 	if state, err := s.Journal().Call("1.1"); state != nil || err != nil {
 		t.Errorf("forgotten call: %q, %v", state, err)
 	}
-	s.journal.calls.mu.Lock()
-	defer s.journal.calls.mu.Unlock()
-	if n := len(s.journal.calls.set); n != count("call") {
+	if n := s.journal.calls.size(); n != count("call") {
 		t.Errorf("%d calls in memory, %d in the file", n, count("call"))
 	}
 }
