@@ -163,8 +163,8 @@ const callSetParts = 1 << 14
 // some 6 MB, where a map would take 35. Two calls with one hash cost a read too many, or, once in
 // many thousands of days, the state of one that goes on when the other is forgotten.
 type callSet struct {
-	seed maphash.Seed
-	mu   sync.Mutex
+	seed  maphash.Seed
+	mu    sync.Mutex
 	parts [][]uint32
 }
 
