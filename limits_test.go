@@ -2,12 +2,22 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"ringhook/conf"
+	"ringhook/fastagi"
 	"ringhook/hooks"
 	"ringhook/lookup"
 )
@@ -29,13 +39,94 @@ func TestFiles(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	for sessions, warned := range map[int]bool{1: limit.Cur < filesNeeded(&conf.Config{}), 1 << 40: limit.Cur < 1<<40} {
+	fit := func(sessions int) bool { // by counting
+		c := conf.Config{FastAGI: fastagi.Config{MaxSessions: sessions}}
+		return filesNeeded(&c) <= limit.Cur
+	}
+	most := 1
+	for fit(most + 1) {
+		most++
+	}
+	for sessions, want := range map[int]int{1: 1, most: most, most + 1: most, 1 << 40: most} {
 		var log bytes.Buffer
 		c := conf.Config{}
 		c.FastAGI.MaxSessions = sessions
-		warnOfFiles(&c, slog.New(slog.NewTextHandler(&log, nil)))
-		if strings.Contains(log.String(), "LimitNOFILE") != warned {
-			t.Errorf("%d sessions, %d files: log %q", sessions, limit.Cur, &log)
+		fitSessions(&c, slog.New(slog.NewTextHandler(&log, nil)))
+		if c.FastAGI.MaxSessions != want || strings.Contains(log.String(), "LimitNOFILE") != (sessions != want) {
+			t.Errorf("%d sessions, %d files: %d fit, want %d; log %q", sessions, limit.Cur, c.FastAGI.MaxSessions, want, &log)
 		}
+	}
+}
+
+// F22: where few files may be open, a crowd that connects and says nothing takes none of those
+// that ringhook needs for itself: every call that comes is answered, or told FAILURE, and
+// /readyz is read on connections of its own.
+func TestFewFiles(t *testing.T) {
+	file, agi, web := config(t, "")
+	c := &child{t: t, log: &bytes.Buffer{}, cmd: exec.Command("sh", "-c", `ulimit -n 480 && exec "$0" serve -c "$1"`, os.Args[0], file)}
+	c.cmd.Env = append(os.Environ(), asRinghook+"=1")
+	c.cmd.Stderr = c.log
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.kill()
+	c.ready(web)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	crowding, disperse := context.WithCancel(ctx)
+	var crowd sync.WaitGroup
+	defer crowd.Wait()
+	defer disperse()
+	for range 500 {
+		crowd.Go(func() {
+			var d net.Dialer
+			for crowding.Err() == nil {
+				if conn, err := d.DialContext(crowding, "tcp", agi); err == nil {
+					gone := context.AfterFunc(crowding, func() { conn.Close() })
+					io.Copy(io.Discard, conn) // until ringhook has enough
+					gone()
+					conn.Close()
+				}
+				select {
+				case <-crowding.Done():
+				case <-time.After(200 * time.Millisecond): // or the test is busy with nothing else
+				}
+			}
+		})
+	}
+	call := func(n int) (string, error) {
+		got, err := fastagi.Call(ctx, agi, fastagi.CallRequest{Env: fastagi.Env{Point: "call-dial", Channel: "PJSIP/trunk", UniqueID: fmt.Sprintf("1.%d", n)}})
+		return got.Status, err
+	}
+	refused := 0
+	for n := 0; n < 50 || refused == 0; n++ {
+		if n == 25 { // what does not fit does not after a reload
+			if err := c.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		status, err := call(n)
+		if ctx.Err() != nil {
+			t.Fatalf("call %d does not end: %v", n, err)
+		}
+		if status == "FAILURE" {
+			refused++
+		}
+		http.DefaultClient.CloseIdleConnections()
+		get(t, web+"/readyz")
+	}
+	disperse()
+	crowd.Wait()
+	for n := 1_000_000; ; n++ {
+		if status, _ := call(n); status == "SUCCESS" {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("no call is served when the crowd has gone")
+		}
+	}
+	c.stop()
+	if strings.Contains(c.log.String(), "too many open files") {
+		t.Errorf("files ran out:\n%s", c.log)
 	}
 }

@@ -38,7 +38,7 @@ func (c *serveCmd) Run(s *streams) error {
 	defer lines.Close()
 	log := newLogger(lines, c.LogLevel)
 	warn(cfg, log)
-	warnOfFiles(cfg, log)
+	fitSessions(cfg, log)
 	a, err := newApp(cfg, log)
 	if err != nil {
 		return err
@@ -101,6 +101,7 @@ func (a *app) reloadOn(ctx context.Context, hup <-chan os.Signal, load func() (*
 		a.systemd.reloading()
 		cfg, err := load()
 		if err == nil {
+			fitSessions(cfg, a.log)
 			err = a.reload(cfg)
 		}
 		if err != nil {

@@ -33,6 +33,10 @@ func DefaultConfig() Config {
 	}
 }
 
+// MaxConnections is how many connections are open at once at most: beside the sessions
+// that are served a quarter as many and 16 may be told that they are not, but no more than are served.
+func (c *Config) MaxConnections() int { return c.MaxSessions + min(c.MaxSessions, c.MaxSessions/4+16) }
+
 // Check reports every setting that cannot be used, by its key and with what
 // would be right.
 func (c *Config) Check(report func(key, problem string)) {

@@ -48,6 +48,7 @@ type Server struct {
 type settings struct {
 	allow       []netip.Prefix
 	maxSessions int64
+	maxShed     int64 // sessions that may be told FAILURE at once
 	share       int64 // of maxSessions for one address
 	longest     time.Duration
 }
@@ -89,7 +90,9 @@ func (s *Server) Reconfigure(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	next := &settings{maxSessions: int64(cfg.MaxSessions), longest: cfg.Budget + overtime}
+	next := &settings{
+		maxSessions: int64(cfg.MaxSessions), maxShed: int64(cfg.MaxConnections() - cfg.MaxSessions), longest: cfg.Budget + overtime,
+	}
 	for _, text := range cfg.Allow {
 		p, err := parsePrefix(text)
 		if err != nil {

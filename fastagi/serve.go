@@ -15,8 +15,8 @@ import (
 const environmentTime = 2 * time.Second
 
 // admit decides who is served. A stranger is sent nothing, not even a reason.
-// Too many are told FAILURE, as many as may be served; beyond that they are
-// closed, so that a flood costs nothing.
+// Too many are told FAILURE, a quarter as many at once as may be served, since that takes no time;
+// beyond that they are closed, so that a flood costs nothing.
 func (s *Server) admit(accepted net.Conn) {
 	now := time.Now()
 	c, ok := accepted.(conn)
@@ -31,7 +31,7 @@ func (s *Server) admit(accepted net.Conn) {
 	if err != nil {
 		s.refusals.refuse(now, refusedBusy, peer, "", err)
 		serve, leave = s.shed, s.quitShedding
-		if s.shedding.Add(1) > set.maxSessions {
+		if s.shedding.Add(1) > set.maxShed {
 			leave(peer)
 			c.Close()
 			return
