@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	if addr := os.Getenv(asNeighbour); addr != "" {
+		neighbour(addr)
+		return
+	}
 	if how := os.Getenv(asCrash); how != "" {
 		crashBy(how)
 	}
