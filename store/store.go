@@ -52,6 +52,7 @@ type Store struct {
 	phonebook *Phonebook // nil for a tool
 
 	leaps  leaps
+	behind time.Duration // how long ago what upkeep's last step removed fell due
 	harm   sync.Once
 	broken chan struct{} // closed when the outbox is found damaged
 

@@ -14,8 +14,12 @@ const (
 	// upkeepRows is how much one step removes of each kind: so few that the call
 	// that comes meanwhile does not notice.
 	upkeepRows = 100
-	// upkeepShare is the part of the time that upkeep may take: one in so many.
+	// upkeepShare is how many times as long as a step took upkeep waits before the
+	// next, so that no call notices it, and upkeepLeast where that is not enough.
 	upkeepShare = 10
+	upkeepLeast = 2
+	// paceEvery is how often it looks whether that is enough.
+	paceEvery = 5 * time.Second
 	// upkeepEvery is how often it looks whether there is something to do, and
 	// mendEvery how often whether what failed works again.
 	upkeepEvery = time.Minute
@@ -31,6 +35,7 @@ const farthest = 48 * time.Hour
 func (s *Store) keepHouse(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	p := newPace()
 	for {
 		select {
 		case <-ctx.Done():
@@ -41,7 +46,9 @@ func (s *Store) keepHouse(ctx context.Context) {
 		more, err := s.tidy(ctx)
 		wait := upkeepEvery
 		if more {
-			wait = upkeepShare * time.Since(start)
+			wait = p.after(time.Since(start), s.behind)
+		} else {
+			p = newPace()
 		}
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
 			s.log.Warn("upkeep of the outbox failed, it is tried again", "in", upkeepEvery, "err", err)
@@ -52,6 +59,29 @@ func (s *Store) keepHouse(ctx context.Context) {
 		}
 		timer.Reset(wait)
 	}
+}
+
+// upkeepPace is how much of the time upkeep takes for itself: more and more where what falls due is more
+// than it removes, so that what is due waits longer and longer, or the file would grow without end.
+type upkeepPace struct {
+	share  time.Duration
+	passed time.Duration // since it was looked at
+	behind time.Duration // then
+}
+
+func newPace() upkeepPace { return upkeepPace{share: upkeepShare} }
+
+// after says how long to wait after a step that took so long, and removed what had been due for
+// as long as behind.
+func (p *upkeepPace) after(took, behind time.Duration) time.Duration {
+	wait := p.share * took
+	if p.passed += took + wait; p.passed >= paceEvery {
+		if p.behind > 0 && behind > p.behind && p.share > upkeepLeast {
+			p.share--
+		}
+		p.passed, p.behind = 0, behind
+	}
+	return wait
 }
 
 // probe takes and gives back as much room as an event may need.
@@ -122,24 +152,28 @@ func (s *Store) step(c *conn, forgotten *[]string) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	s.behind = 0
 	for _, old := range []struct {
 		state    hooks.State
 		beforeMS int64
 	}{{hooks.Delivered, delivered}, {hooks.Dropped, delivered}, {hooks.Dead, before(s.cfg.KeepDead)}} {
-		removed, err := removeDeliveries(c, old.state, old.beforeMS)
+		removed, oldest, err := removeDeliveries(c, old.state, old.beforeMS)
 		if err != nil {
 			return false, err
 		}
 		n = max(n, removed)
+		s.behind = max(s.behind, time.Duration(old.beforeMS-oldest)*time.Millisecond)
 	}
-	calls := 0
-	err = c.all(`delete from call where id in (select id from call where seen_ms < ? order by seen_ms limit ?) returning linkedid`,
-		[]any{before(s.cfg.KeepCalls), upkeepRows}, func(scan func(...any) error) error {
+	calls, callsBefore := 0, before(s.cfg.KeepCalls)
+	err = c.all(`delete from call where id in (select id from call where seen_ms < ? order by seen_ms limit ?) returning linkedid, seen_ms`,
+		[]any{callsBefore, upkeepRows}, func(scan func(...any) error) error {
 			var linkedid string
-			err := scan(&linkedid)
+			var seenMS int64
+			err := scan(&linkedid, &seenMS)
 			s.journal.calls.remove(linkedid)
 			*forgotten = append(*forgotten, linkedid)
 			calls++
+			s.behind = max(s.behind, time.Duration(callsBefore-seenMS)*time.Millisecond)
 			return err
 		})
 	if err != nil {
@@ -152,15 +186,18 @@ func (s *Store) step(c *conn, forgotten *[]string) (more bool, err error) {
 }
 
 // removeDeliveries removes a step's worth of deliveries that ended before a
-// moment, and the events that nobody refers to any more.
-func removeDeliveries(c *conn, state hooks.State, beforeMS int64) (int, error) {
+// moment, and the events that nobody refers to any more. It tells how many deliveries, and when the
+// first of them ended.
+func removeDeliveries(c *conn, state hooks.State, beforeMS int64) (n int, oldestMS int64, err error) {
 	var events []int64
-	err := c.all(`delete from delivery where id in
-		(select id from delivery where state = ? and finished_ms < ? order by finished_ms limit ?) returning event`,
+	oldestMS = beforeMS
+	err = c.all(`delete from delivery where id in
+		(select id from delivery where state = ? and finished_ms < ? order by finished_ms limit ?) returning event, finished_ms`,
 		[]any{int(state), beforeMS, upkeepRows}, func(scan func(...any) error) error {
-			var id int64
-			err := scan(&id)
+			var id, finishedMS int64
+			err := scan(&id, &finishedMS)
 			events = append(events, id)
+			oldestMS = min(oldestMS, finishedMS)
 			return err
 		})
 	if err == nil && len(events) > 0 {
@@ -171,7 +208,7 @@ func removeDeliveries(c *conn, state hooks.State, beforeMS int64) (int, error) {
 			_, err = c.exec("delete from event where id = ?1 and not exists (select 1 from delivery where event = ?1)", id)
 		}
 	}
-	return len(events), err
+	return len(events), oldestMS, err
 }
 
 // clamp brings back what is planned farther away than any schedule plans.

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"ringhook/hooks"
+)
+
+// TestPace: upkeep takes more of the time while what is due waits longer and longer, and no more than
+// a third; else as much as it took, at first a tenth.
+func TestPace(t *testing.T) {
+	const took = 100 * time.Millisecond
+	for name, c := range map[string]struct {
+		behind func(step int) time.Duration
+		want   time.Duration // what it waits after a hundred seconds
+	}{
+		"catches up":   {func(step int) time.Duration { return max(0, time.Hour-time.Duration(step)*time.Minute) }, 10 * took},
+		"holds":        {func(int) time.Duration { return time.Minute }, 10 * took},
+		"falls behind": {func(step int) time.Duration { return time.Duration(step) * time.Second }, 2 * took},
+	} {
+		p := newPace()
+		var wait time.Duration
+		for step, passed := 0, time.Duration(0); passed < 100*time.Second; step++ {
+			wait = p.after(took, c.behind(step))
+			passed += took + wait
+		}
+		if wait != c.want {
+			t.Errorf("%s: waits %v, want %v", name, wait, c.want)
+		}
+	}
+}
+
+// TestBehind: a step tells how long ago the first of what it removed fell due, deliveries and calls.
+func TestBehind(t *testing.T) {
+	c := newClock()
+	s := testStore(t, c.now)
+	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
+	_, list := due(t, s.Outbox(), "a", c.now())
+	if _, err := s.Outbox().Settle(context.Background(), []hooks.Result{{Delivery: list[0].ID, State: hooks.Delivered}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ later, want time.Duration }{
+		{s.cfg.KeepCalls, 0},
+		{time.Hour, time.Hour}, // the call
+		{s.cfg.KeepDelivered - s.cfg.KeepCalls + time.Hour, 2 * time.Hour}, // the delivery
+		{time.Hour, 0},
+	} {
+		c.add(step.later)
+		if _, err := s.tidy(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if s.behind != step.want {
+			t.Errorf("%v later: %v behind, want %v", step.later, s.behind, step.want)
+		}
+	}
+}
