@@ -159,6 +159,7 @@ func TestFrozenNeighbour(t *testing.T) {
 
 	file, agi, web := config(t, fmt.Sprintf("[[lookup]]\nname = \"crm\"\npoints = [\"lookup\"]\nurl = \"http://%[1]s/who?phone=%%callerid%%\"\n"+
 		"[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = \"http://%[1]s/event\"\nformat = \"json\"\nschedule = \"fast\"\ntimeout = \"1s\"\n", addr))
+	patient(t, file)
 	c := spawn(t, file, web)
 	defer func() { c.kill() }()
 	n := 0
