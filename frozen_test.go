@@ -198,6 +198,12 @@ func TestFrozenNeighbour(t *testing.T) {
 		t.Error("the receiver took what it cannot have taken")
 	}
 	thaw(t, other.Process)
+	// Where it was left alone meanwhile, it would be for a minute.
+	retry := exec.Command(os.Args[0], "outbox", "retry", "-c", file, "--hook", "journal", "--state", "pending")
+	retry.Env = append(os.Environ(), asRinghook+"=1")
+	if out, err := retry.CombinedOutput(); err != nil {
+		t.Errorf("ringhook outbox retry: %v\n%s", err, out)
+	}
 	l.await(ctx, c)
 	for status() != "FOUND" {
 		if ctx.Err() != nil {
