@@ -220,4 +220,5 @@ func (noCache) Put(lookup.Entry) {}
 // noPhonebook is the phonebook where there is none, or one that cannot be read.
 type noPhonebook struct{ err error }
 
+// Find implements lookup.Phonebook: nobody is in it, or why that is not known.
 func (p noPhonebook) Find(string) ([]lookup.Var, error) { return nil, p.err }

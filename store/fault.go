@@ -38,6 +38,7 @@ type Fault struct {
 	Err   error
 }
 
+// Error names what was being done, the class, and what SQLite said.
 func (f *Fault) Error() string { return fmt.Sprintf("%s (%s): %v", f.Op, f.Class, f.Err) }
 
 // Unwrap gives the error of SQLite.

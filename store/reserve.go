@@ -70,6 +70,7 @@ func fill(f *os.File, size int64) error {
 
 type zeros struct{}
 
+// Read implements io.Reader: it never ends.
 func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil

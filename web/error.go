@@ -62,7 +62,10 @@ type dialError struct {
 	err   error
 }
 
+// Error says why there is no connection.
 func (e *dialError) Error() string { return e.err.Error() }
+
+// Unwrap gives the error of the dialler.
 func (e *dialError) Unwrap() error { return e.err }
 
 // classify tells what an error of fasthttp means. A body in chunks that ends
