@@ -28,23 +28,31 @@ func filesNeeded(cfg *conf.Config) uint64 {
 	return ownFiles(cfg) + uint64(cfg.FastAGI.MaxConnections())
 }
 
-// fitSessions lowers max_sessions to what the system has files for, and says so: a session
-// that is told FAILURE goes on, and one that cannot be accepted holds its call.
+// sessionsFor is how many sessions can be served where so many files may be open: max_sessions, or
+// what fits, but one at least.
+func sessionsFor(cfg conf.Config, files uint64) int {
+	wanted := cfg.FastAGI.MaxSessions
+	few := sort.Search(wanted, func(n int) bool {
+		cfg.FastAGI.MaxSessions = n + 1
+		return filesNeeded(&cfg) > files
+	})
+	return max(few, 1)
+}
+
+// fitSessions lowers max_sessions to what the system has files for, and says so: a call
+// that is told FAILURE goes on, and one that cannot be accepted waits.
 func fitSessions(cfg *conf.Config, log *slog.Logger) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		log.Warn("limit of open files cannot be read", "err", err)
 		return
 	}
-	wanted, needed := cfg.FastAGI.MaxSessions, filesNeeded(cfg)
+	needed := filesNeeded(cfg)
 	if limit.Cur >= needed {
 		return
 	}
-	fit := sort.Search(wanted, func(n int) bool {
-		cfg.FastAGI.MaxSessions = n
-		return filesNeeded(cfg) > limit.Cur
-	}) - 1
-	cfg.FastAGI.MaxSessions = max(fit, 1)
+	wanted := cfg.FastAGI.MaxSessions
+	cfg.FastAGI.MaxSessions = sessionsFor(*cfg, limit.Cur)
 	log.Warn("too few files may be open for [fastagi] max_sessions: more sessions than fit are answered FAILURE. Raise the limit (LimitNOFILE= of the unit, or ulimit -n), or lower max_sessions",
 		"limit", limit.Cur, "needed", needed, "max_sessions", wanted, "fit", cfg.FastAGI.MaxSessions)
 }

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -35,25 +35,24 @@ func TestFiles(t *testing.T) {
 	if got := filesNeeded(cfg); got != before+64+16 {
 		t.Errorf("got %d more for a lookup and a hook", got-before)
 	}
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	fit := func(sessions int) bool { // by counting
-		c := conf.Config{FastAGI: fastagi.Config{MaxSessions: sessions}}
-		return filesNeeded(&c) <= limit.Cur
-	}
-	most := 1
-	for fit(most + 1) {
-		most++
-	}
-	for sessions, want := range map[int]int{1: 1, most: most, most + 1: most, 1 << 40: most} {
-		var log bytes.Buffer
-		c := conf.Config{}
-		c.FastAGI.MaxSessions = sessions
-		fitSessions(&c, slog.New(slog.NewTextHandler(&log, nil)))
-		if c.FastAGI.MaxSessions != want || strings.Contains(log.String(), "LimitNOFILE") != (sessions != want) {
-			t.Errorf("%d sessions, %d files: %d fit, want %d; log %q", sessions, limit.Cur, c.FastAGI.MaxSessions, want, &log)
+	own := ownFiles(cfg)
+	for _, c := range []struct {
+		sessions int
+		files    uint64
+		want     int
+	}{
+		{10000, 1 << 20, 10000},
+		{10000, math.MaxUint64, 10000},          // no limit
+		{10000, own + 10000 + 2500 + 16, 10000}, // of which a quarter and 16 are told FAILURE
+		{10000, own + 10000 + 2500 + 15, 9999},  // 9999 need 2499 and 16 beside them
+		{10000, own + 20, 10},                   // of few as many as are served
+		{10000, own, 1},
+		{10000, 3, 1},
+		{1, 3, 1},
+	} {
+		cfg.FastAGI.MaxSessions = c.sessions
+		if got := sessionsFor(*cfg, c.files); got != c.want {
+			t.Errorf("%d sessions, %d files: %d fit, want %d", c.sessions, c.files, got, c.want)
 		}
 	}
 }
@@ -126,6 +125,9 @@ func TestFewFiles(t *testing.T) {
 		}
 	}
 	c.stop()
+	if !strings.Contains(c.log.String(), "limit=480") {
+		t.Errorf("nothing is said of the limit:\n%s", c.log)
+	}
 	if strings.Contains(c.log.String(), "too many open files") {
 		t.Errorf("files ran out:\n%s", c.log)
 	}
