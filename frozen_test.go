@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,9 +12,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -41,23 +39,6 @@ func neighbour(addr string) {
 	})
 	fmt.Fprintln(os.Stderr, http.ListenAndServe(addr, nil))
 	os.Exit(1)
-}
-
-// await waits until all that was promised has come.
-func (l *ledger) await(ctx context.Context, c *child) {
-	l.t.Helper()
-	for {
-		missing, promised := l.missing()
-		if len(missing) == 0 {
-			l.t.Logf("%d events were promised, and all of them came", promised)
-			return
-		}
-		select {
-		case <-l.arrived:
-		case <-ctx.Done():
-			l.t.Fatalf("%d of %d promised events did not come:\n%s", len(missing), promised, c.log)
-		}
-	}
 }
 
 // TestFrozen stops ringhook in the midst of its calls, as a paused container or SIGSTOP does, and for
@@ -219,22 +200,13 @@ func freeze(t *testing.T, p *os.Process) {
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	for tries := 0; ; tries++ {
-		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Pid))
-		if err != nil || len(stats) == 0 {
-			t.Skipf("whether a process stands still is not told here: %v", err)
-		}
-		if !slices.ContainsFunc(stats, func(name string) bool {
-			stat, _ := os.ReadFile(name) // a thread that has ended has none
-			_, state, _ := strings.Cut(string(stat), ") ")
-			return state != "" && !strings.HasPrefix(state, "T")
-		}) {
-			return
-		}
-		if tries == 20_000 {
-			t.Fatalf("process %d does not stop", p.Pid)
-		}
-		time.Sleep(time.Millisecond)
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(p.Pid, &status, syscall.WUNTRACED, nil)
+	for errors.Is(err, syscall.EINTR) {
+		_, err = syscall.Wait4(p.Pid, &status, syscall.WUNTRACED, nil)
+	}
+	if err != nil || !status.Stopped() {
+		t.Fatalf("process %d does not stop: status %#x, %v", p.Pid, status, err)
 	}
 }
 

@@ -68,18 +68,7 @@ func TestNoRoom(t *testing.T) {
 			empty()
 			until(true)
 			c.untilMetric(web, "ringhook_store_reserve_bytes 4.194304e+06")
-			for {
-				missing, promised := l.missing()
-				if len(missing) == 0 {
-					t.Logf("%d events were promised, and all of them came", promised)
-					break
-				}
-				select {
-				case <-l.arrived:
-				case <-ctx.Done():
-					t.Fatalf("%d of %d promised events did not come:\n%s", len(missing), promised, c.log)
-				}
-			}
+			l.await(ctx, c)
 			c.stop()
 		})
 	}

@@ -108,6 +108,23 @@ func (l *ledger) missing() (missing []string, promised int) {
 	return missing, len(l.promised)
 }
 
+// await waits until all that was promised has come.
+func (l *ledger) await(ctx context.Context, c *child) {
+	l.t.Helper()
+	for {
+		missing, promised := l.missing()
+		if len(missing) == 0 {
+			l.t.Logf("%d events were promised, and all of them came", promised)
+			return
+		}
+		select {
+		case <-l.arrived:
+		case <-ctx.Done():
+			l.t.Fatalf("%d of %d promised events did not come, such as %s:\n%s", len(missing), promised, missing[0], c.log)
+		}
+	}
+}
+
 // play runs one call's points, and notes which were answered OK. Where the
 // server is gone the dialplan goes on, as in Asterisk. It tells whether all were.
 func (l *ledger) play(ctx context.Context, agi, linkedid string) (all bool) {
@@ -176,17 +193,9 @@ func TestKill9(t *testing.T) {
 
 	c := spawn(t, file, web)
 	defer c.kill()
-	for {
-		missing, promised := l.missing()
-		if len(missing) == 0 && promised >= enough {
-			t.Logf("%d events were promised, and all of them came", promised)
-			break
-		}
-		select {
-		case <-l.arrived:
-		case <-ctx.Done():
-			t.Fatalf("%d of %d promised events did not come, such as %s:\n%s", len(missing), promised, missing[0], c.log)
-		}
+	l.await(ctx, c)
+	if _, promised := l.missing(); promised < enough {
+		t.Errorf("%d events were promised, want %d", promised, enough)
 	}
 	c.stop()
 }
