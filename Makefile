@@ -74,19 +74,19 @@ crash:
 	RINGHOOK_CRASH=$(ROUNDS) $(GO) test -count=1 -timeout 12h -tags $(TAGS),failpoints -run '^(TestCrash|TestPoisonCrash)$$' -v .
 
 # Sessions a second and their latency, beside a bare server. bench-lookup and its like
-# measure one thing more each: contrib/bench/run -help lists them. ARGS are its flags.
+# measure one thing more each: test/bench/run -help lists them. ARGS are its flags.
 bench:
-	contrib/bench/run $(ARGS)
+	test/bench/run $(ARGS)
 
 bench-%:
-	contrib/bench/run -measure $* $(ARGS)
+	test/bench/run -measure $* $(ARGS)
 
 bench-soak:
-	contrib/bench/run -measure soak -minutes $(MINUTES) $(ARGS)
+	test/bench/run -measure soak -minutes $(MINUTES) $(ARGS)
 
 # How long a call stands in the dialplan of both Asterisks of the lab.
 bench-e2e: lab
-	RINGHOOK_BENCH=$(CALLERS) $(GO) test -count=1 -timeout 40m -tags $(TAGS),e2e -run '^TestTimeInDialplan$$' -v ./contrib/lab
+	RINGHOOK_BENCH=$(CALLERS) $(GO) test -count=1 -timeout 40m -tags $(TAGS),e2e -run '^TestTimeInDialplan$$' -v ./test/lab
 
 # The linter is built once, into the user's cache folder, where it is not installed.
 lint:
@@ -98,17 +98,17 @@ lint:
 
 # Two real Asterisks, 16 and 22, in the user's cache folder.
 lab:
-	contrib/lab/make
+	test/lab/make
 
 # Calls through both of them, with the dialplan of contrib.
 e2e: lab
-	$(GO) test -count=1 -timeout 40m -tags $(TAGS),e2e ./contrib/lab/...
+	$(GO) test -count=1 -timeout 40m -tags $(TAGS),e2e ./test/lab/...
 
 # Hundreds of calls through both at once for MINUTES, while everything fails.
 lab-fire: lab
 	@said=$$(mktemp -d); running=; failed=0; export RINGHOOK_FIRE=$(MINUTES); \
 	for suite in bullseye sid; do \
-		$(GO) test -count=1 -timeout 24h -tags $(TAGS),e2e -run "^TestFire$$/^$$suite$$" -v ./contrib/lab >$$said/$$suite 2>&1 & \
+		$(GO) test -count=1 -timeout 24h -tags $(TAGS),e2e -run "^TestFire$$/^$$suite$$" -v ./test/lab >$$said/$$suite 2>&1 & \
 		running="$$running $$!"; \
 	done; \
 	for one in $$running; do wait $$one || failed=1; done; \
@@ -129,8 +129,8 @@ parts: pages
 	rm -rf build/doc
 	install -d build/doc/docs build/doc/examples
 	sed 's|^folder = "ringhook-data" |folder = "/var/lib/ringhook" |' contrib/ringhook.toml >build/ringhook.toml
-	$(GO) run ./contrib/dist licences >build/doc/LICENSES-THIRD-PARTY
-	$(GO) run ./contrib/dist sbom $(or $(VERSION),dev) >build/doc/sbom.cdx.json
+	$(GO) run ./test/dist licences >build/doc/LICENSES-THIRD-PARTY
+	$(GO) run ./test/dist sbom $(or $(VERSION),dev) >build/doc/sbom.cdx.json
 	cp README.md CONFIGURATION.md SECURITY.md CONTRIBUTING.md CHANGELOG.md contrib/deb/copyright build/doc
 	cp docs/*.md build/doc/docs
 	cp -r $(SAMPLES) build/doc/examples
@@ -158,7 +158,7 @@ dist: parts
 
 # The commit at hand is built twice, in two folders, and has to come out the same.
 repro:
-	contrib/dist/repro
+	test/dist/repro
 
 install: pages
 	install -D -m 755 bin/ringhook $(DESTDIR)$(PREFIX)/bin/ringhook

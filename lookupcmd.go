@@ -16,9 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/conf"
+	"ringhook/httpclient"
 	"ringhook/lookup"
 	"ringhook/store"
-	"ringhook/web"
 )
 
 type lookupCmd struct {
@@ -84,16 +84,16 @@ func askServer(cfg *conf.Config, asked lookupRequest) (*lookupReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := web.NewClient(web.ClientConfig{MaxConns: 1, MaxBody: 16 << 20})
+	client, err := httpclient.NewClient(httpclient.ClientConfig{MaxConns: 1, MaxBody: 16 << 20})
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
-	resp, err := client.Do(&web.Request{
+	resp, err := client.Do(&httpclient.Request{
 		Method: http.MethodPost, URL: "http://" + cfg.HTTP.Listen + "/v1/lookup",
 		Header: [][2]string{{"Authorization", "Bearer " + cfg.HTTP.Token}}, ContentType: "application/json", Body: body,
 	}, time.Now().Add(cfg.FastAGI.Budget+storeWait))
-	if failed := (*web.Error)(nil); errors.As(err, &failed) && failed.Class == web.ClassConnect {
+	if failed := (*httpclient.Error)(nil); errors.As(err, &failed) && failed.Class == httpclient.ClassConnect {
 		return nil, nil
 	}
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"ringhook/failpoint"
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // resetWithin is how soon a connection must have broken for a second try at
@@ -106,8 +106,8 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	_ = failpoint.Hit(failpoint.AttemptBeforeSend)
 	resp, err := s.send(req, deadline)
 	_ = failpoint.Hit(failpoint.AttemptAfterSend)
-	var failure *web.Error
-	if errors.As(err, &failure) && failure.Class == web.ClassReset && time.Since(started) < resetWithin {
+	var failure *httpclient.Error
+	if errors.As(err, &failure) && failure.Class == httpclient.ClassReset && time.Since(started) < resetWithin {
 		req.Fresh = true
 		resp, err = s.send(req, deadline)
 	}

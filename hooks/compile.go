@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // hook is a Config made ready.
@@ -25,9 +25,9 @@ type hook struct {
 	name     string // its own, of the copies that the configuration makes of it
 	address  string
 	when     *condition // nil when there is none
-	url      *web.Template
+	url      *httpclient.Template
 	method   string
-	body     *web.Template // of the format template
+	body     *httpclient.Template // of the format template
 	headers  []header
 	params   []param
 	variants map[string][]param // the params of events that have some of their own
@@ -40,13 +40,13 @@ type hook struct {
 // header is one configured header.
 type header struct {
 	name  string
-	value *web.Template
+	value *httpclient.Template
 }
 
 // param is one chosen parameter.
 type param struct {
 	name string
-	text *web.Template
+	text *httpclient.Template
 	key  string // of the placeholder that is all of the text
 }
 
@@ -104,7 +104,7 @@ func compile(c *Config, n int, report func(key, problem string)) *hook {
 		h.zone, err = time.LoadLocation(c.TimeZone)
 		check(err == nil, "time_zone", "%q is not a time zone, such as Europe/Moscow", c.TimeZone)
 	}
-	h.url = parse(h.address, web.PlaceURL, "url", report)
+	h.url = parse(h.address, httpclient.PlaceURL, "url", report)
 	h.compileFormat(report)
 	h.compileHeaders(report)
 	h.compileParams(report)
@@ -126,8 +126,8 @@ func (h *hook) subscribes(name string) bool {
 }
 
 // parse reads a template and reports what is wrong with it.
-func parse(text string, place web.Place, key string, report func(key, problem string)) *web.Template {
-	t, err := web.ParseTemplate(text, place)
+func parse(text string, place httpclient.Place, key string, report func(key, problem string)) *httpclient.Template {
+	t, err := httpclient.ParseTemplate(text, place)
 	if err != nil {
 		report(key, err.Error())
 		return nil
@@ -188,14 +188,14 @@ func (h *hook) compileFormat(report func(key, problem string)) {
 
 // readable proves that a body is what its content type says, with a letter or
 // a digit in place of each value.
-func readable(body *web.Template, place web.Place) error {
+func readable(body *httpclient.Template, place httpclient.Place) error {
 	switch place {
-	case web.PlaceJSON:
+	case httpclient.PlaceJSON:
 		var value any
 		if err := json.Unmarshal(body.Append(nil, func(string) string { return "1" }), &value); err != nil {
 			return fmt.Errorf("body is no JSON: %w", err)
 		}
-	case web.PlaceXML:
+	case httpclient.PlaceXML:
 		d := xml.NewDecoder(bytes.NewReader(body.Append(nil, func(string) string { return "x" })))
 		d.CharsetReader = func(_ string, text io.Reader) (io.Reader, error) { return text, nil }
 		for {
@@ -210,31 +210,31 @@ func readable(body *web.Template, place web.Place) error {
 }
 
 // placeOf tells how values are escaped in a body of a content type.
-func placeOf(contentType string) (web.Place, error) {
+func placeOf(contentType string) (httpclient.Place, error) {
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil || !strings.Contains(media, "/") {
-		return web.PlaceText, fmt.Errorf("%q is not a content type, such as application/json", contentType)
+		return httpclient.PlaceText, fmt.Errorf("%q is not a content type, such as application/json", contentType)
 	}
 	switch {
 	case strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json"):
-		return web.PlaceJSON, nil
+		return httpclient.PlaceJSON, nil
 	case strings.HasSuffix(media, "/xml") || strings.HasSuffix(media, "+xml"):
-		return web.PlaceXML, nil
+		return httpclient.PlaceXML, nil
 	case media == "application/x-www-form-urlencoded":
-		return web.PlaceForm, nil
+		return httpclient.PlaceForm, nil
 	case media == "text/plain":
-		return web.PlaceText, nil
+		return httpclient.PlaceText, nil
 	}
-	return web.PlaceText, errors.New("content type is one whose escaping is not known: use one of JSON, XML or forms, or text/plain")
+	return httpclient.PlaceText, errors.New("content type is one whose escaping is not known: use one of JSON, XML or forms, or text/plain")
 }
 
 func (h *hook) compileHeaders(report func(key, problem string)) {
 	for _, name := range slices.Sorted(maps.Keys(h.cfg.Headers)) {
 		key, value := "headers."+name, h.cfg.Headers[name]
-		if err := web.CheckHeader(name, value, "webhook-id", "webhook-timestamp", "webhook-signature"); err != nil {
+		if err := httpclient.CheckHeader(name, value, "webhook-id", "webhook-timestamp", "webhook-signature"); err != nil {
 			report(key, err.Error())
 		}
-		h.headers = append(h.headers, header{name, parse(value, web.PlaceHeader, key, report)})
+		h.headers = append(h.headers, header{name, parse(value, httpclient.PlaceHeader, key, report)})
 	}
 }
 
@@ -264,7 +264,7 @@ func (h *hook) compileSet(key string, set map[string]string, report func(key, pr
 		if !fieldName.MatchString(name) {
 			report(key, fmt.Sprintf("%q is not a name for a parameter: letters, digits, underscores, hyphens and full stops", name))
 		}
-		p := param{name: name, text: parse(set[name], web.PlaceText, key, report)}
+		p := param{name: name, text: parse(set[name], httpclient.PlaceText, key, report)}
 		if p.text == nil {
 			continue
 		}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // Config is one [[hook]] table.
@@ -63,7 +63,7 @@ type Config struct {
 	Secret string `toml:"secret"`
 	// OldSecret signs beside Secret, while receivers change over to that.
 	OldSecret string `toml:"old_secret"`
-	web.Credentials
+	httpclient.Credentials
 	// Timeout is for one attempt, from resolving the name to the end of the
 	// answer; 100ms to 60s.
 	Timeout time.Duration `toml:"timeout"`
@@ -127,7 +127,7 @@ func (c *Config) Check(report func(key, problem string)) {
 		case slices.Contains(c.URL[:n], address):
 			report("url", fmt.Sprintf("the %d. URL stands there already", n+1))
 		case n > 0:
-			parse(address, web.PlaceURL, "url", report)
+			parse(address, httpclient.PlaceURL, "url", report)
 		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 func sample() Config {
@@ -87,13 +87,13 @@ func TestCheck(t *testing.T) {
 	f(func(c *Config) { c.Password = "hush" }, "username: ")
 	f(func(c *Config) { c.Username = "a:b" }, "username: ")
 	f(func(c *Config) { c.Username, c.Headers = "a", map[string]string{"authorization": "x"} }, "headers.authorization: ")
-	f(func(c *Config) { c.OAuth2 = web.OAuth2{TokenURL: "x", ClientID: "a", ClientSecret: "b"} }, "oauth2.token_url: ")
+	f(func(c *Config) { c.OAuth2 = httpclient.OAuth2{TokenURL: "x", ClientID: "a", ClientSecret: "b"} }, "oauth2.token_url: ")
 	f(func(c *Config) {
-		c.OAuth2 = web.OAuth2{TokenURL: "http://crm.example/%callerid%", ClientID: "a", ClientSecret: "b"}
+		c.OAuth2 = httpclient.OAuth2{TokenURL: "http://crm.example/%callerid%", ClientID: "a", ClientSecret: "b"}
 	}, "oauth2.token_url: ")
-	f(func(c *Config) { c.OAuth2 = web.OAuth2{TokenURL: "http://crm.example/", ClientID: "a"} }, "oauth2.client_secret: ")
+	f(func(c *Config) { c.OAuth2 = httpclient.OAuth2{TokenURL: "http://crm.example/", ClientID: "a"} }, "oauth2.client_secret: ")
 	f(func(c *Config) {
-		c.OAuth2, c.Username = web.OAuth2{TokenURL: "http://crm.example/", ClientID: "a", ClientSecret: "b"}, "u"
+		c.OAuth2, c.Username = httpclient.OAuth2{TokenURL: "http://crm.example/", ClientID: "a", ClientSecret: "b"}, "u"
 	}, "oauth2: ")
 	f(func(c *Config) { c.CAFile = "testdata/none.pem" }, "ca_file: ")
 	f(func(c *Config) { c.CAFile = "config.go" }, "ca_file: ")

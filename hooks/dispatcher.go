@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // Dispatcher knows the hooks and delivers what waits for them in the outbox. A
@@ -83,12 +83,12 @@ func (d *Dispatcher) add(c *Config, n int, outbox Outbox) (*hook, error) {
 // order of the configuration.
 func (d *Dispatcher) Names() []string { return slices.Clone(d.names) }
 
-func newClient(c *Config) (*web.Client, error) {
+func newClient(c *Config) (*httpclient.Client, error) {
 	trust, err := c.TLS()
 	if err != nil {
 		return nil, err
 	}
-	return web.NewClient(web.ClientConfig{MaxConns: 2 * c.Concurrency, TLS: trust})
+	return httpclient.NewClient(httpclient.ClientConfig{MaxConns: 2 * c.Concurrency, TLS: trust})
 }
 
 // Start begins to deliver. It is called once.

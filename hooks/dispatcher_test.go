@@ -21,7 +21,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/hooks/hooktest"
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 func hookTo(name, url string) hooks.Config {
@@ -290,7 +290,7 @@ func TestPoison(t *testing.T) {
 		t.Fatal(err)
 	}
 	crm := &crm{status: 200}
-	d.SetSend("crm", func(req *web.Request, deadline time.Time) (*web.Response, error) {
+	d.SetSend("crm", func(req *httpclient.Request, deadline time.Time) (*httpclient.Response, error) {
 		if slices.Contains(req.Header, [2]string{"webhook-id", bad.ID}) {
 			panic("poisoned")
 		}

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // Parameters tells report every parameter that the hook takes by its name, with the
@@ -12,7 +12,7 @@ import (
 func (c *Config) Parameters(report func(key, name string)) {
 	h := compile(c, 0, func(string, string) {})
 	own := slices.Collect(maps.Keys(c.Settings))
-	tell := func(key string, t *web.Template) {
+	tell := func(key string, t *httpclient.Template) {
 		for _, name := range t.Names() {
 			if !slices.Contains(own, name) {
 				report(key, name)
@@ -25,7 +25,7 @@ func (c *Config) Parameters(report func(key, name string)) {
 		}
 	}
 	for _, address := range c.URL {
-		if t, err := web.ParseTemplate(address, web.PlaceURL); err == nil {
+		if t, err := httpclient.ParseTemplate(address, httpclient.PlaceURL); err == nil {
 			tell("url", t)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // The classes of an attempt, as the outbox keeps them.
@@ -59,11 +59,11 @@ type outcome struct {
 }
 
 // outcomeOf classes what a request brought back.
-func outcomeOf(resp *web.Response, err error, now time.Time) outcome {
-	var failure *web.Error
-	if errors.As(err, &failure) && failure.Class == web.ClassTooLarge && failure.Status != 0 {
+func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {
+	var failure *httpclient.Error
+	if errors.As(err, &failure) && failure.Class == httpclient.ClassTooLarge && failure.Status != 0 {
 		// The receiver said what it had to say, and then too much.
-		resp, err = &web.Response{Status: failure.Status, Body: []byte(err.Error())}, nil
+		resp, err = &httpclient.Response{Status: failure.Status, Body: []byte(err.Error())}, nil
 	}
 	if err != nil {
 		o := outcome{class: errorClass(err), excerpt: excerptOf(err.Error())}
@@ -103,22 +103,22 @@ func statusClass(status int) string {
 }
 
 func errorClass(err error) string {
-	var e *web.Error
+	var e *httpclient.Error
 	if !errors.As(err, &e) {
 		return classProtocol
 	}
 	switch e.Class {
-	case web.ClassTimeout:
+	case httpclient.ClassTimeout:
 		return classTimeout
-	case web.ClassDNS:
+	case httpclient.ClassDNS:
 		return classDNS
-	case web.ClassBlocked:
+	case httpclient.ClassBlocked:
 		return classBlocked
-	case web.ClassTLS:
+	case httpclient.ClassTLS:
 		return classTLS
-	case web.ClassConnect, web.ClassReset, web.ClassBusy:
+	case httpclient.ClassConnect, httpclient.ClassReset, httpclient.ClassBusy:
 		return classConnect
-	case web.ClassToken:
+	case httpclient.ClassToken:
 		// It is not the receiver that refuses us, or is gone.
 		if class := statusClass(e.Status); class == classServer || class == classLimited {
 			return class

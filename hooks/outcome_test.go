@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 func TestEveryStatus(t *testing.T) {
@@ -22,7 +22,7 @@ func TestEveryStatus(t *testing.T) {
 		case status >= 200 && status < 600:
 			want = []string{classDelivered, classRedirect, classRejected, classServer}[status/100-2]
 		}
-		got := outcomeOf(&web.Response{Status: status, Body: []byte("b"), RetryAfter: "9"}, nil, now)
+		got := outcomeOf(&httpclient.Response{Status: status, Body: []byte("b"), RetryAfter: "9"}, nil, now)
 		if got.class != want || got.status != status || got.excerpt != "b" || got.overload != overload[status] {
 			t.Errorf("%d: got %+v, want class %s", status, got, want)
 		}
@@ -37,14 +37,14 @@ func TestEveryStatus(t *testing.T) {
 
 func TestEveryError(t *testing.T) {
 	want := map[string]string{
-		web.ClassTimeout: classTimeout, web.ClassDNS: classDNS, web.ClassBlocked: classBlocked, web.ClassTLS: classTLS,
-		web.ClassConnect: classConnect, web.ClassReset: classConnect, web.ClassBusy: classConnect,
-		web.ClassProtocol: classProtocol, web.ClassTooLarge: classProtocol, web.ClassRequest: classProtocol,
-		web.ClassToken: classRejected,
+		httpclient.ClassTimeout: classTimeout, httpclient.ClassDNS: classDNS, httpclient.ClassBlocked: classBlocked, httpclient.ClassTLS: classTLS,
+		httpclient.ClassConnect: classConnect, httpclient.ClassReset: classConnect, httpclient.ClassBusy: classConnect,
+		httpclient.ClassProtocol: classProtocol, httpclient.ClassTooLarge: classProtocol, httpclient.ClassRequest: classProtocol,
+		httpclient.ClassToken: classRejected,
 	}
-	for _, class := range web.Classes() {
-		got := outcomeOf(nil, &web.Error{Class: class, Host: "crm.example", Err: errors.New("cause")}, time.Now())
-		if got.class != want[class] || got.status != 0 || !strings.Contains(got.excerpt, "cause") || got.overload != (class == web.ClassTimeout) {
+	for _, class := range httpclient.Classes() {
+		got := outcomeOf(nil, &httpclient.Error{Class: class, Host: "crm.example", Err: errors.New("cause")}, time.Now())
+		if got.class != want[class] || got.status != 0 || !strings.Contains(got.excerpt, "cause") || got.overload != (class == httpclient.ClassTimeout) {
 			t.Errorf("%s: got %+v, want %q", class, got, want[class])
 		}
 		if metricOutcomes[got.class] == "" {
@@ -52,7 +52,7 @@ func TestEveryError(t *testing.T) {
 		}
 	}
 	for status, want := range map[int]string{400: classRejected, 410: classRejected, 302: classRejected, 200: classRejected, 429: classLimited, 503: classServer} {
-		if got := outcomeOf(nil, &web.Error{Class: web.ClassToken, Status: status, Err: errors.New("cause")}, time.Now()); got.class != want || got.status != 0 {
+		if got := outcomeOf(nil, &httpclient.Error{Class: httpclient.ClassToken, Status: status, Err: errors.New("cause")}, time.Now()); got.class != want || got.status != 0 {
 			t.Errorf("token with status %d: got %+v, want %s", status, got, want)
 		}
 	}
@@ -64,7 +64,7 @@ func TestEveryError(t *testing.T) {
 // T-HOOK-04: a receiver that answers with a whole page has got the event.
 func TestTooLarge(t *testing.T) {
 	for status, want := range map[int]string{200: classDelivered, 410: classGone, 503: classServer, 0: classProtocol} {
-		got := outcomeOf(nil, &web.Error{Class: web.ClassTooLarge, Status: status, Err: errors.New("too large")}, time.Now())
+		got := outcomeOf(nil, &httpclient.Error{Class: httpclient.ClassTooLarge, Status: status, Err: errors.New("too large")}, time.Now())
 		if got.class != want || got.status != status || !strings.Contains(got.excerpt, "too large") {
 			t.Errorf("%d: got %+v", status, got)
 		}

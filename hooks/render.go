@@ -8,14 +8,14 @@ import (
 	"strings"
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // render makes the request of an event, all of it but what changes from one
 // attempt to the next.
-func (h *hook) render(ev *Event) *web.Request {
+func (h *hook) render(ev *Event) *httpclient.Request {
 	v := view{h, ev}
-	req := &web.Request{Method: h.method, URL: string(h.url.Append(nil, v.text))}
+	req := &httpclient.Request{Method: h.method, URL: string(h.url.Append(nil, v.text))}
 	switch h.cfg.Format {
 	case "query":
 		req.URL = withQuery(req.URL, formEncode(v.fields()))
@@ -39,7 +39,7 @@ func (h *hook) render(ev *Event) *web.Request {
 }
 
 // request makes the whole request of one attempt.
-func (h *hook) request(ev *Event, now time.Time) (*web.Request, error) {
+func (h *hook) request(ev *Event, now time.Time) (*httpclient.Request, error) {
 	req := h.render(ev)
 	for _, header := range req.Header {
 		if isContentType(header) {
@@ -112,7 +112,7 @@ func jsonEncode(fields []field) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(web.AppendJSON(b, f.name), ':')
+		b = append(httpclient.AppendJSON(b, f.name), ':')
 		b = AppendJSON(b, f.value)
 	}
 	return append(b, '}')
@@ -131,7 +131,7 @@ func AppendJSON(dst []byte, value any) []byte {
 	case json.RawMessage:
 		return append(dst, v...)
 	}
-	return web.AppendJSON(dst, textOf(value))
+	return httpclient.AppendJSON(dst, textOf(value))
 }
 
 // standardEncode writes the body of Standard Webhooks.
@@ -140,10 +140,10 @@ func standardEncode(v view) []byte {
 	return jsonEncode([]field{{"type", v.value("event")}, {"timestamp", v.value("time")}, {"data", json.RawMessage(data)}})
 }
 
-var xmlValue = mustTemplate("%v%", web.PlaceXML)
+var xmlValue = mustTemplate("%v%", httpclient.PlaceXML)
 
-func mustTemplate(text string, place web.Place) *web.Template {
-	t, err := web.ParseTemplate(text, place)
+func mustTemplate(text string, place httpclient.Place) *httpclient.Template {
+	t, err := httpclient.ParseTemplate(text, place)
 	if err != nil {
 		panic(err)
 	}

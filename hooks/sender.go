@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 const (
@@ -44,9 +44,9 @@ const (
 // hands it to a fixed number of workers.
 type sender struct {
 	hook    *hook
-	client  *web.Client
-	send    func(*web.Request, time.Time) (*web.Response, error)
-	tokens  *web.Tokens // nil where the receiver wants none
+	client  *httpclient.Client
+	send    func(*httpclient.Request, time.Time) (*httpclient.Response, error)
+	tokens  *httpclient.Tokens // nil where the receiver wants none
 	outbox  Outbox
 	log     *slog.Logger
 	metrics *metrics
@@ -97,7 +97,7 @@ type settlement struct {
 	err      error
 }
 
-func newSender(h *hook, client *web.Client, outbox Outbox, log *slog.Logger) *sender {
+func newSender(h *hook, client *httpclient.Client, outbox Outbox, log *slog.Logger) *sender {
 	room := h.cfg.Concurrency + ahead + spare
 	s := &sender{
 		hook: h, client: client, send: client.Do, outbox: outbox, log: log.With("hook", h.name),
@@ -107,7 +107,7 @@ func newSender(h *hook, client *web.Client, outbox Outbox, log *slog.Logger) *se
 		skew:      -1, // which none is, in whole seconds
 	}
 	if h.cfg.OAuth2.TokenURL != "" {
-		s.tokens = web.NewTokens(h.cfg.OAuth2, client)
+		s.tokens = httpclient.NewTokens(h.cfg.OAuth2, client)
 	}
 	return s
 }

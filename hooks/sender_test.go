@@ -15,7 +15,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/hooks/hooktest"
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // crm plays the receiver where time is not real.
@@ -26,14 +26,14 @@ type crm struct {
 	first  func() // is called before an answer
 }
 
-func (c *crm) send(*web.Request, time.Time) (*web.Response, error) {
+func (c *crm) send(*httpclient.Request, time.Time) (*httpclient.Response, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.times = append(c.times, time.Now())
 	if c.first != nil {
 		c.first()
 	}
-	return &web.Response{Status: c.status}, nil
+	return &httpclient.Response{Status: c.status}, nil
 }
 
 func (c *crm) answer(status int) {
@@ -150,7 +150,7 @@ func TestOutboxFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
 		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(d *hooks.Dispatcher, c *crm) {
-			d.SetSend("crm", func(req *web.Request, deadline time.Time) (*web.Response, error) {
+			d.SetSend("crm", func(req *httpclient.Request, deadline time.Time) (*httpclient.Response, error) {
 				outbox.Fail(errors.New("disk full"))
 				return c.send(req, deadline)
 			})
@@ -300,9 +300,9 @@ func TestOfferWhileClosing(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer := make(chan struct{})
-		d.SetSend(cfg.Name, func(*web.Request, time.Time) (*web.Response, error) {
+		d.SetSend(cfg.Name, func(*httpclient.Request, time.Time) (*httpclient.Response, error) {
 			<-answer
-			return &web.Response{Status: 200}, nil
+			return &httpclient.Response{Status: 200}, nil
 		})
 		first := outbox.Row(outbox.Add(event("1.1", 1), "crm")[0])
 		d.Start()
@@ -338,9 +338,9 @@ func TestNewBesideABacklog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.SetSend("crm", func(*web.Request, time.Time) (*web.Response, error) {
+		d.SetSend("crm", func(*httpclient.Request, time.Time) (*httpclient.Response, error) {
 			time.Sleep(200 * time.Millisecond) // 40 a second, all of them 100 s
-			return &web.Response{Status: 200}, nil
+			return &httpclient.Response{Status: 200}, nil
 		})
 		d.Start()
 		var ids []int64

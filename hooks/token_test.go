@@ -8,7 +8,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/hooks/hooktest"
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // guarded plays a receiver and the service that gives tokens for it. Tokens
@@ -26,7 +26,7 @@ func guarded(t *testing.T, life int) (cfg hooks.Config, crm *hooktest.Receiver, 
 		return hooktest.Step{}
 	})
 	cfg = hookTo("crm", crm.URL()+"/cti")
-	cfg.OAuth2 = web.OAuth2{TokenURL: crm.URL() + "/token", ClientID: "ring:hook", ClientSecret: "s3cret&", Scope: "events calls"}
+	cfg.OAuth2 = httpclient.OAuth2{TokenURL: crm.URL() + "/token", ClientID: "ring:hook", ClientSecret: "s3cret&", Scope: "events calls"}
 	return cfg, crm, fetched
 }
 
@@ -74,7 +74,7 @@ func TestNoToken(t *testing.T) {
 		crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
 		crm.Answer(func(hooktest.Request) hooktest.Step { return step })
 		cfg := hookTo("crm", crm.URL())
-		cfg.OAuth2 = web.OAuth2{TokenURL: crm.URL() + "/token", ClientID: "ringhook", ClientSecret: "s3cret"}
+		cfg.OAuth2 = httpclient.OAuth2{TokenURL: crm.URL() + "/token", ClientID: "ringhook", ClientSecret: "s3cret"}
 		id := outbox.Add(event("1.1", 1), "crm")[0]
 		_, stop := start(t, outbox, cfg)
 		wait(t, outbox, func() bool { return len(outbox.Row(id).Attempts) == 1 })

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // What is wrong is told once while it stays the same, and so is its end.
@@ -70,7 +70,7 @@ func TestLogTellsOfClocks(t *testing.T) {
 	} {
 		tr = trouble{}
 		for range 2 {
-			o := outcomeOf(&web.Response{Status: 200, Date: date}, nil, now)
+			o := outcomeOf(&httpclient.Response{Status: 200, Date: date}, nil, now)
 			tr.clock(log, o.skew)
 		}
 		if n := strings.Count(text.String(), "clock"); n != lines {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 const (
@@ -106,7 +106,7 @@ func (c *Config) checkRequest(report func(key, problem string)) {
 		}
 	}
 	for name, value := range c.Headers {
-		if err := web.CheckHeader(name, value, "content-type"); err != nil {
+		if err := httpclient.CheckHeader(name, value, "content-type"); err != nil {
 			report("headers."+name, err.Error())
 		}
 	}

@@ -3,7 +3,7 @@ package lookup
 import (
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // Config is one [[lookup]] table.
@@ -22,7 +22,7 @@ type Config struct {
 	// they are escaped: form, json, xml or text.
 	Body     string `toml:"body"`
 	BodyType string `toml:"body_type"`
-	web.Credentials
+	httpclient.Credentials
 	// Spellings are those that %callerid% is tried in, one after the other until
 	// somebody is found: e164, plus-less, national, digits, 00 or last:9. All of
 	// them at once, with commas between, are %callerid_all%.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 func TestConfigCheck(t *testing.T) {
@@ -74,8 +74,8 @@ func TestConfigCheck(t *testing.T) {
 	f(func(c *Config) { c.Password = "s3cret" }, "username")
 	f(func(c *Config) { c.Username = "a:b" }, "username")
 	f(func(c *Config) { c.OAuth2.TokenURL = "https://crm.example/token" }, "oauth2.client_id", "oauth2.client_secret")
-	f(func(c *Config) { c.OAuth2 = web.OAuth2{ClientID: "a", ClientSecret: "s3cret"} }, "oauth2.token_url")
-	oauth := web.OAuth2{ClientID: "a", ClientSecret: "s3cret", TokenURL: "https://crm.example/token", Scope: "read write"}
+	f(func(c *Config) { c.OAuth2 = httpclient.OAuth2{ClientID: "a", ClientSecret: "s3cret"} }, "oauth2.token_url")
+	oauth := httpclient.OAuth2{ClientID: "a", ClientSecret: "s3cret", TokenURL: "https://crm.example/token", Scope: "read write"}
 	f(func(c *Config) { c.OAuth2 = oauth })
 	f(func(c *Config) { c.OAuth2, c.Username = oauth, "a" }, "oauth2")
 	f(func(c *Config) { c.OAuth2, c.Headers = oauth, map[string]string{"authorization": "Bearer y"} }, "headers.authorization")

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
-// The reasons of a fault beside the classes of package web.
+// The reasons of a fault beside the classes of package httpclient.
 const (
 	reasonStatus  = "status"  // neither 2xx nor one that means nobody
 	reasonHTML    = "html"    // a page for people, such as a login
@@ -16,7 +16,7 @@ const (
 	reasonType    = "type"    // the right format, with something else in it than is expected
 	reasonLimit   = "limit"   // more than anyone would answer
 	reasonOpen    = "open"    // not asked, because it keeps failing
-	reasonBusy    = web.ClassBusy
+	reasonBusy    = httpclient.ClassBusy
 	reasonClosed  = "closed" // the service is shutting down
 	reasonBook    = "book"   // the phonebook cannot be read
 	reasonPanic   = "panic"  // a bug of ours
@@ -24,7 +24,7 @@ const (
 
 // reasons lists every reason, for the metric.
 func reasons() []string {
-	return append(web.Classes(), reasonStatus, reasonHTML, reasonCharset, reasonSyntax, reasonType, reasonLimit, reasonOpen, reasonClosed, reasonBook, reasonPanic)
+	return append(httpclient.Classes(), reasonStatus, reasonHTML, reasonCharset, reasonSyntax, reasonType, reasonLimit, reasonOpen, reasonClosed, reasonBook, reasonPanic)
 }
 
 // fault is why a source gave no answer. Its reason is one of a closed list,
@@ -47,12 +47,12 @@ func asFault(err error) *fault {
 	if errors.As(err, &f) {
 		return f
 	}
-	var w *web.Error
+	var w *httpclient.Error
 	if errors.As(err, &w) {
-		return &fault{reason: w.Class, down: w.Class != web.ClassBusy && w.Class != web.ClassRequest, err: err}
+		return &fault{reason: w.Class, down: w.Class != httpclient.ClassBusy && w.Class != httpclient.ClassRequest, err: err}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &fault{reason: web.ClassTimeout, err: err}
+		return &fault{reason: httpclient.ClassTimeout, err: err}
 	}
 	return &fault{reason: reasonSyntax, err: err}
 }

@@ -9,16 +9,16 @@ import (
 	"strings"
 	"sync"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // asking is how a source is asked: the templates of its request.
 type asking struct {
 	seed        []byte
 	method      string
-	url         *web.Template
+	url         *httpclient.Template
 	headers     []header
-	body        *web.Template // nil where there is none
+	body        *httpclient.Template // nil where there is none
 	contentType string
 	spellings   []string
 	byNum       bool // by the caller's number
@@ -31,31 +31,31 @@ const allSpellings = "callerid_all"
 // header is one that goes with each request.
 type header struct {
 	name    string
-	value   *web.Template
+	value   *httpclient.Template
 	differs bool // from question to question
 }
 
 // attempt is one request, and the grade of what it finds.
 type attempt struct {
-	*web.Request
+	*httpclient.Request
 	by string
 }
 
 // bodyTypes are the kinds of bodies, each with its place and its Content-Type.
 var bodyTypes = map[string]struct {
-	place       web.Place
+	place       httpclient.Place
 	contentType string
 }{
-	"form": {web.PlaceForm, "application/x-www-form-urlencoded"},
-	"json": {web.PlaceJSON, "application/json"},
-	"xml":  {web.PlaceXML, "application/xml; charset=utf-8"},
-	"text": {web.PlaceText, "text/plain; charset=utf-8"},
+	"form": {httpclient.PlaceForm, "application/x-www-form-urlencoded"},
+	"json": {httpclient.PlaceJSON, "application/json"},
+	"xml":  {httpclient.PlaceXML, "application/xml; charset=utf-8"},
+	"text": {httpclient.PlaceText, "text/plain; charset=utf-8"},
 }
 
 func newAsking(cfg *Config) (*asking, error) {
 	a := &asking{method: cmp.Or(cfg.Method, "GET"), spellings: cfg.Spellings}
 	var err error
-	if a.url, err = web.ParseTemplate(cfg.URL, web.PlaceURL); err != nil {
+	if a.url, err = httpclient.ParseTemplate(cfg.URL, httpclient.PlaceURL); err != nil {
 		return nil, &keyError{"url", err}
 	}
 	names := a.url.Names()
@@ -64,7 +64,7 @@ func newAsking(cfg *Config) (*asking, error) {
 		if !ok {
 			return nil, &keyError{"body_type", fmt.Errorf("%q is unknown", cfg.BodyType)}
 		}
-		if a.body, err = web.ParseTemplate(cfg.Body, kind.place); err != nil {
+		if a.body, err = httpclient.ParseTemplate(cfg.Body, kind.place); err != nil {
 			return nil, &keyError{"body", err}
 		}
 		a.method, a.contentType = cmp.Or(cfg.Method, "POST"), kind.contentType
@@ -72,7 +72,7 @@ func newAsking(cfg *Config) (*asking, error) {
 	}
 	for name, value := range cfg.Headers {
 		h := header{name: name}
-		if h.value, err = web.ParseTemplate(value, web.PlaceHeader); err != nil {
+		if h.value, err = httpclient.ParseTemplate(value, httpclient.PlaceHeader); err != nil {
 			return nil, &keyError{"headers." + name, err}
 		}
 		h.differs = len(h.value.Names()) > 0
@@ -166,8 +166,8 @@ func (a *asking) attempts(q *Question) []attempt {
 	return list
 }
 
-func (a *asking) request(value func(string) string) *web.Request {
-	req := &web.Request{Method: a.method, URL: string(a.url.Append(nil, value)), ContentType: a.contentType}
+func (a *asking) request(value func(string) string) *httpclient.Request {
+	req := &httpclient.Request{Method: a.method, URL: string(a.url.Append(nil, value)), ContentType: a.contentType}
 	for _, h := range a.headers {
 		req.Header = append(req.Header, [2]string{h.name, string(h.value.Append(nil, value))})
 	}

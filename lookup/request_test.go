@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 // echo answers with the request's own words.
@@ -186,7 +186,7 @@ func newIssuer(t *testing.T) *issuer {
 func oauthCRM(t *testing.T, i *issuer) Config {
 	cfg := crm(t, echo)
 	cfg.Format, cfg.Variable, cfg.Cache, cfg.Stale = "text", "echo", 0, 0
-	cfg.OAuth2 = web.OAuth2{TokenURL: i.URL + "/token", ClientID: "ringhook", ClientSecret: "s3cret"}
+	cfg.OAuth2 = httpclient.OAuth2{TokenURL: i.URL + "/token", ClientID: "ringhook", ClientSecret: "s3cret"}
 	return cfg
 }
 
@@ -247,7 +247,7 @@ func TestNoToken(t *testing.T) {
 		}
 	}
 	cfg := crm(t, echo)
-	cfg.OAuth2 = web.OAuth2{TokenURL: "http://127.0.0.1:1/?k=s3cret", ClientID: "a", ClientSecret: "s3cret"}
+	cfg.OAuth2 = httpclient.OAuth2{TokenURL: "http://127.0.0.1:1/?k=s3cret", ClientID: "a", ClientSecret: "s3cret"}
 	b := start(t, cfg)
 	if got := await(b.Ask(ask(anna))); got.Outcome != Failed {
 		t.Errorf("no issuer: %+v, want error", got)

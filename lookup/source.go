@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"ringhook/web"
+	"ringhook/httpclient"
 )
 
 const (
@@ -29,8 +29,8 @@ type source struct {
 	*asking
 	cfg     Config
 	parse   parser
-	client  *web.Client
-	tokens  *web.Tokens // nil where none are needed
+	client  *httpclient.Client
+	tokens  *httpclient.Tokens // nil where none are needed
 	cache   Cache
 	book    Phonebook // nil where it is asked over HTTP
 	log     *slog.Logger
@@ -70,11 +70,11 @@ func newSource(cfg Config, cache Cache, book Phonebook, log *slog.Logger, m *met
 		return nil, err
 	}
 	s.breaker = newBreaker(cfg.Concurrency, s.log)
-	s.client, err = web.NewClient(web.ClientConfig{
+	s.client, err = httpclient.NewClient(httpclient.ClientConfig{
 		MaxConns: cfg.Concurrency, MaxBody: maxBody, MaxDecoded: maxDecoded, TLS: trust,
 	})
 	if err == nil && cfg.OAuth2.TokenURL != "" {
-		s.tokens = web.NewTokens(cfg.OAuth2, s.client)
+		s.tokens = httpclient.NewTokens(cfg.OAuth2, s.client)
 	}
 	return s, err
 }
@@ -89,7 +89,7 @@ type result struct {
 
 func failure(err error) result {
 	f := asFault(err)
-	if f.reason == web.ClassTimeout {
+	if f.reason == httpclient.ClassTimeout {
 		return result{outcome: Timeout, fault: f}
 	}
 	return result{outcome: Failed, fault: f}
@@ -97,7 +97,7 @@ func failure(err error) result {
 
 // fetch asks the source until an attempt finds someone. It gives the last
 // attempt and its response too, which is nil where there was none.
-func (s *source) fetch(attempts []attempt, deadline time.Time) (last attempt, resp *web.Response, r result) {
+func (s *source) fetch(attempts []attempt, deadline time.Time) (last attempt, resp *httpclient.Response, r result) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("bug: reading an answer panicked", "err", fmt.Sprint(p))
@@ -122,7 +122,7 @@ func (s *source) fetch(attempts []attempt, deadline time.Time) (last attempt, re
 // the connection without a word, which is most often one that it had kept idle
 // for too long, or does not take a token any more; both where a call still has
 // the time.
-func (s *source) send(req *web.Request, start, deadline time.Time) (*web.Response, error) {
+func (s *source) send(req *httpclient.Request, start, deadline time.Time) (*httpclient.Response, error) {
 	out := *req
 	token := ""
 	if auth := s.cfg.Basic(); auth != "" {
@@ -139,9 +139,9 @@ func (s *source) send(req *web.Request, start, deadline time.Time) (*web.Respons
 	if time.Since(start) >= s.cfg.Timeout*6/10 {
 		return resp, err
 	}
-	var e *web.Error
+	var e *httpclient.Error
 	switch {
-	case errors.As(err, &e) && e.Class == web.ClassReset:
+	case errors.As(err, &e) && e.Class == httpclient.ClassReset:
 		out.Fresh = true
 	case token != "" && err == nil && resp.Status == 401:
 		s.tokens.Forget(token)
@@ -156,7 +156,7 @@ func (s *source) send(req *web.Request, start, deadline time.Time) (*web.Respons
 }
 
 // read turns a response into a result.
-func (s *source) read(resp *web.Response, by string, deadline time.Time) result {
+func (s *source) read(resp *httpclient.Response, by string, deadline time.Time) result {
 	switch {
 	case resp.Status == 404 || resp.Status == 204:
 		return s.grade(nil, by)

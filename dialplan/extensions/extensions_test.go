@@ -64,7 +64,7 @@ func TestClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, err := os.ReadFile("../../contrib/lab/config_test.go")
+	code, err := os.ReadFile("../../test/lab/config_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,115 @@
+package httpclient
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"github.com/valyala/fasthttp"
+)
+
+// The classes of an Error.
+const (
+	ClassTimeout  = "timeout"   // the deadline passed
+	ClassDNS      = "dns"       // the host's name did not resolve
+	ClassBlocked  = "blocked"   // the host has an address that is never connected to
+	ClassConnect  = "connect"   // no connection came about
+	ClassTLS      = "tls"       // the handshake went wrong, most often over a certificate
+	ClassReset    = "reset"     // the server closed the connection before the first byte of a response
+	ClassProtocol = "protocol"  // what came back is not HTTP, or ended in the middle
+	ClassTooLarge = "too_large" // head or body of the response is over its limit
+	ClassBusy     = "busy"      // every connection to the host was in use
+	ClassToken    = "token"     // there is none to send the request with
+	ClassRequest  = "request"   // the request cannot be sent by anyone: its URL or a header is wrong
+)
+
+// Classes lists every class that an Error may have, for metrics.
+func Classes() []string {
+	return []string{
+		ClassTimeout, ClassDNS, ClassBlocked, ClassConnect, ClassTLS, ClassReset,
+		ClassProtocol, ClassTooLarge, ClassBusy, ClassToken, ClassRequest,
+	}
+}
+
+// Error is a request without a response. Its text names class, host and
+// cause, and never the rest of the URL or a header, which may be secret.
+type Error struct {
+	Class string // one of Classes
+	Host  string // with its port where the URL has one
+	Sent  bool   // whether the server may have seen the request
+	// Status is that of the response whose body was larger than its limit, for
+	// whom the status is enough, or that of a refused token. Zero in every
+	// other case.
+	Status int
+	Err    error
+}
+
+// Error says what went wrong, and with which host.
+func (e *Error) Error() string {
+	if e.Host == "" {
+		return fmt.Sprintf("%s: %v", e.Class, e.Err)
+	}
+	return fmt.Sprintf("%s: %s: %v", e.Host, e.Class, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// dialError is why there is no connection.
+type dialError struct {
+	class string
+	err   error
+}
+
+// Error says why there is no connection.
+func (e *dialError) Error() string { return e.err.Error() }
+
+// Unwrap gives the error of the dialler.
+func (e *dialError) Unwrap() error { return e.err }
+
+// classify tells what an error of fasthttp means. A body in chunks that ends
+// between two of them is reported as if nothing had come: the head that was
+// read by then tells it apart.
+func classify(host string, in *fasthttp.Response, err error) *Error {
+	e := &Error{Class: ClassProtocol, Host: host, Sent: true, Err: err}
+	var dial *dialError
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &dial):
+		e.Class, e.Sent = dial.class, false
+	case errors.Is(err, fasthttp.ErrNoFreeConns):
+		e.Class, e.Sent = ClassBusy, false
+	case isTimeout(err):
+		e.Class = ClassTimeout
+	case errors.Is(err, fasthttp.ErrConnectionClosed) && in.Header.ContentLength() != -1,
+		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET) && !answered(err):
+		e.Class = ClassReset
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		e.Class, e.Status = ClassTooLarge, in.StatusCode()
+	case errors.As(err, &small):
+		e.Class = ClassTooLarge
+	}
+	return e
+}
+
+// answered tells whether a broken connection broke while a response was being
+// read: fasthttp reports one that broke before the first byte in its own words.
+func answered(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "read"
+}
+
+// bodyClass is the class of a body that cannot be decoded.
+func bodyClass(err error) string {
+	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		return ClassTooLarge
+	}
+	return ClassProtocol
+}
+
+// isTimeout tells whether a deadline was the cause.
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}

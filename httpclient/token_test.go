@@ -1,0 +1,149 @@
+package httpclient
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// issuer is a token endpoint that numbers its tokens.
+type issuer struct {
+	*httptest.Server
+	issued atomic.Int32
+}
+
+func newIssuer(t *testing.T, answer func(w http.ResponseWriter, n int32)) (*issuer, *Tokens) {
+	i := &issuer{}
+	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, ok := r.BasicAuth()
+		if !ok { // the other way to say who one is, which is tried where the first is refused
+			user, password = r.PostFormValue("client_id"), r.PostFormValue("client_secret")
+		}
+		if user != "ringhook" || password != "s3cret" || r.PostFormValue("grant_type") != "client_credentials" || r.PostFormValue("scope") != "read write" {
+			t.Errorf("token asked for with %v, %v", r.Header, r.PostForm)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		answer(w, i.issued.Add(1))
+	}))
+	t.Cleanup(i.Close)
+	tokens := NewTokens(OAuth2{TokenURL: i.URL, ClientID: "ringhook", ClientSecret: "s3cret", Scope: "read write"}, newClient(t, ClientConfig{}))
+	t.Cleanup(tokens.Close)
+	return i, tokens
+}
+
+func numbered(life int) func(http.ResponseWriter, int32) {
+	return func(w http.ResponseWriter, n int32) {
+		fmt.Fprintf(w, `{"access_token":"t%d","token_type":"bearer","expires_in":%d}`, n, life)
+	}
+}
+
+func wantToken(t *testing.T, tokens *Tokens, want string) {
+	t.Helper()
+	if got, err := tokens.Get(in(10 * time.Second)); got != want || err != nil {
+		t.Errorf("Get() = %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestTokenIsKept(t *testing.T) {
+	for _, life := range []int{3600, 0} { // 0 is one that does not say when it ends
+		i, tokens := newIssuer(t, numbered(life))
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() { wantToken(t, tokens, "t1") })
+		}
+		all.Wait()
+		if n := i.issued.Load(); n != 1 {
+			t.Errorf("%d tokens issued, want 1", n)
+		}
+		tokens.Forget("another")
+		wantToken(t, tokens, "t1")
+		tokens.Forget("t1")
+		wantToken(t, tokens, "t2")
+	}
+}
+
+// A token near its end is used on, and renewed behind the requests.
+func TestTokenIsRenewedBehind(t *testing.T) {
+	_, tokens := newIssuer(t, numbered(3600))
+	wantToken(t, tokens, "t1")
+	tokens.mu.Lock()
+	if left := tokens.token.Expiry.Sub(tokens.renew); left != tokenRenew {
+		t.Errorf("renewed %v before its end, want %v", left, tokenRenew)
+	}
+	tokens.renew = time.Now().Add(-time.Second)
+	tokens.mu.Unlock()
+	wantToken(t, tokens, "t1")
+	tokens.behind.Wait()
+	wantToken(t, tokens, "t2")
+	tokens.mu.Lock()
+	tokens.token.Expiry = time.Now().Add(tokenEnd - time.Second)
+	tokens.mu.Unlock()
+	wantToken(t, tokens, "t3")
+}
+
+func TestNoToken(t *testing.T) {
+	for _, tc := range []struct {
+		status int
+		body   string
+		class  string
+	}{
+		{401, `{"error":"invalid_client","error_description":"s3cret is no secret"}`, ClassToken},
+		{500, "s3cret", ClassToken},
+		{302, "", ClassToken},
+		{200, `{"token_type":"s3cret"}`, ClassToken},
+		{200, "<html>s3cret", ClassToken},
+		{200, strings.Repeat("s3cret", 20<<10), ClassTooLarge},
+	} {
+		_, tokens := newIssuer(t, func(w http.ResponseWriter, _ int32) {
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(tc.status)
+			io.WriteString(w, tc.body)
+		})
+		token, err := tokens.Get(in(10 * time.Second))
+		var e *Error
+		if !errors.As(err, &e) || e.Class != tc.class || token != "" || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("status %d with %.30q: %q, %v, want class %s", tc.status, tc.body, token, err, tc.class)
+		} else if tc.status != 200 && e.Status != tc.status {
+			t.Errorf("status %d: %+v", tc.status, e)
+		}
+	}
+	silent := NewTokens(OAuth2{TokenURL: raw(t, wait), ClientID: "a", ClientSecret: "s3cret"}, newClient(t, ClientConfig{}))
+	var all sync.WaitGroup
+	for range 3 { // one asks, the others wait for it
+		all.Go(func() {
+			_, err := silent.Get(in(100 * time.Millisecond))
+			var e *Error
+			if !errors.As(err, &e) || e.Class != ClassTimeout {
+				t.Errorf("silent server: %v, want class %s", err, ClassTimeout)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestOAuth2Check(t *testing.T) {
+	for _, tc := range []struct {
+		cfg  OAuth2
+		want []string
+	}{
+		{OAuth2{}, nil},
+		{OAuth2{TokenURL: "https://crm.example/token", ClientID: "a", ClientSecret: "b"}, nil},
+		{OAuth2{TokenURL: "https://crm.example/token"}, []string{"client_id", "client_secret"}},
+		{OAuth2{ClientID: "a", ClientSecret: "b"}, []string{"token_url"}},
+		{OAuth2{TokenURL: "https://crm.example/%queue_id%", ClientID: "a", ClientSecret: "b"}, []string{"token_url"}},
+	} {
+		var got []string
+		tc.cfg.Check(func(key, _ string) { got = append(got, key) })
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("Check(%+v) reports %q, want %q", tc.cfg, got, tc.want)
+		}
+	}
+}

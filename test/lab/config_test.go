@@ -1,0 +1,181 @@
+//go:build e2e
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// The lab's addresses. Every phone has one of its own, 127.0.0.101 for 101 and
+// so on; the namespace's loopback has them all.
+const (
+	asteriskIP = "127.0.0.1"
+	trunkIP    = "127.0.0.9"
+	sipPort    = 5060
+)
+
+func phoneIP(phone string) string { return "127.0.0." + phone }
+
+// The lab has queues of its own beside those of the sample, so that no call of one
+// test meets another's: each with three phones, and one with a single phone.
+const (
+	labQueues     = 26
+	firstLabQueue = 520
+	firstLabPhone = 121
+	soloQueue     = "519"
+	soloPhone     = "120"
+	emptyQueue    = "518" // has no members, and is left at once
+)
+
+// queue is one that a test has to itself.
+type queue struct {
+	id     string
+	did    string    // the number that leads to it
+	phones [3]string // its members, in the order in which they are rung
+}
+
+func labQueue(n int) queue {
+	q := queue{id: fmt.Sprint(firstLabQueue + n)}
+	q.did = queueNumber(q.id)
+	for i := range q.phones {
+		q.phones[i] = fmt.Sprint(firstLabPhone + n*len(q.phones) + i)
+	}
+	return q
+}
+
+// The lab's numbers, beside those of the sample: one for each queue, and one for
+// each phone.
+func queueNumber(id string) string    { return "74960000" + id }
+func phoneNumber(phone string) string { return "74961000" + phone }
+
+// noload are the modules that open ports of their own, or want what a chroot
+// does not have.
+var noload = []string{
+	"chan_iax2", "chan_unistim", "chan_mgcp", "chan_skinny", "chan_ooh323", "chan_dahdi", "chan_sip", "chan_mobile",
+	"chan_motif", "pbx_dundi", "cdr_radius", "cel_radius", "cdr_pgsql", "cdr_adaptive_odbc", "res_snmp", "res_xmpp",
+	"res_config_ldap", "res_phoneprov",
+}
+
+// writeConfig writes the whole configuration of an Asterisk. contrib's own
+// files are in it as they are, but for those of over.
+func writeConfig(a *asterisk, over map[string]string) error {
+	modules, err := filepath.Glob(a.root + "/usr/lib/*/asterisk/modules")
+	if err != nil {
+		return err
+	}
+	if len(modules) == 0 {
+		modules = []string{a.root + "/usr/lib/asterisk/modules"}
+	}
+	files := map[string]string{
+		"asterisk.conf":   asteriskConf(strings.TrimPrefix(modules[0], a.root)),
+		"modules.conf":    "[modules]\nautoload=yes\nnoload=" + strings.Join(noload, ".so\nnoload=") + ".so\n",
+		"logger.conf":     "[general]\ndateformat=%T.%3q\n[logfiles]\nfull => notice,warning,error,verbose(4)\n",
+		"rtp.conf":        "[general]\nrtpstart=10000\nrtpend=11000\n",
+		"manager.conf":    "[general]\nenabled=no\n",
+		"pjsip.conf":      pjsipConf(phoneIP),
+		"queues.conf":     queuesConf(),
+		"extensions.conf": extensionsConf + benchExtensions,
+	}
+	var failed []error
+	for _, name := range []string{"extensions_ringhook.conf", "queues_ringhook.conf"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "contrib", name))
+		files[name] = string(text)
+		failed = append(failed, err)
+	}
+	maps.Copy(files, over)
+	for name, text := range files {
+		failed = append(failed, os.WriteFile(filepath.Join(a.folder, "etc", name), []byte(text), 0o644))
+	}
+	// The rest is as Debian has it.
+	for _, name := range []string{"acl", "ccss", "cdr", "cel", "codecs", "features", "indications", "musiconhold", "sorcery", "stasis"} {
+		text, err := os.ReadFile(filepath.Join(a.root, "etc", "asterisk", name+".conf"))
+		failed = append(failed, err, os.WriteFile(filepath.Join(a.folder, "etc", name+".conf"), text, 0o644))
+	}
+	return errors.Join(failed...)
+}
+
+// asteriskConf tells Asterisk where all is. Without entityid it would look
+// for a network card.
+func asteriskConf(modules string) string {
+	return fmt.Sprintf(`[directories]
+astetcdir => %[1]s/etc
+astdbdir => %[1]s/db
+astspooldir => %[1]s/spool
+astrundir => %[1]s/run
+astlogdir => %[1]s/log
+astmoddir => %[2]s
+astvarlibdir => /var/lib/asterisk
+astkeydir => /var/lib/asterisk
+astdatadir => /usr/share/asterisk
+astagidir => /usr/share/asterisk/agi-bin
+[options]
+verbose = 4
+entityid = 02:00:00:00:00:01
+`, workplace, modules)
+}
+
+// pjsipConf has the trunk and every phone, which is to be called at the address that at tells.
+func pjsipConf(at func(phone string) string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "[udp]\ntype=transport\nprotocol=udp\nbind=%s:%d\n", asteriskIP, sipPort)
+	endpoint := func(name, from, at, context, more string) {
+		fmt.Fprintf(&b, `[%[1]s]
+type=endpoint
+context=%[3]s
+aors=%[1]s
+disallow=all
+allow=alaw
+direct_media=no
+%[4]s
+[%[1]s]
+type=aor
+contact=sip:%[1]s@%[6]s:%[5]d
+[%[1]s]
+type=identify
+endpoint=%[1]s
+match=%[2]s
+`, name, from, context, more, sipPort, at)
+	}
+	endpoint("trunk", trunkIP, trunkIP, "ringhook-incoming", "")
+	for phone := 101; phone < firstLabPhone+3*labQueues; phone++ {
+		name := fmt.Sprint(phone)
+		endpoint(name, phoneIP(name), at(name), "ringhook-phones", "callerid=Agent "+name+" <"+name+">")
+	}
+	return b.String()
+}
+
+func queuesConf() string {
+	var b strings.Builder
+	b.WriteString("[general]\npersistentmembers=no\n#include queues_ringhook.conf\n")
+	fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\nmember => Local/%[2]s@ringhook-agents/n,0,Agent %[2]s,PJSIP/%[2]s\n", soloQueue, soloPhone)
+	fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\njoinempty=no\n", emptyQueue)
+	for n := range labQueues {
+		q := labQueue(n)
+		fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\n", q.id)
+		for _, phone := range q.phones {
+			fmt.Fprintf(&b, "member => Local/%[1]s@ringhook-agents/n,0,Agent %[1]s,PJSIP/%[1]s\n", phone)
+		}
+	}
+	return b.String()
+}
+
+// extensionsConf is what an administrator has, numbers for the lab's own
+// queues and for every phone, one whose calls are recorded, and a place where only a lookup is made.
+const extensionsConf = `[general]
+static=yes
+[globals]
+#include extensions_ringhook.conf
+[ringhook-numbers](+)
+exten => _749600005XX,1,Goto(ringhook-queues,${EXTEN:-3},1)
+exten => 74962000500,1,MixMonitor(${UNIQUEID}.wav)
+ same => n,Goto(ringhook-queues,500,1)
+exten => _749610001XX,1,Goto(ringhook-direct,${EXTEN:-3},1)
+[lab]
+exten => _X.,1,AGI(agi://127.0.0.1:4573/lookup,callerid=+${EXTEN})
+ same => n,Wait(60)
+`
