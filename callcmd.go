@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 )
 
 type callCmd struct {
@@ -41,7 +42,7 @@ func (c *callCmd) Run(s *streams) error {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, c.Timeout)
 	defer cancel()
-	result, err := fastagi.Call(ctx, addr, c.request(time.Now()))
+	result, err := asterisk.Call(ctx, addr, c.request(time.Now()))
 	printCall(s.out, result)
 	if err != nil {
 		return fmt.Errorf("%w (is ringhook serving on %s?)", err, addr)
@@ -52,7 +53,7 @@ func (c *callCmd) Run(s *streams) error {
 	return nil
 }
 
-func (c *callCmd) request(now time.Time) fastagi.CallRequest {
+func (c *callCmd) request(now time.Time) asterisk.CallRequest {
 	if c.Uniqueid == "" {
 		c.Uniqueid = fmt.Sprintf("%d.%d", now.Unix(), now.Nanosecond()/1000)
 	}
@@ -61,7 +62,7 @@ func (c *callCmd) request(now time.Time) fastagi.CallRequest {
 	for name, value := range c.Var {
 		variables[name] = value
 	}
-	return fastagi.CallRequest{
+	return asterisk.CallRequest{
 		Env: fastagi.Env{
 			Point: point, Query: query, Channel: c.Channel, UniqueID: c.Uniqueid, Version: "ringhook " + version,
 			CallerNum: c.From, CallerName: c.Name, DNID: c.To, Context: "ringhook", Extension: "s", Priority: "1", Args: c.Arguments,
@@ -71,7 +72,7 @@ func (c *callCmd) request(now time.Time) fastagi.CallRequest {
 }
 
 // printCall shows what a session set, one variable a line, and how long it took.
-func printCall(w io.Writer, result fastagi.CallResult) {
+func printCall(w io.Writer, result asterisk.CallResult) {
 	for _, v := range result.Set {
 		fmt.Fprintf(w, "  %s = %s\n", v.Name, printable(v.Value))
 	}

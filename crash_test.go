@@ -25,6 +25,7 @@ import (
 
 	"ringhook/failpoint"
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 )
 
 const (
@@ -285,7 +286,7 @@ func (p *crashCaller) run(ctx context.Context) {
 func (p *crashCaller) play(point string) {
 	ctx, cancel := context.WithTimeout(context.Background(), crashWait)
 	defer cancel()
-	result, err := fastagi.Call(ctx, p.c.agi, fastagi.CallRequest{
+	result, err := asterisk.Call(ctx, p.c.agi, asterisk.CallRequest{
 		Env: fastagi.Env{Point: point, Channel: "PJSIP/trunk", UniqueID: p.linkedid, CallerNum: "+442079460142", Args: []string{
 			"agent_phone=101", "queue_id=500", "recording_file=" + mark(p.linkedid, point),
 		}},

@@ -13,6 +13,7 @@ import (
 
 	"ringhook/conf"
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 )
 
 type demoCmd struct {
@@ -186,7 +187,7 @@ func (p *player) ask(c *channel, point string, args ...string) error {
 	for name, value := range c.variables {
 		seen[strings.TrimLeft(name, "_")] = value
 	}
-	result, err := fastagi.Call(p.ctx, p.addr, fastagi.CallRequest{
+	result, err := asterisk.Call(p.ctx, p.addr, asterisk.CallRequest{
 		Env: fastagi.Env{
 			Point: point, Channel: c.name, UniqueID: c.uniqueid, Version: "demo", CallerNum: c.caller, DNID: c.did,
 			Context: "demo", Extension: "500", Priority: "1", Args: args,

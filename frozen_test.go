@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 )
 
 // asNeighbour makes the test binary be a CRM and a receiver, at an address, which
@@ -147,7 +148,7 @@ func TestFrozenNeighbour(t *testing.T) {
 	status := func() string {
 		t.Helper()
 		n++
-		got, err := fastagi.Call(ctx, agi, fastagi.CallRequest{
+		got, err := asterisk.Call(ctx, agi, asterisk.CallRequest{
 			Env: fastagi.Env{Point: "lookup", Channel: "PJSIP/trunk", UniqueID: fmt.Sprintf("2.%d", n), CallerNum: fmt.Sprintf("+4420794%05d", n)},
 		})
 		if err != nil {

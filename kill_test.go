@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 )
 
 func freePort(t *testing.T) string {
@@ -131,7 +132,7 @@ func (l *ledger) play(ctx context.Context, agi, linkedid string) (all bool) {
 	all = true
 	channel := map[string]string{"CHANNEL(linkedid)": linkedid, "DIALSTATUS": "ANSWER"}
 	for _, point := range []string{"queue-dial", "agent-dial", "agent-answer", "agent-hangup", "queue-hangup", "call-hangup"} {
-		result, _ := fastagi.Call(ctx, agi, fastagi.CallRequest{
+		result, _ := asterisk.Call(ctx, agi, asterisk.CallRequest{
 			Env:       fastagi.Env{Point: point, Channel: "PJSIP/trunk", UniqueID: linkedid, CallerNum: "+442079460142", Args: []string{"agent_phone=101", "queue_id=500"}},
 			Variables: channel,
 		})

@@ -18,6 +18,7 @@ import (
 
 	"ringhook/conf"
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 	"ringhook/hooks"
 	"ringhook/lookup"
 )
@@ -94,7 +95,7 @@ func TestFewFiles(t *testing.T) {
 		})
 	}
 	call := func(n int) (string, error) {
-		got, err := fastagi.Call(ctx, agi, fastagi.CallRequest{Env: fastagi.Env{Point: "call-dial", Channel: "PJSIP/trunk", UniqueID: fmt.Sprintf("1.%d", n)}})
+		got, err := asterisk.Call(ctx, agi, asterisk.CallRequest{Env: fastagi.Env{Point: "call-dial", Channel: "PJSIP/trunk", UniqueID: fmt.Sprintf("1.%d", n)}})
 		return got.Status, err
 	}
 	refused := 0

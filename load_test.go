@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 	"ringhook/hooks"
 	"ringhook/store"
 )
@@ -74,7 +75,7 @@ func TestManyCallsOneNumber(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		for {
-			got, err := fastagi.Call(ctx, agi, fastagi.CallRequest{
+			got, err := asterisk.Call(ctx, agi, asterisk.CallRequest{
 				Env:    fastagi.Env{Point: "lookup", Channel: "PJSIP/trunk", UniqueID: fmt.Sprintf("1.%d", n), CallerNum: "+442079460142"},
 				Hangup: hangup,
 			})
@@ -163,7 +164,7 @@ func TestSeriesStayTheSame(t *testing.T) {
 						point = fmt.Sprintf(point, some)
 					}
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-					fastagi.Call(ctx, agi, fastagi.CallRequest{
+					asterisk.Call(ctx, agi, asterisk.CallRequest{
 						Env: fastagi.Env{
 							Point: point, Channel: "PJSIP/" + some, UniqueID: some, CallerNum: fmt.Sprintf("+4420%08d", rand.IntN(1e8)), CallerName: some,
 							Args: []string{"queue_id=" + some, "agent_phone=" + some},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 )
 
 // F12: the log is a pipe that nobody reads, and later one whose reader is
@@ -41,7 +42,7 @@ func TestLogNobodyReads(t *testing.T) {
 			callers.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 				defer cancel()
-				got, err := fastagi.Call(ctx, agi, fastagi.CallRequest{Env: fastagi.Env{Point: "no-such-point", Channel: name, UniqueID: "1.1"}})
+				got, err := asterisk.Call(ctx, agi, asterisk.CallRequest{Env: fastagi.Env{Point: "no-such-point", Channel: name, UniqueID: "1.1"}})
 				if err != nil || len(got.Set) != 1 || got.Set[0].Value != "ERROR" {
 					t.Errorf("call gives %+v, %v", got.Set, err)
 				}

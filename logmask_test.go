@@ -14,6 +14,7 @@ import (
 
 	"ringhook/conf"
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 	"ringhook/hooks/hooktest"
 )
 
@@ -94,7 +95,7 @@ url = "http://127.0.0.1:1/%%callerid%%?token=%[4]s&name=%%callerid_name%%"
 		ask := func(point string, args ...string) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			_, err := fastagi.Call(ctx, cfg.FastAGI.Listen, fastagi.CallRequest{
+			_, err := asterisk.Call(ctx, cfg.FastAGI.Listen, asterisk.CallRequest{
 				Env: fastagi.Env{Point: point, Channel: "Local/" + number + "@agents-1", UniqueID: "1.1", CallerNum: number, CallerName: name, Args: args},
 			})
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 	"ringhook/hooks/hooktest"
 )
 
@@ -22,7 +23,7 @@ func TestPoisonCrash(t *testing.T) {
 	defer cancel()
 	promised := map[string]bool{}
 	ask := func(point, linkedid string) {
-		result, _ := fastagi.Call(ctx, agi, fastagi.CallRequest{
+		result, _ := asterisk.Call(ctx, agi, asterisk.CallRequest{
 			Env:       fastagi.Env{Point: point, Channel: "PJSIP/trunk", UniqueID: linkedid, CallerNum: "+442079460142", Args: []string{"agent_phone=101", "queue_id=500"}},
 			Variables: map[string]string{"CHANNEL(linkedid)": linkedid, "DIALSTATUS": "ANSWER"},
 		})

@@ -20,6 +20,7 @@ import (
 	"ringhook/dialplan"
 	"ringhook/fastagi"
 	"ringhook/fastagi/agitest"
+	"ringhook/fastagi/asterisk"
 	"ringhook/hooks"
 	"ringhook/lookup"
 	"ringhook/store"
@@ -111,7 +112,7 @@ func (h *house) ask(point string, hangup <-chan struct{}, args ...string) string
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	result, err := fastagi.Call(ctx, h.addr, fastagi.CallRequest{
+	result, err := asterisk.Call(ctx, h.addr, asterisk.CallRequest{
 		Env: fastagi.Env{
 			Point: point, Channel: "PJSIP/trunk-1", UniqueID: "1.1", Version: "22", CallerNum: "02079460142", CallerName: "as it was",
 			DNID: "02079460500", Extension: "500", Priority: "1", Context: "from-trunk", Args: args,
@@ -235,7 +236,7 @@ func TestNobodyAsked(t *testing.T) {
 	defer cancel()
 	for number, want := range map[string]string{"": "", "anonymous": "anonymous", "12": "short", "999": "emergency"} {
 		id := "7." + number
-		result, err := fastagi.Call(ctx, h.addr, fastagi.CallRequest{
+		result, err := asterisk.Call(ctx, h.addr, asterisk.CallRequest{
 			Env: fastagi.Env{Point: "queue-dial", UniqueID: id, CallerNum: number, Args: []string{"queue_id=500", "linkedid=" + id, "visit=", "ring="}},
 		})
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/fastagi/agitest"
+	"ringhook/fastagi/asterisk"
 )
 
 func soon() time.Time { return time.Now().Add(10 * time.Second) }
@@ -274,7 +275,7 @@ func TestCallHangup(t *testing.T) {
 		}
 		answer(s)
 	})
-	got, err := fastagi.Call(context.Background(), addr, fastagi.CallRequest{Env: fastagi.Env{Point: "x"}, Hangup: hangup})
+	got, err := asterisk.Call(context.Background(), addr, asterisk.CallRequest{Env: fastagi.Env{Point: "x"}, Hangup: hangup})
 	if err != nil || got.Status != "HANGUP" || len(got.Set) != 1 {
 		t.Errorf("got %+v, %v", got, err)
 	}

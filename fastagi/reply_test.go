@@ -1,4 +1,4 @@
-package fastagi
+package fastagi_test
 
 import (
 	"bytes"
@@ -11,13 +11,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 )
 
 // fake is Asterisk at the other end of a session, without a socket: it answers
 // what is written to it, and gives its answers in pieces of any size.
 type fake struct {
 	net.Conn // nil; what a session does not use panics
-	ch       *channel
+	ch       *asterisk.Channel
 	rng      *rand.Rand
 	hangups  bool               // HANGUP lines come between replies
 	reply    func(i int) string // replaces the reply to command i, where not nil
@@ -31,10 +34,10 @@ func (f *fake) Write(p []byte) (int, error) {
 	for command := range strings.Lines(string(p)) {
 		for f.hangups && f.rng.IntN(3) == 0 {
 			f.hungup = true
-			f.answers.WriteString(hangupLine)
+			f.answers.WriteString(fastagi.HangupLine)
 		}
 		f.commands = append(f.commands, strings.TrimSuffix(command, "\n"))
-		answer := f.ch.execute(f.commands[len(f.commands)-1])
+		answer := f.ch.Execute(f.commands[len(f.commands)-1])
 		if f.reply != nil {
 			answer = f.reply(len(f.commands) - 1)
 		}
@@ -56,11 +59,9 @@ func (f *fake) SetReadDeadline(time.Time) error  { return nil }
 func (f *fake) SetWriteDeadline(time.Time) error { return nil }
 
 // fakeSession is a session whose environment has been read.
-func fakeSession(variables map[string]string) (*Session, *fake) {
-	f := &fake{ch: newChannel(&CallRequest{Variables: variables}), rng: rand.New(rand.NewPCG(3, 4))}
-	s := &Session{conn: f}
-	s.in.src = f
-	return s, f
+func fakeSession(variables map[string]string) (*fastagi.Session, *fake) {
+	f := &fake{ch: asterisk.NewChannel(&asterisk.CallRequest{Variables: variables}), rng: rand.New(rand.NewPCG(3, 4))}
+	return fastagi.NewSession(f), f
 }
 
 // T-RPL-02, T-RPL-03: values that hold everything which could end a reply.
@@ -98,22 +99,22 @@ func TestReadErrors(t *testing.T) {
 		{"200 done\n", "out of step"},
 		{"200 result=1 (a\n", "deadline passed"},
 		{"agi_callingpres: 0\n", "out of step"},
-		{"200 result=1 (" + strings.Repeat("x", maxReply), "too long"},
-		{strings.Repeat("x", maxReply+1), "too long"},
+		{"200 result=1 (" + strings.Repeat("x", fastagi.MaxReply), "too long"},
+		{strings.Repeat("x", fastagi.MaxReply+1), "too long"},
 	} {
 		s, f := fakeSession(nil)
 		f.reply = func(int) string {
-			frame := strings.TrimPrefix(splitCommand(f.commands[0])[3], "${A}")[:16]
+			frame := strings.TrimPrefix(asterisk.SplitCommand(f.commands[0])[3], "${A}")[:16]
 			return strings.ReplaceAll(c.reply, "FRAME", frame)
 		}
 		values, err := s.Read(time.Time{}, "A", "B")
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.60q: got %q, error %v, want %q", c.reply, values, err, c.want)
 		}
-		if _, err := s.Read(time.Time{}, "A"); !errors.Is(err, errStep) {
+		if _, err := s.Read(time.Time{}, "A"); !errors.Is(err, fastagi.ErrStep) {
 			t.Errorf("%.60q: a second read gives %v", c.reply, err)
 		}
-		if _, err := s.Reply([]Variable{{"X", "1"}}); !errors.Is(err, errStep) || !f.closed {
+		if _, err := s.Reply([]fastagi.Variable{{Name: "X", Value: "1"}}); !errors.Is(err, fastagi.ErrStep) || !f.closed {
 			t.Errorf("%.60q: reply gives %v, closed %v", c.reply, err, f.closed)
 		}
 	}
@@ -123,44 +124,44 @@ func TestReplyRefused(t *testing.T) {
 	s, f := fakeSession(nil)
 	replies := []string{"200 result=1\n", "520-Invalid command syntax.  Proper usage follows:\n200 result=1\n Usage\n520 End of proper usage.\n", "510 Invalid or unknown command\n", "200 result=1\n"}
 	f.reply = func(i int) string { return replies[i] }
-	cut, err := s.Reply([]Variable{{"A", "secret"}, {"B", "secret"}, {"C", "secret"}, {"D", "secret"}})
+	cut, err := s.Reply([]fastagi.Variable{{Name: "A", Value: "secret"}, {Name: "B", Value: "secret"}, {Name: "C", Value: "secret"}, {Name: "D", Value: "secret"}})
 	if err == nil || err.Error() != "set variable B: reply 520" || cut != nil {
 		t.Errorf("got %v, cut %v", err, cut)
 	}
-	if f.answers.Len() > 0 || len(s.in.bytes()) > 0 {
+	if f.answers.Len() > 0 || len(s.Held()) > 0 {
 		t.Error("a reply was not read")
 	}
-	if _, err := s.Reply(nil); !errors.Is(err, errEnded) {
+	if _, err := s.Reply(nil); !errors.Is(err, fastagi.ErrEnded) {
 		t.Errorf("second reply: %v", err)
 	}
-	if _, err := s.Read(time.Time{}, "A"); !errors.Is(err, errEnded) {
+	if _, err := s.Read(time.Time{}, "A"); !errors.Is(err, fastagi.ErrEnded) {
 		t.Errorf("read after reply: %v", err)
 	}
-	if err := s.Await(time.Time{}, func(func()) { t.Error("started") }); !errors.Is(err, errEnded) {
+	if err := s.Await(time.Time{}, func(func()) { t.Error("started") }); !errors.Is(err, fastagi.ErrEnded) {
 		t.Errorf("await after reply: %v", err)
 	}
 }
 
 func TestReplyBadNameAndCut(t *testing.T) {
 	s, f := fakeSession(nil)
-	cut, err := s.Reply([]Variable{{"A", "1"}, {"B C", "2"}, {"LONG", strings.Repeat("x", 3000)}, {"D", "4"}})
+	cut, err := s.Reply([]fastagi.Variable{{Name: "A", Value: "1"}, {"B C", "2"}, {Name: "LONG", Value: strings.Repeat("x", 3000)}, {Name: "D", Value: "4"}})
 	if err == nil || !strings.Contains(err.Error(), "B C") || !slices.Equal(cut, []string{"LONG"}) {
 		t.Errorf("cut %q, error %v", cut, err)
 	}
-	if len(f.ch.set) != 3 || f.ch.set[2] != (Variable{"D", "4"}) || s.Replied().IsZero() {
-		t.Errorf("set %.60q", f.ch.set)
+	if len(f.ch.Set) != 3 || f.ch.Set[2] != (fastagi.Variable{Name: "D", Value: "4"}) || s.Replied().IsZero() {
+		t.Errorf("set %.60q", f.ch.Set)
 	}
 }
 
 func TestReplyCutShort(t *testing.T) {
 	s, f := fakeSession(nil)
 	f.reply = func(i int) string { return []string{"200 result=1\n", ""}[i] }
-	if _, err := s.Reply([]Variable{{"A", "1"}, {"B", "2"}}); !errors.Is(err, errCut) {
+	if _, err := s.Reply([]fastagi.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}}); !errors.Is(err, fastagi.ErrCut) {
 		t.Errorf("got %v", err)
 	}
 	s, f = fakeSession(nil)
-	f.reply = func(int) string { return "520-" + strings.Repeat("usage\n", maxReply) }
-	if _, err := s.Reply([]Variable{{"A", "1"}}); !errors.Is(err, errTooLong) {
+	f.reply = func(int) string { return "520-" + strings.Repeat("usage\n", fastagi.MaxReply) }
+	if _, err := s.Reply([]fastagi.Variable{{Name: "A", Value: "1"}}); !errors.Is(err, fastagi.ErrTooLong) {
 		t.Errorf("endless usage: %v", err)
 	}
 }
@@ -192,18 +193,18 @@ func TestHangupInterleaved(t *testing.T) {
 			}
 			return "200 result=1\n"
 		}
-		vars := make([]Variable, len(names))
+		vars := make([]fastagi.Variable, len(names))
 		for i, name := range names {
-			vars[i] = Variable{name, "x"}
+			vars[i] = fastagi.Variable{Name: name, Value: "x"}
 		}
 		_, err := s.Reply(vars)
 		if want := "set variable " + names[refused] + ": reply 520"; err == nil || err.Error() != want {
 			t.Fatalf("seed %d: got %v, want %s", seed, err, want)
 		}
-		if s.Hungup() != f.hungup || s.in.r != s.in.w {
-			t.Fatalf("seed %d: hungup %v, want %v; %q is left", seed, s.Hungup(), f.hungup, s.in.bytes())
+		if s.Hungup() != f.hungup || len(s.Held()) > 0 {
+			t.Fatalf("seed %d: hungup %v, want %v; %q is left", seed, s.Hungup(), f.hungup, s.Held())
 		}
-		s.in.release()
+		s.Release()
 	}
 }
 
@@ -226,20 +227,19 @@ func FuzzReplies(f *testing.F) {
 		f.Add(text, false)
 	}
 	f.Fuzz(func(t *testing.T, text string, framed bool) {
-		s, peer := fakeSession(nil)
-		g := given{peer, strings.NewReader(text)}
-		s.conn, s.in.src = g, g
+		_, peer := fakeSession(nil)
+		s := fastagi.NewSession(given{peer, strings.NewReader(text)})
 		if framed {
-			values, err := s.framed("FRAME", 2)
+			values, err := s.Framed("FRAME", 2)
 			if err == nil && (len(values) != 2 || strings.Contains(strings.Join(values, " "), "FRAME")) {
 				t.Fatalf("values %q", values)
 			}
 		}
-		_, err := s.Reply([]Variable{{"A", "1"}, {"B", "2"}})
+		_, err := s.Reply([]fastagi.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}})
 		if err == nil && strings.Count(text, "200 result=") < 2 {
 			t.Fatalf("two commands were confirmed by %q", text)
 		}
-		s.in.release()
+		s.Release()
 	})
 }
 
@@ -258,19 +258,18 @@ func (s *script) SetReadDeadline(time.Time) error { return nil }
 // BenchmarkReply is a batch of commands written and its replies taken, without
 // a socket.
 func BenchmarkReply(b *testing.B) {
-	vars := []Variable{
-		{"CALLERID(name)", "Muster GmbH"}, {"QUEUE_PRIO", "10"}, {"__call_info", "customer 4711, contract gold"}, {"RINGHOOK_STATUS", "FOUND"},
+	vars := []fastagi.Variable{
+		{Name: "CALLERID(name)", Value: "Muster GmbH"}, {Name: "QUEUE_PRIO", Value: "10"}, {Name: "__call_info", Value: "customer 4711, contract gold"}, {Name: "RINGHOOK_STATUS", Value: "FOUND"},
 	}
 	replies := []byte(strings.Repeat("200 result=1\n", len(vars)))
 	c := new(script)
 	b.ReportAllocs()
 	for b.Loop() {
 		c.answers.Reset(replies)
-		s := Session{conn: c}
-		s.in.src = c
+		s := fastagi.NewSession(c)
 		if cut, err := s.Reply(vars); err != nil || len(cut) > 0 {
 			b.Fatal(cut, err)
 		}
-		s.in.release()
+		s.Release()
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/fastagi/agitest"
+	"ringhook/fastagi/asterisk"
 )
 
 // environment is a whole one, as Asterisk 22 sends it.
@@ -93,7 +94,7 @@ func call(t testing.TB, addr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	got, err := fastagi.Call(ctx, addr, fastagi.CallRequest{Env: fastagi.Env{Point: "queue-dial"}})
+	got, err := asterisk.Call(ctx, addr, asterisk.CallRequest{Env: fastagi.Env{Point: "queue-dial"}})
 	if err != nil || got.Status != "SUCCESS" || len(got.Set) != 1 || got.Set[0] != (fastagi.Variable{Name: "RINGHOOK_STATUS", Value: "OK"}) {
 		t.Errorf("call gives %+v, %v", got, err)
 	}
@@ -230,13 +231,13 @@ func TestPanic(t *testing.T) {
 		}
 		answer(s)
 	})
-	waiting := make(chan fastagi.CallResult, 1)
+	waiting := make(chan asterisk.CallResult, 1)
 	go func() {
-		got, _ := fastagi.Call(context.Background(), b.addr, fastagi.CallRequest{Env: fastagi.Env{Point: "wait"}})
+		got, _ := asterisk.Call(context.Background(), b.addr, asterisk.CallRequest{Env: fastagi.Env{Point: "wait"}})
 		waiting <- got
 	}()
 	<-began
-	got, err := fastagi.Call(context.Background(), b.addr, fastagi.CallRequest{Env: fastagi.Env{Point: "panic"}})
+	got, err := asterisk.Call(context.Background(), b.addr, asterisk.CallRequest{Env: fastagi.Env{Point: "panic"}})
 	if err != nil || got.Status != "FAILURE" || len(got.Set) != 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 )
 
 // one is how one session went.
@@ -65,7 +66,7 @@ func call(ctx context.Context, s *server, point string, began time.Time, before 
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	result, err := fastagi.Call(ctx, s.addr, fastagi.CallRequest{
+	result, err := asterisk.Call(ctx, s.addr, asterisk.CallRequest{
 		Env: fastagi.Env{
 			Point: point, Channel: "PJSIP/bench", UniqueID: id, CallerNum: fmt.Sprintf("+4930%07d", 2_000_000+n%1_000_000),
 			Args: []string{"linkedid=" + id, "visit=", "ring=", "agent_phone=101", "queue_id=500"},

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
 )
 
 const (
@@ -122,7 +123,7 @@ func play(ctx context.Context, state, agi, web string, pid, rate int, length tim
 	}
 	call := func(n int) (time.Duration, string, error) {
 		id := fmt.Sprintf("%d.%d", time.Now().Unix(), n)
-		result, err := fastagi.Call(ctx, agi, fastagi.CallRequest{
+		result, err := asterisk.Call(ctx, agi, asterisk.CallRequest{
 			Env:       fastagi.Env{Point: "lookup", Channel: "PJSIP/unwell", UniqueID: id, CallerNum: fmt.Sprintf("+7495%07d", n)},
 			Variables: map[string]string{"CHANNEL(linkedid)": id},
 		})

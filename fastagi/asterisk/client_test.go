@@ -1,4 +1,4 @@
-package fastagi_test
+package asterisk_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/fastagi/agitest"
+	"ringhook/fastagi/asterisk"
 )
 
 // What a call tells arrives, and what is answered is set, in order.
@@ -30,7 +31,7 @@ func TestCall(t *testing.T) {
 	addr := agitest.Serve(t, func(s *fastagi.Session) {
 		got = *s.Env()
 		var err error
-		if values, err = s.Read(soon(), "CHANNEL(linkedid)", "DIALSTATUS", "nothing", "CALLERID(num)"); err != nil {
+		if values, err = s.Read(time.Now().Add(10*time.Second), "CHANNEL(linkedid)", "DIALSTATUS", "nothing", "CALLERID(num)"); err != nil {
 			t.Error(err)
 		}
 		if s.Started().IsZero() || !s.Replied().IsZero() {
@@ -43,7 +44,7 @@ func TestCall(t *testing.T) {
 			t.Errorf("started %v, replied %v", s.Started(), s.Replied())
 		}
 	})
-	result, err := fastagi.Call(context.Background(), addr, fastagi.CallRequest{Env: want, Variables: map[string]string{
+	result, err := asterisk.Call(context.Background(), addr, asterisk.CallRequest{Env: want, Variables: map[string]string{
 		"DIALSTATUS": "NO ANSWER\n)", "CHANNEL(linkedid)": "1768469400.0",
 	}})
 	if err != nil || result.Status != "SUCCESS" || result.Took <= 0 || !slices.Equal(result.Set, vars) {
@@ -60,7 +61,7 @@ func TestCall(t *testing.T) {
 func TestCallFails(t *testing.T) {
 	t.Parallel()
 	addr := agitest.Serve(t, func(s *fastagi.Session) { s.Fail(); s.Fail() })
-	got, err := fastagi.Call(context.Background(), addr, fastagi.CallRequest{})
+	got, err := asterisk.Call(context.Background(), addr, asterisk.CallRequest{})
 	if err != nil || got.Status != "FAILURE" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -71,11 +72,11 @@ func TestCallFails(t *testing.T) {
 	defer l.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := fastagi.Call(ctx, l.Addr().String(), fastagi.CallRequest{}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := asterisk.Call(ctx, l.Addr().String(), asterisk.CallRequest{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("silent server: %v", err)
 	}
 	l.Close()
-	if got, err := fastagi.Call(context.Background(), l.Addr().String(), fastagi.CallRequest{}); err == nil || got.Status != "FAILURE" {
+	if got, err := asterisk.Call(context.Background(), l.Addr().String(), asterisk.CallRequest{}); err == nil || got.Status != "FAILURE" {
 		t.Errorf("nobody there: %+v, %v", got, err)
 	}
 }

@@ -1,10 +1,12 @@
-package fastagi
+package asterisk
 
 import (
 	"bufio"
 	"slices"
 	"strings"
 	"testing"
+
+	"ringhook/fastagi"
 )
 
 func TestSplitCommand(t *testing.T) {
@@ -22,7 +24,7 @@ func TestSplitCommand(t *testing.T) {
 		`a\`:                             {"a"},
 		`SET VARIABLE call_info "a b" c`: {"SET", "VARIABLE", "call_info", "a b", "c"},
 	} {
-		if got := splitCommand(command); !slices.Equal(got, want) {
+		if got := SplitCommand(command); !slices.Equal(got, want) {
 			t.Errorf("%q: got %q, want %q", command, got, want)
 		}
 	}
@@ -35,7 +37,7 @@ func TestNextCommandCutsLongOnes(t *testing.T) {
 		in := bufio.NewReader(strings.NewReader(sent))
 		var got []string
 		for {
-			command, err := nextCommand(in, buffer)
+			command, err := ReadCommand(in, buffer)
 			if err != nil {
 				break
 			}
@@ -48,8 +50,8 @@ func TestNextCommandCutsLongOnes(t *testing.T) {
 }
 
 func TestExecute(t *testing.T) {
-	ch := newChannel(&CallRequest{
-		Env:       Env{UniqueID: "1.2", Extension: "500", CallerNum: "55"},
+	ch := NewChannel(&CallRequest{
+		Env:       fastagi.Env{UniqueID: "1.2", Extension: "500", CallerNum: "55"},
 		Variables: map[string]string{"A": "a", "NAME": "A", "CDR(billsec)": "7"},
 	})
 	for _, c := range []struct{ command, want string }{
@@ -65,11 +67,11 @@ func TestExecute(t *testing.T) {
 		{``, "510 Invalid or unknown command\n"},
 		{`SET VARIABLE B`, "520-Invalid command syntax.  Proper usage follows:\nUsage: see the command's documentation\n520 End of proper usage.\n"},
 	} {
-		if got := ch.execute(c.command); got != c.want {
+		if got := ch.Execute(c.command); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.command, got, c.want)
 		}
 	}
-	if want := []Variable{{"__B", "b c"}}; !slices.Equal(ch.set, want) {
-		t.Errorf("set %q, want %q", ch.set, want)
+	if want := []fastagi.Variable{{Name: "__B", Value: "b c"}}; !slices.Equal(ch.Set, want) {
+		t.Errorf("set %q, want %q", ch.Set, want)
 	}
 }

@@ -1,4 +1,6 @@
-package fastagi
+// Package asterisk plays Asterisk's side of FastAGI, for the commands that try a
+// configuration and for tests. It is no part of the server.
+package asterisk
 
 import (
 	"bufio"
@@ -11,13 +13,20 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"ringhook/fastagi"
 )
+
+const hangupLine = "HANGUP\n"
+
+// past is a deadline that has always passed.
+var past = time.Unix(1, 0)
 
 // CallRequest is one AGI() line to be played by Call.
 type CallRequest struct {
 	// Env is what the channel tells. Point and Query make the URL; what is
 	// empty of caller and numbers is sent as "unknown".
-	Env Env
+	Env fastagi.Env
 	// Variables are the channel's variables by name, and what its functions
 	// give, such as CHANNEL(linkedid). Those that Env implies need not be given.
 	Variables map[string]string
@@ -28,7 +37,7 @@ type CallRequest struct {
 // CallResult is what a session did to the channel.
 type CallResult struct {
 	// Set holds the variables in the order in which they were set.
-	Set []Variable
+	Set []fastagi.Variable
 	// Status is what AGISTATUS would be: SUCCESS, FAILURE or HANGUP.
 	Status string
 	// Took is how long the dialplan would have stood in its AGI() line.
@@ -56,9 +65,9 @@ func Call(ctx context.Context, addr string, req CallRequest) (CallResult, error)
 	if err := w.sendEnvironment(addr, &req.Env); err != nil {
 		return CallResult{Status: "FAILURE"}, fmt.Errorf("call agi: send environment: %w", err)
 	}
-	ch := newChannel(&req)
+	ch := NewChannel(&req)
 	failed, err := w.run(ch)
-	result := CallResult{Set: ch.set, Status: "SUCCESS", Took: time.Since(begun)}
+	result := CallResult{Set: ch.Set, Status: "SUCCESS", Took: time.Since(begun)}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -122,7 +131,7 @@ func (w *wire) hangupOn(hangup <-chan struct{}) (ended func()) {
 
 // sendEnvironment writes what setup_env in res_agi.c writes, a line a write.
 // Asterisk leaves Nagle's algorithm on.
-func (w *wire) sendEnvironment(addr string, e *Env) error {
+func (w *wire) sendEnvironment(addr string, e *fastagi.Env) error {
 	if tcp, ok := w.conn.(*net.TCPConn); ok {
 		tcp.SetNoDelay(false)
 	}
@@ -134,7 +143,7 @@ func (w *wire) sendEnvironment(addr string, e *Env) error {
 	return w.send("\n")
 }
 
-func environmentLines(addr string, e *Env) []Variable {
+func environmentLines(addr string, e *fastagi.Env) []fastagi.Variable {
 	unknown := func(text string) string {
 		if text == "" {
 			return "unknown"
@@ -146,31 +155,31 @@ func environmentLines(addr string, e *Env) []Variable {
 		script += "?" + e.Query
 	}
 	kind, _, _ := strings.Cut(e.Channel, "/")
-	lines := []Variable{{"network", "yes"}}
+	lines := []fastagi.Variable{{Name: "network", Value: "yes"}}
 	if script != "" {
-		lines = append(lines, Variable{"network_script", script})
+		lines = append(lines, fastagi.Variable{Name: "network_script", Value: script})
 	}
-	lines = append(lines, []Variable{
-		{"request", "agi://" + addr + "/" + script},
-		{"channel", e.Channel}, {"language", "en"}, {"type", kind},
-		{"uniqueid", e.UniqueID}, {"version", e.Version},
-		{"callerid", unknown(e.CallerNum)}, {"calleridname", unknown(e.CallerName)},
-		{"callingpres", "0"}, {"callingani2", "0"}, {"callington", "0"}, {"callingtns", "0"},
-		{"dnid", unknown(e.DNID)}, {"rdnis", unknown(e.RDNIS)},
-		{"context", e.Context}, {"extension", e.Extension}, {"priority", e.Priority},
-		{"enhanced", "0.0"}, {"accountcode", e.AccountCode}, {"threadid", "140000000000000"},
+	lines = append(lines, []fastagi.Variable{
+		{Name: "request", Value: "agi://" + addr + "/" + script},
+		{Name: "channel", Value: e.Channel}, {Name: "language", Value: "en"}, {Name: "type", Value: kind},
+		{Name: "uniqueid", Value: e.UniqueID}, {Name: "version", Value: e.Version},
+		{Name: "callerid", Value: unknown(e.CallerNum)}, {Name: "calleridname", Value: unknown(e.CallerName)},
+		{Name: "callingpres", Value: "0"}, {Name: "callingani2", Value: "0"}, {Name: "callington", Value: "0"}, {Name: "callingtns", Value: "0"},
+		{Name: "dnid", Value: unknown(e.DNID)}, {Name: "rdnis", Value: unknown(e.RDNIS)},
+		{Name: "context", Value: e.Context}, {Name: "extension", Value: e.Extension}, {Name: "priority", Value: e.Priority},
+		{Name: "enhanced", Value: "0.0"}, {Name: "accountcode", Value: e.AccountCode}, {Name: "threadid", Value: "140000000000000"},
 	}...)
 	for i, arg := range e.Args {
-		lines = append(lines, Variable{"arg_" + strconv.Itoa(i+1), arg})
+		lines = append(lines, fastagi.Variable{Name: "arg_" + strconv.Itoa(i+1), Value: arg})
 	}
 	return lines
 }
 
 // run answers commands until the server closes its half, or says FAILURE.
-func (w *wire) run(ch *channel) (failed bool, err error) {
+func (w *wire) run(ch *Channel) (failed bool, err error) {
 	in := bufio.NewReader(w.conn)
 	for {
-		command, err := nextCommand(in, commandBuffer)
+		command, err := ReadCommand(in, commandBuffer)
 		if errors.Is(err, io.EOF) {
 			return false, nil
 		}
@@ -181,6 +190,6 @@ func (w *wire) run(ch *channel) (failed bool, err error) {
 			return true, nil
 		}
 		// Asterisk goes on with the commands it has where a reply fails.
-		_ = w.send(ch.execute(command))
+		_ = w.send(ch.Execute(command))
 	}
 }

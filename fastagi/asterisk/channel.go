@@ -1,4 +1,4 @@
-package fastagi
+package asterisk
 
 import (
 	"bufio"
@@ -6,18 +6,21 @@ import (
 	"io"
 	"maps"
 	"strings"
+
+	"ringhook/fastagi"
 )
 
 // commandBuffer is what Asterisk 16 reads a command into (AGI_BUF_LEN).
 const commandBuffer = 2048
 
-// channel does to its variables what Asterisk's AGI commands do.
-type channel struct {
+// Channel does to its variables what Asterisk's AGI commands do.
+type Channel struct {
 	values map[string]string
-	set    []Variable
+	Set    []fastagi.Variable // in the order in which they were set
 }
 
-func newChannel(req *CallRequest) *channel {
+// NewChannel makes a channel with the variables of a request, and those that its environment implies.
+func NewChannel(req *CallRequest) *Channel {
 	e := &req.Env
 	values := map[string]string{
 		"UNIQUEID": e.UniqueID, "CHANNEL": e.Channel, "CHANNEL(name)": e.Channel,
@@ -27,12 +30,12 @@ func newChannel(req *CallRequest) *channel {
 		"CONTEXT": e.Context, "EXTEN": e.Extension, "PRIORITY": e.Priority,
 	}
 	maps.Copy(values, req.Variables)
-	return &channel{values: values}
+	return &Channel{values: values}
 }
 
-// nextCommand reads one command the way Asterisk does: up to its newline, or
+// ReadCommand reads one command the way Asterisk does: up to its newline, or
 // until the buffer is full, and then the rest is taken for another command.
-func nextCommand(in *bufio.Reader, buffer int) (string, error) {
+func ReadCommand(in *bufio.Reader, buffer int) (string, error) {
 	var command []byte
 	for len(command) < buffer-1 {
 		b, err := in.ReadByte()
@@ -50,10 +53,10 @@ func nextCommand(in *bufio.Reader, buffer int) (string, error) {
 	return string(command), nil
 }
 
-// splitCommand cuts a command into words by the rules of parse_args in
+// SplitCommand cuts a command into words by the rules of parse_args in
 // res_agi.c: blanks separate, double quotes keep blanks, a backslash makes the
 // next byte ordinary.
-func splitCommand(command string) []string {
+func SplitCommand(command string) []string {
 	var words []string
 	var word []byte
 	quoted, escaped, within := false, false, false
@@ -78,9 +81,9 @@ func splitCommand(command string) []string {
 	return words
 }
 
-// execute runs one command and gives the reply with its newline.
-func (ch *channel) execute(command string) string {
-	words := splitCommand(command)
+// Execute runs one command and gives the reply with its newline.
+func (ch *Channel) Execute(command string) string {
+	words := SplitCommand(command)
 	is := func(name ...string) bool {
 		if len(words) < len(name) {
 			return false
@@ -114,14 +117,14 @@ func (ch *channel) execute(command string) string {
 }
 
 // assign sets a variable; underscores in front only make it inherited.
-func (ch *channel) assign(name, value string) {
-	ch.set = append(ch.set, Variable{Name: name, Value: value})
+func (ch *Channel) assign(name, value string) {
+	ch.Set = append(ch.Set, fastagi.Variable{Name: name, Value: value})
 	ch.values[strings.TrimPrefix(strings.TrimPrefix(name, "_"), "_")] = value
 }
 
 // expand puts values in place of every ${NAME}, from within outwards; an
 // unknown one becomes nothing.
-func (ch *channel) expand(text string) string {
+func (ch *Channel) expand(text string) string {
 	var out strings.Builder
 	for {
 		before, after, found := strings.Cut(text, "${")
