@@ -44,6 +44,7 @@ type plan struct {
 	minutes int
 	minute  time.Duration
 	asJSON  bool
+	against string // another ringhook program, empty for none
 }
 
 // measures are what can be asked for by name, in the order in which they are listed.
@@ -76,6 +77,7 @@ func run(ctx context.Context, args []string) (err error) {
 	flags.BoolVar(&p.asJSON, "json", false, "every figure as JSON, an object a line, in place of the tables")
 	name := flags.String("measure", "sessions", "what to measure, see below")
 	only := flags.String("only", "", "regular expression: of sessions, these works alone")
+	flags.StringVar(&p.against, "against", "", "with sessions: another ringhook program to run in the same rounds, instead of null and zaf/agi")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "Usage: test/bench/run [flags]")
 		flags.PrintDefaults()
@@ -94,6 +96,9 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	if p.rounds < 1 || p.n < 0 || p.each <= 0 || p.minute <= 0 || flags.NArg() > 0 {
 		return errors.New("rounds, times and numbers must be positive, and there are no other arguments: see -help")
+	}
+	if p.against != "" && *name != "sessions" {
+		return errors.New("-against works with the measure sessions only")
 	}
 	for _, m := range measures {
 		if m.name == *name {

@@ -105,7 +105,7 @@ func (b *bench) start(ctx context.Context, name string, ready *regexp.Regexp, cm
 }
 
 var (
-	ringhookReady = regexp.MustCompile(`msg=serving fastagi=(\S+) http=(\S+)\n`)
+	ringhookReady = regexp.MustCompile(`msg=serving\b.* fastagi=(\S+) http=(\S+).*\n`)
 	otherReady    = regexp.MustCompile(` on (\S+)\n`)
 )
 

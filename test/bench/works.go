@@ -11,21 +11,23 @@ import (
 
 // work is one thing that ringhook is asked to do again and again.
 type work struct {
-	name   string
-	server string   // which ringhook: the one with hooks, or the one without
-	script string   // the point
-	args   []string // what it is given
-	read   bool     // whether something is left that has to be read from the channel
-	expect string   // variables that every session must see set, of every server
-	status string   // RINGHOOK_STATUS, of ringhook
-	target map[string]float64
-	cpu    float64 // at most so many times null's processor time, 0 for any
+	name    string
+	server  string   // which ringhook: the one with hooks, or the one without
+	script  string   // the point
+	args    []string // what it is given
+	read    bool     // whether something is left that has to be read from the channel
+	expect  string   // variables that every session must see set, of every server
+	status  string   // RINGHOOK_STATUS, of ringhook
+	target  map[string]float64
+	cpu     float64  // at most so many times null's processor time, 0 for any
+	callers []string // flags of agiload, with more callers than usual
 }
 
-// withoutHooks and withHooks are the two ringhooks that are measured.
+// The configurations that are measured, beside this file.
 const (
 	withoutHooks = "lookups"
 	withHooks    = "hooks"
+	notCached    = "uncached" // with -against only
 )
 
 const constants = "CALLERID(name),QUEUE_PRIO,call_info"
@@ -72,6 +74,9 @@ const oneCommit = -1
 
 // sessions measures every work on all servers in turn, round after round.
 func sessions(ctx context.Context, b *bench) error {
+	if b.against != "" {
+		return against(ctx, b)
+	}
 	servers, err := b.startCompared(ctx)
 	if err != nil {
 		return err
@@ -84,15 +89,7 @@ func sessions(ctx context.Context, b *bench) error {
 		ours := servers[w.server]
 		compared := []*server{servers["null"], servers["zaf/agi"], ours}
 		settle := func() error {
-			if w.server == withoutHooks {
-				return nil
-			}
-			for _, hook := range []string{"journal", "wallboard", "archive"} {
-				if err := ours.delivered(ctx, hook); err != nil {
-					return err
-				}
-			}
-			return nil
+			return b.settled(ctx, w, ours)
 		}
 		fmt.Fprintln(os.Stderr, w.name)
 		all, err := b.compare(ctx, asked{w.script, w.args, w.status}, compared, b.levelsOr("1,16,128"), settle, "-warmup", "1000", "-expect", w.expect)
@@ -133,11 +130,29 @@ func (b *bench) startCompared(ctx context.Context) (map[string]*server, error) {
 	}
 	servers := map[string]*server{"null": null, "zaf/agi": zaf}
 	for _, name := range []string{withoutHooks, withHooks} {
-		cmd := exec.Command(filepath.Join(b.folder, "ringhook"), "serve", "-c", "test/bench/"+name+".toml")
-		cmd.Env = append(os.Environ(), "BENCH_STORE="+b.folder, "BENCH_CRM="+crm.url(""))
-		if servers[name], err = b.start(ctx, name, ringhookReady, cmd); err != nil {
+		if servers[name], err = b.compared(ctx, name, filepath.Join(b.folder, "ringhook"), name, b.folder, crm); err != nil {
 			return nil, err
 		}
 	}
 	return servers, nil
+}
+
+// compared starts a ringhook program with one of the configurations beside this file, and with its store in a folder.
+func (b *bench) compared(ctx context.Context, name, program, configuration, folder string, crm *server) (*server, error) {
+	cmd := exec.Command(program, "serve", "-c", "test/bench/"+configuration+".toml")
+	cmd.Env = append(os.Environ(), "BENCH_STORE="+folder, "BENCH_CRM="+crm.url(""))
+	return b.start(ctx, name, ringhookReady, cmd)
+}
+
+// settled waits until a ringhook has delivered every event of a work.
+func (b *bench) settled(ctx context.Context, w work, s *server) error {
+	if w.server != withHooks {
+		return nil
+	}
+	for _, hook := range []string{"journal", "wallboard", "archive"} {
+		if err := s.delivered(ctx, hook); err != nil {
+			return err
+		}
+	}
+	return nil
 }
