@@ -174,7 +174,7 @@ func (a *app) serve(ctx context.Context, hup <-chan os.Signal, load func() (*con
 	defer endBeside()
 	var besides sync.WaitGroup
 	besides.Go(func() { a.reloadOn(beside, hup, load) })
-	besides.Go(func() { a.points.Sweep(beside) })
+	besides.Go(func() { a.points.CloseIdleCalls(beside) })
 	watched, unwatch := context.WithCancel(context.Background())
 	var watchdog sync.WaitGroup
 	watchdog.Go(func() { a.watchdog(watched) })

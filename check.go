@@ -35,7 +35,7 @@ func (c *checkCmd) Run(s *streams) error {
 
 // dialplan prints what is wrong with the extensions.conf. Errors alone fail.
 func (c *checkCmd) dialplan(s *streams, cfg *conf.Config) error {
-	report, err := extensions.Check(c.Dialplan, extensions.Options{Listen: cfg.FastAGI.Listen, Further: cfg.Dialplan.Further()})
+	report, err := extensions.Check(c.Dialplan, extensions.Options{Listen: cfg.FastAGI.Listen, ExtraVariables: cfg.Dialplan.ExtraVariables()})
 	if err != nil {
 		return err
 	}

@@ -57,12 +57,12 @@ func (r *report) check(c *Config, root *place) {
 // mapped checks that the gate lets pass what an answer is mapped to.
 func (r *report) mapped(c *Config, at *place, l *lookup.Config) {
 	for _, name := range slices.Sorted(maps.Keys(l.Map)) {
-		if problem := c.Dialplan.Refuses(name); problem != "" {
+		if problem := c.Dialplan.CheckName(name); problem != "" {
 			r.wrong(at.key("map").key(name), "lookup.map."+name, "%s", problem)
 		}
 	}
 	if l.Variable != "" {
-		if problem := c.Dialplan.Refuses(l.Variable); problem != "" {
+		if problem := c.Dialplan.CheckName(l.Variable); problem != "" {
 			r.wrong(at.key("variable"), "lookup.variable", "%s", problem)
 		}
 	}

@@ -29,24 +29,24 @@ func BenchmarkRecord(b *testing.B) {
 	pending := lookups.Ask(lookup.Question{Point: "queue-dial", Number: "+442079460142", Deadline: time.Now().Add(time.Second)})
 	pending.Answer()
 	d := New(Settings{Budget: time.Second}, Parts{}, &gathered{}, log, reg)
-	t := &turn{Dialplan: d, current: d.current.Load(), session: &fastagi.Session{}}
-	*t.session.Env() = fastagi.Env{
+	p := &pointSession{Dialplan: d, current: d.current.Load(), session: &fastagi.Session{}}
+	*p.session.Env() = fastagi.Env{
 		Point: "queue-dial", Channel: "PJSIP/trunk-00000001", UniqueID: "1763706360.17", CallerNum: "+442079460142", CallerName: "Anna",
 		DNID: "+442079460500", Args: []string{"queue_id=500"},
 	}
-	if t.request, err = parseRequest(t.session.Env(), nil); err != nil {
+	if p.request, err = parseRequest(p.session.Env(), nil); err != nil {
 		b.Fatal(err)
 	}
-	t.request.asked = []string{"linkedid", "visit", "ring"}
-	t.request.args["linkedid"] = "1763706360.17"
-	t.traced = traced{pending: pending, told: []TracedEvent{{"queue-dial", 2}}, set: []fastagi.Variable{
+	p.request.asked = []string{"linkedid", "visit", "ring"}
+	p.request.args["linkedid"] = "1763706360.17"
+	p.traced = traced{pending: pending, recorded: []TracedEvent{{"queue-dial", 2}}, set: []fastagi.Variable{
 		{Name: "CALLERID(name)", Value: "Anna Karenina"}, {Name: "QUEUE_PRIO", Value: "10"},
 		{Name: "__call_info", Value: "https://crm.example/customers/17?tab=calls&open=1"},
 		{Name: "__RINGHOOK_VISIT", Value: "1763706360.17/1/500"}, {Name: "RINGHOOK_STATUS", Value: "FOUND"},
 	}}
 	b.ReportAllocs()
 	for b.Loop() {
-		t.record("FOUND", time.Millisecond)
+		p.record("FOUND", time.Millisecond)
 	}
 }
 

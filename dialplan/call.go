@@ -11,25 +11,25 @@ import (
 
 // What a call keeps in mind of its past, so that no call grows without bound.
 const (
-	maxVisits = 64
-	maxRings  = 64
-	maxTold   = 64
-	maxKnown  = 64 // parameters that lookups returned
+	maxVisits  = 64
+	maxRings   = 64
+	maxEmitted = 64
+	maxKnown   = 64 // parameters that lookups returned
 )
 
 // call is everything known of one conversation so far, under its linkedid.
 // It is kept as JSON with each event, so that a restart in mid-call forgets nothing.
 type call struct {
-	LinkedID  string         `json:"linkedid"`
-	Direction string         `json:"direction,omitempty"`
-	Began     time.Time      `json:"began"`
-	Answered  time.Time      `json:"answered,omitzero"`
-	Ended     time.Time      `json:"ended,omitzero"`
-	Seq       int            `json:"seq"`
-	Known     map[string]any `json:"known,omitempty"` // parameters that stay with the call
-	Visits    []*visit       `json:"visits,omitempty"`
-	Rings     []*ring        `json:"rings,omitempty"`
-	Told      []string       `json:"told,omitempty"` // ids of events that belong to no visit and no ring
+	LinkedID   string         `json:"linkedid"`
+	Direction  string         `json:"direction,omitempty"`
+	Began      time.Time      `json:"began"`
+	Answered   time.Time      `json:"answered,omitzero"`
+	Ended      time.Time      `json:"ended,omitzero"`
+	Seq        int            `json:"seq"`
+	Known      map[string]any `json:"known,omitempty"` // parameters that stay with the call
+	Visits     []*visit       `json:"visits,omitempty"`
+	Rings      []*ring        `json:"rings,omitempty"`
+	EmittedIDs []string       `json:"told,omitempty"` // ids of events that belong to no visit and no ring
 
 	points int // asked since the call is at hand
 }
@@ -128,8 +128,8 @@ func decodeCall(state []byte) (*call, error) {
 func (c *call) encode() ([]byte, error) {
 	c.Visits = forget(c.Visits, maxVisits, func(v *visit) bool { return !v.Ended.IsZero() })
 	c.Rings = forget(c.Rings, maxRings, func(r *ring) bool { return !r.Ended.IsZero() })
-	if over := len(c.Told) - maxTold; over > 0 {
-		c.Told = slices.Delete(c.Told, 0, over)
+	if over := len(c.EmittedIDs) - maxEmitted; over > 0 {
+		c.EmittedIDs = slices.Delete(c.EmittedIDs, 0, over)
 	}
 	return json.Marshal(c)
 }

@@ -4,123 +4,123 @@ import "time"
 
 // The points that concern the call as a whole.
 
-func callDial(s *step) { s.once(string(CallDial), s.env.UniqueID, nil) }
+func callDial(t *transition) { t.emitOnce(string(CallDial), t.env.UniqueID, nil) }
 
-func callAnswer(s *step) {
-	if s.call.Answered.IsZero() {
-		s.call.Answered = s.now
+func callAnswer(t *transition) {
+	if t.call.Answered.IsZero() {
+		t.call.Answered = t.now
 	}
-	s.once(string(CallAnswer), "", map[string]any{
-		"status": statusAnswer, "ring_time": seconds(s.call.Began, s.now), "agent_phone": s.phone(),
+	t.emitOnce(string(CallAnswer), "", map[string]any{
+		"status": statusAnswer, "ring_time": seconds(t.call.Began, t.now), "agent_phone": t.phone(),
 	})
 }
 
-func ivrHangup(s *step) {
-	s.once(string(IVRHangup), s.env.UniqueID+"/"+s.args["ivr"], map[string]any{
-		"status": statusCancel, "wait_time": seconds(s.call.Began, s.now), "cause": s.cause(),
+func ivrHangup(t *transition) {
+	t.emitOnce(string(IVRHangup), t.env.UniqueID+"/"+t.args["ivr"], map[string]any{
+		"status": statusCancel, "wait_time": seconds(t.call.Began, t.now), "cause": t.cause(),
 	})
 }
 
-func customEvent(s *step) {
+func customEvent(t *transition) {
 	own := map[string]any{}
-	key := s.env.UniqueID
-	for _, name := range sortedKeys(s.args) {
+	key := t.env.UniqueID
+	for _, name := range sortedKeys(t.args) {
 		if _, ours := channelReads[name]; ours {
 			continue
 		}
-		own[name] = typed(parameters[name], s.args[name])
-		key += "\x00" + name + "=" + s.args[name]
+		own[name] = typed(parameters[name], t.args[name])
+		key += "\x00" + name + "=" + t.args[name]
 	}
-	s.once(s.event, key, own)
+	t.emitOnce(t.event, key, own)
 }
 
 // callHangup tells the call's end, once. What its channels have not yet
 // reported of it they report within milliseconds, on connections of their own; so that the end
 // is the last that is told, everything still open is closed first, and those
 // reports are then known as repeats.
-func callHangup(s *step) {
-	if !s.call.Ended.IsZero() {
+func callHangup(t *transition) {
+	if !t.call.Ended.IsZero() {
 		return
 	}
-	s.hearMember()
-	for _, r := range s.call.Rings {
+	t.hearMember()
+	for _, r := range t.call.Rings {
 		switch {
 		case !r.Ended.IsZero():
-		case r.Marker.UniqueID == s.env.UniqueID:
-			s.endRing(r)
+		case r.Marker.UniqueID == t.env.UniqueID:
+			t.endRing(r)
 		default:
-			s.closeRing(r, statusCancel)
+			t.closeRing(r, statusCancel)
 		}
 	}
-	for _, v := range s.call.Visits {
+	for _, v := range t.call.Visits {
 		if v.Ended.IsZero() {
 			status := ""
-			if v.Marker.UniqueID == s.env.UniqueID {
-				status = s.args["queue_status"]
+			if v.Marker.UniqueID == t.env.UniqueID {
+				status = t.args["queue_status"]
 			}
-			s.closeVisit(v, status, status == "")
+			t.closeVisit(v, status, status == "")
 		}
 	}
-	billed, told := s.integerArg("billsec")
-	if s.call.Answered.IsZero() && dialStatus(s.args["status"]) == statusAnswer {
-		s.call.Answered = s.now.Add(-time.Duration(billed) * time.Second)
+	billed, told := t.integerArg("billsec")
+	if t.call.Answered.IsZero() && dialStatus(t.args["status"]) == statusAnswer {
+		t.call.Answered = t.now.Add(-time.Duration(billed) * time.Second)
 	}
-	own := s.lastVisit()
-	own["status"] = s.callStatus()
-	own["duration"] = seconds(s.call.Began, s.now)
-	own["talk_time"] = seconds(s.call.Answered, s.now)
-	if !told || s.call.Answered.IsZero() {
+	own := t.lastVisit()
+	own["status"] = t.callStatus()
+	own["duration"] = seconds(t.call.Began, t.now)
+	own["talk_time"] = seconds(t.call.Answered, t.now)
+	if !told || t.call.Answered.IsZero() {
 		// Asterisk bills from its own answer, which a queue's music or a menu
 		// counts as: a call that no person answered has nothing to bill.
-		billed = seconds(s.call.Answered, s.now)
+		billed = seconds(t.call.Answered, t.now)
 	}
 	own["billsec"] = billed
-	own["cause"] = s.cause()
-	if s.presumed {
+	own["cause"] = t.cause()
+	if t.presumed {
 		own["status"], own["presumed"] = statusOther, true
 	}
-	s.call.Ended = s.now
-	s.emit(string(CallHangup), "", own)
+	t.call.Ended = t.now
+	t.emit(string(CallHangup), "", own)
 }
 
 // hearMember takes from the channel whether a member of the queue answered, which
 // the queue's own end tells where anybody is there to hear it.
-func (s *step) hearMember() {
-	v := s.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == s.env.UniqueID })
+func (t *transition) hearMember() {
+	v := t.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == t.env.UniqueID })
 	if v == nil {
-		if !s.call.Answered.IsZero() {
+		if !t.call.Answered.IsZero() {
 			return
 		}
-		v = &visit{Began: s.call.Began} // whose beginning was not heard either
+		v = &visit{Began: t.call.Began} // whose beginning was not heard either
 	}
-	s.takeMember(v)
+	t.takeMember(v)
 }
 
 // callStatus is how the call ended as a whole.
-func (s *step) callStatus() string {
-	if !s.call.Answered.IsZero() {
+func (t *transition) callStatus() string {
+	if !t.call.Answered.IsZero() {
 		return statusAnswer
 	}
-	if status := dialStatus(s.args["status"]); status != "" && len(s.call.Visits) == 0 {
+	if status := dialStatus(t.args["status"]); status != "" && len(t.call.Visits) == 0 {
 		return status
 	}
-	if status := s.args["queue_status"]; status != "" {
+	if status := t.args["queue_status"]; status != "" {
 		return queueStatus(status)
 	}
 	return statusCancel
 }
 
 // lastVisit tells of the last queue and of the agent who answered there.
-func (s *step) lastVisit() map[string]any {
+func (t *transition) lastVisit() map[string]any {
 	own := map[string]any{}
-	for _, v := range s.call.Visits {
-		for name, value := range s.visitParams(v) {
+	for _, v := range t.call.Visits {
+		for name, value := range t.visitParams(v) {
 			own[name] = value
 		}
 	}
-	for _, r := range s.call.Rings {
+	for _, r := range t.call.Rings {
 		if !r.Answered.IsZero() {
-			s.agentParams(own, r.Phone)
+			t.agentParams(own, r.Phone)
 			delete(own, "ring_time")
 			if !r.Began.IsZero() {
 				own["ring_time"] = seconds(r.Began, r.Answered)
@@ -132,8 +132,8 @@ func (s *step) lastVisit() map[string]any {
 }
 
 // cause is the Q.850 number of a hangup, nil where the channel tells none.
-func (s *step) cause() any {
-	if n, ok := s.integerArg("cause"); ok && n > 0 {
+func (t *transition) cause() any {
+	if n, ok := t.integerArg("cause"); ok && n > 0 {
 		return n
 	}
 	return nil

@@ -34,9 +34,9 @@ func (c *Config) Check(report func(key, problem string)) {
 	}
 }
 
-// Further lists the variables that a lookup may set beyond the contract's, which
+// ExtraVariables lists the variables that a lookup may set beyond the contract's, which
 // are arguments too; true are those whose value may be any text.
-func (c *Config) Further() map[string]bool {
+func (c *Config) ExtraVariables() map[string]bool {
 	names := make(map[string]bool, len(c.Variables))
 	for name, r := range parseVariables(c.Variables, func(string, string) {}) {
 		names[name] = (r.typ == "" || r.typ == "text") && len(r.oneOf) == 0
@@ -90,8 +90,8 @@ type Settings struct {
 	Budget   time.Duration // the longest that a call waits for a point's answer
 }
 
-// site is the settings as the points use them.
-type site struct {
+// settings is the settings as the points use them.
+type settings struct {
 	budget    time.Duration
 	maxCall   time.Duration
 	nameLimit int64
@@ -100,27 +100,27 @@ type site struct {
 	variables map[string]rule
 }
 
-func newSite(s Settings) *site {
-	si := &site{
-		budget:    s.Budget,
-		maxCall:   s.Dialplan.MaxCall,
-		nameLimit: s.Dialplan.NameLimit,
-		queues:    make(map[string]string, len(s.Queues)),
-		agents:    make(map[string]Agent, len(s.Agents)),
-		variables: parseVariables(s.Dialplan.Variables, func(string, string) {}),
+func newSettings(from Settings) *settings {
+	s := &settings{
+		budget:    from.Budget,
+		maxCall:   from.Dialplan.MaxCall,
+		nameLimit: from.Dialplan.NameLimit,
+		queues:    make(map[string]string, len(from.Queues)),
+		agents:    make(map[string]Agent, len(from.Agents)),
+		variables: parseVariables(from.Dialplan.Variables, func(string, string) {}),
 	}
-	for _, q := range s.Queues {
-		si.queues[q.ID] = q.Name
+	for _, q := range from.Queues {
+		s.queues[q.ID] = q.Name
 	}
-	for _, a := range s.Agents {
-		si.agents[a.Phone] = a
+	for _, a := range from.Agents {
+		s.agents[a.Phone] = a
 	}
-	return si
+	return s
 }
 
 // queueName is what people call a queue: its id where nobody named it.
-func (si *site) queueName(id string) string {
-	if name := si.queues[id]; name != "" {
+func (s *settings) queueName(id string) string {
+	if name := s.queues[id]; name != "" {
 		return name
 	}
 	return id

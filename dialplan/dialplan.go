@@ -28,9 +28,9 @@ import (
 // is answered without a RINGHOOK_STATUS; the event may be kept all the same.
 const maxCommitWait = 250 * time.Millisecond
 
-// maxTurnWait bounds how long a point waits for the call's other points, which
+// maxLockWait bounds how long a point waits for the call's other points, which
 // hold their turn for one commit: past it the disk is stuck.
-const maxTurnWait = 2 * maxCommitWait
+const maxLockWait = 2 * maxCommitWait
 
 // maxLate bounds how long the outcome of such a commit is waited for.
 const maxLate = 10 * time.Second
@@ -52,7 +52,7 @@ type Dialplan struct {
 // current is what one session uses from its beginning to its end, whatever is
 // exchanged meanwhile.
 type current struct {
-	*site
+	*settings
 	Parts
 }
 
@@ -74,235 +74,235 @@ func New(settings Settings, parts Parts, journal Journal, log *slog.Logger, reg 
 // Exchange puts other settings in force, for every session that begins from
 // now on.
 func (d *Dialplan) Exchange(settings Settings, parts Parts) {
-	d.current.Store(&current{newSite(settings), parts})
+	d.current.Store(&current{newSettings(settings), parts})
 }
 
 // Serve answers one session. It is a fastagi.Handler.
 func (d *Dialplan) Serve(s *fastagi.Session) {
-	t := &turn{Dialplan: d, current: d.current.Load(), session: s}
-	if status, waits := t.run(); waits {
-		s.Later(func() { t.note(t.wait()) })
+	p := &pointSession{Dialplan: d, current: d.current.Load(), session: s}
+	if status, waits := p.run(); waits {
+		s.Continue(func() { p.note(p.wait()) })
 	} else {
-		t.note(status)
+		p.note(status)
 	}
 }
 
 // note tells the metrics, the trace and the log of a session that is answered.
-func (t *turn) note(status string) {
-	took := time.Since(t.session.Started())
-	if replied := t.session.Replied(); !replied.IsZero() {
-		took = replied.Sub(t.session.Started()) // what Asterisk still says is no wait of the call's
+func (p *pointSession) note(status string) {
+	took := time.Since(p.session.Started())
+	if replied := p.session.Replied(); !replied.IsZero() {
+		took = replied.Sub(p.session.Started()) // what Asterisk still says is no wait of the call's
 	}
-	t.metrics.session(Point(t.session.Env().Point), status, took)
-	t.record(status, took)
-	if t.Dialplan.log.Enabled(context.Background(), slog.LevelDebug) {
-		t.log().Debug("point answered", "status", status, "took", took, "callerid_kind", t.kind)
+	p.metrics.session(Point(p.session.Env().Point), status, took)
+	p.record(status, took)
+	if p.Dialplan.log.Enabled(context.Background(), slog.LevelDebug) {
+		p.log().Debug("point answered", "status", status, "took", took, "callerid_kind", p.kind)
 	}
 }
 
-// turn is one session on its way through the dialplan.
-type turn struct {
+// pointSession is one session on its way through the dialplan.
+type pointSession struct {
 	*Dialplan
 	*current
-	session  *fastagi.Session
-	deadline time.Time // of the point's budget
-	request  *request
-	numbers  *lookup.Numbers // of the trunk's country
-	kind     string          // of the caller's number, where it is one that no source is asked about
-	slot     *slot           // of the call, while the turn is this session's
-	step     *step
-	traced   traced
+	session    *fastagi.Session
+	deadline   time.Time // of the point's budget
+	request    *request
+	numbers    *lookup.Numbers // of the trunk's country
+	kind       string          // of the caller's number, where it is one that no source is asked about
+	entry      *entry          // of the call, while the turn is this session's
+	transition *transition
+	traced     traced
 }
 
 // log names the place in every line. It is made for the few sessions that
 // have something to say.
-func (t *turn) log() *slog.Logger {
-	env := t.session.Env()
-	log := t.Dialplan.log.With("point", env.Point, "channel", env.Channel, "uniqueid", env.UniqueID)
-	if t.request != nil {
-		log = log.With("linkedid", t.request.linkedid())
+func (p *pointSession) log() *slog.Logger {
+	env := p.session.Env()
+	log := p.Dialplan.log.With("point", env.Point, "channel", env.Channel, "uniqueid", env.UniqueID)
+	if p.request != nil {
+		log = log.With("linkedid", p.request.linkedid())
 	}
 	return log
 }
 
 // run answers the session and returns the RINGHOOK_STATUS that it set, unless
 // it has to wait for a lookup first.
-func (t *turn) run() (status string, waits bool) {
-	env := t.session.Env()
-	req, err := parseRequest(env, t.variables)
+func (p *pointSession) run() (status string, waits bool) {
+	env := p.session.Env()
+	req, err := parseRequest(env, p.variables)
 	if err != nil {
-		return t.refuse(err), false
+		return p.refuse(err), false
 	}
-	t.request = req
+	p.request = req
 	var known bool
-	if t.numbers, known = t.Numbers.In(req.args[countryArgument]); !known {
-		return t.refuse(errCountry), false
+	if p.numbers, known = p.Numbers.In(req.args[countryArgument]); !known {
+		return p.refuse(errCountry), false
 	}
-	t.deadline = t.session.Started().Add(t.budget)
-	if err := req.read(t.session, t.deadline); err != nil {
-		t.traced.err = err.Error()
-		t.log().Error("point lost", "err", err)
-		t.session.Fail()
+	p.deadline = p.session.Started().Add(p.budget)
+	if err := req.read(p.session, p.deadline); err != nil {
+		p.traced.err = err.Error()
+		p.log().Error("point lost", "err", err)
+		p.session.Fail()
 		return replyNone, false
 	}
-	defer t.release()
-	if err := t.begin(); err != nil {
-		return t.unsafe(nil, err), false
+	defer p.release()
+	if err := p.begin(); err != nil {
+		return p.unsafe(nil, err), false
 	}
-	if p := t.traced.pending; p != nil && !p.Done() {
-		t.calls.give(t.hold(nil), true)
+	if pending := p.traced.pending; pending != nil && !pending.Done() {
+		p.calls.release(p.hold(nil), true)
 		return "", true
 	}
-	return t.complete(), false
+	return p.complete(), false
 }
 
 // wait waits for the lookup, and answers the session then.
-func (t *turn) wait() (status string) {
-	t.await()
-	defer t.release()
-	if err := t.resume(); err != nil {
-		return t.unsafe(nil, err)
+func (p *pointSession) wait() (status string) {
+	p.await()
+	defer p.release()
+	if err := p.resume(); err != nil {
+		return p.unsafe(nil, err)
 	}
-	return t.complete()
+	return p.complete()
 }
 
 // unsafe answers a session whose event is not safe.
-func (t *turn) unsafe(vars []fastagi.Variable, err error) string {
-	t.traced.err = "event not kept: " + err.Error()
+func (p *pointSession) unsafe(vars []fastagi.Variable, err error) string {
+	p.traced.err = "event not kept: " + err.Error()
 	// Without the status the dialplan knows that it can ask another server.
-	t.log().Error("event not kept, RINGHOOK_STATUS is not set", "err", err)
-	return t.reply(vars, replyNone)
+	p.log().Error("event not kept, RINGHOOK_STATUS is not set", "err", err)
+	return p.reply(vars, replyNone)
 }
 
 var errCountry = errors.New("country is not the code of a country: two capital letters such as RU are expected")
 
 // refuse answers a point that the dialplan did not ask as it should.
-func (t *turn) refuse(err error) string {
-	t.traced.err = err.Error()
-	t.log().Warn("point refused, mend the dialplan", "err", err)
-	return t.reply(nil, replyError)
+func (p *pointSession) refuse(err error) string {
+	p.traced.err = err.Error()
+	p.log().Warn("point refused, mend the dialplan", "err", err)
+	return p.reply(nil, replyError)
 }
 
 // hold takes the call's turn for the session, and gives the one that it had.
-func (t *turn) hold(sl *slot) (before *slot) {
-	before, t.slot = t.slot, sl
+func (p *pointSession) hold(e *entry) (before *entry) {
+	before, p.entry = p.entry, e
 	return before
 }
 
 // release gives the turn on where something of ours has panicked: the call's
 // other points must not be held up.
-func (t *turn) release() {
-	if t.slot != nil {
-		t.calls.give(t.hold(nil), false)
+func (p *pointSession) release() {
+	if p.entry != nil {
+		p.calls.release(p.hold(nil), false)
 	}
 }
 
 // begin takes the call's turn, and asks who calls where the point wants that.
-func (t *turn) begin() error {
-	now := t.now()
-	sl, err := t.take(now, t.deadline)
+func (p *pointSession) begin() error {
+	now := p.now()
+	e, err := p.acquire(now, p.deadline)
 	if err != nil {
 		return err
 	}
-	t.hold(sl)
-	t.step = &step{request: t.request, call: sl.call, site: t.site, now: now, numbers: t.numbers, wanted: t.Hooks.Wants}
-	sl.call.points++
-	t.traced.nth = sl.call.points
-	t.step.absorb()
-	t.kind = sl.call.text("callerid_kind")
-	if t.Lookups.Wants(string(t.request.point)) {
-		t.traced.pending = t.ask()
+	p.hold(e)
+	p.transition = &transition{request: p.request, call: e.call, settings: p.settings, now: now, numbers: p.numbers, wanted: p.Hooks.Wants}
+	e.call.points++
+	p.traced.nth = e.call.points
+	p.transition.mergeChannel()
+	p.kind = e.call.text("callerid_kind")
+	if p.Lookups.Wants(string(p.request.point)) {
+		p.traced.pending = p.ask()
 	}
 	return nil
 }
 
 // resume takes the turn again that others had while the lookup was waited for.
-func (t *turn) resume() error {
-	sl, err := t.take(t.step.now, t.deadline.Add(reserve))
+func (p *pointSession) resume() error {
+	e, err := p.acquire(p.transition.now, p.deadline.Add(reserve))
 	if err != nil {
 		return err
 	}
-	t.hold(sl)
-	t.step.call = sl.call
-	t.step.absorb()
+	p.hold(e)
+	p.transition.call = e.call
+	p.transition.mergeChannel()
 	return nil
 }
 
 // complete has the event kept, and gives the channel what the lookup answered
 // and the step sets.
-func (t *turn) complete() (status string) {
+func (p *pointSession) complete() (status string) {
 	var vars []fastagi.Variable
 	status = replyOK
-	if t.traced.pending != nil {
-		vars, status = t.admit(t.step.call, t.traced.pending.Answer())
+	if p.traced.pending != nil {
+		vars, status = p.filterAnswer(p.transition.call, p.traced.pending.Answer())
 	}
-	t.request.spec.step(t.step)
-	err := t.keep(context.Background(), t.commitWait(), t.current, t.step)
-	t.traced.told = t.step.told
-	t.end(t.hold(nil), err)
+	p.request.spec.step(p.transition)
+	err := p.commit(context.Background(), p.commitWait(), p.current, p.transition)
+	p.traced.recorded = p.transition.recorded
+	p.end(p.hold(nil), err)
 	if err != nil {
-		t.step.vars = slices.DeleteFunc(t.step.vars, isEndMarker)
+		p.transition.vars = slices.DeleteFunc(p.transition.vars, isEndMarker)
 	}
-	vars = append(vars, t.step.vars...)
+	vars = append(vars, p.transition.vars...)
 	if err != nil {
-		return t.unsafe(vars, err)
+		return p.unsafe(vars, err)
 	}
-	return t.reply(vars, status)
+	return p.reply(vars, status)
 }
 
 // end gives the call's turn on. A commit that was not waited for to its end may
 // succeed or fail yet: until that is known nobody has a turn, for a repeat of the
 // same point would be taken for told already.
-func (d *Dialplan) end(sl *slot, err error) {
+func (d *Dialplan) end(e *entry, err error) {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		d.calls.give(sl, err == nil)
+		d.calls.release(e, err == nil)
 		return
 	}
 	d.late.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), maxLate)
 		defer cancel()
 		if err := d.journal.Barrier(ctx); err != nil {
-			d.log.Error("outcome of a late commit is not known", "linkedid", sl.linkedid, "err", err)
+			d.log.Error("outcome of a late commit is not known", "linkedid", e.linkedid, "err", err)
 		}
-		d.calls.give(sl, false)
+		d.calls.release(e, false)
 	})
 }
 
 // Close waits for commits that no call waits for any more. The sessions and
-// Sweep have ended by then.
+// CloseIdleCalls have ended by then.
 func (d *Dialplan) Close() error {
 	d.late.Wait()
 	return nil
 }
 
-// take waits for the call's turn. A journal that cannot be read costs what it
+// acquire waits for the call's turn. A journal that cannot be read costs what it
 // knew of the call, not the call's event.
-func (t *turn) take(now, deadline time.Time) (*slot, error) {
-	if soon := time.Now().Add(maxTurnWait); soon.Before(deadline) {
+func (p *pointSession) acquire(now, deadline time.Time) (*entry, error) {
+	if soon := time.Now().Add(maxLockWait); soon.Before(deadline) {
 		deadline = soon
 	}
-	sl, err := t.calls.take(t.request.linkedid(), now, deadline)
-	if err != nil && sl != nil {
-		t.log().Error("call's past not readable, going on without it", "err", err)
+	e, err := p.calls.acquire(p.request.linkedid(), now, deadline)
+	if err != nil && e != nil {
+		p.log().Error("call's past not readable, going on without it", "err", err)
 		err = nil
 	}
-	return sl, err
+	return e, err
 }
 
-func (t *turn) ask() *lookup.Pending {
-	q := t.step.question()
-	q.Deadline = t.patience()
-	return t.Lookups.Ask(q)
+func (p *pointSession) ask() *lookup.Pending {
+	q := p.transition.question()
+	q.Deadline = p.patience()
+	return p.Lookups.Ask(q)
 }
 
 // patience is how long a lookup is waited for.
-func (t *turn) patience() time.Time { return t.deadline.Add(-min(reserve, t.budget/10)) }
+func (p *pointSession) patience() time.Time { return p.deadline.Add(-min(reserve, p.budget/10)) }
 
 // await blocks until the answer is there, the caller hangs up or the time is over.
-func (t *turn) await() {
-	err := t.session.Await(t.patience(), t.traced.pending.OnDone)
+func (p *pointSession) await() {
+	err := p.session.Await(p.patience(), p.traced.pending.OnDone)
 	if err != nil && !errors.Is(err, fastagi.ErrHangup) && !errors.Is(err, fastagi.ErrDeadline) {
-		t.log().Warn("connection lost during the lookup", "err", err)
+		p.log().Warn("connection lost during the lookup", "err", err)
 	}
 }
 
@@ -312,20 +312,20 @@ var statuses = map[lookup.Outcome]string{
 	lookup.Timeout: replyTimeout, lookup.Failed: replyError,
 }
 
-func (t *turn) admit(c *call, a lookup.Answer) ([]fastagi.Variable, string) {
-	vars, refused := t.site.admit(c, a.Vars)
-	t.traced.refused = refused
+func (p *pointSession) filterAnswer(c *call, a lookup.Answer) ([]fastagi.Variable, string) {
+	vars, refused := p.settings.filterAnswer(c, a.Vars)
+	p.traced.refused = refused
 	for _, r := range refused {
-		t.metrics.refused.WithLabelValues(t.site.label(r.name), r.reason).Inc()
-		t.log().Warn("variable of an answer refused", "lookup", a.Source, "variable", cut(clean(r.name), 64), "reason", r.reason)
+		p.metrics.refused.WithLabelValues(p.settings.label(r.name), r.reason).Inc()
+		p.log().Warn("variable of an answer refused", "lookup", a.Source, "variable", cut(clean(r.name), 64), "reason", r.reason)
 	}
 	return vars, statuses[a.Outcome]
 }
 
-// keep has the events and the call's state committed, for which it waits as
+// commit has the events and the call's state committed, for which it waits as
 // long as that. Where no hook wants the events nobody is promised anything,
 // and nobody waits.
-func (d *Dialplan) keep(ctx context.Context, wait time.Duration, cur *current, s *step) error {
+func (d *Dialplan) commit(ctx context.Context, wait time.Duration, cur *current, s *transition) error {
 	if !cur.Hooks.Any() {
 		return nil
 	}
@@ -336,7 +336,7 @@ func (d *Dialplan) keep(ctx context.Context, wait time.Duration, cur *current, s
 	r := Record{LinkedID: s.call.LinkedID, State: state}
 	for i := range s.events {
 		routes := cur.Hooks.Match(&s.events[i])
-		s.taken(s.events[i].Name, len(routes))
+		s.countHooks(s.events[i].Name, len(routes))
 		if len(routes) == 0 {
 			continue
 		}
@@ -351,13 +351,13 @@ func (d *Dialplan) keep(ctx context.Context, wait time.Duration, cur *current, s
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	due, err := d.journal.Keep(ctx, r)
-	hand(cur.Hooks, &r, due)
+	notifyHooks(cur.Hooks, &r, due)
 	return err
 }
 
-// hand gives the hooks what is due, and wakes those whose deliveries have to
+// notifyHooks gives the hooks what is due, and wakes those whose deliveries have to
 // wait for others, or of which nothing is known.
-func hand(d *hooks.Dispatcher, r *Record, due []hooks.Delivery) {
+func notifyHooks(d *hooks.Dispatcher, r *Record, due []hooks.Delivery) {
 	for i := range due {
 		d.Offer(&due[i])
 	}
@@ -371,25 +371,25 @@ func hand(d *hooks.Dispatcher, r *Record, due []hooks.Delivery) {
 	}
 }
 
-func (t *turn) commitWait() time.Duration {
-	left := time.Until(t.session.Started().Add(t.budget))
+func (p *pointSession) commitWait() time.Duration {
+	left := time.Until(p.session.Started().Add(p.budget))
 	return min(max(left, reserve), maxCommitWait)
 }
 
 // reply sets the variables and, last of all, the status.
-func (t *turn) reply(vars []fastagi.Variable, status string) string {
+func (p *pointSession) reply(vars []fastagi.Variable, status string) string {
 	if status != replyNone {
 		vars = append(vars, fastagi.Variable{Name: statusVariable, Value: status})
 	}
-	shortened, err := t.session.Reply(vars)
-	t.traced.set = vars
+	shortened, err := p.session.Reply(vars)
+	p.traced.set = vars
 	for _, name := range shortened {
-		t.metrics.refused.WithLabelValues(t.site.label(name), "cut").Inc()
-		t.log().Warn("value shortened to what Asterisk takes", "variable", name)
+		p.metrics.refused.WithLabelValues(p.settings.label(name), "cut").Inc()
+		p.log().Warn("value shortened to what Asterisk takes", "variable", name)
 	}
 	if err != nil && !errors.Is(err, fastagi.ErrHangup) {
-		t.traced.err = cmp.Or(t.traced.err, "answer not taken by Asterisk: "+err.Error())
-		t.log().Warn("answer not taken by Asterisk", "err", err)
+		p.traced.err = cmp.Or(p.traced.err, "answer not taken by Asterisk: "+err.Error())
+		p.log().Warn("answer not taken by Asterisk", "err", err)
 	}
 	return status
 }

@@ -28,8 +28,8 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("%s of %q is %q", name, arg, v)
 			}
 		}
-		s := &step{request: r, call: newCall("1.1", time.Now()), site: newSite(Settings{}), now: time.Now(), numbers: numbersOnce}
-		s.absorb()
+		s := &transition{request: r, call: newCall("1.1", time.Now()), settings: newSettings(Settings{}), now: time.Now(), numbers: numbersOnce}
+		s.mergeChannel()
 		r.spec.step(s)
 		for _, ev := range s.events {
 			if ev.ID == "" || ev.Params["event_id"] != ev.ID {
@@ -49,7 +49,7 @@ func FuzzGate(f *testing.F) {
 	f.Add("SHELL(id)", "x")
 	f.Add("QUEUE_PRIO", "9223372036854775808")
 	f.Fuzz(func(t *testing.T, name, value string) {
-		set, _ := newSite(Settings{}).admit(newCall("1.1", time.Now()), []lookup.Var{{Name: name, Value: value}})
+		set, _ := newSettings(Settings{}).filterAnswer(newCall("1.1", time.Now()), []lookup.Var{{Name: name, Value: value}})
 		for _, v := range set {
 			if _, ok := contract[strings.TrimPrefix(v.Name, "__")]; !ok || strings.HasPrefix(name, "_") {
 				t.Errorf("%q sets %q", name, v.Name)

@@ -36,7 +36,7 @@ type Journal interface {
 	// asked for later. It neither waits nor fails, and does not hold on to the record:
 	// what cannot be kept is dropped.
 	Trace(at time.Time, record []byte)
-	// Unheard lists up to limit calls that were last heard of after one moment
+	// IdleCalls lists up to limit calls that were last heard of after one moment
 	// and not after another, the longest unheard first.
-	Unheard(after, until time.Time, limit int) ([]Unheard, error)
+	IdleCalls(after, until time.Time, limit int) ([]IdleCall, error)
 }

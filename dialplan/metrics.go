@@ -26,12 +26,12 @@ const replyNone = "NONE"
 const otherVariable = "other"
 
 // label is a variable's name as a metric may have it.
-func (si *site) label(name string) string {
+func (s *settings) label(name string) string {
 	name = strings.TrimLeft(name, "_")
 	if _, ours := contract[name]; ours {
 		return name
 	}
-	if _, listed := si.variables[name]; listed {
+	if _, listed := s.variables[name]; listed {
 		return name
 	}
 	return otherVariable

@@ -40,7 +40,7 @@ type spec struct {
 	// that no channel can tell.
 	needs []string
 	// step adds to the call what the point means, and returns the events.
-	step func(*step)
+	step func(*transition)
 }
 
 var specs = map[Point]spec{
@@ -57,7 +57,7 @@ var specs = map[Point]spec{
 	AgentDialoutAnswer: {reads: []string{"linkedid", "ring"}, step: agentDialoutAnswer},
 	AgentDialoutHangup: {reads: ringHangupReads, step: agentDialoutHangup},
 	CallHangup:         {reads: callHangupReads, step: callHangup},
-	Lookup:             {reads: []string{"linkedid"}, step: func(*step) {}},
+	Lookup:             {reads: []string{"linkedid"}, step: func(*transition) {}},
 	CustomEvent:        {reads: []string{"linkedid"}, needs: []string{"name"}, step: customEvent},
 }
 

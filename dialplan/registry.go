@@ -11,8 +11,8 @@ import (
 // journal again when they are heard of.
 const maxLive = 4096
 
-// errTurn says that other points of the same call took too long.
-var errTurn = errors.New("the call's other points are not done in time")
+// errCallBusy says that other points of the same call took too long.
+var errCallBusy = errors.New("the call's other points are not done in time")
 
 // registry keeps the calls at hand and lets one point of a call at a time
 // have its turn, until what it did is committed: so a call's events have one
@@ -20,89 +20,89 @@ var errTurn = errors.New("the call's other points are not done in time")
 type registry struct {
 	journal Journal
 	mu      sync.Mutex
-	slots   map[string]*slot // guarded by mu
-	idle    *list.List       // of slots nobody uses, the longest unused first; guarded by mu
+	entries map[string]*entry // guarded by mu
+	idle    *list.List        // of entries nobody uses, the longest unused first; guarded by mu
 }
 
-// slot is a call's place in the registry. Its holder alone may touch call,
+// entry is a call's place in the registry. Its holder alone may touch call,
 // which is nil until it is read from the journal.
-type slot struct {
+type entry struct {
 	linkedid string
 	call     *call
-	turn     chan struct{}
+	lock     chan struct{}
 	users    int           // holders and those who wait; guarded by the registry's mu
 	idle     *list.Element // guarded by the registry's mu
 }
 
 func newRegistry(journal Journal) *registry {
-	return &registry{journal: journal, slots: map[string]*slot{}, idle: list.New()}
+	return &registry{journal: journal, entries: map[string]*entry{}, idle: list.New()}
 }
 
-// take waits for the call's turn, and reads the call where it is not at hand.
-// An error other than errTurn comes with a new call in the slot: the journal
+// acquire waits for the call's turn, and reads the call where it is not at hand.
+// An error other than errCallBusy comes with a new call in the entry: the journal
 // cannot be read.
-func (r *registry) take(linkedid string, now, deadline time.Time) (*slot, error) {
-	sl := r.enter(linkedid)
+func (r *registry) acquire(linkedid string, now, deadline time.Time) (*entry, error) {
+	e := r.enter(linkedid)
 	select {
-	case sl.turn <- struct{}{}:
+	case e.lock <- struct{}{}:
 	default:
 		timer := time.NewTimer(time.Until(deadline))
 		defer timer.Stop()
 		select {
-		case sl.turn <- struct{}{}:
+		case e.lock <- struct{}{}:
 		case <-timer.C:
-			r.leave(sl)
-			return nil, errTurn
+			r.leave(e)
+			return nil, errCallBusy
 		}
 	}
-	if sl.call != nil {
-		return sl, nil
+	if e.call != nil {
+		return e, nil
 	}
 	state, err := r.journal.Call(linkedid)
 	if err == nil && state != nil {
-		sl.call, err = decodeCall(state)
+		e.call, err = decodeCall(state)
 	}
-	if sl.call == nil || err != nil {
-		sl.call = newCall(linkedid, now)
+	if e.call == nil || err != nil {
+		e.call = newCall(linkedid, now)
 	}
-	return sl, err
+	return e, err
 }
 
-// give ends a turn. A call whose step was not kept is forgotten, so that the
+// release ends a turn. A call whose step was not kept is forgotten, so that the
 // next turn begins from what was.
-func (r *registry) give(sl *slot, kept bool) {
+func (r *registry) release(e *entry, kept bool) {
 	if !kept {
-		sl.call = nil
+		e.call = nil
 	}
-	<-sl.turn
-	r.leave(sl)
+	<-e.lock
+	r.leave(e)
 }
 
-func (r *registry) enter(linkedid string) *slot {
+func (r *registry) enter(linkedid string) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	sl := r.slots[linkedid]
-	if sl == nil {
-		sl = &slot{linkedid: linkedid, turn: make(chan struct{}, 1)}
-		r.slots[linkedid] = sl
+	e := r.entries[linkedid]
+	if e == nil {
+		e = &entry{linkedid: linkedid, lock: make(chan struct{}, 1)}
+		r.entries[linkedid] = e
 	}
-	if sl.idle != nil {
-		r.idle.Remove(sl.idle)
-		sl.idle = nil
+	if e.idle != nil {
+		r.idle.Remove(e.idle)
+		e.idle = nil
 	}
-	sl.users++
-	return sl
+	e.users++
+	return e
 }
 
-func (r *registry) leave(sl *slot) {
+func (r *registry) leave(e *entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if sl.users--; sl.users > 0 {
+	if e.users--; e.users > 0 {
 		return
 	}
-	sl.idle = r.idle.PushBack(sl)
+	e.idle = r.idle.PushBack(e)
 	for r.idle.Len() > maxLive {
-		oldest := r.idle.Remove(r.idle.Front()).(*slot)
-		delete(r.slots, oldest.linkedid)
+		oldest := r.idle.Remove(r.idle.Front()).(*entry)
+		delete(r.entries, oldest.linkedid)
 	}
 }

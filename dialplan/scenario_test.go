@@ -16,7 +16,7 @@ import (
 // any two points the call goes through its kept form, as a restart would have it.
 type pbx struct {
 	t        *testing.T
-	site     *site
+	settings *settings
 	numbers  *lookup.Numbers
 	kept     []byte
 	began    time.Time
@@ -29,7 +29,7 @@ func newPBX(t *testing.T) *pbx {
 	return &pbx{
 		t: t, began: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), channels: map[string]map[string]string{},
 		numbers: lookup.NewNumbers(lookup.NumberConfig{Country: "GB", Language: "en"}),
-		site: newSite(Settings{
+		settings: newSettings(Settings{
 			Queues: []Queue{{ID: "500", Name: "Sales"}, {ID: "600", Name: "Service"}},
 			Agents: []Agent{{ID: "7", Phone: "101", Name: "Anna", Info: "anna@crm.example"}, {ID: "8", Phone: "102", Name: "Boris"}},
 		}),
@@ -59,7 +59,7 @@ func (p *pbx) dial(from, channel string) {
 func (p *pbx) at(second float64, channel string, point Point, args ...string) []string {
 	p.t.Helper()
 	env := &fastagi.Env{Point: string(point), Channel: channel, UniqueID: channel, CallerNum: "02079460142", DNID: "02079460500", Extension: "500", Args: args}
-	r, err := parseRequest(env, p.site.variables)
+	r, err := parseRequest(env, p.settings.variables)
 	if err != nil {
 		p.t.Fatalf("%s: %v", point, err)
 	}
@@ -85,8 +85,8 @@ func (p *pbx) at(second float64, channel string, point Point, args ...string) []
 			p.t.Fatal(err)
 		}
 	}
-	s := &step{request: r, call: c, site: p.site, now: now, numbers: p.numbers}
-	s.absorb()
+	s := &transition{request: r, call: c, settings: p.settings, now: now, numbers: p.numbers}
+	s.mergeChannel()
 	r.spec.step(s)
 	if p.kept, err = c.encode(); err != nil {
 		p.t.Fatal(err)

@@ -11,11 +11,11 @@ import (
 
 // encoded is the record of a turn that went nowhere.
 func encoded(env fastagi.Env, left traced) traceBuffer {
-	t := &turn{session: &fastagi.Session{}, traced: left, kind: "short"}
-	*t.session.Env() = env
-	t.request = &request{env: t.session.Env(), args: map[string]string{"linkedid": "1.1", "status": "BUSY"}, asked: []string{"linkedid", "visit", "status"}}
+	p := &pointSession{session: &fastagi.Session{}, traced: left, kind: "short"}
+	*p.session.Env() = env
+	p.request = &request{env: p.session.Env(), args: map[string]string{"linkedid": "1.1", "status": "BUSY"}, asked: []string{"linkedid", "visit", "status"}}
 	b := traceBuffer{traceVersion}
-	t.encode(&b, "OK", 1500*time.Microsecond)
+	p.encode(&b, "OK", 1500*time.Microsecond)
 	return b
 }
 
@@ -23,7 +23,7 @@ func TestTraceRoundTrip(t *testing.T) {
 	b := encoded(fastagi.Env{
 		Point: "queue-dial", Query: "a=b", Channel: "PJSIP/trunk-1", UniqueID: "1.2", CallerNum: "101", CallerName: "Zoë", DNID: "500", Args: []string{"queue_id=500"},
 	}, traced{
-		refused: []refusal{{"SHELL(id)", "name"}}, told: []TracedEvent{{"queue-dial", 2}}, err: "event not kept: disk",
+		refused: []refusal{{"SHELL(id)", "name"}}, recorded: []TracedEvent{{"queue-dial", 2}}, err: "event not kept: disk",
 		set: []fastagi.Variable{{Name: "RINGHOOK_STATUS", Value: "OK"}},
 	})
 	got, err := DecodeTrace(b)
@@ -52,7 +52,7 @@ func TestTraceIsBounded(t *testing.T) {
 	var args []string
 	for range 1000 {
 		left.refused = append(left.refused, refusal{long, "name"})
-		left.told = append(left.told, TracedEvent{long, 1})
+		left.recorded = append(left.recorded, TracedEvent{long, 1})
 		left.set = append(left.set, fastagi.Variable{Name: long, Value: long})
 		args = append(args, long)
 	}

@@ -10,12 +10,12 @@ import (
 
 // traced is what a turn leaves for its record beside what it has anyway.
 type traced struct {
-	pending *lookup.Pending // nil where nothing was looked up
-	refused []refusal
-	told    []TracedEvent
-	set     []fastagi.Variable
-	err     string
-	nth     int // of the call's points
+	pending  *lookup.Pending // nil where nothing was looked up
+	refused  []refusal
+	recorded []TracedEvent
+	set      []fastagi.Variable
+	err      string
+	nth      int // of the call's points
 }
 
 // traceBuffers spare each record an allocation.
@@ -25,45 +25,45 @@ var traceBuffers = sync.Pool{New: func() any {
 }}
 
 // record leaves behind what happened. The call goes on already.
-func (t *turn) record(status string, took time.Duration) {
-	if t.traced.nth > maxTracedPoints {
+func (p *pointSession) record(status string, took time.Duration) {
+	if p.traced.nth > maxTracedPoints {
 		return
 	}
 	b := traceBuffers.Get().(*traceBuffer)
 	*b = append((*b)[:0], traceVersion)
-	t.encode(b, status, took)
-	t.journal.Trace(t.session.Started(), *b)
+	p.encode(b, status, took)
+	p.journal.Trace(p.session.Started(), *b)
 	traceBuffers.Put(b)
 }
 
 // encode writes first what explains a failure: behind it a list may be cut.
-func (t *turn) encode(b *traceBuffer, status string, took time.Duration) {
-	env := t.session.Env()
+func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration) {
+	env := p.session.Env()
 	linkedid := env.UniqueID
-	if t.request != nil {
-		linkedid = t.request.linkedid()
+	if p.request != nil {
+		linkedid = p.request.linkedid()
 	}
 	b.text(linkedid, maxTracedValue)
-	b.number(t.session.Started().UnixMicro())
+	b.number(p.session.Started().UnixMicro())
 	b.number(took.Microseconds())
-	b.truth(t.session.Hungup())
+	b.truth(p.session.Hungup())
 	for _, s := range [...]string{env.Point, env.UniqueID, env.Channel, status} {
 		b.text(s, maxTracedValue)
 	}
-	b.text(t.traced.err, maxTracedReason)
-	for _, s := range [...]string{env.CallerNum, env.CallerName, env.DNID, t.kind} {
+	b.text(p.traced.err, maxTracedReason)
+	for _, s := range [...]string{env.CallerNum, env.CallerName, env.DNID, p.kind} {
 		b.text(s, maxTracedValue)
 	}
-	t.encodeLegs(b)
-	for _, e := range t.traced.told[:b.count(len(t.traced.told))] {
+	p.encodeLegs(b)
+	for _, e := range p.traced.recorded[:b.count(len(p.traced.recorded))] {
 		b.text(e.Name, maxTracedValue)
 		b.number(int64(e.Hooks))
 	}
-	for _, r := range t.traced.refused[:b.count(len(t.traced.refused))] {
+	for _, r := range p.traced.refused[:b.count(len(p.traced.refused))] {
 		b.text(r.name, maxTracedValue)
 		b.text(r.reason, maxTracedValue)
 	}
-	for _, v := range t.traced.set[:b.count(len(t.traced.set))] {
+	for _, v := range p.traced.set[:b.count(len(p.traced.set))] {
 		b.text(v.Name, maxTracedValue)
 		b.text(v.Value, maxTracedValue)
 	}
@@ -72,21 +72,21 @@ func (t *turn) encode(b *traceBuffer, status string, took time.Duration) {
 		b.text(arg, maxTracedValue)
 	}
 	var read []string
-	if t.request != nil {
-		read = t.request.asked
+	if p.request != nil {
+		read = p.request.asked
 	}
 	for _, name := range read[:b.count(len(read))] {
 		b.text(name, maxTracedValue)
-		b.text(t.request.args[name], maxTracedValue)
+		b.text(p.request.args[name], maxTracedValue)
 	}
 }
 
-func (t *turn) encodeLegs(b *traceBuffer) {
-	if t.traced.pending == nil {
+func (p *pointSession) encodeLegs(b *traceBuffer) {
+	if p.traced.pending == nil {
 		b.count(0)
 		return
 	}
-	legs := t.traced.pending.Legs()
+	legs := p.traced.pending.Legs()
 	for i := range legs[:b.count(len(legs))] {
 		l := &legs[i]
 		b.text(l.Lookup, maxTracedValue)

@@ -7,21 +7,21 @@ import (
 )
 
 // queueDial begins a visit, or knows it as begun.
-func queueDial(s *step) {
-	id := word(s.args["queue_id"])
-	on, ended, marked := parseMarker(s.args["visit"])
-	own := marked && on.UniqueID == s.env.UniqueID
-	m := marker{UniqueID: s.env.UniqueID, N: 1, What: id}
+func queueDial(t *transition) {
+	id := word(t.args["queue_id"])
+	on, ended, marked := parseMarker(t.args["visit"])
+	own := marked && on.UniqueID == t.env.UniqueID
+	m := marker{UniqueID: t.env.UniqueID, N: 1, What: id}
 	var before *visit // on this channel
 	switch {
 	case own && !ended && on.What == id:
 		m = on
 	case own:
 		m.N = on.N + 1
-		before = s.call.visitOf(on)
+		before = t.call.visitOf(on)
 	default:
 		// The channel may have lost what an earlier answer set on it.
-		if v := s.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == m.UniqueID }); v != nil {
+		if v := t.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == m.UniqueID }); v != nil {
 			if v.Marker.What == id {
 				m = v.Marker
 			} else {
@@ -29,22 +29,22 @@ func queueDial(s *step) {
 			}
 		}
 	}
-	s.setMarker(visitVariable, m, false)
-	if s.call.visitOf(m) != nil {
+	t.setMarker(visitVariable, m, false)
+	if t.call.visitOf(m) != nil {
 		return
 	}
-	v := &visit{Marker: m, Began: s.now, Transfer: s.transferred(before, on, marked && !own)}
+	v := &visit{Marker: m, Began: t.now, Transfer: t.transferred(before, on, marked && !own)}
 	if before != nil && before.Ended.IsZero() {
-		s.closeVisit(before, "", false)
+		t.closeVisit(before, "", false)
 	}
 	if m.N > 1 {
 		// Of an earlier visit on this channel, and else taken for this one's.
 		for _, name := range []string{"QUEUESTATUS", "MEMBERINTERFACE", "QEHOLDTIME", "QEORIGINALPOS"} {
-			s.vars = append(s.vars, fastagi.Variable{Name: name})
+			t.vars = append(t.vars, fastagi.Variable{Name: name})
 		}
 	}
-	s.call.Visits = append(s.call.Visits, v)
-	s.emit(string(QueueDial), m.String(), s.visitParams(v))
+	t.call.Visits = append(t.call.Visits, v)
+	t.emit(string(QueueDial), m.String(), t.visitParams(v))
 }
 
 // transferred finds out whether an agent sent the caller here, and closes
@@ -52,9 +52,9 @@ func queueDial(s *step) {
 // Local channel, which carries the visit it inherited, while the caller's
 // channel stays in the first queue; or, where no Local channel stands between
 // them, it moves the caller's channel out of an answered visit or ring.
-func (s *step) transferred(before *visit, parent marker, inherited bool) string {
-	left := s.leaveRing()
-	s.closeRingsHere()
+func (t *transition) transferred(before *visit, parent marker, inherited bool) string {
+	left := t.leaveRing()
+	t.closeRingsHere()
 	switch {
 	case inherited:
 		return parent.UniqueID
@@ -63,75 +63,75 @@ func (s *step) transferred(before *visit, parent marker, inherited bool) string 
 	case left != nil:
 		return left.from()
 	}
-	return s.args["transfer_uniqueid"]
+	return t.args["transfer_uniqueid"]
 }
 
 // queueHangup ends the visit of this channel, whichever of the dialplan's
 // places reports it first.
-func queueHangup(s *step) {
-	m, ended, marked := parseMarker(s.args["visit"])
-	marked = marked && m.UniqueID == s.env.UniqueID
+func queueHangup(t *transition) {
+	m, ended, marked := parseMarker(t.args["visit"])
+	marked = marked && m.UniqueID == t.env.UniqueID
 	if marked && ended {
 		return
 	}
-	v := s.call.visitOf(m)
+	v := t.call.visitOf(m)
 	if !marked {
-		v = s.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == s.env.UniqueID })
+		v = t.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == t.env.UniqueID })
 	}
 	if v == nil {
-		if v = s.missedVisit(m, marked); v == nil {
+		if v = t.missedVisit(m, marked); v == nil {
 			return
 		}
 	}
-	s.setMarker(visitVariable, v.Marker, true)
+	t.setMarker(visitVariable, v.Marker, true)
 	if !v.Ended.IsZero() {
 		return
 	}
-	s.takeMember(v)
-	s.closeRingsHere()
-	status := s.args["queue_status"]
-	s.closeVisit(v, status, status == "")
+	t.takeMember(v)
+	t.closeRingsHere()
+	status := t.args["queue_status"]
+	t.closeVisit(v, status, status == "")
 }
 
 // missedVisit stands in for a visit whose beginning was never told, because
 // nobody was there to listen: it ends all the same, with what the channel knows.
-func (s *step) missedVisit(m marker, marked bool) *visit {
+func (t *transition) missedVisit(m marker, marked bool) *visit {
 	if !marked {
-		id := word(s.args["queue_id"])
+		id := word(t.args["queue_id"])
 		if id == "" {
 			return nil
 		}
-		m = marker{UniqueID: s.env.UniqueID, N: 1, What: id}
-		if v := s.call.visitOf(m); v != nil {
+		m = marker{UniqueID: t.env.UniqueID, N: 1, What: id}
+		if v := t.call.visitOf(m); v != nil {
 			return v
 		}
 	}
 	v := &visit{Marker: m}
-	s.call.Visits = append(s.call.Visits, v)
+	t.call.Visits = append(t.call.Visits, v)
 	return v
 }
 
 // takeMember believes the queue that a member answered where no point told
 // it: in a dialplan without agent points, or when nobody was there to listen.
-func (s *step) takeMember(v *visit) {
-	if n, ok := s.integerArg("queue_position"); ok {
+func (t *transition) takeMember(v *visit) {
+	if n, ok := t.integerArg("queue_position"); ok {
 		v.Position = n
 	}
-	phone, status := s.phone(), s.args["queue_status"]
+	phone, status := t.phone(), t.args["queue_status"]
 	if phone == "" || !v.Answered.IsZero() || status != "" && status != "CONTINUE" {
 		return // CONTINUE is the way out of Queue(...,c) when a member hung up
 	}
 	v.Agent = phone
-	waited, _ := s.integerArg("wait_time")
+	waited, _ := t.integerArg("wait_time")
 	v.WaitTime = waited
-	v.Answered = s.now
+	v.Answered = t.now
 	if !v.Began.IsZero() {
 		v.Answered = v.Began.Add(time.Duration(waited) * time.Second)
 	}
-	if s.call.Answered.IsZero() {
-		s.call.Answered = v.Answered
+	if t.call.Answered.IsZero() {
+		t.call.Answered = v.Answered
 	}
-	if r := s.call.openRing(func(r *ring) bool { return r.Visit == v.Marker && r.Phone == phone }); r != nil && r.Answered.IsZero() {
+	if r := t.call.openRing(func(r *ring) bool { return r.Visit == v.Marker && r.Phone == phone }); r != nil && r.Answered.IsZero() {
 		r.Answered = v.Answered
 	}
 }
@@ -139,34 +139,34 @@ func (s *step) takeMember(v *visit) {
 // closeVisit tells a visit's end: answered, given up by the caller, who is
 // gone (queue-abandon), or left for another destination (queue-failover), for
 // which Asterisk has set a QUEUESTATUS as a rule.
-func (s *step) closeVisit(v *visit, status string, gone bool) {
-	v.Ended = s.now
-	own := s.visitParams(v)
+func (t *transition) closeVisit(v *visit, status string, gone bool) {
+	v.Ended = t.now
+	own := t.visitParams(v)
 	own["queue_status"] = status
-	own["cause"] = s.cause()
+	own["cause"] = t.cause()
 	switch {
 	case !v.Answered.IsZero():
 		own["status"] = statusAnswer
-		own["talk_time"] = seconds(v.Answered, s.now)
-		s.emit(string(QueueHangup), v.Marker.String(), own)
+		own["talk_time"] = seconds(v.Answered, t.now)
+		t.emit(string(QueueHangup), v.Marker.String(), own)
 	case !gone:
 		own["status"] = queueStatus(status)
-		s.emit(string(QueueHangup), v.Marker.String(), own)
-		s.emit(queueFailover, v.Marker.String(), own)
+		t.emit(string(QueueHangup), v.Marker.String(), own)
+		t.emit(queueFailover, v.Marker.String(), own)
 	default:
 		own["status"] = statusCancel
-		s.emit(string(QueueHangup), v.Marker.String(), own)
-		s.emit(queueAbandon, v.Marker.String(), own)
+		t.emit(string(QueueHangup), v.Marker.String(), own)
+		t.emit(queueAbandon, v.Marker.String(), own)
 	}
 }
 
 // visitParams are the parameters that a visit adds to its events, among them
 // the agent who answered in it.
-func (s *step) visitParams(v *visit) map[string]any {
+func (t *transition) visitParams(v *visit) map[string]any {
 	own := map[string]any{
 		"uniqueid":          v.Marker.UniqueID,
 		"queue_id":          v.Marker.What,
-		"queue_name":        s.site.queueName(v.Marker.What),
+		"queue_name":        t.settings.queueName(v.Marker.What),
 		"transfer_uniqueid": v.Transfer,
 	}
 	if v.Position > 0 {
@@ -181,7 +181,7 @@ func (s *step) visitParams(v *visit) map[string]any {
 		own["wait_time"] = seconds(v.Began, v.Ended)
 	}
 	if v.Agent != "" {
-		s.agentParams(own, v.Agent)
+		t.agentParams(own, v.Agent)
 	}
 	return own
 }

@@ -162,12 +162,12 @@ func (s *Server) serve(c conn, peer netip.Addr, started time.Time, longest time.
 	ses := &Session{conn: c, started: started}
 	ses.in.src = c
 	s.protect(ses, func() { s.handle(ses, peer, longest) })
-	if ses.later == nil {
+	if ses.rest == nil {
 		ses.close()
 		return nil
 	}
 	return func() {
-		s.protect(ses, ses.later)
+		s.protect(ses, ses.rest)
 		ses.close()
 	}
 }
@@ -177,7 +177,7 @@ func (s *Server) serve(c conn, peer netip.Addr, started time.Time, longest time.
 func (s *Server) protect(ses *Session, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			ses.later = nil
+			ses.rest = nil
 			s.refusals.panics.Inc()
 			s.log.Error("agi session panicked", "point", ses.env.Point, "channel", ses.env.Channel, "err", v, "stack", string(debug.Stack()))
 		}

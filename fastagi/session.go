@@ -51,7 +51,7 @@ type Variable struct {
 
 // Handler serves one session. It runs on a goroutine that belongs to the session
 // while it runs, and ends the session by Reply or Fail; one that does neither, nor
-// leaves the rest for Later, is failed.
+// leaves the rest for Continue, is failed.
 type Handler func(s *Session)
 
 // Session is one AGI() line that Asterisk waits in. Its methods belong to the
@@ -64,7 +64,7 @@ type Session struct {
 	replied time.Time
 	expires time.Time // deadline of the connection
 	guard   *time.Timer
-	later   func()
+	rest    func()
 	hungup  bool
 	ended   bool // a batch or FAILURE was written
 	lost    bool // replies can no longer be told apart
@@ -165,10 +165,10 @@ func (s *Session) Fail() {
 	}
 }
 
-// Later has rest go on with the session when the handler has returned, on a
+// Continue has rest go on with the session when the handler has returned, on a
 // goroutine of its own, which has little on its stack: what is to wait long waits
 // there, so that thousands can.
-func (s *Session) Later(rest func()) { s.later = rest }
+func (s *Session) Continue(rest func()) { s.rest = rest }
 
 // close ends the session, whatever its handler has done.
 func (s *Session) close() {

@@ -15,8 +15,8 @@ import (
 
 // Options are what the configuration says of the dialplan.
 type Options struct {
-	Listen  string          // [fastagi] listen: the address that AGI lines should have
-	Further map[string]bool // see dialplan.Config.Further
+	Listen         string          // [fastagi] listen: the address that AGI lines should have
+	ExtraVariables map[string]bool // see dialplan.Config.ExtraVariables
 }
 
 // asteriskFolder is where Asterisk looks for a file that another includes.
@@ -56,7 +56,7 @@ func newLinter(p *plan, found *report, o Options) *linter {
 	for _, name := range l.pointNames {
 		l.points[name] = true
 	}
-	for name := range o.Further {
+	for name := range o.ExtraVariables {
 		l.argNames = append(l.argNames, name)
 	}
 	return l

@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-var options = Options{Listen: "127.0.0.1:4573", Further: map[string]bool{"customer_id": false, "note": true}}
+var options = Options{Listen: "127.0.0.1:4573", ExtraVariables: map[string]bool{"customer_id": false, "note": true}}
 
 // printed is what is found in a file, a finding a line, with places relative to
 // testdata.

@@ -77,7 +77,7 @@ func (l *linter) arguments(a *ask) {
 }
 
 func (l *linter) further(name string) bool {
-	_, ok := l.options.Further[name]
+	_, ok := l.options.ExtraVariables[name]
 	return ok
 }
 

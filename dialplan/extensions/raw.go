@@ -70,7 +70,7 @@ func (l *linter) chosen(expression string) bool {
 	name = strings.ToUpper(strings.TrimSpace(name))
 	if !function {
 		name, _, _ = strings.Cut(strings.TrimSpace(expression), ":") // ${NAME:1}
-		return name == "call_info" || name == "agent_info" || name == "CALLERIDNAME" || name == "CALLERIDNUM" || l.options.Further[name]
+		return name == "call_info" || name == "agent_info" || name == "CALLERIDNAME" || name == "CALLERIDNUM" || l.options.ExtraVariables[name]
 	}
 	args = strings.ToLower(strings.TrimSpace(args))
 	switch name {

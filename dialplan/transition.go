@@ -14,12 +14,12 @@ import (
 	"ringhook/lookup"
 )
 
-// step is one point's turn with its call: what the point adds to the call, the
+// transition is one point's turn with its call: what the point adds to the call, the
 // events it makes and the variables it sets.
-type step struct {
+type transition struct {
 	*request
 	call     *call
-	site     *site
+	settings *settings
 	now      time.Time
 	numbers  *lookup.Numbers
 	presumed bool                    // the call's end was never told
@@ -27,67 +27,67 @@ type step struct {
 	news     bool                    // something happened, whether anybody wants to know or not
 	events   []hooks.Event
 	vars     []fastagi.Variable
-	told     []TracedEvent // every event, also one that nobody wants
+	recorded []TracedEvent // every event, also one that nobody wants
 }
 
-// absorb takes over from the channel what stays with the call. It may be done
+// mergeChannel takes over from the channel what stays with the call. It may be done
 // twice, and changes nothing the second time.
-func (s *step) absorb() {
-	known := s.call
-	if s.call.Direction == "" && s.point != Lookup && s.point != CustomEvent {
-		s.call.Direction = s.direction()
+func (t *transition) mergeChannel() {
+	known := t.call
+	if t.call.Direction == "" && t.point != Lookup && t.point != CustomEvent {
+		t.call.Direction = t.direction()
 	}
-	if num := s.callerNum(); num != "" {
-		number := s.numbers.Normalize(num)
+	if num := t.callerNum(); num != "" {
+		number := t.numbers.Normalize(num)
 		known.keepFirst("callerid_raw", num)
 		known.keepFirst("callerid", number.String())
 		if number.Kind != lookup.Normal {
 			known.keepFirst("callerid_kind", string(number.Kind)) // why nobody was asked
 		}
 		known.keepFirst("region_name", number.RegionName)
-		known.keepFirst("region_time", number.RegionTime(s.now))
+		known.keepFirst("region_time", number.RegionTime(t.now))
 	}
-	if !s.onCalledChannel() {
-		known.keepFirst("callerid_name", clean(s.env.CallerName))
-		known.keepFirst("directid", clean(s.env.DNID))
+	if !t.onCalledChannel() {
+		known.keepFirst("callerid_name", clean(t.env.CallerName))
+		known.keepFirst("directid", clean(t.env.DNID))
 	}
-	if s.call.Direction != incoming {
-		known.keepFirst("dialed", s.args["dialed"])
+	if t.call.Direction != incoming {
+		known.keepFirst("dialed", t.args["dialed"])
 	}
-	for _, name := range staying {
-		if v, given := s.args[name]; given && v != "" {
+	for _, name := range stickyParameters {
+		if v, given := t.args[name]; given && v != "" {
 			known.keep(name, typed(parameters[name], v))
 		}
 	}
-	for name, r := range s.site.variables {
-		if v := s.args[name]; v != "" {
+	for name, r := range t.settings.variables {
+		if v := t.args[name]; v != "" {
 			known.keep(r.param, typed(r.kind(), v))
 		}
 	}
 }
 
-// staying are the parameters that, once given by the dialplan, hold for the
+// stickyParameters are the parameters that, once given by the dialplan, hold for the
 // rest of the call.
-var staying = []string{
+var stickyParameters = []string{
 	"callerid", "callerid_raw", "callerid_name", "directid", "ivr", "call_info", "agent_info", "queue_prio",
 	"region_name", "region_time", "recording_file", "recording_url",
 }
 
 // callerNum is the caller's number as this channel shows it: the channel of a
 // phone that was called has its own there, and the caller's as connected line.
-func (s *step) callerNum() string {
-	if s.onCalledChannel() {
-		return s.args["connected"]
+func (t *transition) callerNum() string {
+	if t.onCalledChannel() {
+		return t.args["connected"]
 	}
-	return clean(s.env.CallerNum)
+	return clean(t.env.CallerNum)
 }
 
 // onCalledChannel tells whether the point runs on the channel of a phone that
 // was called, as Dial's U() does; Queue's AGI argument runs on the caller's.
-func (s *step) onCalledChannel() bool {
-	switch s.point {
+func (t *transition) onCalledChannel() bool {
+	switch t.point {
 	case AgentAnswer, AgentDialoutAnswer, CallAnswer:
-		return s.env.UniqueID != s.call.LinkedID
+		return t.env.UniqueID != t.call.LinkedID
 	}
 	return false
 }
@@ -100,12 +100,12 @@ const (
 )
 
 // direction is that of a call whose first point this is.
-func (s *step) direction() string {
-	given := s.args["direction"]
+func (t *transition) direction() string {
+	given := t.args["direction"]
 	switch {
 	case given == incoming || given == outgoing || given == internal:
 		return given
-	case s.point == AgentCustom || s.point == AgentDialoutAnswer || s.point == AgentDialoutHangup:
+	case t.point == AgentCustom || t.point == AgentDialoutAnswer || t.point == AgentDialoutHangup:
 		return outgoing
 	}
 	return incoming
@@ -113,67 +113,67 @@ func (s *step) direction() string {
 
 // param tells one of the call's parameters as they stand, for a lookup's
 // request.
-func (s *step) param(name string) string {
+func (t *transition) param(name string) string {
 	switch name {
 	case "event":
-		return s.event
+		return t.event
 	case "time":
-		return s.now.Format(time.RFC3339)
+		return t.now.Format(time.RFC3339)
 	case "uniqueid":
-		return s.env.UniqueID
+		return t.env.UniqueID
 	case "linkedid":
-		return s.call.LinkedID
+		return t.call.LinkedID
 	case "direction":
-		return s.call.Direction
+		return t.call.Direction
 	case "agent_phone":
-		return s.phone()
+		return t.phone()
 	case "agent_id", "agent_name":
-		if v := s.args[name]; v != "" {
+		if v := t.args[name]; v != "" {
 			return v
 		}
-		a := s.site.agents[s.phone()]
+		a := t.settings.agents[t.phone()]
 		if name == "agent_id" {
 			return a.ID
 		}
 		return a.Name
 	case "queue_id":
-		return s.queueID()
+		return t.queueID()
 	case "queue_name":
-		return s.site.queueName(s.queueID())
+		return t.settings.queueName(t.queueID())
 	}
-	if v := s.args[name]; v != "" {
+	if v := t.args[name]; v != "" {
 		return v
 	}
-	switch v := s.call.Known[name].(type) {
+	switch v := t.call.Known[name].(type) {
 	case string:
 		return v
 	case int64:
 		return strconv.FormatInt(v, 10)
 	}
 	if name == "agent_info" {
-		return s.site.agents[s.phone()].Info
+		return t.settings.agents[t.phone()].Info
 	}
 	return ""
 }
 
 // question is what the point asks its lookups.
-func (s *step) question() lookup.Question {
-	number := s.call.text("callerid")
-	if s.call.Direction == outgoing {
-		number = s.numbers.Normalize(s.param("dialed")).String()
+func (t *transition) question() lookup.Question {
+	number := t.call.text("callerid")
+	if t.call.Direction == outgoing {
+		number = t.numbers.Normalize(t.param("dialed")).String()
 	}
-	return lookup.Question{Point: string(s.point), Number: number, Param: s.param}
+	return lookup.Question{Point: string(t.point), Number: number, Param: t.param}
 }
 
 // queueID is the queue that the point is about.
-func (s *step) queueID() string {
-	if id := s.args["queue_id"]; id != "" {
+func (t *transition) queueID() string {
+	if id := t.args["queue_id"]; id != "" {
 		return id
 	}
-	if v := s.visit(); v != nil {
+	if v := t.visit(); v != nil {
 		return v.Marker.What
 	}
-	if m, ended, ok := parseMarker(s.args["visit"]); ok && !ended {
+	if m, ended, ok := parseMarker(t.args["visit"]); ok && !ended {
 		return m.What
 	}
 	return ""
@@ -181,48 +181,48 @@ func (s *step) queueID() string {
 
 // visit is the queue visit that the point belongs to: the one that the channel names,
 // else the latest in which the caller still waits.
-func (s *step) visit() *visit {
-	if m, ended, ok := parseMarker(s.args["visit"]); ok {
+func (t *transition) visit() *visit {
+	if m, ended, ok := parseMarker(t.args["visit"]); ok {
 		if ended {
 			return nil
 		}
-		if v := s.call.visitOf(m); v != nil {
+		if v := t.call.visitOf(m); v != nil {
 			return v
 		}
 	}
-	return s.call.openVisit(func(v *visit) bool { return v.Answered.IsZero() })
+	return t.call.openVisit(func(v *visit) bool { return v.Answered.IsZero() })
 }
 
 // emit makes an event. key tells apart what can happen more than once in a
 // call: the marker of the visit or the ring, or the channel.
-func (s *step) emit(name, key string, own map[string]any) {
-	s.tell(name, key, "", own)
+func (t *transition) emit(name, key string, own map[string]any) {
+	t.appendEvent(name, key, "", own)
 }
 
-// tell makes an event, whose id may have been made already. One that nobody
+// appendEvent makes an event, whose id may have been made already. One that nobody
 // wants counts, and is nothing else.
-func (s *step) tell(name, key, id string, own map[string]any) {
-	s.call.Seq++
-	s.news = true
-	s.told = append(s.told, TracedEvent{Name: name})
-	if s.wanted != nil && !s.wanted(name) {
+func (t *transition) appendEvent(name, key, id string, own map[string]any) {
+	t.call.Seq++
+	t.news = true
+	t.recorded = append(t.recorded, TracedEvent{Name: name})
+	if t.wanted != nil && !t.wanted(name) {
 		return
 	}
 	if id == "" {
-		id = eventID(s.call.LinkedID, key, name)
+		id = eventID(t.call.LinkedID, key, name)
 	}
-	p := make(map[string]any, len(s.call.Known)+len(own)+12)
-	maps.Copy(p, s.call.Known)
-	p["uniqueid"] = s.env.UniqueID
+	p := make(map[string]any, len(t.call.Known)+len(own)+12)
+	maps.Copy(p, t.call.Known)
+	p["uniqueid"] = t.env.UniqueID
 	maps.Copy(p, own)
-	p["event"], p["event_id"], p["seq"] = name, id, int64(s.call.Seq)
-	p["time"] = s.now.Format("2006-01-02T15:04:05.000Z07:00")
-	p["linkedid"] = s.call.LinkedID
+	p["event"], p["event_id"], p["seq"] = name, id, int64(t.call.Seq)
+	p["time"] = t.now.Format("2006-01-02T15:04:05.000Z07:00")
+	p["linkedid"] = t.call.LinkedID
 	p["final"] = name == string(CallHangup)
-	if s.call.Direction != "" {
-		p["direction"] = s.call.Direction
+	if t.call.Direction != "" {
+		p["direction"] = t.call.Direction
 	}
-	if !s.call.Ended.IsZero() && name != string(CallHangup) {
+	if !t.call.Ended.IsZero() && name != string(CallHangup) {
 		p["correction"] = true // the call's last event was told already
 	}
 	for k, v := range p {
@@ -230,29 +230,29 @@ func (s *step) tell(name, key, id string, own map[string]any) {
 			delete(p, k)
 		}
 	}
-	s.events = append(s.events, hooks.Event{
-		ID: id, Name: name, LinkedID: s.call.LinkedID, Seq: s.call.Seq, Final: name == string(CallHangup), Time: s.now, Params: p,
+	t.events = append(t.events, hooks.Event{
+		ID: id, Name: name, LinkedID: t.call.LinkedID, Seq: t.call.Seq, Final: name == string(CallHangup), Time: t.now, Params: p,
 	})
 }
 
-// taken notes how many hooks take an event.
-func (s *step) taken(event string, hooks int) {
-	for i := range s.told {
-		if s.told[i].Name == event {
-			s.told[i].Hooks = hooks
+// countHooks notes how many hooks take an event.
+func (t *transition) countHooks(event string, hooks int) {
+	for i := range t.recorded {
+		if t.recorded[i].Name == event {
+			t.recorded[i].Hooks = hooks
 		}
 	}
 }
 
-// once emits an event that belongs to no visit and no ring, unless it was
+// emitOnce emits an event that belongs to no visit and no ring, unless it was
 // told already.
-func (s *step) once(name, key string, own map[string]any) {
-	id := eventID(s.call.LinkedID, key, name)
-	if slices.Contains(s.call.Told, id) {
+func (t *transition) emitOnce(name, key string, own map[string]any) {
+	id := eventID(t.call.LinkedID, key, name)
+	if slices.Contains(t.call.EmittedIDs, id) {
 		return
 	}
-	s.call.Told = append(s.call.Told, id)
-	s.tell(name, key, id, own)
+	t.call.EmittedIDs = append(t.call.EmittedIDs, id)
+	t.appendEvent(name, key, id, own)
 }
 
 // eventID is made from the call and the place alone, so that the same point
@@ -280,8 +280,8 @@ func typed(k kind, value string) any {
 }
 
 // integerArg is a number that the channel or the dialplan gave.
-func (s *step) integerArg(name string) (int64, bool) {
-	n, err := strconv.ParseInt(s.args[name], 10, 64)
+func (t *transition) integerArg(name string) (int64, bool) {
+	n, err := strconv.ParseInt(t.args[name], 10, 64)
 	return n, err == nil && n >= 0
 }
 
@@ -294,13 +294,13 @@ func isEndMarker(v fastagi.Variable) bool {
 
 // setMarker has the channel remember a visit or a ring. It is inherited by
 // the channels that this one makes, until it is over.
-func (s *step) setMarker(variable string, m marker, ended bool) {
-	if m.UniqueID != s.env.UniqueID {
+func (t *transition) setMarker(variable string, m marker, ended bool) {
+	if m.UniqueID != t.env.UniqueID {
 		return
 	}
 	if ended {
-		s.vars = append(s.vars, fastagi.Variable{Name: variable, Value: m.String() + markerEnd})
+		t.vars = append(t.vars, fastagi.Variable{Name: variable, Value: m.String() + markerEnd})
 		return
 	}
-	s.vars = append(s.vars, fastagi.Variable{Name: "__" + variable, Value: m.String()})
+	t.vars = append(t.vars, fastagi.Variable{Name: "__" + variable, Value: m.String()})
 }

@@ -6,22 +6,22 @@ import (
 	"ringhook/dialplan"
 )
 
-// Unheard lists up to limit calls that were last heard of after one moment and
-// not after another, the longest unheard first.
-func (j *Journal) Unheard(after, until time.Time, limit int) ([]dialplan.Unheard, error) {
+// IdleCalls lists up to limit calls that were last heard of after one moment and
+// not after another, the longest idle first.
+func (j *Journal) IdleCalls(after, until time.Time, limit int) ([]dialplan.IdleCall, error) {
 	if err := j.s.leap(); err != nil {
 		return nil, err
 	}
 	rows, err := j.s.read.Query("select linkedid, seen_ms from call where seen_ms > ? and seen_ms <= ? order by seen_ms limit ?",
 		after.UnixMilli(), until.UnixMilli(), limit)
-	var list []dialplan.Unheard
+	var list []dialplan.IdleCall
 	err = each(rows, err, func(scan func(...any) error) error {
-		var u dialplan.Unheard
+		var u dialplan.IdleCall
 		var seenMS int64
 		err := scan(&u.LinkedID, &seenMS)
 		u.Seen = fromMS(seenMS)
 		list = append(list, u)
 		return err
 	})
-	return list, j.s.reading("list calls unheard of", err)
+	return list, j.s.reading("list idle calls", err)
 }

@@ -54,8 +54,8 @@ var valueTypes = map[string]func(rune) bool{
 	"int":    func(c rune) bool { return c >= '0' && c <= '9' || c == '-' },
 }
 
-// admit checks a value and makes it fit; reason says why it is refused.
-func (r rule) admit(value string) (fit, reason string) {
+// check checks a value and makes it fit; reason says why it is refused.
+func (r rule) check(value string) (fit, reason string) {
 	value = strings.Map(visible, strings.ToValidUTF8(value, "\uFFFD"))
 	if value == "" {
 		return "", "empty"
@@ -96,10 +96,10 @@ func visible(c rune) rune {
 // refusal is a variable that did not pass the gate.
 type refusal struct{ name, reason string }
 
-// admit sorts what a lookup answered into the channel's variables and the
+// filterAnswer sorts what a lookup answered into the channel's variables and the
 // call's parameters. Every well-formed name becomes a parameter; only
 // those of the contract and of the configuration reach the channel.
-func (si *site) admit(c *call, answer []lookup.Var) (set []fastagi.Variable, refused []refusal) {
+func (s *settings) filterAnswer(c *call, answer []lookup.Var) (set []fastagi.Variable, refused []refusal) {
 	seen := make(map[string]bool, len(answer))
 	for _, v := range answer {
 		if seen[v.Name] {
@@ -109,18 +109,18 @@ func (si *site) admit(c *call, answer []lookup.Var) (set []fastagi.Variable, ref
 		seen[v.Name] = true
 		r, known := contract[v.Name]
 		if v.Name == callerName {
-			r.max = si.nameLimit
+			r.max = s.nameLimit
 		}
 		if !known {
-			r, known = si.variables[v.Name]
+			r, known = s.variables[v.Name]
 		}
 		if !known {
-			if !si.parameter(c, v) {
+			if !s.parameter(c, v) {
 				refused = append(refused, refusal{v.Name, "name"})
 			}
 			continue
 		}
-		value, reason := r.admit(v.Value)
+		value, reason := r.check(v.Value)
 		if reason == "empty" {
 			continue // nothing known is no reason to wipe out what is there
 		}
@@ -140,11 +140,11 @@ func (si *site) admit(c *call, answer []lookup.Var) (set []fastagi.Variable, ref
 
 // parameter keeps a name that the channel does not get; it may not pass
 // itself off as one of the call's own.
-func (si *site) parameter(c *call, v lookup.Var) bool {
+func (s *settings) parameter(c *call, v lookup.Var) bool {
 	if !isParameter(v.Name) {
 		return false
 	}
-	value, _ := rule{}.admit(v.Value)
+	value, _ := rule{}.check(v.Value)
 	c.keep(v.Name, typed(parameters[v.Name], cut(value, maxValue)))
 	return true
 }
@@ -152,13 +152,13 @@ func (si *site) parameter(c *call, v lookup.Var) bool {
 // isParameter tells whether a lookup may name a parameter so.
 func isParameter(name string) bool {
 	_, ours := parameters[name]
-	return validName(name) && (!ours || slices.Contains(answerable, name))
+	return validName(name) && (!ours || slices.Contains(settableParameters, name))
 }
 
-// Refuses says why the gate lets a name pass neither to the channel nor to the
+// CheckName says why the gate lets a name pass neither to the channel nor to the
 // events, empty where it lets it pass or where it is no name at all. An answer's
 // names can be checked so beforehand.
-func (c *Config) Refuses(name string) string {
+func (c *Config) CheckName(name string) string {
 	_, ours := contract[name]
 	_, listed := c.Variables[name]
 	switch {
@@ -172,8 +172,8 @@ func (c *Config) Refuses(name string) string {
 	return ""
 }
 
-// answerable are the contract's parameters that a lookup may know better.
-var answerable = []string{"region_name", "region_time", "callerid_name", "agent_id", "agent_name", "recording_url", "match", "match_count"}
+// settableParameters are the contract's parameters that a lookup may know better.
+var settableParameters = []string{"region_name", "region_time", "callerid_name", "agent_id", "agent_name", "recording_url", "match", "match_count"}
 
 // parseVariables reads [dialplan] variables: name = "int", or name = { type =
 // "text", max = 120 }, or name = { one_of = ["gold", "silver"] }.

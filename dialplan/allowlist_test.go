@@ -12,7 +12,7 @@ import (
 
 // TestGate is T-CRM-01 and T-CRM-02: what of an answer reaches the channel.
 func TestGate(t *testing.T) {
-	si := newSite(Settings{Dialplan: Config{Variables: map[string]any{
+	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{
 		"customer_id":    "int",
 		"tier":           map[string]any{"one_of": []any{"gold", "silver"}},
 		"note":           map[string]any{"type": "text", "max": int64(5)},
@@ -62,7 +62,7 @@ func TestGate(t *testing.T) {
 		{"QUEUESTATUS", "FULL", ""},
 		{"unlisted", "x", ""},
 	} {
-		set, _ := si.admit(newCall("c", time.Now()), []lookup.Var{{Name: c.name, Value: c.value}})
+		set, _ := s.filterAnswer(newCall("c", time.Now()), []lookup.Var{{Name: c.name, Value: c.value}})
 		var got string
 		if len(set) > 0 {
 			got = set[0].Name + "=" + set[0].Value
@@ -75,8 +75,8 @@ func TestGate(t *testing.T) {
 
 // TestNameLimit is phones that show only so many characters of a name.
 func TestNameLimit(t *testing.T) {
-	si := newSite(Settings{Dialplan: Config{NameLimit: 4}})
-	set, _ := si.admit(newCall("c", time.Now()), []lookup.Var{{Name: "CALLERID(name)", Value: "Zoë Müller"}, {Name: "call_info", Value: "Zoë Müller"}})
+	s := newSettings(Settings{Dialplan: Config{NameLimit: 4}})
+	set, _ := s.filterAnswer(newCall("c", time.Now()), []lookup.Var{{Name: "CALLERID(name)", Value: "Zoë Müller"}, {Name: "call_info", Value: "Zoë Müller"}})
 	if set[0].Value != "Zoë " || set[1].Value != "Zoë Müller" {
 		t.Errorf("set %q, want the name cut at 4 characters and nothing else", set)
 	}
@@ -84,11 +84,11 @@ func TestNameLimit(t *testing.T) {
 
 // TestRefusedLabel is T-MET-01 for refusals: no answer makes a label.
 func TestRefusedLabel(t *testing.T) {
-	si := newSite(Settings{Dialplan: Config{Variables: map[string]any{"customer_id": "int"}}})
+	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{"customer_id": "int"}}})
 	for name, want := range map[string]string{
 		"QUEUE_PRIO": "QUEUE_PRIO", "__call_info": "call_info", "customer_id": "customer_id", "SHELL(id)": otherVariable, "": otherVariable,
 	} {
-		if got := si.label(name); got != want {
+		if got := s.label(name); got != want {
 			t.Errorf("the label of %q is %q, want %q", name, got, want)
 		}
 	}
@@ -97,9 +97,9 @@ func TestRefusedLabel(t *testing.T) {
 // TestGateParameters tells which names of an answer become parameters: none
 // that the call has of its own.
 func TestGateParameters(t *testing.T) {
-	si := newSite(Settings{})
+	s := newSettings(Settings{})
 	c := newCall("c", time.Now())
-	_, refused := si.admit(c, []lookup.Var{
+	_, refused := s.filterAnswer(c, []lookup.Var{
 		{Name: "customer_id", Value: "4711"}, {Name: "linkedid", Value: "other"}, {Name: "final", Value: "true"}, {Name: "callerid", Value: "+1"},
 		{Name: "CALLERID(name)", Value: "Zoë"}, {Name: "call_info", Value: "gold"}, {Name: "call_info", Value: "silver"}, {Name: "agent_name", Value: "Anna"},
 	})
@@ -120,10 +120,10 @@ func TestGateParameters(t *testing.T) {
 
 // TestGateBounds shows that no answer makes a call grow without bound.
 func TestGateBounds(t *testing.T) {
-	si := newSite(Settings{})
+	s := newSettings(Settings{})
 	c := newCall("c", time.Now())
 	for i := range 1000 {
-		si.admit(c, []lookup.Var{{Name: "a" + strings.Repeat("b", i%60) + string(rune('a'+i%26)), Value: strings.Repeat("x", 5000)}})
+		s.filterAnswer(c, []lookup.Var{{Name: "a" + strings.Repeat("b", i%60) + string(rune('a'+i%26)), Value: strings.Repeat("x", 5000)}})
 	}
 	if len(c.Known) > maxKnown {
 		t.Errorf("%d parameters are known, want at most %d", len(c.Known), maxKnown)
@@ -248,13 +248,13 @@ func FuzzCall(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		callHangup(&step{request: r, call: c, site: newSite(Settings{}), now: time.Now(), numbers: numbersOnce})
+		callHangup(&transition{request: r, call: c, settings: newSettings(Settings{}), now: time.Now(), numbers: numbersOnce})
 	})
 }
 
 // BenchmarkGate is what an answer of a CRM costs on its way to the channel.
 func BenchmarkGate(b *testing.B) {
-	si := newSite(Settings{Dialplan: Config{Variables: map[string]any{"customer_id": "int"}}})
+	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{"customer_id": "int"}}})
 	answer := []lookup.Var{
 		{Name: "CALLERID(name)", Value: "Zoë Müller"}, {Name: "QUEUE_PRIO", Value: "10"}, {Name: "call_info", Value: "customer 4711, contract gold"},
 		{Name: "customer_id", Value: "4711"}, {Name: "branch", Value: "north"},
@@ -262,7 +262,7 @@ func BenchmarkGate(b *testing.B) {
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		if set, refused := si.admit(newCall("c", now), answer); len(set) != 4 || len(refused) > 0 {
+		if set, refused := s.filterAnswer(newCall("c", now), answer); len(set) != 4 || len(refused) > 0 {
 			b.Fatal(set, refused)
 		}
 	}

@@ -38,10 +38,10 @@ func (m *memory) Trace(time.Time, []byte) {}
 
 func (m *memory) Barrier(context.Context) error { return nil }
 
-func (m *memory) Unheard(after, until time.Time, limit int) (list []Unheard, _ error) {
+func (m *memory) IdleCalls(after, until time.Time, limit int) (list []IdleCall, _ error) {
 	for _, id := range sortedKeys(m.seen) {
 		if seen := m.seen[id]; seen.After(after) && !seen.After(until) && len(list) < limit {
-			list = append(list, Unheard{LinkedID: id, Seen: seen})
+			list = append(list, IdleCall{LinkedID: id, Seen: seen})
 		}
 	}
 	return list, nil
@@ -74,7 +74,7 @@ func TestSweep(t *testing.T) {
 		want  int // events so far
 	}{{59 * time.Minute, 0}, {61 * time.Minute, 3}, {300 * time.Minute, 3}} {
 		now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).Add(c.after)
-		swept = d.sweep(t.Context(), swept)
+		swept = d.closeIdleCalls(t.Context(), swept)
 		if len(m.events) != c.want {
 			t.Fatalf("after %s there are %d events, want %d", c.after, len(m.events), c.want)
 		}

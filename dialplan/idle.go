@@ -8,27 +8,27 @@ import (
 	"ringhook/fastagi"
 )
 
-// Unheard is a call of which nothing was heard since a moment.
-type Unheard struct {
+// IdleCall is a call of which nothing was heard since a moment.
+type IdleCall struct {
 	LinkedID string
 	Seen     time.Time
 }
 
 const (
-	sweepEvery = time.Minute
-	sweepRows  = 200
-	sweepWait  = 10 * time.Second // for a call's turn, and for the disk
+	idleInterval = time.Minute
+	idleRows     = 200
+	idleWait     = 10 * time.Second // for a call's turn, and for the disk
 )
 
-// Sweep closes, until ctx ends, the calls whose end was never told, because
+// CloseIdleCalls closes, until ctx ends, the calls whose end was never told, because
 // Asterisk died or nobody was there to listen: max_call after the last that was
 // heard of them. Their call-hangup has status other, and presumed.
-func (d *Dialplan) Sweep(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
+func (d *Dialplan) CloseIdleCalls(ctx context.Context) {
+	tick := time.NewTicker(idleInterval)
 	defer tick.Stop()
 	var swept time.Time
 	for {
-		swept = d.sweep(ctx, swept)
+		swept = d.closeIdleCalls(ctx, swept)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -37,52 +37,52 @@ func (d *Dialplan) Sweep(ctx context.Context) {
 	}
 }
 
-// sweep looks at each call once as it comes of age, and returns how far it came.
-func (d *Dialplan) sweep(ctx context.Context, swept time.Time) time.Time {
+// closeIdleCalls looks at each call once as it comes of age, and returns how far it came.
+func (d *Dialplan) closeIdleCalls(ctx context.Context, swept time.Time) time.Time {
 	cur := d.current.Load()
 	until := d.now().Add(-cur.maxCall)
 	if until.Before(swept) {
 		swept = time.Time{} // the clock was set back
 	}
 	for ctx.Err() == nil {
-		list, err := d.journal.Unheard(swept, until, sweepRows)
+		list, err := d.journal.IdleCalls(swept, until, idleRows)
 		if err != nil {
 			d.log.Error("calls whose end was never told cannot be listed", "err", err)
 			return swept
 		}
 		for _, u := range list {
-			if err := d.presumeEnded(ctx, cur, u.LinkedID); err != nil {
+			if err := d.closeIdleCall(ctx, cur, u.LinkedID); err != nil {
 				d.log.Error("call whose end was never told cannot be closed", "linkedid", u.LinkedID, "err", err)
 				return swept
 			}
 			swept = u.Seen
 		}
-		if len(list) < sweepRows {
+		if len(list) < idleRows {
 			return until
 		}
 	}
 	return swept
 }
 
-// presumeEnded ends a call in the way of its call-hangup, unless it has ended
+// closeIdleCall ends a call in the way of its call-hangup, unless it has ended
 // already.
-func (d *Dialplan) presumeEnded(ctx context.Context, cur *current, linkedid string) error {
+func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, linkedid string) error {
 	now := d.now()
-	sl, err := d.calls.take(linkedid, now, time.Now().Add(sweepWait))
-	if sl == nil {
+	e, err := d.calls.acquire(linkedid, now, time.Now().Add(idleWait))
+	if e == nil {
 		return err
 	}
-	if err != nil || !sl.call.Ended.IsZero() {
-		d.calls.give(sl, err == nil)
+	if err != nil || !e.call.Ended.IsZero() {
+		d.calls.release(e, err == nil)
 		return err
 	}
-	s := &step{
+	s := &transition{
 		request: &request{point: CallHangup, spec: specs[CallHangup], env: &fastagi.Env{UniqueID: linkedid}, args: map[string]string{}, event: string(CallHangup)},
-		call:    sl.call, site: cur.site, now: now, numbers: cur.Numbers, presumed: true,
+		call:    e.call, settings: cur.settings, now: now, numbers: cur.Numbers, presumed: true,
 	}
 	callHangup(s)
-	err = d.keep(ctx, sweepWait, cur, s)
-	d.end(sl, err)
+	err = d.commit(ctx, idleWait, cur, s)
+	d.end(e, err)
 	if err == nil {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "end of call was never told, presumed", slog.String("linkedid", linkedid), slog.Duration("after", cur.maxCall))
 	}
