@@ -21,6 +21,7 @@ import (
 	"ringhook/fastagi"
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 	"ringhook/store"
 )
 
@@ -113,7 +114,7 @@ func newApp(cfg *conf.Config, log *slog.Logger) (a *app, err error) {
 
 // newParts makes what a reload exchanges.
 func (a *app) newParts(cfg *conf.Config) (p dialplan.Parts, err error) {
-	p.Numbers = lookup.NewNumbers(cfg.Number)
+	p.Numbers = number.NewReader(cfg.Number)
 	if p.Lookups, err = lookup.New(cfg.Lookups, a.store.Cache(), a.store.Phonebook(), a.log, a.registry); err != nil {
 		return p, fmt.Errorf("[[lookup]]: %w", err)
 	}

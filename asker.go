@@ -10,12 +10,13 @@ import (
 
 	"ringhook/dialplan"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 )
 
 // asker looks numbers up as calls do, for people who want to see how.
 type asker struct {
 	settings dialplan.Settings
-	numbers  *lookup.Numbers
+	numbers  *number.Reader
 	lookups  *lookup.Service
 }
 
@@ -42,7 +43,7 @@ type lookupReport struct {
 type numberReport struct {
 	Raw        string      `json:"raw"`
 	Read       string      `json:"read"`
-	Kind       lookup.Kind `json:"kind"`
+	Kind       number.Kind `json:"kind"`
 	Country    string      `json:"country,omitempty"`
 	RegionName string      `json:"region_name,omitempty"`
 	RegionTime string      `json:"region_time,omitempty"`

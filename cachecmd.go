@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 	"ringhook/store"
 )
 
@@ -30,11 +31,11 @@ func withCache(s *streams, raw string, do func(c *store.Cache, number string) er
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	number := lookup.NewNumbers(cfg.Number).Normalize(raw).String()
-	if raw != "" && number == "" {
+	caller := number.NewReader(cfg.Number).Normalize(raw).String()
+	if raw != "" && caller == "" {
 		return usageError{fmt.Errorf("%q names nobody", raw)}
 	}
-	return do(st.Cache(), number)
+	return do(st.Cache(), caller)
 }
 
 type cacheShowCmd struct {

@@ -68,7 +68,7 @@ type crash struct {
 // dead; bodies came as they were accepted; first deliveries of a call came in
 // order; a repeat has the id of the first; the file is whole.
 func TestCrash(t *testing.T) {
-	rounds, seed := number(t, "RINGHOOK_CRASH", crashRounds), number(t, "RINGHOOK_SEED", int(time.Now().UnixNano()&0xffffff))
+	rounds, seed := setting(t, "RINGHOOK_CRASH", crashRounds), setting(t, "RINGHOOK_SEED", int(time.Now().UnixNano()&0xffffff))
 	t.Logf("%d rounds with RINGHOOK_SEED=%d", rounds, seed)
 	c := newCrash(t, uint64(seed))
 	var deck []failpoint.Point
@@ -96,7 +96,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-func number(t *testing.T, name string, otherwise int) int {
+func setting(t *testing.T, name string, otherwise int) int {
 	text := os.Getenv(name)
 	if text == "" {
 		return otherwise

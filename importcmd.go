@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 	"ringhook/lookup/phonebook"
 	"ringhook/store"
 )
@@ -41,7 +42,7 @@ func (c *phonebookImportCmd) Run(s *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	in := &importing{streams: s, file: c.File, read: read, numbers: lookup.NewNumbers(cfg.Number)}
+	in := &importing{streams: s, file: c.File, read: read, numbers: number.NewReader(cfg.Number)}
 	if c.Strict {
 		if err := in.run(nil); err != nil {
 			return err
@@ -67,7 +68,7 @@ type importing struct {
 	*streams
 	file      string
 	read      func(io.Reader) iter.Seq2[phonebook.Entry, error]
-	numbers   *lookup.Numbers
+	numbers   *number.Reader
 	good, bad int
 }
 
@@ -96,17 +97,17 @@ func (in *importing) run(book *store.Phonebook) (err error) {
 		if err != nil && !errors.As(err, &mistake) {
 			return errors.Join(fmt.Errorf("read %s: %w", in.file, err), flush())
 		}
-		number := lookup.Number{}
+		caller := number.Number{}
 		if mistake == nil {
-			number = in.numbers.Normalize(e.Number)
-			mistake = unfit(number, e)
+			caller = in.numbers.Normalize(e.Number)
+			mistake = unfit(caller, e)
 		}
 		if mistake != nil {
 			in.complain(progress, mistake)
 			continue
 		}
 		in.good++
-		batch = append(batch, lookup.Contact{Number: number.String(), Vars: e.Vars})
+		batch = append(batch, lookup.Contact{Number: caller.String(), Vars: e.Vars})
 		if len(batch) == importBatch {
 			if err := flush(); err != nil {
 				return err
@@ -121,12 +122,12 @@ func (in *importing) run(book *store.Phonebook) (err error) {
 }
 
 // unfit says why a number cannot be a caller's, nil where it can.
-func unfit(number lookup.Number, e phonebook.Entry) *phonebook.Mistake {
-	switch number.Kind {
-	case lookup.Invalid:
-		return &phonebook.Mistake{Line: e.Line, Problem: fmt.Sprintf("%q is no number that can call; write it with + and the country, or set [number] country", number.Raw)}
-	case lookup.Anonymous:
-		return &phonebook.Mistake{Line: e.Line, Problem: fmt.Sprintf("%q is nobody's number", number.Raw)}
+func unfit(caller number.Number, e phonebook.Entry) *phonebook.Mistake {
+	switch caller.Kind {
+	case number.Invalid:
+		return &phonebook.Mistake{Line: e.Line, Problem: fmt.Sprintf("%q is no number that can call; write it with + and the country, or set [number] country", caller.Raw)}
+	case number.Anonymous:
+		return &phonebook.Mistake{Line: e.Line, Problem: fmt.Sprintf("%q is nobody's number", caller.Raw)}
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"ringhook/conf"
 	"ringhook/httpclient"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 	"ringhook/store"
 )
 
@@ -141,7 +142,7 @@ func askHere(s *streams, cfg *conf.Config, asked lookupRequest) (report *lookupR
 		defer cancel()
 		err = errors.Join(err, service.Close(ctx))
 	}()
-	a := asker{settings: settings(cfg), numbers: lookup.NewNumbers(cfg.Number), lookups: service}
+	a := asker{settings: settings(cfg), numbers: number.NewReader(cfg.Number), lookups: service}
 	return a.explain(s.ctx, asked)
 }
 

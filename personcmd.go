@@ -11,6 +11,7 @@ import (
 
 	"ringhook/dialplan"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 	"ringhook/store"
 )
 
@@ -121,8 +122,8 @@ func withPerson(s *streams, raw string, do func(st *store.Store, book *store.Pho
 	if err != nil {
 		return err
 	}
-	number := lookup.NewNumbers(cfg.Number).Normalize(raw).String()
-	if number == "" {
+	caller := number.NewReader(cfg.Number).Normalize(raw).String()
+	if caller == "" {
 		return usageError{fmt.Errorf("%q names nobody", raw)}
 	}
 	st, err := openOutbox(s)
@@ -139,9 +140,9 @@ func withPerson(s *streams, raw string, do func(st *store.Store, book *store.Pho
 	default:
 		return err
 	}
-	spellings := lookup.Spellings(number)
+	spellings := number.Spellings(caller)
 	if !slices.Contains(spellings, raw) {
 		spellings = append(spellings, raw)
 	}
-	return do(st, book, number, spellings)
+	return do(st, book, caller, spellings)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 	"ringhook/lookup/phonebook"
 	"ringhook/store"
 )
@@ -18,7 +19,7 @@ type phonebookCmd struct {
 }
 
 // withPhonebook opens the phonebook beside a server that may be running on it.
-func withPhonebook(s *streams, do func(*store.Phonebook, *lookup.Numbers) error) (err error) {
+func withPhonebook(s *streams, do func(*store.Phonebook, *number.Reader) error) (err error) {
 	cfg, err := s.load()
 	if err != nil {
 		return err
@@ -28,7 +29,7 @@ func withPhonebook(s *streams, do func(*store.Phonebook, *lookup.Numbers) error)
 		return err
 	}
 	defer func() { err = errors.Join(err, book.Close()) }()
-	return do(book, lookup.NewNumbers(cfg.Number))
+	return do(book, number.NewReader(cfg.Number))
 }
 
 type phonebookListCmd struct {
@@ -40,7 +41,7 @@ var errEnough = errors.New("enough")
 
 // Run lists numbers in their order.
 func (c *phonebookListCmd) Run(s *streams) error {
-	return withPhonebook(s, func(book *store.Phonebook, _ *lookup.Numbers) error {
+	return withPhonebook(s, func(book *store.Phonebook, _ *number.Reader) error {
 		n := 0
 		err := book.Each(s.ctx, c.Prefix, func(contact lookup.Contact) error {
 			if n == c.Limit {
@@ -66,7 +67,7 @@ type phonebookExportCmd struct{}
 
 // Run prints the whole phonebook.
 func (c *phonebookExportCmd) Run(s *streams) error {
-	return withPhonebook(s, func(book *store.Phonebook, _ *lookup.Numbers) error {
+	return withPhonebook(s, func(book *store.Phonebook, _ *number.Reader) error {
 		names, err := book.Names(s.ctx)
 		if err != nil {
 			return err
@@ -84,7 +85,7 @@ type phonebookRemoveCmd struct {
 
 // Run removes numbers, and fails where one is not there.
 func (c *phonebookRemoveCmd) Run(s *streams) error {
-	return withPhonebook(s, func(book *store.Phonebook, numbers *lookup.Numbers) error {
+	return withPhonebook(s, func(book *store.Phonebook, numbers *number.Reader) error {
 		var missing error
 		for _, raw := range c.Numbers {
 			number := numbers.Normalize(raw).String()

@@ -20,6 +20,7 @@ import (
 	"ringhook/fastagi"
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 	"ringhook/store"
 )
 
@@ -31,15 +32,15 @@ const byteOrderMark = "\xef\xbb\xbf"
 
 // Config is everything that ringhook.toml says.
 type Config struct {
-	FastAGI  fastagi.Config      `toml:"fastagi"`
-	HTTP     HTTPConfig          `toml:"http"`
-	Store    store.Config        `toml:"store"`
-	Number   lookup.NumberConfig `toml:"number"`
-	Dialplan dialplan.Config     `toml:"dialplan"`
-	Queues   []dialplan.Queue    `toml:"queue"`
-	Agents   []dialplan.Agent    `toml:"agent"`
-	Lookups  []lookup.Config     `toml:"lookup"`
-	Hooks    []hooks.Config      `toml:"hook"`
+	FastAGI  fastagi.Config   `toml:"fastagi"`
+	HTTP     HTTPConfig       `toml:"http"`
+	Store    store.Config     `toml:"store"`
+	Number   number.Config    `toml:"number"`
+	Dialplan dialplan.Config  `toml:"dialplan"`
+	Queues   []dialplan.Queue `toml:"queue"`
+	Agents   []dialplan.Agent `toml:"agent"`
+	Lookups  []lookup.Config  `toml:"lookup"`
+	Hooks    []hooks.Config   `toml:"hook"`
 
 	// Warnings are what is doubtful in the file, and no reason not to start.
 	Warnings []Mistake
@@ -61,7 +62,7 @@ func Default() *Config {
 		FastAGI:  fastagi.DefaultConfig(),
 		HTTP:     HTTPConfig{Listen: "127.0.0.1:4580"},
 		Store:    store.DefaultConfig(),
-		Number:   lookup.DefaultNumberConfig(),
+		Number:   number.DefaultConfig(),
 		Dialplan: dialplan.DefaultConfig(),
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"ringhook/fastagi"
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 )
 
 // maxCommitWait bounds how long a call waits for the disk. Past it the point
@@ -61,7 +62,7 @@ type current struct {
 type Parts struct {
 	Lookups *lookup.Service
 	Hooks   *hooks.Dispatcher
-	Numbers *lookup.Numbers
+	Numbers *number.Reader
 }
 
 // New makes a dialplan that keeps its calls in journal.
@@ -107,9 +108,9 @@ type pointSession struct {
 	session    *fastagi.Session
 	deadline   time.Time // of the point's budget
 	request    *request
-	numbers    *lookup.Numbers // of the trunk's country
-	kind       string          // of the caller's number, where it is one that no source is asked about
-	entry      *entry          // of the call, while the turn is this session's
+	numbers    *number.Reader // of the trunk's country
+	kind       string         // of the caller's number, where it is one that no source is asked about
+	entry      *entry         // of the call, while the turn is this session's
 	transition *transition
 	traced     traced
 }

@@ -8,6 +8,7 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 )
 
 // FuzzRequest holds that no argument and no query string breaks a point, and
@@ -39,7 +40,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-var numbersOnce = lookup.NewNumbers(lookup.NumberConfig{Country: "DE", Language: "en"})
+var numbersOnce = number.NewReader(number.Config{Country: "DE", Language: "en"})
 
 // FuzzGate holds that whatever a CRM answers, only names of the contract reach
 // the channel, and no value with control or overriding characters.

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/hooks"
-	"ringhook/lookup"
+	"ringhook/lookup/number"
 )
 
 // memory is a journal that keeps nothing on a disk.
@@ -64,7 +64,7 @@ func TestSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts := Parts{Hooks: dispatcher, Numbers: lookup.NewNumbers(lookup.NumberConfig{})}
+	parts := Parts{Hooks: dispatcher, Numbers: number.NewReader(number.Config{})}
 	d := New(Settings{Dialplan: Config{MaxCall: time.Hour}}, parts, m, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	d.now = m.now
 

@@ -7,13 +7,14 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 )
 
 // Question makes the question that a call's first point would ask, were it
 // this one: with the other party's number as a trunk delivers it, and the
 // point's arguments. Without a point it is that of the point lookup, for every
 // source there is. The question has no deadline.
-func (s Settings) Question(point, number string, args map[string]string, numbers *lookup.Numbers) lookup.Question {
+func (s Settings) Question(point, number string, args map[string]string, numbers *number.Reader) lookup.Question {
 	at := Point(point)
 	if point == "" {
 		at = Lookup

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 )
 
 func TestPreview(t *testing.T) {
@@ -25,7 +26,7 @@ func TestPreview(t *testing.T) {
 
 func TestPreviewQuestion(t *testing.T) {
 	s := Settings{Queues: []Queue{{ID: "500", Name: "Sales"}}, Agents: []Agent{{ID: "7", Phone: "101", Info: "anna@example.com"}}}
-	numbers := lookup.NewNumbers(lookup.NumberConfig{Country: "GB", Language: "en"})
+	numbers := number.NewReader(number.Config{Country: "GB", Language: "en"})
 	args := map[string]string{"queue_id": "500", "agent_phone": "PJSIP/101", "tier": "gold"}
 	for _, tc := range []struct{ point, want string }{
 		{"queue-dial", "queue-dial +442079460142 020 7946 0142 Sales anna@example.com gold incoming"},

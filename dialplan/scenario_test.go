@@ -9,7 +9,7 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/hooks"
-	"ringhook/lookup"
+	"ringhook/lookup/number"
 )
 
 // pbx plays the dialplan's side: channels with variables, and a clock. Between
@@ -17,7 +17,7 @@ import (
 type pbx struct {
 	t        *testing.T
 	settings *settings
-	numbers  *lookup.Numbers
+	numbers  *number.Reader
 	kept     []byte
 	began    time.Time
 	channels map[string]map[string]string
@@ -28,7 +28,7 @@ func newPBX(t *testing.T) *pbx {
 	t.Helper()
 	return &pbx{
 		t: t, began: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), channels: map[string]map[string]string{},
-		numbers: lookup.NewNumbers(lookup.NumberConfig{Country: "GB", Language: "en"}),
+		numbers: number.NewReader(number.Config{Country: "GB", Language: "en"}),
 		settings: newSettings(Settings{
 			Queues: []Queue{{ID: "500", Name: "Sales"}, {ID: "600", Name: "Service"}},
 			Agents: []Agent{{ID: "7", Phone: "101", Name: "Anna", Info: "anna@crm.example"}, {ID: "8", Phone: "102", Name: "Boris"}},

@@ -23,6 +23,7 @@ import (
 	"ringhook/fastagi/asterisk"
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 	"ringhook/store"
 )
 
@@ -76,7 +77,7 @@ func build(t *testing.T, budget time.Duration, crm http.HandlerFunc, journal fun
 		c.Timeout = budget
 		lookups = append(lookups, c)
 	}
-	parts := dialplan.Parts{Numbers: lookup.NewNumbers(lookup.NumberConfig{Country: "GB", Language: "en"})}
+	parts := dialplan.Parts{Numbers: number.NewReader(number.Config{Country: "GB", Language: "en"})}
 	if parts.Lookups, err = lookup.New(lookups, h.st.Cache(), h.st.Phonebook(), log, reg); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"ringhook/fastagi"
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 )
 
 // transition is one point's turn with its call: what the point adds to the call, the
@@ -21,7 +22,7 @@ type transition struct {
 	call     *call
 	settings *settings
 	now      time.Time
-	numbers  *lookup.Numbers
+	numbers  *number.Reader
 	presumed bool                    // the call's end was never told
 	wanted   func(event string) bool // where nil, every event is
 	news     bool                    // something happened, whether anybody wants to know or not
@@ -38,14 +39,14 @@ func (t *transition) mergeChannel() {
 		t.call.Direction = t.direction()
 	}
 	if num := t.callerNum(); num != "" {
-		number := t.numbers.Normalize(num)
+		caller := t.numbers.Normalize(num)
 		known.keepFirst("callerid_raw", num)
-		known.keepFirst("callerid", number.String())
-		if number.Kind != lookup.Normal {
-			known.keepFirst("callerid_kind", string(number.Kind)) // why nobody was asked
+		known.keepFirst("callerid", caller.String())
+		if caller.Kind != number.Normal {
+			known.keepFirst("callerid_kind", string(caller.Kind)) // why nobody was asked
 		}
-		known.keepFirst("region_name", number.RegionName)
-		known.keepFirst("region_time", number.RegionTime(t.now))
+		known.keepFirst("region_name", caller.RegionName)
+		known.keepFirst("region_time", caller.RegionTime(t.now))
 	}
 	if !t.onCalledChannel() {
 		known.keepFirst("callerid_name", clean(t.env.CallerName))

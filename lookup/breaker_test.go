@@ -11,12 +11,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ringhook/lookup/answer"
 )
 
 var (
 	good   = result{outcome: Found}
 	absent = result{outcome: Missing}
-	broken = result{outcome: Failed, fault: &fault{reason: reasonSyntax, err: errors.New("no pairs")}}
+	broken = result{outcome: Failed, fault: &fault{reason: answer.ReasonSyntax, err: errors.New("no pairs")}}
 	down   = result{outcome: Failed, fault: &fault{reason: "connect", down: true, err: errors.New("refused")}}
 )
 

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"ringhook/httpclient"
+	"ringhook/lookup/answer"
+	"ringhook/lookup/number"
 )
 
 const (
@@ -63,12 +64,10 @@ func (c *Config) Check(report func(key, problem string)) {
 }
 
 func (c *Config) checkFormat(report func(key, problem string)) {
-	if newParser := formats[c.Format]; newParser == nil {
-		report("format", "is unknown: "+strings.Join(formatNames(), ", ")+" are the formats")
-	} else if _, err := newParser(c); err != nil {
-		var wrong *keyError
+	if _, err := answer.NewReader(c.answer()); err != nil {
+		var wrong *answer.KeyError
 		if errors.As(err, &wrong) {
-			report(wrong.key, wrong.err.Error())
+			report(wrong.Key, wrong.Err.Error())
 		}
 	}
 	if c.Format != "json" && c.Format != "xml" {
@@ -79,10 +78,10 @@ func (c *Config) checkFormat(report func(key, problem string)) {
 			report("records", "is for the formats json and xml: leave it out, or change format")
 		}
 	}
-	if _, err := charsetNamed(c.Charset); err != nil {
+	if _, err := answer.Charset(c.Charset); err != nil {
 		report("charset", "is unknown: a name such as utf-8, windows-1251, windows-1255, iso-8859-8 or koi8-r is expected")
 	}
-	if !isVarName(c.Identity) {
+	if !answer.IsVarName(c.Identity) {
 		report("identity", "is no name of a variable: CALLERID(name) or customer_id are such")
 	}
 	if !slices.Contains([]string{ambiguousNone, ambiguousFirst, ambiguousJoin}, c.Ambiguous) {
@@ -100,9 +99,9 @@ func (c *Config) checkRequest(report func(key, problem string)) {
 	if c.URL == "" {
 		report("url", "is missing: write for example https://crm.example/who?phone=%callerid%")
 	} else if _, err := newAsking(c); err != nil {
-		var wrong *keyError
+		var wrong *answer.KeyError
 		if errors.As(err, &wrong) {
-			report(wrong.key, wrong.err.Error())
+			report(wrong.Key, wrong.Err.Error())
 		}
 	}
 	for name, value := range c.Headers {
@@ -123,7 +122,7 @@ func (c *Config) checkRequest(report func(key, problem string)) {
 		report("spellings", `is empty: at least one is expected, such as ["e164"]`)
 	}
 	for _, s := range c.Spellings {
-		if !spellingPattern.MatchString(s) {
+		if !number.IsSpelling(s) {
 			report("spellings", "has one that is unknown: e164, plus-less, national, digits, 00, and last:4 to last:15 are known")
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"ringhook/httpclient"
+	"ringhook/lookup/answer"
+	"ringhook/lookup/number"
 )
 
 // Config is one [[lookup]] table.
@@ -81,17 +83,22 @@ type Config struct {
 
 const renewBehind = "behind"
 
+// answer is the part of the configuration that says how answers are read.
+func (c *Config) answer() answer.Config {
+	return answer.Config{Format: c.Format, Charset: c.Charset, Map: c.Map, Records: c.Records, Variable: c.Variable}
+}
+
 // DefaultConfig is what holds where a [[lookup]] table says nothing.
 func DefaultConfig() Config {
 	return Config{
 		Type:         typeHTTP,
 		BodyType:     "form",
-		Spellings:    []string{spellE164},
+		Spellings:    []string{number.SpellE164},
 		Format:       "pairs",
 		Variable:     "CALLERID(name)",
 		Identity:     "CALLERID(name)",
 		Ambiguous:    ambiguousNone,
-		MinLength:    minE164,
+		MinLength:    number.MinE164,
 		Concurrency:  64,
 		Timeout:      800 * time.Millisecond,
 		Cache:        10 * time.Minute,

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ringhook/lookup/answer"
 )
 
 // hijack answers on the bare connection.
@@ -82,17 +84,17 @@ func TestBrokenCRM(t *testing.T) {
 		outcome Outcome
 		reason  string
 	}{
-		{"login page", page("text/html", "<html><form action=?a=b>"), Failed, reasonHTML},
-		{"page without a doctype", page("text/html; charset=utf-8", "Please <a href=/?x=y>log in</a>"), Failed, reasonHTML},
-		{"page that says it is text", page("text/plain", "\xef\xbb\xbf\n<!DOCTYPE html><p>name=Anna"), Failed, reasonHTML},
-		{"warning of PHP", page("text/html", "<br />\n<b>Warning</b>: x in /srv/who.php\nname=Anna"), Failed, reasonHTML},
-		{"error in plain text", page("text/plain", "Too many connections"), Failed, reasonSyntax},
-		{"error with an equals sign", page("text/plain", "SQL error near WHERE phone='1'"), Failed, reasonSyntax},
-		{"JSON", page("application/json", `{"name":"a=b"}`), Failed, reasonSyntax},
-		{"windows-1251", answers("name=\xc0\xed\xed\xe0"), Failed, reasonCharset},
-		{"half of UTF-16", answers("\xff\xfen\x00=\x00\x10"), Failed, reasonCharset},
-		{"charset that nobody knows", page("text/plain; charset=martian", "name=Anna"), Failed, reasonCharset},
-		{"bytes", answers("\x00\x01\x02\x03"), Failed, reasonSyntax},
+		{"login page", page("text/html", "<html><form action=?a=b>"), Failed, answer.ReasonHTML},
+		{"page without a doctype", page("text/html; charset=utf-8", "Please <a href=/?x=y>log in</a>"), Failed, answer.ReasonHTML},
+		{"page that says it is text", page("text/plain", "\xef\xbb\xbf\n<!DOCTYPE html><p>name=Anna"), Failed, answer.ReasonHTML},
+		{"warning of PHP", page("text/html", "<br />\n<b>Warning</b>: x in /srv/who.php\nname=Anna"), Failed, answer.ReasonHTML},
+		{"error in plain text", page("text/plain", "Too many connections"), Failed, answer.ReasonSyntax},
+		{"error with an equals sign", page("text/plain", "SQL error near WHERE phone='1'"), Failed, answer.ReasonSyntax},
+		{"JSON", page("application/json", `{"name":"a=b"}`), Failed, answer.ReasonSyntax},
+		{"windows-1251", answers("name=\xc0\xed\xed\xe0"), Failed, answer.ReasonCharset},
+		{"half of UTF-16", answers("\xff\xfen\x00=\x00\x10"), Failed, answer.ReasonCharset},
+		{"charset that nobody knows", page("text/plain; charset=martian", "name=Anna"), Failed, answer.ReasonCharset},
+		{"bytes", answers("\x00\x01\x02\x03"), Failed, answer.ReasonSyntax},
 		{"500", status(500, "name=Anna"), Failed, reasonStatus},
 		{"503", status(503, ""), Failed, reasonStatus},
 		{"401", status(401, "name=Anna"), Failed, reasonStatus},
@@ -121,9 +123,9 @@ func TestBrokenCRM(t *testing.T) {
 			io.Copy(io.Discard, c)
 		}), Failed, "too_large"},
 		{"gzip bomb", zipped(make([]byte, 8<<20)), Failed, "too_large"},
-		{"1,000 variables", answers(strings.Repeat("a=1&", 1000)), Failed, reasonLimit},
-		{"a name of 300 bytes", answers(strings.Repeat("n", 300) + "=1"), Failed, reasonSyntax},
-		{"two answers in one", answers("name=Anna&name=Boris"), Failed, reasonSyntax},
+		{"1,000 variables", answers(strings.Repeat("a=1&", 1000)), Failed, answer.ReasonLimit},
+		{"a name of 300 bytes", answers(strings.Repeat("n", 300) + "=1"), Failed, answer.ReasonSyntax},
+		{"two answers in one", answers("name=Anna&name=Boris"), Failed, answer.ReasonSyntax},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ringhook/lookup/answer"
 )
 
 func TestExplain(t *testing.T) {
@@ -30,19 +32,19 @@ func TestExplain(t *testing.T) {
 		}
 		return reports[i]
 	}
-	answer, all := b.Explain(t.Context(), Question{Number: anna})
+	given, all := b.Explain(t.Context(), Question{Number: anna})
 	if len(all) != 3 {
 		t.Fatalf("%d reports, want 3", len(all))
 	}
-	if answer.Outcome != Found || answer.Source != "crm" || answer.value("name") != "Anna" {
-		t.Errorf("answer = %+v", answer)
+	if given.Outcome != Found || given.Source != "crm" || given.value("name") != "Anna" {
+		t.Errorf("answer = %+v", given)
 	}
 	r := get(all, "crm")
 	if r.Outcome != Found || r.Cache != "none" || r.Status != 200 || r.Raw != "name=Anna" || r.Took <= 0 ||
-		!slices.Equal(r.Vars, []Var{{"name", "Anna"}, {"match", "exact"}, {"match_count", "1"}}) || !strings.Contains(r.Request, "phone=%2B74951234567") {
+		!slices.Equal(r.Vars, []Var{{Name: "name", Value: "Anna"}, {Name: "match", Value: "exact"}, {Name: "match_count", Value: "1"}}) || !strings.Contains(r.Request, "phone=%2B74951234567") {
 		t.Errorf("report = %+v", r)
 	}
-	if r = get(all, "broken"); r.Outcome != Failed || r.Reason != reasonHTML || r.Detail == "" || strings.ContainsRune(r.Raw, 0x1b) || !strings.Contains(r.Raw, "log in") {
+	if r = get(all, "broken"); r.Outcome != Failed || r.Reason != answer.ReasonHTML || r.Detail == "" || strings.ContainsRune(r.Raw, 0x1b) || !strings.Contains(r.Raw, "log in") {
 		t.Errorf("report = %+v", r)
 	}
 	if r = get(all, "silent"); r.Outcome != Timeout || r.Reason != "timeout" || r.Status != 0 {

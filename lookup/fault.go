@@ -5,26 +5,22 @@ import (
 	"errors"
 
 	"ringhook/httpclient"
+	"ringhook/lookup/answer"
 )
 
 // The reasons of a fault beside the classes of package httpclient.
 const (
-	reasonStatus  = "status"  // neither 2xx nor one that means nobody
-	reasonHTML    = "html"    // a page for people, such as a login
-	reasonCharset = "charset" // not the text it says it is
-	reasonSyntax  = "syntax"  // not the format it should be
-	reasonType    = "type"    // the right format, with something else in it than is expected
-	reasonLimit   = "limit"   // more than anyone would answer
-	reasonOpen    = "open"    // not asked, because it keeps failing
-	reasonBusy    = httpclient.ClassBusy
-	reasonClosed  = "closed" // the service is shutting down
-	reasonBook    = "book"   // the phonebook cannot be read
-	reasonPanic   = "panic"  // a bug of ours
+	reasonStatus = "status" // neither 2xx nor one that means nobody
+	reasonOpen   = "open"   // not asked, because it keeps failing
+	reasonBusy   = httpclient.ClassBusy
+	reasonClosed = "closed" // the service is shutting down
+	reasonBook   = "book"   // the phonebook cannot be read
+	reasonPanic  = "panic"  // a bug of ours
 )
 
 // reasons lists every reason, for the metric.
 func reasons() []string {
-	return append(httpclient.Classes(), reasonStatus, reasonHTML, reasonCharset, reasonSyntax, reasonType, reasonLimit, reasonOpen, reasonClosed, reasonBook, reasonPanic)
+	return append(httpclient.Classes(), reasonStatus, answer.ReasonHTML, answer.ReasonCharset, answer.ReasonSyntax, answer.ReasonType, answer.ReasonLimit, reasonOpen, reasonClosed, reasonBook, reasonPanic)
 }
 
 // fault is why a source gave no answer. Its reason is one of a closed list,
@@ -47,6 +43,10 @@ func asFault(err error) *fault {
 	if errors.As(err, &f) {
 		return f
 	}
+	var a *answer.Error
+	if errors.As(err, &a) {
+		return &fault{reason: a.Reason, down: a.Reason == answer.ReasonHTML, err: a.Err}
+	}
 	var w *httpclient.Error
 	if errors.As(err, &w) {
 		return &fault{reason: w.Class, down: w.Class != httpclient.ClassBusy && w.Class != httpclient.ClassRequest, err: err}
@@ -54,5 +54,5 @@ func asFault(err error) *fault {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &fault{reason: httpclient.ClassTimeout, err: err}
 	}
-	return &fault{reason: reasonSyntax, err: err}
+	return &fault{reason: answer.ReasonSyntax, err: err}
 }

@@ -7,129 +7,9 @@ import (
 	"time"
 
 	"golang.org/x/text/encoding/htmlindex"
+
+	"ringhook/lookup/answer"
 )
-
-func newParserOf(t testing.TB, change func(*Config)) (*source, parser) {
-	t.Helper()
-	cfg := DefaultConfig()
-	change(&cfg)
-	p, err := formats[cfg.Format](&cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &source{cfg: cfg}, p
-}
-
-func TestParsePairsRaw(t *testing.T) {
-	for _, tc := range []struct {
-		body   string
-		want   []Var
-		reason string
-	}{
-		{"name=Anna", []Var{{"name", "Anna"}}, ""},
-		{"name=Anna K.+1 100%&prio=5", []Var{{"name", "Anna K.+1 100%"}, {"prio", "5"}}, ""},
-		{"name=Smith & Sons&prio=5", []Var{{"name", "Smith & Sons"}, {"prio", "5"}}, ""},
-		{"name=Smith&Sons", []Var{{"name", "Smith&Sons"}}, ""},
-		{"name=A&B C=D&x=1", []Var{{"name", "A&B C=D"}, {"x", "1"}}, ""},
-		{"name=a=b&", []Var{{"name", "a=b"}}, ""},
-		{"name=&x=1", []Var{{"x", "1"}}, ""},
-		{"name= \r\n&x=1", []Var{{"x", "1"}}, ""},
-		{"a=1&a=2", nil, reasonSyntax},
-		{"Anna", nil, reasonSyntax},
-		{"Fatal error: x=1", nil, reasonSyntax},
-		{"&name=Anna", nil, reasonSyntax},
-		{"name=\xc0", nil, reasonCharset},
-	} {
-		records, err := parsePairsRaw(t.Context(), document{body: []byte(tc.body)})
-		checkParsed(t, tc.body, records, err, tc.want, tc.reason)
-	}
-}
-
-func checkParsed(t *testing.T, body string, records []record, err error, want []Var, reason string) {
-	t.Helper()
-	if reason != "" {
-		if err == nil || asFault(err).reason != reason {
-			t.Errorf("%.80q becomes %v, %v, want reason %s", body, records, err, reason)
-		}
-		return
-	}
-	if err != nil || !slices.Equal(one(records), want) {
-		t.Errorf("%.80q becomes %v, %v, want %v", body, records, err, want)
-	}
-}
-
-func TestParseText(t *testing.T) {
-	_, p := newParserOf(t, func(c *Config) { c.Format = "text" })
-	records, err := p(t.Context(), document{body: []byte("Anna & Boris = 100%")})
-	checkParsed(t, "text", records, err, []Var{{"CALLERID(name)", "Anna & Boris = 100%"}}, "")
-}
-
-func TestParseJSON(t *testing.T) {
-	_, p := newParserOf(t, func(c *Config) {
-		c.Format = "json"
-		c.Map = map[string]string{"name": ".contact.name", "id": ".contact.id", "vip": ".contact.vip", "tags": `.contact.tags // [] | join(",")`}
-	})
-	for _, tc := range []struct {
-		body   string
-		want   []Var
-		reason string
-	}{
-		{`{"contact":{"name":"Anna \"A\"","id":12345678901234567890,"vip":true,"tags":["a","b"]}}`,
-			[]Var{{"id", "12345678901234567890"}, {"name", `Anna "A"`}, {"tags", "a,b"}, {"vip", "true"}}, ""},
-		{`{"contact":{"name":"\u0410","id":9007199254740993}}`, []Var{{"id", "9007199254740993"}, {"name", "А"}}, ""},
-		{`{"contact":{"id":1.50}}`, []Var{{"id", "1.50"}}, ""},
-		{`{"contact":null}`, nil, ""},
-		{`{}`, nil, ""},
-		{`null`, nil, ""},
-		{`{"contact":{"name":{"first":"Anna"}}}`, nil, reasonType},
-		{`{"contact":{"name":["Anna"]}}`, nil, reasonType},
-		{`{"contact":[1]}`, nil, reasonType},
-		{`"Anna"`, nil, reasonType},
-		{`[]`, nil, reasonType},
-		{`{"contact":{"name":"Anna"`, nil, reasonSyntax},
-		{`{"contact":{"name":"Anna"}} trailing`, nil, reasonSyntax},
-		{`{"contact":{"name":"Anna"}}{}`, nil, reasonSyntax},
-		{`{'contact':1}`, nil, reasonSyntax},
-		{`callback({"contact":1})`, nil, reasonSyntax},
-		{strings.Repeat("[", 100000), nil, reasonSyntax},
-		{strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40), nil, reasonSyntax},
-		{"[" + strings.Repeat("1,", 100000) + "1]", nil, reasonSyntax},
-		{"{\"contact\":{\"name\":\"\xff\"}}", nil, reasonCharset},
-	} {
-		records, err := p(t.Context(), document{body: []byte(tc.body)})
-		checkParsed(t, tc.body, records, err, tc.want, tc.reason)
-	}
-}
-
-func TestParseXML(t *testing.T) {
-	_, p := newParserOf(t, func(c *Config) {
-		c.Format = "xml"
-		c.Map = map[string]string{"name": "//contact/name", "id": "/crm/contact/@id", "n": "count(//phone)", "vip": "string(//contact/vip)"}
-	})
-	for _, tc := range []struct {
-		body   string
-		want   []Var
-		reason string
-	}{
-		{`<crm><contact id="7"><name> Anna &amp; <![CDATA[<B>]]></name><phone/><phone/><vip>yes</vip></contact></crm>`,
-			[]Var{{"id", "7"}, {"n", "2"}, {"name", "Anna & <B>"}, {"vip", "yes"}}, ""},
-		{`<?xml version="1.0" encoding="utf-8"?><crm/>`, []Var{{"n", "0"}}, ""},
-		{`<crm><contact><name>A</name></contact><contact><name>B</name></contact></crm>`, nil, reasonType},
-		{`<crm><contact>`, nil, reasonSyntax},
-		{`<crm></contact>`, nil, reasonSyntax},
-		{`name=Anna`, nil, reasonSyntax},
-		{`<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><crm><contact><name>&b;</name></contact></crm>`, nil, reasonSyntax},
-		{`<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><crm><name>&a;</name></crm>`, nil, reasonSyntax},
-		{"<html><body>log in</body></html>", nil, reasonHTML},
-		{strings.Repeat("<a>", 1000) + strings.Repeat("</a>", 1000), nil, reasonLimit},
-		{"<a>" + strings.Repeat("<b/>", 100000) + "</a>", nil, reasonLimit},
-		{"<crm><contact><name>\xff</name></contact></crm>", nil, reasonCharset},
-		{"<crm>\x00</crm>", nil, reasonSyntax},
-	} {
-		records, err := p(t.Context(), document{body: []byte(tc.body)})
-		checkParsed(t, tc.body, records, err, tc.want, tc.reason)
-	}
-}
 
 // A name in each charset of daily use, told of in each way there is.
 func TestCharset(t *testing.T) {
@@ -193,15 +73,15 @@ func TestAmbiguous(t *testing.T) {
 		outcome         Outcome
 		want            []Var
 	}{
-		{"none", two, nil, Missing, []Var{{"match", "ambiguous"}, {"match_count", "2"}}},
-		{"first", two, nil, Found, []Var{{"city", "Riga"}, {"id", "1"}, {"name", "Anna"}, {"prio", "5"}, {"match", "ambiguous"}, {"match_count", "2"}}},
-		{"join", two, nil, Found, []Var{{"city", "Riga"}, {"name", "Anna / Boris"}, {"match", "ambiguous"}, {"match_count", "2"}}},
-		{"none", two, []string{"2"}, Found, []Var{{"city", "Riga"}, {"id", "1"}, {"name", "Anna"}, {"prio", "5"}, {"match", "exact"}, {"match_count", "1"}}},
-		{"none", two, []string{"1", "2"}, Missing, []Var{{"match", "none"}, {"match_count", "0"}}},
-		{"none", `{"list":[]}`, nil, Missing, []Var{{"match", "none"}, {"match_count", "0"}}},
-		{"none", `{"list":[null,{}]}`, nil, Missing, []Var{{"match", "none"}, {"match_count", "0"}}},
-		{"none", `{"list":[{"id":7,"name":"A"},{"id":7,"name":"B"}]}`, nil, Found, []Var{{"id", "7"}, {"name", "A"}, {"match", "exact"}, {"match_count", "1"}}},
-		{"none", `{"list":[{"name":"A"}]}`, []string{""}, Missing, []Var{{"match", "none"}, {"match_count", "0"}}},
+		{"none", two, nil, Missing, []Var{{Name: "match", Value: "ambiguous"}, {Name: "match_count", Value: "2"}}},
+		{"first", two, nil, Found, []Var{{Name: "city", Value: "Riga"}, {Name: "id", Value: "1"}, {Name: "name", Value: "Anna"}, {Name: "prio", Value: "5"}, {Name: "match", Value: "ambiguous"}, {Name: "match_count", Value: "2"}}},
+		{"join", two, nil, Found, []Var{{Name: "city", Value: "Riga"}, {Name: "name", Value: "Anna / Boris"}, {Name: "match", Value: "ambiguous"}, {Name: "match_count", Value: "2"}}},
+		{"none", two, []string{"2"}, Found, []Var{{Name: "city", Value: "Riga"}, {Name: "id", Value: "1"}, {Name: "name", Value: "Anna"}, {Name: "prio", Value: "5"}, {Name: "match", Value: "exact"}, {Name: "match_count", Value: "1"}}},
+		{"none", two, []string{"1", "2"}, Missing, []Var{{Name: "match", Value: "none"}, {Name: "match_count", Value: "0"}}},
+		{"none", `{"list":[]}`, nil, Missing, []Var{{Name: "match", Value: "none"}, {Name: "match_count", Value: "0"}}},
+		{"none", `{"list":[null,{}]}`, nil, Missing, []Var{{Name: "match", Value: "none"}, {Name: "match_count", Value: "0"}}},
+		{"none", `{"list":[{"id":7,"name":"A"},{"id":7,"name":"B"}]}`, nil, Found, []Var{{Name: "id", Value: "7"}, {Name: "name", Value: "A"}, {Name: "match", Value: "exact"}, {Name: "match_count", Value: "1"}}},
+		{"none", `{"list":[{"name":"A"}]}`, []string{""}, Missing, []Var{{Name: "match", Value: "none"}, {Name: "match_count", Value: "0"}}},
 	} {
 		cfg := crm(t, page("application/json", tc.body))
 		cfg.Format, cfg.Records, cfg.Identity, cfg.Ambiguous, cfg.Nobody = "json", ".list[]", "id", tc.ambiguous, tc.nobody
@@ -227,7 +107,7 @@ func TestSeveralCustomersInXML(t *testing.T) {
 // A source may not grade itself.
 func TestMatchIsOurs(t *testing.T) {
 	b := start(t, crm(t, answers("name=Anna&match=exact&match_count=0")))
-	if got := await(b.Ask(ask(anna))); !slices.Equal(got.Vars, []Var{{"name", "Anna"}, {"match", "exact"}, {"match_count", "1"}}) {
+	if got := await(b.Ask(ask(anna))); !slices.Equal(got.Vars, []Var{{Name: "name", Value: "Anna"}, {Name: "match", Value: "exact"}, {Name: "match_count", Value: "1"}}) {
 		t.Errorf("answer = %+v", got)
 	}
 }
@@ -253,20 +133,20 @@ func TestBrokenStructures(t *testing.T) {
 	for name, tc := range map[string]struct {
 		format, contentType, body, reason string
 	}{
-		"page as JSON":      {"json", "text/html", "<html>", reasonHTML},
-		"page as XML":       {"xml", "text/html", "<!DOCTYPE html><html><p>log in", reasonHTML},
-		"neat page as XML":  {"xml", "text/xml", "<?xml version='1.0'?><html/>", reasonHTML},
-		"XML as JSON":       {"json", "text/xml", "<crm/>", reasonHTML},
-		"JSON as XML":       {"xml", "application/json", `{"name":1}`, reasonSyntax},
-		"half of JSON":      {"json", "application/json", `{"name":"An`, reasonSyntax},
-		"half of XML":       {"xml", "text/xml", "<crm><name>An", reasonSyntax},
-		"billion laughs":    {"xml", "text/xml", `<!DOCTYPE l [<!ENTITY a "l"><!ENTITY b "&a;&a;">]><l>&b;</l>`, reasonSyntax},
-		"object for a name": {"json", "application/json", `{"name":{"a":1}}`, reasonType},
-		"two names":         {"xml", "text/xml", "<c><name>A</name><name>B</name></c>", reasonType},
-		"deep JSON":         {"json", "application/json", strings.Repeat("[", 200000), reasonSyntax},
-		"deep XML":          {"xml", "text/xml", strings.Repeat("<a>", 80000), reasonLimit},
-		"wide XML":          {"xml", "text/xml", "<a>" + strings.Repeat("<b/>", 60000) + "</a>", reasonLimit},
-		"two roots":         {"json", "application/json", `{"name":"A"}{"name":"B"}`, reasonSyntax},
+		"page as JSON":      {"json", "text/html", "<html>", answer.ReasonHTML},
+		"page as XML":       {"xml", "text/html", "<!DOCTYPE html><html><p>log in", answer.ReasonHTML},
+		"neat page as XML":  {"xml", "text/xml", "<?xml version='1.0'?><html/>", answer.ReasonHTML},
+		"XML as JSON":       {"json", "text/xml", "<crm/>", answer.ReasonHTML},
+		"JSON as XML":       {"xml", "application/json", `{"name":1}`, answer.ReasonSyntax},
+		"half of JSON":      {"json", "application/json", `{"name":"An`, answer.ReasonSyntax},
+		"half of XML":       {"xml", "text/xml", "<crm><name>An", answer.ReasonSyntax},
+		"billion laughs":    {"xml", "text/xml", `<!DOCTYPE l [<!ENTITY a "l"><!ENTITY b "&a;&a;">]><l>&b;</l>`, answer.ReasonSyntax},
+		"object for a name": {"json", "application/json", `{"name":{"a":1}}`, answer.ReasonType},
+		"two names":         {"xml", "text/xml", "<c><name>A</name><name>B</name></c>", answer.ReasonType},
+		"deep JSON":         {"json", "application/json", strings.Repeat("[", 200000), answer.ReasonSyntax},
+		"deep XML":          {"xml", "text/xml", strings.Repeat("<a>", 80000), answer.ReasonLimit},
+		"wide XML":          {"xml", "text/xml", "<a>" + strings.Repeat("<b/>", 60000) + "</a>", answer.ReasonLimit},
+		"two roots":         {"json", "application/json", `{"name":"A"}{"name":"B"}`, answer.ReasonSyntax},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := crm(t, page(tc.contentType, tc.body))
@@ -285,7 +165,7 @@ func TestBrokenStructures(t *testing.T) {
 // T-CFG-03: an expression that never ends is ended, by the deadline or before
 // it, in whichever language it is.
 func TestEndlessExpression(t *testing.T) {
-	wide := "<a>" + strings.Repeat("<b/>", maxNodes/4) + "</a>"
+	wide := "<a>" + strings.Repeat("<b/>", 5000) + "</a>"
 	for name, tc := range map[string]struct{ format, body, endless, records string }{
 		"jq":              {"json", `{}`, "def f: f; f", ""},
 		"jq that grows":   {"json", `{}`, "[range(1e12)] | length", ""},
@@ -301,39 +181,9 @@ func TestEndlessExpression(t *testing.T) {
 			if _, _, r := src.fetch(src.attempts(&q), deadlineIn(fetchTime(Timeout))); r.outcome != Timeout {
 				t.Errorf("fetch = %+v, want timeout", r)
 			}
-			if _, _, r := src.fetch(src.attempts(&q), deadlineIn(time.Minute)); r.outcome != Failed || r.fault.reason != reasonLimit {
-				t.Errorf("fetch without haste = %+v, want error because of %s", r, reasonLimit)
+			if _, _, r := src.fetch(src.attempts(&q), deadlineIn(time.Minute)); r.outcome != Failed || r.fault.reason != answer.ReasonLimit {
+				t.Errorf("fetch without haste = %+v, want error because of %s", r, answer.ReasonLimit)
 			}
 		})
 	}
-}
-
-func FuzzStructures(f *testing.F) {
-	for _, s := range []string{
-		`{"list":[{"id":1,"name":"Anna"}]}`, `{"list":null}`, `[`, `{"list":[[1]]}`, `<crm><contact id="1"><name>A</name></contact></crm>`,
-		`<?xml version="1.0" encoding="koi8-r"?><crm/>`, "<!DOCTYPE a>", "\xff\xfe<\x00", "<crm><contact id='1'/><contact id='2'/></crm>",
-	} {
-		f.Add([]byte(s), "text/xml; charset=windows-1251")
-		f.Add([]byte(s), "")
-	}
-	js, parseJSON := newParserOf(f, func(c *Config) {
-		c.Format, c.Records, c.Ambiguous, c.Map = "json", ".list[]?", "join", map[string]string{"id": ".id", "name": ".name"}
-	})
-	_, parseXML := newParserOf(f, func(c *Config) {
-		c.Format, c.Records, c.Map = "xml", "//contact", map[string]string{"id": "@id", "name": "name", "n": "count(*)"}
-	})
-	f.Fuzz(func(t *testing.T, body []byte, contentType string) {
-		d, err := open(body, contentType, "")
-		if err != nil || len(d.body) == 0 {
-			return
-		}
-		for _, p := range []parser{parseJSON, parseXML} {
-			records, err := p(t.Context(), d)
-			checkRecords(t, records, err)
-			if err == nil {
-				r := js.grade(records, matchExact)
-				checkRecords(t, []record{r.vars}, nil)
-			}
-		}
-	})
 }

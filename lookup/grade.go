@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ringhook/lookup/answer"
+	"ringhook/lookup/number"
 )
 
 // The grades of a match, which are the parameter match.
@@ -27,10 +30,10 @@ const joiner = " / "
 
 // grade makes one answer of the customers that a source names. By is the grade
 // of the spelling that it was asked by.
-func (s *source) grade(records []record, by string) result {
-	var known []record
+func (s *source) grade(records []answer.Record, by string) result {
+	var known []answer.Record
 	for _, r := range records {
-		if !s.isNobody(r) && !slices.ContainsFunc(known, func(k record) bool { return s.same(k, r) }) {
+		if !s.isNobody(r) && !slices.ContainsFunc(known, func(k answer.Record) bool { return s.same(k, r) }) {
 			known = append(known, r)
 		}
 	}
@@ -52,37 +55,37 @@ func (s *source) grade(records []record, by string) result {
 
 // isNobody tells whether a record says in the source's own way that it names
 // no customer.
-func (s *source) isNobody(r record) bool {
-	return len(r) == 0 || slices.Contains(s.cfg.Nobody, r.value(s.cfg.Identity))
+func (s *source) isNobody(r answer.Record) bool {
+	return len(r) == 0 || slices.Contains(s.cfg.Nobody, r.Value(s.cfg.Identity))
 }
 
 // same tells whether two records are of one customer.
-func (s *source) same(a, b record) bool {
-	if id := a.value(s.cfg.Identity); id != "" {
-		return id == b.value(s.cfg.Identity)
+func (s *source) same(a, b answer.Record) bool {
+	if id := a.Value(s.cfg.Identity); id != "" {
+		return id == b.Value(s.cfg.Identity)
 	}
 	return slices.Equal(a, b)
 }
 
 // withMatch adds the grade to a record, over what the source itself may have
 // said by those names.
-func withMatch(r record, match string, count int) []Var {
+func withMatch(r answer.Record, match string, count int) []Var {
 	vars := make([]Var, 0, len(r)+2)
 	for _, v := range r {
 		if v.Name != "match" && v.Name != "match_count" {
 			vars = append(vars, v)
 		}
 	}
-	return append(vars, Var{"match", match}, Var{"match_count", strconv.Itoa(count)})
+	return append(vars, Var{Name: "match", Value: match}, Var{Name: "match_count", Value: strconv.Itoa(count)})
 }
 
 // join makes one record of several: texts that differ stand side by side, and
 // numbers that differ are left out, since none of them is right.
-func join(records []record) record {
-	var joined record
+func join(records []answer.Record) answer.Record {
+	var joined answer.Record
 	for _, r := range records {
 		for _, v := range r {
-			if joined.value(v.Name) == "" {
+			if joined.Value(v.Name) == "" {
 				joined = append(joined, v)
 			}
 		}
@@ -91,7 +94,7 @@ func join(records []record) record {
 	for _, v := range joined {
 		values, integers := []string{}, true
 		for _, r := range records {
-			if value := r.value(v.Name); value != "" && !slices.Contains(values, value) {
+			if value := r.Value(v.Name); value != "" && !slices.Contains(values, value) {
 				values = append(values, value)
 				_, err := strconv.Atoi(value)
 				integers = integers && err == nil
@@ -100,7 +103,39 @@ func join(records []record) record {
 		if len(values) > 1 && integers {
 			continue
 		}
-		kept = append(kept, Var{v.Name, strings.Join(values, joiner)})
+		kept = append(kept, Var{Name: v.Name, Value: strings.Join(values, joiner)})
 	}
 	return kept
+}
+
+// gradeOf is what a match by a spelling is worth.
+func gradeOf(spelling string) string {
+	switch {
+	case spelling == number.SpellNational:
+		return matchNational
+	case strings.HasPrefix(spelling, number.SpellLast):
+		return matchSuffix
+	}
+	return matchExact
+}
+
+// weakest is the grade of a match by any of several spellings, where the
+// source does not tell by which.
+func weakest(spellings []string) string {
+	grades := []string{matchExact, matchNational, matchSuffix}
+	worst := 0
+	for _, s := range spellings {
+		worst = max(worst, slices.Index(grades, gradeOf(s)))
+	}
+	return grades[worst]
+}
+
+// knowable tells whether the source can know a number: a withheld one, an
+// extension or a service code names nobody.
+func (s *source) knowable(caller string) bool {
+	if number.IsAnonymous(caller) {
+		return false
+	}
+	digits, plain := number.Digits(caller)
+	return !plain || len(digits) >= s.cfg.MinLength
 }

@@ -7,7 +7,11 @@
 // under way to a source are bounded.
 package lookup
 
-import "time"
+import (
+	"time"
+
+	"ringhook/lookup/answer"
+)
 
 // Outcome is how a question ended.
 type Outcome string
@@ -32,10 +36,7 @@ type Question struct {
 }
 
 // Var is a variable that a source answered, still as the source wrote it.
-type Var struct {
-	Name  string `json:"name"`
-	Value string `json:"value"` // never empty
-}
+type Var = answer.Var
 
 // Answer is what the sources knew. Among its variables are always match, which
 // is exact, national, suffix, ambiguous or none, and match_count, where a source

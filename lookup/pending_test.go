@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ringhook/lookup/answer"
 )
 
 const (
@@ -27,7 +29,7 @@ func TestFoundThenCached(t *testing.T) {
 	}))
 	p := b.Ask(ask(anna))
 	got := await(p)
-	want := []Var{{"CALLERID(name)", "Anna Öz"}, {"QUEUE_PRIO", "5"}, {"phone", "74951234567"}, {"match", "exact"}, {"match_count", "1"}}
+	want := []Var{{Name: "CALLERID(name)", Value: "Anna Öz"}, {Name: "QUEUE_PRIO", Value: "5"}, {Name: "phone", Value: "74951234567"}, {Name: "match", Value: "exact"}, {Name: "match_count", Value: "1"}}
 	if got.Outcome != Found || !slices.Equal(got.Vars, want) || got.Source != "crm" || got.Cached {
 		t.Errorf("first answer = %+v, want %v", got, want)
 	}
@@ -69,7 +71,7 @@ func TestMissing(t *testing.T) {
 				handler(w, r)
 			}))
 			for range 2 {
-				if got := await(b.Ask(ask(anna))); got.Outcome != Missing || !slices.Equal(got.Vars, []Var{{"match", "none"}, {"match_count", "0"}}) {
+				if got := await(b.Ask(ask(anna))); got.Outcome != Missing || !slices.Equal(got.Vars, []Var{{Name: "match", Value: "none"}, {Name: "match_count", Value: "0"}}) {
 					t.Errorf("answer = %+v, want missing", got)
 				}
 			}
@@ -410,7 +412,7 @@ func TestPanicWhileReading(t *testing.T) {
 	b := start(t, crm(t, answers("name=Anna")))
 	src := b.sources[0]
 	sound := src.parse
-	src.parse = func(context.Context, document) ([]record, error) { panic("out of cheese") }
+	src.parse = func(context.Context, []byte, string) ([]answer.Record, error) { panic("out of cheese") }
 	if got := await(b.Ask(ask(anna))); got.Outcome != Failed || got.Vars != nil {
 		t.Errorf("answer = %+v, want error", got)
 	}

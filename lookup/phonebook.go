@@ -1,6 +1,10 @@
 package lookup
 
-import "reflect"
+import (
+	"reflect"
+
+	"ringhook/lookup/answer"
+)
 
 // The types of sources.
 const (
@@ -32,7 +36,7 @@ func (s *source) find(number string) result {
 	case len(vars) == 0:
 		r = s.grade(nil, matchExact)
 	default:
-		r = s.grade([]record{vars}, matchExact)
+		r = s.grade([]answer.Record{vars}, matchExact)
 	}
 	s.note(r)
 	return r

@@ -25,13 +25,13 @@ func phonebook() Config {
 
 func TestPhonebook(t *testing.T) {
 	b := start(t, phonebook())
-	b.book.entries = map[string][]Var{anna: {{"CALLERID(name)", "Anna"}, {"QUEUE_PRIO", "5"}}, "101": {{"CALLERID(name)", "Desk"}}}
+	b.book.entries = map[string][]Var{anna: {{Name: "CALLERID(name)", Value: "Anna"}, {Name: "QUEUE_PRIO", Value: "5"}}, "101": {{Name: "CALLERID(name)", Value: "Desk"}}}
 	p := b.Ask(ask(anna))
 	if !p.Done() {
 		t.Error("the phonebook has a call wait")
 	}
 	got := p.Answer()
-	want := []Var{{"CALLERID(name)", "Anna"}, {"QUEUE_PRIO", "5"}, {"match", "exact"}, {"match_count", "1"}}
+	want := []Var{{Name: "CALLERID(name)", Value: "Anna"}, {Name: "QUEUE_PRIO", Value: "5"}, {Name: "match", Value: "exact"}, {Name: "match_count", Value: "1"}}
 	if got.Outcome != Found || got.Source != "book" || got.Cached || !slices.Equal(got.Vars, want) {
 		t.Errorf("answer = %+v, want %+v", got, want)
 	}
@@ -52,7 +52,7 @@ func TestPhonebookExtensions(t *testing.T) {
 	cfg := phonebook()
 	cfg.MinLength = 3
 	b := start(t, cfg)
-	b.book.entries = map[string][]Var{"101": {{"CALLERID(name)", "Desk"}}}
+	b.book.entries = map[string][]Var{"101": {{Name: "CALLERID(name)", Value: "Desk"}}}
 	if got := b.Ask(ask("101")).Answer(); got.Outcome != Found {
 		t.Errorf("answer = %+v, want found", got)
 	}
@@ -86,10 +86,10 @@ func TestPhonebookBeside(t *testing.T) {
 		asked   int32  // requests to the CRM
 		verdict string
 	}{
-		{"first", func(*Config) {}, "name=Crm&info=C", []Var{{"name", "Book"}}, "Book/", 0, ""},
+		{"first", func(*Config) {}, "name=Crm&info=C", []Var{{Name: "name", Value: "Book"}}, "Book/", 0, ""},
 		{"first, and has nobody", func(*Config) {}, "name=Crm&info=C", nil, "Crm/C", 1, ""},
-		{"fills", func(c *Config) { c.Rank, c.Fill = 2, true }, "name=Crm", []Var{{"name", "Book"}, {"info", "B"}}, "Crm/B", 1, ""},
-		{"a shadow", func(c *Config) { c.Shadow = true }, "name=Crm", []Var{{"name", "Book"}}, "Crm/", 1, shadowDiffers},
+		{"fills", func(c *Config) { c.Rank, c.Fill = 2, true }, "name=Crm", []Var{{Name: "name", Value: "Book"}, {Name: "info", Value: "B"}}, "Crm/B", 1, ""},
+		{"a shadow", func(c *Config) { c.Shadow = true }, "name=Crm", []Var{{Name: "name", Value: "Book"}}, "Crm/", 1, shadowDiffers},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var requests atomic.Int32

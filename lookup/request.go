@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"ringhook/httpclient"
+	"ringhook/lookup/answer"
+	"ringhook/lookup/number"
 )
 
 // asking is how a source is asked: the templates of its request.
@@ -56,16 +58,16 @@ func newAsking(cfg *Config) (*asking, error) {
 	a := &asking{method: cmp.Or(cfg.Method, "GET"), spellings: cfg.Spellings}
 	var err error
 	if a.url, err = httpclient.ParseTemplate(cfg.URL, httpclient.PlaceURL); err != nil {
-		return nil, &keyError{"url", err}
+		return nil, &answer.KeyError{Key: "url", Err: err}
 	}
 	names := a.url.Names()
 	if cfg.Body != "" {
 		kind, ok := bodyTypes[cfg.BodyType]
 		if !ok {
-			return nil, &keyError{"body_type", fmt.Errorf("%q is unknown", cfg.BodyType)}
+			return nil, &answer.KeyError{Key: "body_type", Err: fmt.Errorf("%q is unknown", cfg.BodyType)}
 		}
 		if a.body, err = httpclient.ParseTemplate(cfg.Body, kind.place); err != nil {
-			return nil, &keyError{"body", err}
+			return nil, &answer.KeyError{Key: "body", Err: err}
 		}
 		a.method, a.contentType = cmp.Or(cfg.Method, "POST"), kind.contentType
 		names = append(names, a.body.Names()...)
@@ -73,7 +75,7 @@ func newAsking(cfg *Config) (*asking, error) {
 	for name, value := range cfg.Headers {
 		h := header{name: name}
 		if h.value, err = httpclient.ParseTemplate(value, httpclient.PlaceHeader); err != nil {
-			return nil, &keyError{"headers." + name, err}
+			return nil, &answer.KeyError{Key: "headers." + name, Err: err}
 		}
 		h.differs = len(h.value.Names()) > 0
 		names = append(names, h.value.Names()...)
@@ -107,10 +109,10 @@ func (a *asking) values(q *Question, number string) func(name string) string {
 }
 
 // spelled gives a number in every spelling of the source, each once.
-func (a *asking) spelled(number string) []string {
+func (a *asking) spelled(caller string) []string {
 	var list []string
 	for _, spelling := range a.spellings {
-		if s := spell(number, spelling); !slices.Contains(list, s) {
+		if s := number.Spell(caller, spelling); !slices.Contains(list, s) {
 			list = append(list, s)
 		}
 	}
@@ -122,7 +124,7 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // key is a digest of everything that an answer depends on. It is short,
 // whatever the request is, and tells nothing of a secret in its URL.
 func (a *asking) key(q *Question) string {
-	value := a.values(q, spell(q.Number, a.spellings[0]))
+	value := a.values(q, number.Spell(q.Number, a.spellings[0]))
 	buf := buffers.Get().(*[]byte)
 	b := append((*buf)[:0], a.seed...)
 	b = a.url.Append(b, value)
@@ -152,15 +154,15 @@ func (a *asking) attempts(q *Question) []attempt {
 		if a.byList {
 			by = weakest(a.spellings)
 		}
-		return []attempt{{a.request(a.values(q, spell(q.Number, a.spellings[0]))), by}}
+		return []attempt{{a.request(a.values(q, number.Spell(q.Number, a.spellings[0]))), by}}
 	}
 	var list []attempt
 	var tried []string
 	for _, spelling := range a.spellings {
-		number := spell(q.Number, spelling)
-		if !slices.Contains(tried, number) {
-			tried = append(tried, number)
-			list = append(list, attempt{a.request(a.values(q, number)), gradeOf(spelling)})
+		spelled := number.Spell(q.Number, spelling)
+		if !slices.Contains(tried, spelled) {
+			tried = append(tried, spelled)
+			list = append(list, attempt{a.request(a.values(q, spelled)), gradeOf(spelling)})
 		}
 	}
 	return list

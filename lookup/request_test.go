@@ -87,30 +87,6 @@ func TestBodyIsPartOfTheQuestion(t *testing.T) {
 	}
 }
 
-func TestSpell(t *testing.T) {
-	for _, tc := range []struct{ number, spelling, want string }{
-		{"+74951234567", "e164", "+74951234567"},
-		{"+74951234567", "plus-less", "74951234567"},
-		{"+74951234567", "digits", "74951234567"},
-		{"+74951234567", "national", "84951234567"},
-		{"+74951234567", "00", "0074951234567"},
-		{"+74951234567", "last:9", "951234567"},
-		{"+74951234567", "last:15", "74951234567"},
-		{"+493012345678", "national", "03012345678"},
-		{"+12125550123", "national", "2125550123"},
-		{"8-495-123", "digits", "8495123"},
-		{"8-495-123", "national", "8-495-123"},
-		{"8-495-123", "00", "8-495-123"},
-		{"8-495-123", "plus-less", "8-495-123"},
-		{"", "last:9", ""},
-		{"+", "national", "+"},
-	} {
-		if got := spell(tc.number, tc.spelling); got != tc.want {
-			t.Errorf("spell(%q, %s) = %q, want %q", tc.number, tc.spelling, got, tc.want)
-		}
-	}
-}
-
 // One spelling after the other, until somebody is found or something fails.
 func TestSpellings(t *testing.T) {
 	for _, tc := range []struct {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ringhook/httpclient"
+	"ringhook/lookup/answer"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 type source struct {
 	*asking
 	cfg     Config
-	parse   parser
+	parse   func(ctx context.Context, body []byte, contentType string) ([]answer.Record, error)
 	client  *httpclient.Client
 	tokens  *httpclient.Tokens // nil where none are needed
 	cache   Cache
@@ -58,13 +59,11 @@ func newSource(cfg Config, cache Cache, book Phonebook, log *slog.Logger, m *met
 	if s.asking, err = newAsking(&cfg); err != nil {
 		return nil, err
 	}
-	newParser := formats[cfg.Format]
-	if newParser == nil {
-		return nil, fmt.Errorf("format %q is unknown", cfg.Format)
-	}
-	if s.parse, err = newParser(&cfg); err != nil {
+	reader, err := answer.NewReader(cfg.answer())
+	if err != nil {
 		return nil, err
 	}
+	s.parse = reader.Read
 	trust, err := cfg.TLS()
 	if err != nil {
 		return nil, err
@@ -164,21 +163,11 @@ func (s *source) read(resp *httpclient.Response, by string, deadline time.Time) 
 		down := resp.Status >= 500 || resp.Status == 429
 		return failure(&fault{reason: reasonStatus, down: down, err: fmt.Errorf("status %d", resp.Status)})
 	}
-	d, err := open(resp.Body, resp.ContentType, s.cfg.Charset)
-	if err != nil {
-		return failure(err)
-	}
-	if len(d.body) == 0 {
-		return s.grade(nil, by)
-	}
-	if err := checkPage(d.body, resp.ContentType, s.cfg.Format); err != nil {
-		return failure(err)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), min(time.Until(deadline), longestRead))
 	defer cancel()
-	records, err := s.parse(ctx, d)
+	records, err := s.parse(ctx, resp.Body, resp.ContentType)
 	if err != nil && ctx.Err() != nil && time.Now().Before(deadline) {
-		err = &fault{reason: reasonLimit, err: fmt.Errorf("the expressions of the mapping took longer than %v", longestRead)}
+		err = &fault{reason: answer.ReasonLimit, err: fmt.Errorf("the expressions of the mapping took longer than %v", longestRead)}
 	}
 	if err != nil {
 		return failure(err)

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ringhook/lookup/answer"
 )
 
 // named gives a lookup of its own name that answers body and counts requests.
@@ -112,7 +114,7 @@ func TestFill(t *testing.T) {
 			// What was filled in belongs to this answer, not to the winner's entry.
 			for range b.cache.entries {
 				if e := <-b.cache.stored; e.Lookup == "winner" {
-					if vars, _ := decodeVars(e.Vars); record(vars).value("info") != "" {
+					if vars, _ := decodeVars(e.Vars); answer.Record(vars).Value("info") != "" {
 						t.Errorf("the winner's entry holds %v", vars)
 					}
 				}
@@ -139,7 +141,7 @@ func TestShadow(t *testing.T) {
 			shadow.Shadow = true
 			b := start(t, shadow, given)
 			got := await(b.Ask(ask(anna)))
-			if got.value("name") != record(fields(t, tc.given)).value("name") || got.Source == "shadow" {
+			if got.value("name") != answer.Record(fields(t, tc.given)).Value("name") || got.Source == "shadow" {
 				t.Errorf("answer = %+v, want %q", got, tc.given)
 			}
 			// The comparison is made on a goroutine that Close waits for.
@@ -160,11 +162,19 @@ func TestShadow(t *testing.T) {
 }
 
 func fields(t *testing.T, body string) []Var {
-	records, err := parsePairs(t.Context(), document{body: []byte(body)})
+	t.Helper()
+	if body == "" {
+		return nil
+	}
+	reader, err := answer.NewReader(answer.Config{Format: "pairs"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return one(records)
+	records, err := reader.Read(t.Context(), []byte(body), "")
+	if err != nil || len(records) != 1 {
+		t.Fatal(records, err)
+	}
+	return records[0]
 }
 
 // A shadow alone is no lookup that a call would wait for.

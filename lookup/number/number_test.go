@@ -1,4 +1,4 @@
-package lookup
+package number
 
 import (
 	"strings"
@@ -8,7 +8,7 @@ import (
 )
 
 func TestNormalize(t *testing.T) {
-	n := NewNumbers(NumberConfig{Country: "RU", Language: "en"})
+	n := NewReader(Config{Country: "RU", Language: "en"})
 	for _, tc := range []struct {
 		raw  string
 		kind Kind
@@ -50,7 +50,7 @@ func TestNormalize(t *testing.T) {
 }
 
 func TestNormalizeWithoutCountry(t *testing.T) {
-	n := NewNumbers(DefaultNumberConfig())
+	n := NewReader(DefaultConfig())
 	for raw, want := range map[string]string{
 		"+74951234567": "+74951234567", "0074951234567": "+74951234567", "12125550123": "+12125550123", "112": "112", "0301234567": "0301234567",
 	} {
@@ -62,10 +62,10 @@ func TestNormalizeWithoutCountry(t *testing.T) {
 
 func TestRegion(t *testing.T) {
 	noon := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
-	ru := NewNumbers(NumberConfig{Country: "RU", Language: "ru"})
-	en := NewNumbers(NumberConfig{Country: "RU", Language: "en"})
+	ru := NewReader(Config{Country: "RU", Language: "ru"})
+	en := NewReader(Config{Country: "RU", Language: "en"})
 	for _, tc := range []struct {
-		numbers       *Numbers
+		numbers       *Reader
 		raw           string
 		name, country string
 		clock         string
@@ -84,17 +84,17 @@ func TestRegion(t *testing.T) {
 	}
 }
 
-func TestNumberConfigCheck(t *testing.T) {
+func TestConfigCheck(t *testing.T) {
 	for _, tc := range []struct {
-		cfg  NumberConfig
+		cfg  Config
 		want string
 	}{
-		{DefaultNumberConfig(), ""},
-		{NumberConfig{Country: "IL", Language: "he"}, ""},
-		{NumberConfig{Country: "Russia", Language: "en"}, "country"},
-		{NumberConfig{Country: "ru", Language: "en"}, "country"},
-		{NumberConfig{Language: "english"}, "language"},
-		{NumberConfig{}, "language"},
+		{DefaultConfig(), ""},
+		{Config{Country: "IL", Language: "he"}, ""},
+		{Config{Country: "Russia", Language: "en"}, "country"},
+		{Config{Country: "ru", Language: "en"}, "country"},
+		{Config{Language: "english"}, "language"},
+		{Config{}, "language"},
 	} {
 		got := ""
 		tc.cfg.Check(func(key, _ string) { got += key })
@@ -112,7 +112,7 @@ func FuzzNormalize(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	numbers := []*Numbers{NewNumbers(NumberConfig{Country: "RU", Language: "ru"}), NewNumbers(DefaultNumberConfig())}
+	numbers := []*Reader{NewReader(Config{Country: "RU", Language: "ru"}), NewReader(DefaultConfig())}
 	f.Fuzz(func(t *testing.T, raw string) {
 		for _, n := range numbers {
 			got := n.Normalize(raw)
@@ -133,7 +133,7 @@ func FuzzNormalize(f *testing.F) {
 }
 
 func BenchmarkNormalize(b *testing.B) {
-	n := NewNumbers(NumberConfig{Country: "RU", Language: "ru"})
+	n := NewReader(Config{Country: "RU", Language: "ru"})
 	b.ReportAllocs()
 	for b.Loop() {
 		n.Normalize("84951234567")

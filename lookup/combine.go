@@ -1,6 +1,10 @@
 package lookup
 
-import "slices"
+import (
+	"slices"
+
+	"ringhook/lookup/answer"
+)
 
 // combine makes one answer of the leg that won and those that fill it.
 func (p *Pending) combine() Answer {
@@ -69,9 +73,9 @@ func (l *leg) compareWith(a *Answer) {
 }
 
 // agree tells whether no variable that both sides give has two values.
-func agree(a, b record) bool {
+func agree(a, b answer.Record) bool {
 	for _, v := range a {
-		if other := b.value(v.Name); other != "" && other != v.Value {
+		if other := b.Value(v.Name); other != "" && other != v.Value {
 			return false
 		}
 	}

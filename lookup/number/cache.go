@@ -1,4 +1,4 @@
-package lookup
+package number
 
 import (
 	"hash/maphash"

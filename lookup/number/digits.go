@@ -1,4 +1,4 @@
-package lookup
+package number
 
 import "strings"
 
@@ -16,8 +16,8 @@ func clip(raw string) string {
 	}, raw))
 }
 
-// isAnonymous knows what trunks and Asterisk write for a withheld number.
-func isAnonymous(raw string) bool {
+// IsAnonymous knows what trunks and Asterisk write for a withheld number.
+func IsAnonymous(raw string) bool {
 	switch strings.ToLower(strings.Trim(raw, `<>" `)) {
 	case "", "anonymous", "unknown", "private", "restricted", "unavailable", "withheld", "none", "asterisk":
 		return true
@@ -25,10 +25,10 @@ func isAnonymous(raw string) bool {
 	return false
 }
 
-// plainDigits gives a number's digits, and whether it is made of nothing but
+// Digits gives a number's digits, and whether it is made of nothing but
 // digits and what people write between them: a letter makes it no number,
 // though the plans of some countries would dial one.
-func plainDigits(raw string) (string, bool) {
+func Digits(raw string) (string, bool) {
 	digits := make([]byte, 0, len(raw))
 	for i := range len(raw) {
 		switch c := raw[i]; {
@@ -40,14 +40,4 @@ func plainDigits(raw string) (string, bool) {
 		}
 	}
 	return string(digits), len(digits) > 0
-}
-
-// knowable tells whether the source can know a number: a withheld one, an
-// extension or a service code names nobody.
-func (s *source) knowable(number string) bool {
-	if isAnonymous(number) {
-		return false
-	}
-	digits, plain := plainDigits(number)
-	return !plain || len(digits) >= s.cfg.MinLength
 }

@@ -1,4 +1,4 @@
-package lookup
+package answer
 
 import (
 	"errors"
@@ -21,24 +21,24 @@ type field[E any] struct {
 // newMapping compiles the expressions of a configuration.
 func newMapping[E any](cfg *Config, compile func(string) (E, error)) (*mapping[E], error) {
 	if len(cfg.Map) == 0 {
-		return nil, &keyError{"map", fmt.Errorf(`is missing: format %s needs to know where each variable stands, such as "CALLERID(name)" = %q`,
+		return nil, &KeyError{"map", fmt.Errorf(`is missing: format %s needs to know where each variable stands, such as "CALLERID(name)" = %q`,
 			cfg.Format, map[string]string{"json": ".contact.name", "xml": "//contact/name"}[cfg.Format])}
 	}
 	m := &mapping[E]{}
 	if cfg.Records != "" {
 		e, err := compile(cfg.Records)
 		if err != nil {
-			return nil, &keyError{"records", err}
+			return nil, &KeyError{"records", err}
 		}
 		m.records = &e
 	}
 	for name, text := range cfg.Map {
-		if !isVarName(name) {
-			return nil, &keyError{"map." + name, errors.New("is no name of a variable")}
+		if !IsVarName(name) {
+			return nil, &KeyError{"map." + name, errors.New("is no name of a variable")}
 		}
 		e, err := compile(text)
 		if err != nil {
-			return nil, &keyError{"map." + name, err}
+			return nil, &KeyError{"map." + name, err}
 		}
 		m.fields = append(m.fields, field[E]{name, e})
 	}

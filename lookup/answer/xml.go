@@ -1,4 +1,4 @@
-package lookup
+package answer
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func newXML(cfg *Config) (parser, error) {
 	}
 	// An expression keeps state while it is evaluated.
 	turn := make(chan struct{}, 1)
-	return func(ctx context.Context, d document) (records []record, err error) {
+	return func(ctx context.Context, d document) (records []Record, err error) {
 		text, err := d.text()
 		if err != nil {
 			return nil, err
@@ -45,7 +45,7 @@ func newXML(cfg *Config) (parser, error) {
 			Decoder: &xmlquery.DecoderOptions{Strict: true},
 		})
 		if err != nil {
-			return nil, &fault{reason: reasonSyntax, err: errors.New("answer is no XML")}
+			return nil, &Error{ReasonSyntax, errors.New("answer is no XML")}
 		}
 		select {
 		case turn <- struct{}{}:
@@ -85,8 +85,8 @@ func selected(ctx context.Context, expr *xpath.Expr, top *xmlquery.Node) (nodes 
 	return nodes
 }
 
-func xmlRecord(ctx context.Context, m *mapping[*xpath.Expr], customer *xmlquery.Node) (record, error) {
-	var r record
+func xmlRecord(ctx context.Context, m *mapping[*xpath.Expr], customer *xmlquery.Node) (Record, error) {
+	var r Record
 	for _, f := range m.fields {
 		value, err := xpathValue(ctx, f.expr, customer)
 		if err == nil {
@@ -114,13 +114,13 @@ func xpathValue(ctx context.Context, expr *xpath.Expr, node *xmlquery.Node) (str
 		for n := 0; v.MoveNext(); n++ {
 			text := strings.TrimSpace(v.Current().Value())
 			if n > 0 && text != value {
-				return "", &fault{reason: reasonType, err: fmt.Errorf("%s: more than one value; records tells customers apart", expr)}
+				return "", &Error{ReasonType, fmt.Errorf("%s: more than one value; records tells customers apart", expr)}
 			}
 			value = text
 		}
 		return value, nil
 	}
-	return "", &fault{reason: reasonType, err: fmt.Errorf("%s: neither text nor number", expr)}
+	return "", &Error{ReasonType, fmt.Errorf("%s: neither text nor number", expr)}
 }
 
 // checkXML proves that a text is XML, and bounds its depth and the number of
@@ -134,13 +134,13 @@ func checkXML(text string) error {
 			break
 		}
 		if err != nil {
-			return &fault{reason: reasonSyntax, err: errors.New("answer is no XML, or ends too early")}
+			return &Error{ReasonSyntax, errors.New("answer is no XML, or ends too early")}
 		}
 		nodes++
 		switch t := token.(type) {
 		case xml.StartElement:
 			if elements == 0 && strings.EqualFold(t.Name.Local, "html") {
-				return &fault{reason: reasonHTML, err: errors.New("a page in place of an answer")}
+				return &Error{ReasonHTML, errors.New("a page in place of an answer")}
 			}
 			depth++
 			elements++
@@ -149,11 +149,11 @@ func checkXML(text string) error {
 			depth--
 		}
 		if depth > maxDepth || nodes > maxNodes {
-			return &fault{reason: reasonLimit, err: errors.New("XML is too deep or too large")}
+			return &Error{ReasonLimit, errors.New("XML is too deep or too large")}
 		}
 	}
 	if elements == 0 {
-		return &fault{reason: reasonSyntax, err: errors.New("answer is no XML")}
+		return &Error{ReasonSyntax, errors.New("answer is no XML")}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package lookup
+package number
 
 import (
 	"hash/maphash"
@@ -13,13 +13,13 @@ import (
 const (
 	// maxNumber is where a number is cut before anything looks at it, in bytes.
 	maxNumber = 64
-	// minE164 is how few digits a number with its country code may have: the
+	// MinE164 is how few digits a number with its country code may have: the
 	// shortest national numbers in use have five.
-	minE164 = 7
+	MinE164 = 7
 )
 
-// NumberConfig is the [number] table.
-type NumberConfig struct {
+// Config is the [number] table.
+type Config struct {
 	// Country is the two-letter code of the country whose national numbers
 	// the trunks deliver. Where it is empty only international ones are read.
 	Country string `toml:"country"`
@@ -27,13 +27,13 @@ type NumberConfig struct {
 	Language string `toml:"language"`
 }
 
-// DefaultNumberConfig is what holds where [number] says nothing.
-func DefaultNumberConfig() NumberConfig {
-	return NumberConfig{Language: "en"}
+// DefaultConfig is what holds where [number] says nothing.
+func DefaultConfig() Config {
+	return Config{Language: "en"}
 }
 
 // Check reports a country or a language that does not exist.
-func (c *NumberConfig) Check(report func(key, problem string)) {
+func (c *Config) Check(report func(key, problem string)) {
 	if c.Country != "" && !phonenumbers.GetSupportedRegions()[c.Country] {
 		report("country", "is not the code of a country: two capital letters such as RU, IL or DE are expected")
 	}
@@ -99,20 +99,20 @@ func (n Number) RegionTime(now time.Time) string {
 	return clock
 }
 
-// Numbers reads numbers by the plan of one country.
-type Numbers struct {
-	cfg  NumberConfig
+// Reader reads numbers by the plan of one country.
+type Reader struct {
+	cfg  Config
 	seen readNumbers
 
 	mu     sync.Mutex
 	zones  map[string]*time.Location
-	others map[string]*Numbers // by country
+	others map[string]*Reader // by country
 }
 
-// NewNumbers makes a reader, and loads the tables that it reads with: that
+// NewReader makes a reader, and loads the tables that it reads with: that
 // takes a fraction of a second, which must not fall on the first call.
-func NewNumbers(cfg NumberConfig) *Numbers {
-	n := &Numbers{cfg: cfg, seen: readNumbers{seed: maphash.MakeSeed()}, zones: make(map[string]*time.Location)}
+func NewReader(cfg Config) *Reader {
+	n := &Reader{cfg: cfg, seen: readNumbers{seed: maphash.MakeSeed()}, zones: make(map[string]*time.Location)}
 	n.Normalize("+12125550123")
 	if cfg.Country != "" {
 		if example := phonenumbers.GetExampleNumber(cfg.Country); example != nil {
@@ -126,7 +126,7 @@ func NewNumbers(cfg NumberConfig) *Numbers {
 // In gives a reader by the plan of another country, for a trunk that delivers
 // its national numbers; false where there is no such country. The first time it
 // takes a while.
-func (n *Numbers) In(country string) (*Numbers, bool) {
+func (n *Reader) In(country string) (*Reader, bool) {
 	if country == "" || country == n.cfg.Country {
 		return n, true
 	}
@@ -137,9 +137,9 @@ func (n *Numbers) In(country string) (*Numbers, bool) {
 	defer n.mu.Unlock()
 	other := n.others[country]
 	if other == nil {
-		other = NewNumbers(NumberConfig{Country: country, Language: n.cfg.Language})
+		other = NewReader(Config{Country: country, Language: n.cfg.Language})
 		if n.others == nil {
-			n.others = make(map[string]*Numbers)
+			n.others = make(map[string]*Reader)
 		}
 		n.others[country] = other
 	}
@@ -147,23 +147,23 @@ func (n *Numbers) In(country string) (*Numbers, bool) {
 }
 
 // Normalize reads a number as a trunk delivers it.
-func (n *Numbers) Normalize(raw string) Number {
+func (n *Reader) Normalize(raw string) Number {
 	if len(raw) > maxNumber {
 		raw = raw[:maxNumber]
 	}
 	return n.seen.get(raw, n.read)
 }
 
-func (n *Numbers) read(raw string) Number {
+func (n *Reader) read(raw string) Number {
 	number := Number{Kind: Invalid, Raw: clip(raw)}
-	digits, plain := plainDigits(number.Raw)
+	digits, plain := Digits(number.Raw)
 	switch {
-	case isAnonymous(number.Raw):
+	case IsAnonymous(number.Raw):
 		number.Kind = Anonymous
 		return number
 	case !plain:
 		return number
-	case len(digits) < minE164:
+	case len(digits) < MinE164:
 		number.Kind = n.shortKind(digits)
 		return number
 	}
@@ -182,7 +182,7 @@ func (n *Numbers) read(raw string) Number {
 
 // parse tries the number as it stands, and then as an international one whose
 // plus sign a trunk has left out or written as 00.
-func (n *Numbers) parse(raw, digits string) *phonenumbers.PhoneNumber {
+func (n *Reader) parse(raw, digits string) *phonenumbers.PhoneNumber {
 	for _, try := range []string{raw, "+" + strings.TrimPrefix(digits, "00")} {
 		parsed, err := phonenumbers.Parse(try, n.cfg.Country)
 		if err == nil && phonenumbers.IsValidNumber(parsed) {
@@ -194,7 +194,7 @@ func (n *Numbers) parse(raw, digits string) *phonenumbers.PhoneNumber {
 
 // shortKind tells an extension from a number that the country's plan gives a
 // meaning. Where both have it nothing is lost: neither is looked up.
-func (n *Numbers) shortKind(digits string) Kind {
+func (n *Reader) shortKind(digits string) Kind {
 	if n.cfg.Country == "" {
 		return Short
 	}
@@ -209,7 +209,7 @@ func (n *Numbers) shortKind(digits string) Kind {
 }
 
 // locations gives the zones by their names, or none where one is not known.
-func (n *Numbers) locations(names []string) []*time.Location {
+func (n *Reader) locations(names []string) []*time.Location {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var zones []*time.Location

@@ -1,4 +1,4 @@
-package lookup
+package answer
 
 import (
 	"bytes"
@@ -43,8 +43,8 @@ func open(body []byte, contentType, configured string) (document, error) {
 	}
 	if d.charset == nil {
 		var err error
-		if d.charset, err = charsetNamed(name); err != nil {
-			return d, &fault{reason: reasonCharset, err: errors.New("charset that the answer names is unknown")}
+		if d.charset, err = Charset(name); err != nil {
+			return d, &Error{ReasonCharset, errors.New("charset that the answer names is unknown")}
 		}
 	}
 	if d.charset != nil && isWide(d.charset) {
@@ -58,9 +58,9 @@ func open(body []byte, contentType, configured string) (document, error) {
 	return d, nil
 }
 
-// charsetNamed gives a charset by the name that the web has for it, and nil
+// Charset gives a charset by the name that the web has for it, and nil
 // for UTF-8 and for none.
-func charsetNamed(name string) (encoding.Encoding, error) {
+func Charset(name string) (encoding.Encoding, error) {
 	name = strings.ToLower(strings.TrimSpace(name))
 	if name == "" || name == "utf-8" || name == "utf8" {
 		return nil, nil
@@ -101,13 +101,13 @@ func (d document) text() (string, error) { return d.decode(d.body) }
 func (d document) decode(part []byte) (string, error) {
 	if d.charset == nil {
 		if !utf8.Valid(part) {
-			return "", &fault{reason: reasonCharset, err: errors.New("answer is not UTF-8; charset says what it is")}
+			return "", &Error{ReasonCharset, errors.New("answer is not UTF-8; charset says what it is")}
 		}
 		return string(part), nil
 	}
 	text, err := d.charset.NewDecoder().Bytes(part)
 	if err != nil || bytes.ContainsRune(text, utf8.RuneError) {
-		return "", &fault{reason: reasonCharset, err: errors.New("answer is not in the charset it should be in")}
+		return "", &Error{ReasonCharset, errors.New("answer is not in the charset it should be in")}
 	}
 	return string(text), nil
 }

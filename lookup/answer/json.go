@@ -1,4 +1,4 @@
-package lookup
+package answer
 
 import (
 	"context"
@@ -19,14 +19,14 @@ func newJSON(cfg *Config) (parser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, d document) ([]record, error) {
+	return func(ctx context.Context, d document) ([]Record, error) {
 		text, err := d.text()
 		if err != nil {
 			return nil, err
 		}
 		whole, err := decodeJSON(text)
 		if err != nil {
-			return nil, &fault{reason: reasonSyntax, err: err}
+			return nil, &Error{ReasonSyntax, err}
 		}
 		customers := []any{whole}
 		if m.records != nil {
@@ -35,10 +35,10 @@ func newJSON(cfg *Config) (parser, error) {
 				return nil, ctx.Err()
 			}
 			if err != nil {
-				return nil, &fault{reason: reasonType, err: fmt.Errorf("records: %w", err)}
+				return nil, &Error{ReasonType, fmt.Errorf("records: %w", err)}
 			}
 		}
-		var records []record
+		var records []Record
 		for _, customer := range customers {
 			if customer == nil {
 				continue
@@ -65,15 +65,15 @@ func compileJQ(text string) (*gojq.Code, error) {
 	return code, nil
 }
 
-func jsonRecord(ctx context.Context, m *mapping[*gojq.Code], customer any) (record, error) {
-	var r record
+func jsonRecord(ctx context.Context, m *mapping[*gojq.Code], customer any) (Record, error) {
+	var r Record
 	for _, f := range m.fields {
 		values, err := runJQ(ctx, f.expr, customer, 2)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			return nil, &fault{reason: reasonType, err: fmt.Errorf("map.%s: %w", f.name, err)}
+			return nil, &Error{ReasonType, fmt.Errorf("map.%s: %w", f.name, err)}
 		}
 		value := ""
 		for i, v := range values {
@@ -82,7 +82,7 @@ func jsonRecord(ctx context.Context, m *mapping[*gojq.Code], customer any) (reco
 				err = errors.New("more than one value; records tells customers apart")
 			}
 			if err != nil {
-				return nil, &fault{reason: reasonType, err: fmt.Errorf("map.%s: %w", f.name, err)}
+				return nil, &Error{ReasonType, fmt.Errorf("map.%s: %w", f.name, err)}
 			}
 			value = text
 		}

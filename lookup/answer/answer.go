@@ -1,0 +1,195 @@
+// Package answer reads what a source answers: bytes in, records out.
+//
+// It guarantees that whatever comes is read within bounds of time and size, and
+// that an error never quotes the answer.
+package answer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"mime"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Var is a variable that a source answered, still as the source wrote it.
+type Var struct {
+	Name  string `json:"name"`
+	Value string `json:"value"` // never empty
+}
+
+// Record is what a source says of one customer: its variables that have a
+// value, each once.
+type Record []Var
+
+// parser reads an answer that is not empty. It gives the customers that it
+// speaks of; none means that nobody is known. Its errors are *Error, but for
+// those of the context.
+type parser func(ctx context.Context, d document) ([]Record, error)
+
+// formats makes a parser for each format that a source may answer in. Its
+// error says what is wrong with which key.
+var formats = map[string]func(*Config) (parser, error){
+	"pairs":     newPairs,
+	"pairs-raw": newPairsRaw,
+	"text":      newText,
+	"json":      newJSON,
+	"xml":       newXML,
+}
+
+// Formats returns the names of the formats, sorted.
+func Formats() []string {
+	return slices.Sorted(maps.Keys(formats))
+}
+
+// Config says how a source writes its answers. The fields are keys of a
+// [[lookup]] table.
+type Config struct {
+	Format   string // one of Formats
+	Charset  string // of the answer; what the answer says when empty
+	Map      map[string]string
+	Records  string
+	Variable string
+}
+
+// Reader reads answers of one source. It may be used from many goroutines.
+type Reader struct {
+	cfg   Config
+	parse parser
+}
+
+// NewReader makes a Reader. Its error is a *KeyError.
+func NewReader(cfg Config) (*Reader, error) {
+	newParser := formats[cfg.Format]
+	if newParser == nil {
+		return nil, &KeyError{"format", errors.New("is unknown: " + strings.Join(Formats(), ", ") + " are the formats")}
+	}
+	parse, err := newParser(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{cfg: cfg, parse: parse}, nil
+}
+
+// Read returns the customers that an answer speaks of; none means that no
+// customer is known. Its errors are *Error, or those of the context.
+func (r *Reader) Read(ctx context.Context, body []byte, contentType string) ([]Record, error) {
+	d, err := open(body, contentType, r.cfg.Charset)
+	if err != nil || len(d.body) == 0 {
+		return nil, err
+	}
+	if err := checkPage(d.body, contentType, r.cfg.Format); err != nil {
+		return nil, err
+	}
+	return r.parse(ctx, d)
+}
+
+// KeyError is a mistake in one key of the configuration.
+type KeyError struct {
+	Key string
+	Err error
+}
+
+// Error returns the key and what is wrong with it.
+func (e *KeyError) Error() string { return e.Key + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong, without the key.
+func (e *KeyError) Unwrap() error { return e.Err }
+
+// The reasons of an Error.
+const (
+	ReasonHTML    = "html"    // a page for people, such as a login
+	ReasonCharset = "charset" // not the text it says it is
+	ReasonSyntax  = "syntax"  // not the format it should be
+	ReasonType    = "type"    // the right format, with something else in it than is expected
+	ReasonLimit   = "limit"   // more than any source should answer
+)
+
+// Error is why an answer cannot be read. Its text never quotes the answer.
+type Error struct {
+	Reason string // one of a closed list
+	Err    error
+}
+
+// Error returns the reason and the cause.
+func (e *Error) Error() string { return e.Reason + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+const (
+	maxVars    = 200   // of one record
+	maxName    = 80    // of a variable, in bytes
+	maxRecords = 100   // of one answer
+	maxDepth   = 32    // of JSON and XML
+	maxNodes   = 20000 // of JSON and XML
+)
+
+// add adds a variable with a value to a record.
+func (r Record) add(name, value string) (Record, error) {
+	if !IsVarName(name) {
+		return nil, &Error{ReasonSyntax, fmt.Errorf("variable %d has an unfit name", len(r)+1)}
+	}
+	if !utf8.ValidString(value) {
+		return nil, &Error{ReasonCharset, fmt.Errorf("value of %s is not UTF-8", name)}
+	}
+	if value == "" {
+		return r, nil
+	}
+	if had := r.Value(name); had == value {
+		return r, nil
+	} else if had != "" {
+		return nil, &Error{ReasonSyntax, fmt.Errorf("%s is given twice with two values", name)}
+	}
+	if len(r) == maxVars {
+		return nil, &Error{ReasonLimit, fmt.Errorf("more than %d variables", maxVars)}
+	}
+	return append(r, Var{name, value}), nil
+}
+
+// Value gives a variable's value, empty where it has none.
+func (r Record) Value(name string) string {
+	for _, v := range r {
+		if v.Name == name {
+			return v.Value
+		}
+	}
+	return ""
+}
+
+// IsVarName knows the names of channel variables and of functions with an
+// argument, such as CALLERID(name). What may be set is decided elsewhere.
+func IsVarName(s string) bool {
+	if s == "" || len(s) > maxName {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '_', c == '-', c == '.', c == '(', c == ')', c == ',':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// checkPage refuses a page for people in place of an answer. A script in PHP
+// says text/html of whatever it prints unless it is told otherwise, so that
+// alone does not make one.
+func checkPage(body []byte, contentType, format string) error {
+	start := bytes.ToLower(body[:min(len(body), 15)])
+	page := bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
+	if format != "xml" {
+		media, _, _ := mime.ParseMediaType(contentType)
+		page = body[0] == '<' || media == "text/html" && bytes.IndexByte(body, '<') >= 0
+	}
+	if page {
+		return &Error{ReasonHTML, errors.New("a page in place of an answer")}
+	}
+	return nil
+}
