@@ -141,7 +141,7 @@ func TestCommandLine(t *testing.T) {
 		{"version", exitOK, "ringhook "},
 		{"check", exitOK, "built-in defaults: good"},
 		{"check -c " + good, exitOK, ": good"},
-		{"check -c " + doubtful, exitOK, "ringhook.toml:9: hook.events: no point makes"},
+		{"check -c " + doubtful, exitOK, "ringhook.toml:9: hook.events: no point emits"},
 		{"check -c " + bad, exitFailure, "bad.toml:2"},
 		{"check -c " + bad, exitFailure, "bad.toml:3"},
 		{"check -c nowhere.toml", exitFailure, "nowhere.toml"},

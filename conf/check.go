@@ -12,16 +12,16 @@ import (
 	"ringhook/lookup"
 )
 
-// check has every room check its own settings, and checks what no room sees
-// alone: that names are given once, and that the points exist.
-func (r *report) check(c *Config, root *place) {
+// check lets every room check its own settings, and checks what concerns several of
+// them: unique names, existing points, and values that must fit each other.
+func (r *report) check(c *Config, root *position) {
 	c.FastAGI.Check(r.in(root.key("fastagi"), "fastagi"))
 	c.HTTP.check(r.in(root.key("http"), "http"))
 	c.Store.Check(r.in(root.key("store"), "store"))
 	c.Number.Check(r.in(root.key("number"), "number"))
 	c.Dialplan.Check(r.in(root.key("dialplan"), "dialplan"))
 	if c.Dialplan.MaxCall >= c.Store.KeepCalls {
-		r.in(root.key("dialplan"), "dialplan")("max_call", fmt.Sprintf("must be shorter than store.keep_calls (%s): a call that is forgotten cannot be ended", c.Store.KeepCalls))
+		r.in(root.key("dialplan"), "dialplan")("max_call", fmt.Sprintf("must be shorter than store.keep_calls (%s): a call that was removed cannot be ended", c.Store.KeepCalls))
 	}
 
 	ids, phones, agents := make(seen), make(seen), make(seen)
@@ -54,8 +54,8 @@ func (r *report) check(c *Config, root *place) {
 	}
 }
 
-// mapped checks that the gate lets pass what an answer is mapped to.
-func (r *report) mapped(c *Config, at *place, l *lookup.Config) {
+// mapped checks that [dialplan] variables allows every variable that an answer sets.
+func (r *report) mapped(c *Config, at *position, l *lookup.Config) {
 	for _, name := range slices.Sorted(maps.Keys(l.Map)) {
 		if problem := c.Dialplan.CheckName(name); problem != "" {
 			r.wrong(at.key("map").key(name), "lookup.map."+name, "%s", problem)
@@ -68,8 +68,8 @@ func (r *report) mapped(c *Config, at *place, l *lookup.Config) {
 	}
 }
 
-// budget checks that a call waits long enough for at least one of its lookups.
-func (r *report) budget(c *Config, root *place) {
+// budget checks that at least one lookup can answer within the budget of a call.
+func (r *report) budget(c *Config, root *position) {
 	shortest := c.FastAGI.Budget
 	for i := range c.Lookups {
 		if i == 0 || c.Lookups[i].Timeout < shortest {
@@ -77,13 +77,13 @@ func (r *report) budget(c *Config, root *place) {
 		}
 	}
 	if shortest > c.FastAGI.Budget {
-		r.in(root.key("fastagi"), "fastagi")("budget", fmt.Sprintf("%s is shorter than every lookup's timeout, the shortest of which is %s: no call would ever wait for an answer", c.FastAGI.Budget, shortest))
+		r.in(root.key("fastagi"), "fastagi")("budget", fmt.Sprintf("%s is shorter than every lookup's timeout, the shortest of which is %s: no call would wait for an answer", c.FastAGI.Budget, shortest))
 	}
 }
 
-// in gives the function that a room calls for everything that cannot work in
-// a table. Of a value that could not even be read it has seen nothing.
-func (r *report) in(table *place, name string) func(key, problem string) {
+// in returns the function by which a room reports a wrong value of its table. A value
+// that could not be decoded is already reported, and the room saw its default instead.
+func (r *report) in(table *position, name string) func(key, problem string) {
 	return func(key, problem string) {
 		if at := table.dotted(key); !at.wrong {
 			r.mistakes = append(r.mistakes, Mistake{r.file, at.line, name + "." + key, problem})
@@ -91,39 +91,39 @@ func (r *report) in(table *place, name string) func(key, problem string) {
 	}
 }
 
-// seen is where each name stands first.
-type seen map[string]*place
+// seen maps each name to its first position.
+type seen map[string]*position
 
-// once notes a name that is given a second time.
-func (r *report) once(names seen, at *place, key, name string) {
+// once reports a name that is used twice.
+func (r *report) once(names seen, at *position, key, name string) {
 	if name == "" || at.wrong {
 		return
 	}
 	if first := names[name]; first != nil {
-		r.wrong(at, key, "%q is taken on line %d already; each needs its own", name, first.line)
+		r.wrong(at, key, "%q is already used on line %d; each needs its own", name, first.line)
 		return
 	}
 	names[name] = at
 }
 
-// points notes what is no point of the dialplan.
-func (r *report) points(at *place, names []string) {
+// points reports names that are not points of the dialplan.
+func (r *report) points(at *position, names []string) {
 	known := dialplan.Points()
 	for i, name := range names {
 		if item := at.item(i); !item.wrong && !slices.Contains(known, name) {
-			r.wrong(item, "lookup.points", "%q is no point; %s", name, nearest("points", strings.TrimPrefix(name, "/"), known))
+			r.wrong(item, "lookup.points", "%q is not a point; %s", name, nearest("points", strings.TrimPrefix(name, "/"), known))
 		}
 	}
 }
 
-// tokenPattern is what goes into a header, and is not soon guessed.
+// tokenPattern matches what fits into a header and cannot be guessed.
 var tokenPattern = regexp.MustCompile(`^[!-~]{16,512}$`)
 
 func (c *HTTPConfig) check(report func(key, problem string)) {
 	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
-		report("listen", fmt.Sprintf(`%q is no address with a port; write one such as "127.0.0.1:4580"`, c.Listen))
+		report("listen", fmt.Sprintf(`%q is not an address with a port; write one such as "127.0.0.1:4580"`, c.Listen))
 	}
 	if c.Token != "" && !tokenPattern.MatchString(c.Token) {
-		report("token", "is unfit: 16 characters at least are expected, without blanks, such as `openssl rand -hex 16` makes")
+		report("token", "must have 16 to 512 characters without blanks; `openssl rand -hex 16` makes one")
 	}
 }

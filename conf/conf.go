@@ -1,7 +1,7 @@
-// Package conf reads ringhook.toml. It puts together the settings that each
-// room owns, begins with their defaults, and says everything that is wrong
-// with a file at once, each with its line and with what would be right.
-// A Config that it returns without an error is complete and can be used as it is.
+// Package conf reads ringhook.toml. It assembles the settings that each room owns,
+// starts from their defaults, and reports all mistakes of a file at once, each with
+// its line, its key and the right form. A Config that it returns without an error is
+// complete and valid.
 package conf
 
 import (
@@ -24,13 +24,13 @@ import (
 	"ringhook/store"
 )
 
-// maxSize is the most that a configuration file may have, in bytes.
+// maxSize is the maximum size of a configuration file, in bytes.
 const maxSize = 1 << 20
 
 // byteOrderMark may stand before the first line.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// Config is everything that ringhook.toml says.
+// Config holds all settings of ringhook.toml.
 type Config struct {
 	FastAGI  fastagi.Config   `toml:"fastagi"`
 	HTTP     HTTPConfig       `toml:"http"`
@@ -42,21 +42,19 @@ type Config struct {
 	Lookups  []lookup.Config  `toml:"lookup"`
 	Hooks    []hooks.Config   `toml:"hook"`
 
-	// Warnings are what is doubtful in the file, and no reason not to start.
+	// Warnings are likely mistakes, which do not prevent a start.
 	Warnings []Mistake
 }
 
 // HTTPConfig is the [http] table.
 type HTTPConfig struct {
-	// Listen is the address and port of /metrics, /healthz and /readyz, and of
-	// the API.
+	// Listen is the address and port of /metrics, /healthz, /readyz and the API.
 	Listen string `toml:"listen"`
-	// Token is what programs have to know that use the API. Without one it is
-	// off.
+	// Token is the bearer token of the API. Empty switches the API off.
 	Token string `toml:"token"`
 }
 
-// Default gives the settings that are in force without a file.
+// Default returns the settings that apply without a file.
 func Default() *Config {
 	return &Config{
 		FastAGI:  fastagi.DefaultConfig(),
@@ -67,8 +65,8 @@ func Default() *Config {
 	}
 }
 
-// Load reads a configuration file, with the process's environment for
-// ${NAME}. The error is an *Error where the file's content is wrong.
+// Load reads a configuration file. ${NAME} stands for a variable of the process's
+// environment. The error is an *Error if the file's content is wrong.
 func Load(path string) (*Config, error) {
 	data, mode, err := read(path)
 	if err != nil {
@@ -85,7 +83,7 @@ func Load(path string) (*Config, error) {
 	return c, nil
 }
 
-// read gives a file's content, up to one byte more than is allowed, and its mode.
+// read returns a file's content, at most one byte more than is allowed, and its mode.
 func read(path string) (data []byte, mode os.FileMode, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -100,8 +98,8 @@ func read(path string) (data []byte, mode os.FileMode, err error) {
 	return data, info.Mode(), err
 }
 
-// Parse reads a configuration from its text. Name is what messages call the
-// file, env tells the variables of the environment. The error is an *Error.
+// Parse reads a configuration from its text. Messages call the file name, and env
+// returns the variables of the environment. The error is an *Error.
 func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, error) {
 	c, _, err := parse(name, data, env)
 	return c, err
@@ -109,9 +107,9 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 
 func parse(name string, data []byte, env func(string) (string, bool)) (*Config, *report, error) {
 	r := &report{file: name}
-	file := &place{}
+	file := &position{}
 	if len(data) > maxSize {
-		r.wrong(file, "", "the file is larger than %d bytes; it is no configuration", maxSize)
+		r.wrong(file, "", "the file is larger than %d bytes: this is not a configuration", maxSize)
 		return nil, nil, r.done()
 	}
 	var tables map[string]any
@@ -122,7 +120,7 @@ func parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	root := locate(string(data))
 	c := Default()
 	d := &decoder{report: r, env: env, begin: map[reflect.Type]beginning{
-		reflect.TypeFor[lookup.Config](): func(*place, any) any { return lookup.DefaultConfig() },
+		reflect.TypeFor[lookup.Config](): func(*position, any) any { return lookup.DefaultConfig() },
 		reflect.TypeFor[hooks.Config]():  r.hook,
 	}}
 	d.table(root, "", tables, reflect.ValueOf(c).Elem())
@@ -130,25 +128,25 @@ func parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	if err := r.done(); err != nil {
 		return nil, nil, err
 	}
-	c.Warnings = r.doubts(c, root)
+	c.Warnings = r.warnings(c, root)
 	return c, r, nil
 }
 
-// syntax notes why a text is no TOML. The parser's own line and column are those
-// behind the error where it stands at the end or the beginning of a line.
+// syntax reports why a text is not TOML. It counts line and column itself: those of
+// the parser are wrong for an error at the start or the end of a line.
 func (r *report) syntax(text string, err error) {
 	var wrong toml.ParseError
 	if !errors.As(err, &wrong) {
-		r.wrong(&place{}, "", "%v", err)
+		r.wrong(&position{}, "", "%v", err)
 		return
 	}
 	text = strings.TrimPrefix(text, byteOrderMark)
 	before := text[:min(max(wrong.Position.Start, 0), len(text))]
-	at := &place{line: strings.Count(before, "\n") + 1}
+	at := &position{line: strings.Count(before, "\n") + 1}
 	column := utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
 	hint := ""
 	if strings.HasPrefix(wrong.Message, "expected value") || strings.Contains(wrong.Message, "top-level item to end") {
-		hint = "; texts and durations stand in quotes"
+		hint = "; put texts and durations in quotes"
 	}
 	r.wrong(at, wrong.LastKey, "column %d: %s%s", column, strings.TrimSuffix(wrong.Message, "."), hint)
 }

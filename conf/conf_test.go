@@ -17,9 +17,9 @@ import (
 	"ringhook/lookup"
 )
 
-var update = flag.Bool("update", false, "write the golden files of testdata anew")
+var update = flag.Bool("update", false, "rewrite the golden files of testdata")
 
-// environment is what the tests' files find in ${NAME}.
+// environment holds the variables that the files of the tests use as ${NAME}.
 func environment(name string) (string, bool) {
 	value, ok := map[string]string{
 		"CRM_TOKEN":    "s3cret \"token\"",
@@ -32,7 +32,7 @@ func environment(name string) (string, bool) {
 	return value, ok
 }
 
-// TestMistakes reads one file for each mistake; beside it stands what has to be said of it.
+// TestMistakes reads one file per mistake; the golden file beside it has the messages.
 func TestMistakes(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.toml")
 	if err != nil || len(files) < 40 {
@@ -67,7 +67,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestNothing reads an empty file: what is in force then are the defaults.
+// TestNothing reads empty files: the defaults apply.
 func TestNothing(t *testing.T) {
 	for _, text := range []string{"", "# nothing\n", byteOrderMark, "\xff\xfe\r\n", "\xfe\xff# nothing\r\n", "[fastagi]\n[store]\r\n"} {
 		c, err := Parse("ringhook.toml", []byte(text), environment)
@@ -152,8 +152,8 @@ url = ["https://crm.example/cti", "https://${HOST}.example/?q=%callerid%"]
 	}
 }
 
-// TestRoomsCheck has each room refuse a value of its own: the mistake stands
-// at the line and under the key of the file.
+// TestRoomsCheck lets each room refuse one of its values: the mistake has the line and
+// the key of the file.
 func TestRoomsCheck(t *testing.T) {
 	for _, c := range []struct {
 		text string
@@ -186,14 +186,14 @@ func TestSecretsStayOut(t *testing.T) {
 	r.hide("abc\"def", "${A}")
 	r.hide("abc\"defghi", "${B}")
 	r.hide("is", "${SHORT}")
-	r.wrong(&place{line: 3}, "k", "%q, %s and %s: this is wrong", `abc"def`, `x abc"def y`, `abc"defghi`)
-	want := "ringhook.toml:3: k: \"${A}\", x ${A} y and ${B}: this is wrong\n1 mistake; nothing of the file is in force"
+	r.wrong(&position{line: 3}, "k", "%q, %s and %s: this is wrong", `abc"def`, `x abc"def y`, `abc"defghi`)
+	want := "ringhook.toml:3: k: \"${A}\", x ${A} y and ${B}: this is wrong\n1 mistake; the file was not applied"
 	if err := r.done(); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
-// T-CFG-01: a file with secrets that everybody may read is warned of.
+// T-CFG-01: a file with secrets that every user may read causes warnings.
 func TestLoadWarns(t *testing.T) {
 	const text = `
 [[lookup]]
@@ -250,7 +250,7 @@ func TestLoadFails(t *testing.T) {
 	large := filepath.Join(folder, "large.toml")
 	for size, want := range map[int]string{
 		maxSize:     "",
-		maxSize + 1: large + ": the file is larger than 1048576 bytes; it is no configuration\n1 mistake; nothing of the file is in force",
+		maxSize + 1: large + ": the file is larger than 1048576 bytes: this is not a configuration\n1 mistake; the file was not applied",
 	} {
 		if err := os.WriteFile(large, []byte(strings.Repeat("#", size)), 0o600); err != nil {
 			t.Fatal(err)
@@ -265,9 +265,8 @@ func TestLoadFails(t *testing.T) {
 	}
 }
 
-// FuzzParse is T-CFG-02: whatever the file holds, Parse ends with a whole
-// configuration or with mistakes that stand in the file, and never shows
-// what came from the environment.
+// FuzzParse is T-CFG-02: for every content, Parse returns a configuration, or mistakes
+// with lines of the file, and never shows values of the environment.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.toml")
 	if err != nil {
@@ -280,7 +279,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	f.Add([]byte("\x1a")) // the parser says that this error stands before the file
+	f.Add([]byte("\x1a")) // the parser reports this error before the start of the file
 	const secret = "pa55-\"w0rd\n"
 	env := func(string) (string, bool) { return secret, true }
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -298,18 +297,18 @@ func FuzzParse(f *testing.F) {
 		last := 0
 		for _, m := range wrong.Mistakes {
 			if m.Line < last || m.Line > bytes.Count(data, []byte("\n"))+1 {
-				t.Errorf("line %d after %d: %v", m.Line, last, m)
+				t.Errorf("line %d follows line %d: %v", m.Line, last, m)
 			}
 			last = m.Line
 		}
 		if text := err.Error(); strings.Contains(text, secret) || strings.Contains(text, `pa55-\"w0rd`) {
-			t.Errorf("shows what came from the environment: %s", text)
+			t.Errorf("shows a value of the environment: %s", text)
 		}
 	})
 }
 
-// TestDoubts is what may be a slip of the pen, and what is none.
-func TestDoubts(t *testing.T) {
+// TestWarnings has likely typos, and names that are none.
+func TestWarnings(t *testing.T) {
 	const tables = `
 [dialplan]
 variables = { customer_id = "int", "CDR(tag)" = "text" }
@@ -337,34 +336,34 @@ format = "json"
 		return crm + "[[hook]]\nname = \"h\"\nurl = \"https://h.example/\"\n" + lines
 	}
 	f(hook(`events = ["*", "agent-*", "queue-failover", "ringhook.hook_disabled"]`))
-	f(hook(`events = ["agent-hangpu", "call-hangup"]`), "f:13: hook.events: no point makes \"agent-hangpu\"; did you mean agent-hangup?")
-	f(hook("events = [\n\"call-*\",\n\"calls-*\"\n]"), "f:15: hook.events: no point makes \"calls-*\"; unless the dialplan makes events of such names, none ever comes")
-	f(hook("events = [\"sale\"]\nparams = { sum = \"%amount%\" }"), "f:13: hook.events: no point makes \"sale\"; unless the dialplan has /event?name=sale, it never comes")
+	f(hook(`events = ["agent-hangpu", "call-hangup"]`), "f:13: hook.events: no point emits \"agent-hangpu\"; did you mean agent-hangup?")
+	f(hook("events = [\n\"call-*\",\n\"calls-*\"\n]"), "f:15: hook.events: no point emits \"calls-*\"; such events come only if the dialplan asks /event with such names")
+	f(hook("events = [\"sale\"]\nparams = { sum = \"%amount%\" }"), "f:13: hook.events: no point emits \"sale\"; it comes only if the dialplan asks /event?name=sale")
 
 	all := "events = [\"*\"]\n"
 	f(hook(all+`when = "dirction == 'incoming' and level == 'gold' and CDR_tag == 'x' and QUEUE_PRIO > ''"`),
-		"f:14: hook.when: \"QUEUE_PRIO\" is no parameter of a call; did you mean queue_prio?",
-		"f:14: hook.when: \"dirction\" is no parameter of a call; did you mean direction?")
+		"f:14: hook.when: \"QUEUE_PRIO\" is not a parameter of a call; did you mean queue_prio?",
+		"f:14: hook.when: \"dirction\" is not a parameter of a call; did you mean direction?")
 	f(hook(all+"settings = { company = \"x\" }\n[hook.params]\na = \"%company% %customer_id% %time:15:04% %presumed%\"\nb = \"%colour%\""),
-		"f:17: hook.params.b: \"colour\" is no parameter of a call; where a lookup answers it, list it in [dialplan] variables")
+		"f:17: hook.params.b: \"colour\" is not a parameter of a call; if a lookup returns it, add it to [dialplan] variables")
 	f(hook(all+"headers = { X-Caller = \"%caller_id%\", Authorization = \"Bearer ab%cd_ef%gh\" }"),
-		"f:14: hook.headers.Authorization: what stands between two percent signs is no parameter of a call",
-		"f:14: hook.headers.X-Caller: \"caller_id\" is no parameter of a call; did you mean callerid?")
+		"f:14: hook.headers.Authorization: the text between two percent signs is not a parameter of a call",
+		"f:14: hook.headers.X-Caller: \"caller_id\" is not a parameter of a call; did you mean callerid?")
 	f(hook(all+"words = { statsu = { answer = \"ANSWERED\" } }\non.agent-hangup = { words = { cuase = { \"16\" = \"ok\" } }, params = { x = \"%y%\" } }"),
-		"f:14: hook.words.statsu: \"statsu\" is no parameter of a call; did you mean status?",
-		"f:15: hook.on.agent-hangup.params.x: \"y\" is no parameter of a call; where a lookup answers it, list it in [dialplan] variables",
-		"f:15: hook.on.agent-hangup.words.cuase: \"cuase\" is no parameter of a call; did you mean cause?")
+		"f:14: hook.words.statsu: \"statsu\" is not a parameter of a call; did you mean status?",
+		"f:15: hook.on.agent-hangup.params.x: \"y\" is not a parameter of a call; if a lookup returns it, add it to [dialplan] variables",
+		"f:15: hook.on.agent-hangup.words.cuase: \"cuase\" is not a parameter of a call; did you mean cause?")
 	f(hook(all+"format = \"template\"\ncontent_type = \"text/plain\"\nparams = { src = \"%callerid%\" }\nbody = \"%src% %dst%\""),
-		"f:17: hook.body: \"dst\" is no parameter of a call; where a lookup answers it, list it in [dialplan] variables")
+		"f:17: hook.body: \"dst\" is not a parameter of a call; if a lookup returns it, add it to [dialplan] variables")
 	f(hook("events = [\"ringhook.hook_disabled\"]\nparams = { hook = \"%hook%\", why = \"%reason%\" }"))
 
 	f("map = { level = \".level\" }\nurl = \"https://crm.example/?q=%queueid%&c=%connected%\"\nbody = \"%level%\"\nheaders = { X = \"%x%\" }",
-		"f:9: lookup.url: \"queueid\" is no parameter of a call; did you mean queue_id?",
-		"f:11: lookup.headers.X: \"x\" is no parameter of a call; where a lookup answers it, list it in [dialplan] variables")
+		"f:9: lookup.url: \"queueid\" is not a parameter of a call; did you mean queue_id?",
+		"f:11: lookup.headers.X: \"x\" is not a parameter of a call; if a lookup returns it, add it to [dialplan] variables")
 }
 
-// TestPresetsAreNotDoubted: what ringhook itself brings has no slip.
-func TestPresetsAreNotDoubted(t *testing.T) {
+// TestPresetsHaveNoWarnings checks the presets that ringhook ships.
+func TestPresetsHaveNoWarnings(t *testing.T) {
 	for _, name := range hooks.Presets() {
 		text := "[[hook]]\nname = \"h\"\nurl = \"https://h.example/\"\npreset = \"" + name + "\""
 		c, err := Parse(name, []byte(text), os.LookupEnv)

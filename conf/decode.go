@@ -11,40 +11,40 @@ import (
 	"ringhook/hooks"
 )
 
-// decoder puts the values of a file into the structs of the rooms, by their
-// toml tags. What it cannot put there it reports, and goes on.
+// decoder stores the values of a file in the structs of the rooms, by their toml
+// tags. It reports values that do not fit, and continues.
 type decoder struct {
 	*report
 	env   func(string) (string, bool)
 	begin map[reflect.Type]beginning
 }
 
-// beginning gives what a new element of a list is before the file's keys are
-// laid over it.
-type beginning func(at *place, in any) any
+// beginning returns the value of a new list element before the file's keys are
+// applied to it.
+type beginning func(at *position, in any) any
 
-// bareKey is a key that needs no quotes in TOML.
+// bareKey matches keys that need no quotes in TOML.
 var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 var (
 	durationType  = reflect.TypeFor[time.Duration]()
-	addressesType = reflect.TypeFor[hooks.Addresses]() // one text, or a list of them
+	addressesType = reflect.TypeFor[hooks.Addresses]() // one text or a list of texts
 )
 
-// table decodes a table into a struct. A key that the file does not have keeps its value.
-func (d *decoder) table(at *place, key string, in map[string]any, out reflect.Value) {
+// table decodes a table into a struct. Fields without a key in the file keep their values.
+func (d *decoder) table(at *position, key string, in map[string]any, out reflect.Value) {
 	fields := fieldsOf(out)
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		if field, ok := fields[name]; ok {
 			d.value(at.key(name), join(key, name), in[name], field)
 			continue
 		}
-		d.wrong(at.key(name), join(key, name), "there is no such key; %s", nearest("keys here", name, slices.Sorted(maps.Keys(fields))))
+		d.wrong(at.key(name), join(key, name), "unknown key; %s", nearest("keys here", name, slices.Sorted(maps.Keys(fields))))
 	}
 }
 
-// fieldsOf gives a struct's fields by their toml tags; those of an embedded
-// struct stand among them.
+// fieldsOf returns a struct's fields by their toml tags, including those of embedded
+// structs.
 func fieldsOf(v reflect.Value) map[string]reflect.Value {
 	fields := make(map[string]reflect.Value, v.NumField())
 	for i := range v.NumField() {
@@ -57,9 +57,9 @@ func fieldsOf(v reflect.Value) map[string]reflect.Value {
 	return fields
 }
 
-// value decodes one value, which the parser gives as string, int64, float64,
-// bool, time.Time, []any, map[string]any or []map[string]any.
-func (d *decoder) value(at *place, key string, in any, out reflect.Value) {
+// value decodes one value, which the parser returns as string, int64, float64, bool,
+// time.Time, []any, map[string]any or []map[string]any.
+func (d *decoder) value(at *position, key string, in any, out reflect.Value) {
 	if out.Type() == durationType {
 		d.duration(at, key, in, out)
 		return
@@ -118,11 +118,11 @@ func (d *decoder) value(at *place, key string, in any, out reflect.Value) {
 			return
 		}
 	}
-	d.wrong(at, key, "%s; %s", is(key, in), wanted(key, in, out.Type()))
+	d.wrong(at, key, "%s; %s", describe(key, in), expected(key, in, out.Type()))
 }
 
-// list decodes a list, whose elements begin with what begin has for them.
-func (d *decoder) list(at *place, key string, in []any, out reflect.Value) {
+// list decodes a list. Its elements start from the values in begin.
+func (d *decoder) list(at *position, key string, in []any, out reflect.Value) {
 	elem := out.Type().Elem()
 	list := reflect.MakeSlice(out.Type(), len(in), len(in))
 	for i, v := range in {
@@ -137,9 +137,9 @@ func (d *decoder) list(at *place, key string, in []any, out reflect.Value) {
 	out.Set(list)
 }
 
-// dictionary decodes a table whose keys are the administrator's own. It is laid
-// over what a preset has there, and leaves the rest of that as it is.
-func (d *decoder) dictionary(at *place, key string, in map[string]any, out reflect.Value) {
+// dictionary decodes a table whose keys the administrator chooses. Its keys replace
+// or extend those of a preset.
+func (d *decoder) dictionary(at *position, key string, in map[string]any, out reflect.Value) {
 	made := reflect.MakeMapWithSize(out.Type(), len(in)+out.Len())
 	for has := out.MapRange(); has.Next(); {
 		made.SetMapIndex(has.Key(), has.Value())
@@ -159,8 +159,8 @@ func (d *decoder) dictionary(at *place, key string, in map[string]any, out refle
 	out.Set(made)
 }
 
-// free decodes a value of a room that takes more than one type.
-func (d *decoder) free(at *place, key string, in any) any {
+// free decodes a value for a field that accepts several types.
+func (d *decoder) free(at *position, key string, in any) any {
 	switch in := in.(type) {
 	case string:
 		s, _ := d.expand(at, key, in)
@@ -184,7 +184,7 @@ func (d *decoder) free(at *place, key string, in any) any {
 	}
 }
 
-// join makes the key of a value inside a table.
+// join returns the full key of a value in a table.
 func join(table, name string) string {
 	if !bareKey.MatchString(name) {
 		name = strconv.Quote(name)

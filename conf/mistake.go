@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// Mistake is one thing that is wrong in a configuration file, or doubtful.
+// Mistake is one mistake in a configuration file, or one likely mistake.
 type Mistake struct {
 	File    string
-	Line    int    // counted from 1; 0 where it belongs to no line
-	Key     string // with its tables, such as "lookup.timeout"; empty where it belongs to no key
-	Problem string // what is wrong, and what would be right
+	Line    int    // counted from 1; 0 if it concerns the whole file
+	Key     string // with its tables, such as "lookup.timeout"; empty if it concerns no key
+	Problem string // the mistake, and how to correct it
 }
 
-// String gives the mistake as file:line: key: problem.
+// String returns the mistake as file:line: key: problem.
 func (m Mistake) String() string {
 	var b strings.Builder
 	b.WriteString(m.File)
@@ -32,41 +32,40 @@ func (m Mistake) String() string {
 	return b.String()
 }
 
-// Error says everything that is wrong in a configuration file, in order of
-// its lines.
+// Error holds all mistakes of a configuration, in the order of their lines.
 type Error struct {
 	Mistakes []Mistake
 }
 
-// Error gives the mistakes, one a line, and how many they are.
+// Error returns the mistakes, one per line, and their number.
 func (e *Error) Error() string {
 	var b strings.Builder
 	for _, m := range e.Mistakes {
 		b.WriteString(m.String() + "\n")
 	}
 	if n := len(e.Mistakes); n == 1 {
-		b.WriteString("1 mistake; nothing of the file is in force")
+		b.WriteString("1 mistake; the file was not applied")
 	} else {
-		fmt.Fprintf(&b, "%d mistakes; nothing of the file is in force", n)
+		fmt.Fprintf(&b, "%d mistakes; the file was not applied", n)
 	}
 	return b.String()
 }
 
-// report collects what is wrong with one file.
+// report collects the mistakes of one configuration.
 type report struct {
 	file     string
 	mistakes []Mistake
-	secrets  []Mistake // where a secret stands in the file itself
+	secrets  []Mistake // positions of secrets that are written in the file
 	hidden   []secret
 }
 
-// secret is a value that no message may show.
+// secret is a value that must not appear in a message.
 type secret struct {
 	value, shown string
 }
 
-// wrong notes a mistake, once for each place.
-func (r *report) wrong(at *place, key, format string, args ...any) {
+// wrong adds a mistake, once for each position.
+func (r *report) wrong(at *position, key, format string, args ...any) {
 	if !at.wrong {
 		at.wrong = true
 		r.mistakes = append(r.mistakes, Mistake{r.file, at.line, key, fmt.Sprintf(format, args...)})
@@ -75,13 +74,13 @@ func (r *report) wrong(at *place, key, format string, args ...any) {
 
 // hide keeps a value out of every message.
 func (r *report) hide(value, shown string) {
-	// What is shorter is no secret, and would be found in words of the messages.
+	// A shorter value is not a secret, and would match words of the messages.
 	if len(value) >= 4 {
 		r.hidden = append(r.hidden, secret{value, shown})
 	}
 }
 
-// done gives all mistakes in order of the lines, nil where there is none.
+// done returns all mistakes in the order of their lines, nil if there are none.
 func (r *report) done() error {
 	if len(r.mistakes) == 0 {
 		return nil
@@ -94,20 +93,20 @@ func (r *report) done() error {
 	return &Error{Mistakes: r.mistakes}
 }
 
-// readable gives a warning for each secret in a file that everybody may read.
+// readable returns a warning for each secret in a file that every user may read.
 func (r *report) readable(mode os.FileMode) []Mistake {
 	for i := range r.secrets {
-		r.secrets[i].Problem = fmt.Sprintf("is a secret, and everybody on this machine may read the file (mode %04o); "+
-			"forbid it (chmod o-r), or write ${NAME} here and set it in the service's environment", mode)
+		r.secrets[i].Problem = fmt.Sprintf("is a secret, and every user of this machine may read the file (mode %04o); "+
+			"run chmod o-r, or write ${NAME} here and set NAME in the service's environment", mode)
 	}
 	return r.secrets
 }
 
 func byLine(a, b Mistake) int { return cmp.Compare(a.Line, b.Line) }
 
-// hiding replaces what no message may show, plain and quoted.
+// hiding returns a replacer that hides secrets, plain and quoted.
 func (r *report) hiding() *strings.Replacer {
-	// The longest first: a secret may be part of another.
+	// The longest first, because a secret may be part of another one.
 	slices.SortStableFunc(r.hidden, func(a, b secret) int { return cmp.Compare(len(b.value), len(a.value)) })
 	var pairs []string
 	for _, s := range r.hidden {

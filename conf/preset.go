@@ -8,22 +8,22 @@ import (
 	"ringhook/hooks"
 )
 
-// hook gives what a [[hook]] begins with: the defaults, and over them the
+// hook returns the value from which a [[hook]] starts: the defaults, overlaid with the
 // preset that it names.
-func (r *report) hook(at *place, in any) any {
+func (r *report) hook(at *position, in any) any {
 	c := hooks.DefaultConfig()
 	table, _ := in.(map[string]any)
 	name, _ := table["preset"].(string)
 	if name == "" {
-		return c // a preset of another type is reported when its key is decoded
+		return c // a value of another type is reported when the key is decoded
 	}
 	text, ok := hooks.Preset(name)
 	if !ok {
-		r.wrong(at.key("preset"), "hook.preset", "there is no preset %q; %s", name, nearest("presets", name, hooks.Presets()))
+		r.wrong(at.key("preset"), "hook.preset", "unknown preset %q; %s", name, nearest("presets", name, hooks.Presets()))
 		return c
 	}
 	if _, err := toml.Decode(string(text), &c); err != nil {
-		panic(fmt.Sprintf("preset %s, which is in the program itself: %v", name, err))
+		panic(fmt.Sprintf("preset %s, which is part of the program: %v", name, err))
 	}
 	return c
 }

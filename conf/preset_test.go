@@ -9,8 +9,8 @@ import (
 	"ringhook/hooks"
 )
 
-// TestPreset lays a hook's own keys over a preset, name by name where the
-// preset has a table.
+// TestPreset overlays a preset with a hook's own keys, name by name if the preset has
+// a table.
 func TestPreset(t *testing.T) {
 	c, err := Parse("ringhook.toml", []byte(`
 [[hook]]
@@ -52,15 +52,14 @@ events = ["call-hangup"]
 		t.Errorf("one: on %v", one.On)
 	}
 	if p := two.Params; p["caller"] != "%callerid%" || p["company"] != "" || two.On["call-hangup"].Params["receiver"] != "%directid%" {
-		t.Errorf("two has what was laid over one: %v, %v", p, two.On)
+		t.Errorf("two has keys of one: %v, %v", p, two.On)
 	}
 	if !slices.Equal(two.Events, []string{"call-hangup"}) || len(three.Params) != 0 {
 		t.Errorf("two: %v; three: %v", two.Events, slices.Collect(maps.Keys(three.Params)))
 	}
 }
 
-// TestEveryPreset takes each into use with nothing but a name, a URL and what
-// its own first lines ask for.
+// TestEveryPreset uses each preset with a name and a URL only.
 func TestEveryPreset(t *testing.T) {
 	for _, name := range hooks.Presets() {
 		text := fmt.Sprintf("[[hook]]\nname = \"crm\"\npreset = %q\nurl = \"https://crm.example/x\"\n", name)

@@ -19,11 +19,11 @@ const (
 	manual = "../CONFIGURATION.md"
 )
 
-// commented begins a line of the sample that is commented out.
+// commented matches the start of a line of the sample that is commented out.
 var commented = regexp.MustCompile(`(?m)^#([\[a-z])`)
 
-// TestSample loads contrib/ringhook.toml as it is, where it says the defaults,
-// and with all its examples taken into use, where it has every key.
+// TestSample loads contrib/ringhook.toml as it is, which must equal the defaults, and
+// with all its examples active, which must have every key.
 func TestSample(t *testing.T) {
 	data := readFile(t, sample)
 	c, err := Parse(sample, []byte(data), environment)
@@ -53,7 +53,7 @@ func TestSample(t *testing.T) {
 	keepsDefaults(t, "hook", reflect.ValueOf(c.Hooks[0]), reflect.ValueOf(hooks.DefaultConfig()))
 }
 
-// keepsDefaults checks that an example has the default wherever there is one.
+// keepsDefaults checks that an example shows the default if there is one.
 func keepsDefaults(t *testing.T, table string, got, want reflect.Value) {
 	t.Helper()
 	defaults := fieldsOf(want)
@@ -64,8 +64,8 @@ func keepsDefaults(t *testing.T, table string, got, want reflect.Value) {
 	}
 }
 
-// keysOf lists the keys of a struct and of those in it, by their toml tags;
-// a name of the administrator's own is EVENT.
+// keysOf lists the keys of a struct and of the structs in it, by their toml tags; a
+// name that the administrator chooses is EVENT.
 func keysOf(typ reflect.Type, table string) []string {
 	var keys []string
 	for i := range typ.NumField() {
@@ -93,8 +93,8 @@ func keysOf(typ reflect.Type, table string) []string {
 	return keys
 }
 
-// appears tells whether a file has a key, in any of the tables of a list.
-func appears(at *place, path []string) bool {
+// appears reports whether a file has a key, in any of the tables of a list.
+func appears(at *position, path []string) bool {
 	if len(path) == 0 {
 		return true
 	}
@@ -113,11 +113,11 @@ func appears(at *place, path []string) bool {
 	return at.keys[path[0]] != nil && appears(at.keys[path[0]], path[1:])
 }
 
-// row is a key's line in CONFIGURATION.md: the key, its type and its default.
+// row matches a key's row in CONFIGURATION.md: the key, its type and its default.
 var row = regexp.MustCompile("(?m)^\\| `([a-zA-Z0-9_.]+)` \\| [a-z ]+ \\| (required|none|`[^`]+`) \\| .")
 
-// TestManual checks that CONFIGURATION.md describes exactly the keys that there
-// are, in the section of their table, and their defaults.
+// TestManual checks that CONFIGURATION.md describes exactly the keys that exist, in the
+// section of their table, with their defaults.
 func TestManual(t *testing.T) {
 	described := make(map[string]string)
 	for _, section := range strings.Split(readFile(t, manual), "\n## ")[1:] {
@@ -156,7 +156,7 @@ func TestManual(t *testing.T) {
 	}
 }
 
-// checkDefault reads a default as the file would have it.
+// checkDefault reads a default as a value in the file.
 func checkDefault(t *testing.T, table, name, text string, want reflect.Value) {
 	t.Helper()
 	d := &decoder{report: &report{file: manual}, env: environment}
@@ -166,17 +166,17 @@ func checkDefault(t *testing.T, table, name, text string, want reflect.Value) {
 		return
 	}
 	got := reflect.New(want.Type()).Elem()
-	d.value(&place{}, name, tables[name], got)
+	d.value(&position{}, name, tables[name], got)
 	same := reflect.DeepEqual(got.Interface(), want.Interface()) || got.Kind() == reflect.Map && got.Len() == 0 && want.Len() == 0
 	if len(d.mistakes) > 0 || !same {
 		t.Errorf("%s: the default of %s.%s is %s, want %v (%v)", manual, table, name, text, want, d.mistakes)
 	}
 }
 
-// block is a piece of TOML in a text for people.
+// block matches TOML in a document.
 var block = regexp.MustCompile("(?ms)^```toml\n(.*?)^```")
 
-// TestExamples reads every example that CONFIGURATION.md and README.md show.
+// TestExamples reads every example in CONFIGURATION.md and README.md.
 func TestExamples(t *testing.T) {
 	for _, file := range []string{manual, "../README.md"} {
 		blocks := block.FindAllStringSubmatch(readFile(t, file), -1)

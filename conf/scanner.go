@@ -6,25 +6,25 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// scanner walks a TOML text that the parser has found correct, and notes only
-// the lines of its keys, which the parser does not tell.
+// scanner reads a TOML text that the parser has accepted, and records the lines of its
+// keys, which the parser does not return.
 type scanner struct {
 	text    string
 	pos     int
-	lines   int // newlines before counted
-	counted int // where counting stopped
+	lines   int // number of newlines before counted
+	counted int // offset at which counting stopped
 }
 
-// locate finds the places of all keys of a correct TOML text.
-func locate(text string) *place {
+// locate returns the positions of all keys of a valid TOML text.
+func locate(text string) *position {
 	for _, mark := range []string{byteOrderMark, "\xff\xfe", "\xfe\xff"} {
 		if rest, marked := strings.CutPrefix(text, mark); marked {
-			text = rest // the parser reads over any of them, and over one only
+			text = rest // the parser skips any of them, but only one
 			break
 		}
 	}
 	s := &scanner{text: text}
-	root := &place{line: 1}
+	root := &position{line: 1}
 	table := root
 	for s.skip(" \t\r\n"); s.pos < len(s.text); s.skip(" \t\r\n") {
 		if s.peek() != '[' {
@@ -42,7 +42,7 @@ func locate(text string) *place {
 			table = table.add(name, line)
 		}
 		if list {
-			table.items = append(table.items, &place{line: line})
+			table.items = append(table.items, &position{line: line})
 		} else {
 			table.line = line
 		}
@@ -51,8 +51,8 @@ func locate(text string) *place {
 	return root
 }
 
-// pair walks over one `name = value` of a table.
-func (s *scanner) pair(table *place) {
+// pair reads one `name = value` of a table.
+func (s *scanner) pair(table *position) {
 	line, start := s.line(), s.pos
 	for _, name := range s.name() {
 		table = table.add(name, line)
@@ -64,7 +64,7 @@ func (s *scanner) pair(table *place) {
 	}
 }
 
-// name reads a key, dotted or not, and stops before what ends it.
+// name reads a key, dotted or not, and stops before the character that ends it.
 func (s *scanner) name() []string {
 	var parts []string
 	for s.skip(" \t."); s.pos < len(s.text); s.skip(" \t.") {
@@ -83,8 +83,8 @@ func (s *scanner) name() []string {
 	return parts
 }
 
-// value walks over a value and notes the places inside it.
-func (s *scanner) value(at *place) {
+// value reads a value and records the positions inside it.
+func (s *scanner) value(at *position) {
 	const between = " \t\r\n,"
 	switch s.peek() {
 	case '"', '\'':
@@ -92,7 +92,7 @@ func (s *scanner) value(at *place) {
 	case '[':
 		s.pos++
 		for s.skip(between); s.pos < len(s.text) && s.peek() != ']'; s.skip(between) {
-			item, start := &place{line: s.line()}, s.pos
+			item, start := &position{line: s.line()}, s.pos
 			at.items = append(at.items, item)
 			s.value(item)
 			if s.pos == start {
@@ -111,13 +111,13 @@ func (s *scanner) value(at *place) {
 	}
 }
 
-// quoted walks over a string of any of the four kinds.
+// quoted reads a string of any of the four kinds.
 func (s *scanner) quoted() {
 	quote := s.text[s.pos : s.pos+1]
 	if long := strings.Repeat(quote, 3); strings.HasPrefix(s.text[s.pos:], long) {
 		s.pos += 3
 		s.close(long)
-		// Up to two quotes may stand right before the closing ones.
+		// Up to two quotes may precede the closing ones.
 		for range 2 {
 			if s.peek() == quote[0] {
 				s.pos++
@@ -129,8 +129,8 @@ func (s *scanner) quoted() {
 	s.close(quote)
 }
 
-// close moves behind the next end, which in a string in double quotes no
-// backslash stands before.
+// close moves past the next end. In a string in double quotes, a backslash escapes
+// the character after it.
 func (s *scanner) close(end string) {
 	for ; s.pos < len(s.text); s.pos++ {
 		if strings.HasPrefix(s.text[s.pos:], end) {
@@ -143,8 +143,8 @@ func (s *scanner) close(end string) {
 	}
 }
 
-// skip moves over any of the characters, and over comments where newlines are
-// among them.
+// skip moves past any of the characters, and past comments if newlines are among
+// them.
 func (s *scanner) skip(set string) {
 	for s.pos < len(s.text) {
 		switch {
@@ -158,7 +158,7 @@ func (s *scanner) skip(set string) {
 	}
 }
 
-// until moves to the next of the characters, or to the end.
+// until moves to the next of the characters, or to the end of the text.
 func (s *scanner) until(set string) {
 	if n := strings.IndexAny(s.text[min(s.pos, len(s.text)):], set); n >= 0 {
 		s.pos += n
@@ -174,7 +174,7 @@ func (s *scanner) peek() byte {
 	return s.text[s.pos]
 }
 
-// line is the number of the line that the scanner stands on.
+// line returns the number of the current line.
 func (s *scanner) line() int {
 	here := min(s.pos, len(s.text))
 	s.lines += strings.Count(s.text[s.counted:here], "\n")
@@ -182,7 +182,7 @@ func (s *scanner) line() int {
 	return s.lines + 1
 }
 
-// unquote reads a quoted key with the parser's own rules.
+// unquote decodes a quoted key by the parser's rules.
 func unquote(quoted string) string {
 	var read struct{ Key string }
 	if _, err := toml.Decode("key = "+quoted, &read); err != nil {

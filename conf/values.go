@@ -10,14 +10,14 @@ import (
 )
 
 // duration decodes "1m30s".
-func (d *decoder) duration(at *place, key string, in any, out reflect.Value) {
+func (d *decoder) duration(at *position, key string, in any, out reflect.Value) {
 	s, ok := in.(string)
 	if !ok {
 		if n, isInt := in.(int64); isInt {
 			d.wrong(at, key, `%d has no unit; write "%ds" for seconds or "%dms" for milliseconds`, n, n, n)
 			return
 		}
-		d.wrong(at, key, `%s; it must be a duration, such as "5s"`, is(key, in))
+		d.wrong(at, key, `%s; it must be a duration, such as "5s"`, describe(key, in))
 		return
 	}
 	s, ok = d.expand(at, key, s)
@@ -32,11 +32,11 @@ func (d *decoder) duration(at *place, key string, in any, out reflect.Value) {
 	out.SetInt(int64(length))
 }
 
-// spoken is a duration as people write it: a number, and a unit in words or
-// one that is longer than Go has.
-var spoken = regexp.MustCompile(`^([0-9]{1,6}) *([a-z]*)\.?$`)
+// humanDuration matches a duration with a unit that Go does not know, such as
+// "2 hours" or "7d".
+var humanDuration = regexp.MustCompile(`^([0-9]{1,6}) *([a-z]*)\.?$`)
 
-// units are the words for them, each with the unit that is right and how many of it.
+// units maps words to the units of Go.
 var units = []struct {
 	words []string
 	times int
@@ -50,9 +50,9 @@ var units = []struct {
 	{[]string{"w", "week", "weeks"}, 7 * 24, "h"},
 }
 
-// rightDuration says how a wrong duration is written right.
+// rightDuration returns a hint how to write a wrong duration.
 func rightDuration(s string) string {
-	if m := spoken.FindStringSubmatch(strings.ToLower(strings.TrimSpace(s))); m != nil {
+	if m := humanDuration.FindStringSubmatch(strings.ToLower(strings.TrimSpace(s))); m != nil {
 		n, _ := strconv.Atoi(m[1])
 		for _, u := range units {
 			for _, word := range u.words {
@@ -65,15 +65,15 @@ func rightDuration(s string) string {
 	return `write a number and a unit, such as "800ms", "5s", "10m" or "24h"`
 }
 
-// reference is ${NAME}, or what should have been one.
+// reference matches ${NAME}, and attempts at it.
 var reference = regexp.MustCompile(`\$?\$\{[^}]*\}?`)
 
-// variable is what an environment variable may be called.
+// variable matches the name of an environment variable.
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// expand puts the environment's variables in the places of ${NAME}, once: what
-// a variable holds is taken as it is. $${ stands for ${ itself.
-func (d *decoder) expand(at *place, key, s string) (string, bool) {
+// expand replaces ${NAME} by the variable of the environment, whose value is not
+// expanded again. $${ stands for ${ itself.
+func (d *decoder) expand(at *position, key, s string) (string, bool) {
 	var bad, unset []string
 	expanded := reference.ReplaceAllStringFunc(s, func(ref string) string {
 		if strings.HasPrefix(ref, "$${") {
@@ -98,17 +98,17 @@ func (d *decoder) expand(at *place, key, s string) (string, bool) {
 	})
 	switch {
 	case bad != nil:
-		d.wrong(at, key, "%s names no environment variable; write ${NAME}, or $${ where ${ itself is meant", strings.Join(bad, ", "))
+		d.wrong(at, key, "%s does not name an environment variable; write ${NAME}, or $${ for ${ itself", strings.Join(bad, ", "))
 	case unset != nil:
-		d.wrong(at, key, "not set in the environment: %s; set it where the service is started", strings.Join(unset, ", "))
+		d.wrong(at, key, "not set in the environment: %s; set it in the environment of the service", strings.Join(unset, ", "))
 	case expanded == s:
 		d.literal(at, key, s)
 	}
 	return expanded, bad == nil && unset == nil
 }
 
-// literal notes a secret that stands in the file itself.
-func (d *decoder) literal(at *place, key, s string) {
+// literal records a secret that is written in the file.
+func (d *decoder) literal(at *position, key, s string) {
 	switch m := inURL.FindStringSubmatch(s); {
 	case m != nil:
 		s = m[1] + m[2]
@@ -122,19 +122,19 @@ func (d *decoder) literal(at *place, key, s string) {
 const secretWords = `pass|pwd|secret|token|bearer|key|auth|cookie|credential`
 
 var (
-	// secretName is what keys and headers with secrets are called. All headers
-	// in one text, which is a mistake, are as secret as the worst of them.
+	// secretName matches the keys and headers that hold secrets. If all headers
+	// are one text by mistake, the whole text counts as a secret.
 	secretName = regexp.MustCompile(`(?i)\.headers$|(?:` + secretWords + `)[^.]*$`)
-	// plain are the names of variables and the words of a receiver, and where a
-	// secret is to be found, which is none.
+	// plain matches keys that hold no secret in spite of their names: variables,
+	// the words of a receiver, and the location of a secret.
 	plain = regexp.MustCompile(`\.(variables|map|words|tls)\.|_(file|url)$`)
-	// inURL is a password before the host, or a parameter of such a name.
+	// inURL matches a password before the host, or a parameter with such a name.
 	inURL = regexp.MustCompile(`://[^/@:?]*:([^/@?]+)@|(?i)[?&][a-z0-9_-]*(?:` + secretWords + `)[a-z0-9_-]*=([^&%]+)`)
-	// onlyPlaceholder is a value that comes with each call.
+	// onlyPlaceholder matches a value that each call provides.
 	onlyPlaceholder = regexp.MustCompile(`^%[^%]+%$`)
 )
 
-// secretKey tells whether a value is a secret by the name of its key.
+// secretKey reports whether the name of a key makes its value a secret.
 func secretKey(key string) bool {
 	return secretName.MatchString(key) && !plain.MatchString(key)
 }

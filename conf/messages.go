@@ -10,8 +10,8 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// is says what a value is, and shows it where it may be shown.
-func is(key string, in any) string {
+// describe returns the type of a value, with the value unless it is secret.
+func describe(key string, in any) string {
 	shown := "this"
 	switch in := in.(type) {
 	case string:
@@ -25,20 +25,20 @@ func is(key string, in any) string {
 		}
 		return shown + " is a number"
 	case bool:
-		return fmt.Sprintf("%v is a truth value", in)
+		return fmt.Sprintf("%v is a boolean", in)
 	case time.Time:
 		return "this is a date or a time"
 	case []any:
 		return "this is a list"
 	case []map[string]any:
-		return fmt.Sprintf("this is a list of tables, as [[%s]] begins one", key)
+		return fmt.Sprintf("this is a list of tables, as written with [[%s]]", key)
 	default:
 		return "this is a table"
 	}
 }
 
-// wanted says what would be right, by the example of the value where it can.
-func wanted(key string, in any, t reflect.Type) string {
+// expected returns the right form, derived from the value if possible.
+func expected(key string, in any, t reflect.Type) string {
 	switch {
 	case t.Kind() == reflect.String:
 		switch in.(type) {
@@ -68,11 +68,11 @@ func wanted(key string, in any, t reflect.Type) string {
 	case t.Kind() == reflect.Map:
 		return "it must be a table, such as " + example(t)
 	default:
-		return fmt.Sprintf("it must be a table: write [%s] on a line of its own, and its keys below", key)
+		return fmt.Sprintf("it must be a table: write [%s] on a line of its own, followed by its keys", key)
 	}
 }
 
-// example is what a table of the administrator's own keys looks like.
+// example returns a sample of a table whose keys the administrator chooses.
 func example(t reflect.Type) string {
 	if t.Kind() == reflect.Map {
 		return "{ name = " + example(t.Elem()) + " }"
@@ -80,8 +80,8 @@ func example(t reflect.Type) string {
 	return `"value"`
 }
 
-// nearest says which known name was probably meant, or else which names of
-// the kind there are.
+// nearest suggests the known name that was probably meant, else lists the known
+// names of this kind.
 func nearest(kind, name string, known []string) string {
 	if k := near(name, known); k != "" {
 		return fmt.Sprintf("did you mean %s?", k)
@@ -89,7 +89,7 @@ func nearest(kind, name string, known []string) string {
 	return fmt.Sprintf("the %s are %s", kind, strings.Join(known, ", "))
 }
 
-// near gives the name that was meant, empty where none is like it.
+// near returns the known name that was probably meant, empty if none is similar.
 func near(name string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {

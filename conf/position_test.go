@@ -47,7 +47,7 @@ func TestLocate(t *testing.T) {
 		}
 		compare(t, "", parsed, root, 26)
 		for _, c := range []struct {
-			at   *place
+			at   *position
 			want int
 		}{
 			{root.key("top"), 2},
@@ -81,9 +81,9 @@ func TestLocate(t *testing.T) {
 	}
 }
 
-// compare checks that the places have exactly the keys and elements that the
+// compare checks that the positions have exactly the keys and elements that the
 // parser found.
-func compare(t *testing.T, key string, parsed any, at *place, lines int) {
+func compare(t *testing.T, key string, parsed any, at *position, lines int) {
 	t.Helper()
 	if at.line < 1 || at.line > lines {
 		t.Errorf("%s: at line %d of %d", key, at.line, lines)
@@ -91,25 +91,25 @@ func compare(t *testing.T, key string, parsed any, at *place, lines int) {
 	switch parsed := parsed.(type) {
 	case map[string]any:
 		if len(parsed) != len(at.keys) {
-			t.Errorf("%s: %d keys have a place, want %d", key, len(at.keys), len(parsed))
+			t.Errorf("%s: %d keys have a position, want %d", key, len(at.keys), len(parsed))
 		}
 		for name, v := range parsed {
 			if at.keys[name] == nil {
-				t.Errorf("%s: the key %q has no place", key, name)
+				t.Errorf("%s: the key %q has no position", key, name)
 				continue
 			}
 			compare(t, join(key, name), v, at.keys[name], lines)
 		}
 	case []map[string]any:
 		if len(parsed) != len(at.items) {
-			t.Fatalf("%s: %d tables have a place, want %d", key, len(at.items), len(parsed))
+			t.Fatalf("%s: %d tables have a position, want %d", key, len(at.items), len(parsed))
 		}
 		for i, v := range parsed {
 			compare(t, key, v, at.items[i], lines)
 		}
 	case []any:
 		if len(parsed) != len(at.items) {
-			t.Fatalf("%s: %d elements have a place, want %d", key, len(at.items), len(parsed))
+			t.Fatalf("%s: %d elements have a position, want %d", key, len(at.items), len(parsed))
 		}
 		for i, v := range parsed {
 			compare(t, key, v, at.items[i], lines)
@@ -117,8 +117,8 @@ func compare(t *testing.T, key string, parsed any, at *place, lines int) {
 	}
 }
 
-// FuzzLocate holds the scanner against the parser: on whatever the one finds
-// correct, the other finds the same keys.
+// FuzzLocate compares the scanner with the parser: in every text that the parser
+// accepts, the scanner finds the same keys.
 func FuzzLocate(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.toml")
 	for _, file := range files {

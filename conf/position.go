@@ -1,0 +1,55 @@
+package conf
+
+import "strings"
+
+// position is the line of a value in the file: the line of its key, or of its first
+// character if it is an element of a list.
+type position struct {
+	line  int
+	keys  map[string]*position // of a table
+	items []*position          // of a list, and of tables written as [[name]]
+	wrong bool                 // a mistake was reported here
+}
+
+// key returns the position of a table's key, and that of the table if the file does
+// not have the key.
+func (p *position) key(name string) *position {
+	if at := p.keys[name]; at != nil {
+		return at
+	}
+	return &position{line: p.line}
+}
+
+// dotted returns the position of a key inside tables, such as "headers.Accept".
+func (p *position) dotted(key string) *position {
+	table, rest, ok := strings.Cut(key, ".")
+	if !ok || p.keys[key] != nil {
+		return p.key(key)
+	}
+	return p.key(table).dotted(rest)
+}
+
+// item returns the position of a list element.
+func (p *position) item(i int) *position {
+	if i < len(p.items) {
+		return p.items[i]
+	}
+	return &position{line: p.line}
+}
+
+// add returns the position of a table's key, and creates it on this line if it is new.
+// In a list of tables, the key belongs to the last one, as in TOML.
+func (p *position) add(name string, line int) *position {
+	if n := len(p.items); n > 0 {
+		p = p.items[n-1]
+	}
+	if at := p.keys[name]; at != nil {
+		return at
+	}
+	if p.keys == nil {
+		p.keys = make(map[string]*position)
+	}
+	at := &position{line: line}
+	p.keys[name] = at
+	return at
+}
