@@ -66,12 +66,12 @@ fuzz:
 
 # Receivers that do everything wrong, and ringhook killed a hundred times, over 10,000 calls.
 faults:
-	RINGHOOK_FAULTS=10000 $(GO) test -count=1 -timeout 60m -run '^TestFaults$$' -v .
+	RINGHOOK_FAULTS=10000 $(GO) test -count=1 -timeout 60m -run '^TestFaults$$' -v ./test
 
 # ringhook killed at every step of its work, ROUNDS times; what it promised is held against what it kept.
 crash:
 	$(GO) test -count=1 -tags $(TAGS),failpoints ./failpoint ./store -run '^TestFailPoint'
-	RINGHOOK_CRASH=$(ROUNDS) $(GO) test -count=1 -timeout 12h -tags $(TAGS),failpoints -run '^(TestCrash|TestPoisonCrash)$$' -v .
+	RINGHOOK_CRASH=$(ROUNDS) $(GO) test -count=1 -timeout 12h -tags $(TAGS),failpoints -run '^(TestCrash|TestPoisonCrash)$$' -v ./test
 
 # Sessions a second and their latency, beside a bare server. bench-lookup and its like
 # measure one thing more each: test/bench/run -help lists them. ARGS are its flags.

@@ -3,8 +3,6 @@ package conf
 import (
 	"fmt"
 	"maps"
-	"net"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,7 +14,7 @@ import (
 // them: unique names, existing points, and values that must fit each other.
 func (r *report) check(c *Config, root *position) {
 	c.FastAGI.Check(r.in(root.key("fastagi"), "fastagi"))
-	c.HTTP.check(r.in(root.key("http"), "http"))
+	c.HTTP.Check(r.in(root.key("http"), "http"))
 	c.Store.Check(r.in(root.key("store"), "store"))
 	c.Number.Check(r.in(root.key("number"), "number"))
 	c.Dialplan.Check(r.in(root.key("dialplan"), "dialplan"))
@@ -113,17 +111,5 @@ func (r *report) points(at *position, names []string) {
 		if item := at.item(i); !item.wrong && !slices.Contains(known, name) {
 			r.wrong(item, "lookup.points", "%q is not a point; %s", name, nearest("points", strings.TrimPrefix(name, "/"), known))
 		}
-	}
-}
-
-// tokenPattern matches what fits into a header and cannot be guessed.
-var tokenPattern = regexp.MustCompile(`^[!-~]{16,512}$`)
-
-func (c *HTTPConfig) check(report func(key, problem string)) {
-	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
-		report("listen", fmt.Sprintf(`%q is not an address with a port; write one such as "127.0.0.1:4580"`, c.Listen))
-	}
-	if c.Token != "" && !tokenPattern.MatchString(c.Token) {
-		report("token", "must have 16 to 512 characters without blanks; `openssl rand -hex 16` makes one")
 	}
 }

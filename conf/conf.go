@@ -16,6 +16,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"ringhook/api"
 	"ringhook/dialplan"
 	"ringhook/fastagi"
 	"ringhook/hooks"
@@ -33,7 +34,7 @@ const byteOrderMark = "\xef\xbb\xbf"
 // Config holds all settings of ringhook.toml.
 type Config struct {
 	FastAGI  fastagi.Config   `toml:"fastagi"`
-	HTTP     HTTPConfig       `toml:"http"`
+	HTTP     api.Config       `toml:"http"`
 	Store    store.Config     `toml:"store"`
 	Number   number.Config    `toml:"number"`
 	Dialplan dialplan.Config  `toml:"dialplan"`
@@ -46,19 +47,16 @@ type Config struct {
 	Warnings []Mistake
 }
 
-// HTTPConfig is the [http] table.
-type HTTPConfig struct {
-	// Listen is the address and port of /metrics, /healthz, /readyz and the API.
-	Listen string `toml:"listen"`
-	// Token is the bearer token of the API. Empty switches the API off.
-	Token string `toml:"token"`
+// Settings returns the settings of the dialplan.
+func (c *Config) Settings() dialplan.Settings {
+	return dialplan.Settings{Dialplan: c.Dialplan, Queues: c.Queues, Agents: c.Agents, Budget: c.FastAGI.Budget}
 }
 
 // Default returns the settings that apply without a file.
 func Default() *Config {
 	return &Config{
 		FastAGI:  fastagi.DefaultConfig(),
-		HTTP:     HTTPConfig{Listen: "127.0.0.1:4580"},
+		HTTP:     api.DefaultConfig(),
 		Store:    store.DefaultConfig(),
 		Number:   number.DefaultConfig(),
 		Dialplan: dialplan.DefaultConfig(),

@@ -13,6 +13,8 @@ package hooks
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -67,6 +69,22 @@ const (
 	Dead      State = 2
 	Dropped   State = 3
 )
+
+var stateNames = []string{Pending: "pending", Delivered: "delivered", Dead: "dead", Dropped: "dropped"}
+
+// String is the state's name, as commands and the API show it.
+func (s State) String() string {
+	if s < 0 || int(s) >= len(stateNames) {
+		return "state " + strconv.Itoa(int(s))
+	}
+	return stateNames[s]
+}
+
+// StateNamed gives the state of a name.
+func StateNamed(name string) (s State, ok bool) {
+	n := slices.Index(stateNames, name)
+	return State(n), n >= 0
+}
 
 // Attempt is one request to one hook.
 type Attempt struct {

@@ -227,6 +227,15 @@ type Tally struct {
 	Removed time.Time // since when the configuration has no such hook; zero where it has, or nobody has looked yet
 }
 
+// Changeable gives the numbers of what a filter means to change: what is over stays
+// over, unless its state is named.
+func (o *Outbox) Changeable(filter Filter) ([]int64, error) {
+	if filter.States == nil {
+		filter.States = []hooks.State{hooks.Pending, hooks.Dead}
+	}
+	return o.IDs(filter)
+}
+
 // Enrol gives hooks a tally, at zero where they have no deliveries yet, so that
 // their metrics are there before the first event. A full disk is no error: the first
 // delivery does the same.

@@ -12,6 +12,14 @@ import (
 // configuration: until then a mistake costs nothing.
 const KeepRemoved = 7 * 24 * time.Hour
 
+// GivenUpAt is when what waits for a hook that is not in the configuration is dead.
+func (t *Tally) GivenUpAt(now time.Time) time.Time {
+	if t.Removed.IsZero() {
+		return now.Add(KeepRemoved)
+	}
+	return t.Removed.Add(KeepRemoved)
+}
+
 const (
 	waitingHooks = "select hook, coalesce(removed_ms, 0) from tally where pending > 0"
 	setRemoved   = "update tally set removed_ms = ?2 where hook = ?1"

@@ -34,6 +34,10 @@ const (
 	traceFile  = "trace.db"
 )
 
+// Wait is how long a start, a reload or a command waits for a file that
+// another process may hold.
+const Wait = 10 * time.Second
+
 // Store is an open folder.
 type Store struct {
 	cfg    Config

@@ -1,0 +1,87 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ringhook/dialplan"
+	"ringhook/lookup"
+	"ringhook/lookup/number"
+)
+
+// Explainer looks numbers up as calls do, for people who want to see how.
+type Explainer struct {
+	settings dialplan.Settings
+	numbers  *number.Reader
+	lookups  *lookup.Service
+}
+
+// NewExplainer makes one that asks what calls would ask.
+func NewExplainer(settings dialplan.Settings, numbers *number.Reader, lookups *lookup.Service) *Explainer {
+	return &Explainer{settings: settings, numbers: numbers, lookups: lookups}
+}
+
+// RequestError is a request that makes no sense.
+type RequestError struct{ error }
+
+// LookupRequest is what is to be looked up, as the HTTP API takes it.
+type LookupRequest struct {
+	Number string            `json:"number"`
+	Point  string            `json:"point,omitempty"` // all sources there are without one
+	Params map[string]string `json:"params,omitempty"`
+}
+
+// LookupReport is all that there is to see of a lookup. Its times are in
+// nanoseconds.
+type LookupReport struct {
+	Number  NumberReport     `json:"number"`
+	Point   string           `json:"point,omitempty"`
+	Sources []lookup.Report  `json:"sources"`
+	Outcome lookup.Outcome   `json:"outcome"`
+	Source  string           `json:"source,omitempty"` // that gave the answer
+	Channel dialplan.Preview `json:"channel"`
+	Took    time.Duration    `json:"took"`
+}
+
+// NumberReport tells how a number was read.
+type NumberReport struct {
+	Raw        string      `json:"raw"`
+	Read       string      `json:"read"`
+	Kind       number.Kind `json:"kind"`
+	Country    string      `json:"country,omitempty"`
+	RegionName string      `json:"region_name,omitempty"`
+	RegionTime string      `json:"region_time,omitempty"`
+}
+
+// Explain asks now, past the cache and within the budget of a call.
+func (a *Explainer) Explain(ctx context.Context, asked LookupRequest) (*LookupReport, error) {
+	if asked.Point != "" {
+		if !slices.Contains(dialplan.Points(), asked.Point) {
+			return nil, RequestError{fmt.Errorf("unknown point %q: use %s", asked.Point, strings.Join(dialplan.Points(), ", "))}
+		}
+		if !a.lookups.Wants(asked.Point) {
+			return nil, RequestError{fmt.Errorf("no [[lookup]] has the point %s", asked.Point)}
+		}
+	}
+	if asked.Number == "" {
+		return nil, RequestError{errors.New("number is missing")}
+	}
+	start := time.Now()
+	number := a.numbers.Normalize(asked.Number)
+	report := &LookupReport{Point: asked.Point, Number: NumberReport{
+		Raw: number.Raw, Read: number.String(), Kind: number.Kind,
+		Country: number.Country, RegionName: number.RegionName, RegionTime: number.RegionTime(start),
+	}}
+	q := a.settings.Question(asked.Point, asked.Number, asked.Params, a.numbers)
+	q.Deadline = start.Add(a.settings.Budget)
+	var answer lookup.Answer
+	answer, report.Sources = a.lookups.Explain(ctx, q)
+	report.Took = time.Since(start)
+	report.Outcome, report.Source = answer.Outcome, answer.Source
+	report.Channel = a.settings.Preview(answer)
+	return report, nil
+}

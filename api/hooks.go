@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"ringhook/store"
+)
+
+// HookReport is how a hook stands.
+type HookReport struct {
+	Hook    string     `json:"hook"`
+	Pending int        `json:"pending"`
+	Oldest  *time.Time `json:"oldest,omitempty"` // when the oldest pending one was accepted
+	Dead    int        `json:"dead"`
+	// State is fine, failing, waiting, disabled or unknown: waiting where nothing is
+	// sent until Until, unknown where the configuration has no such hook: what is
+	// pending is dead then at Until.
+	State    string     `json:"state"`
+	Since    *time.Time `json:"since,omitempty"` // it is failing, waiting or disabled
+	Until    *time.Time `json:"until,omitempty"`
+	Class    string     `json:"class,omitempty"`  // of a failure
+	Reason   string     `json:"reason,omitempty"` // why it is disabled
+	Failures int        `json:"failures,omitempty"`
+}
+
+// HookReports tells how the named hooks stand, and those of which there is
+// something in the outbox though nobody names them.
+func HookReports(o *store.Outbox, names []string, now time.Time) ([]HookReport, error) {
+	tallies, err := o.Tallies()
+	if err != nil {
+		return nil, err
+	}
+	standings, err := o.Standings()
+	if err != nil {
+		return nil, err
+	}
+	some := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
+		}
+		return &t
+	}
+	reports := make([]HookReport, len(names))
+	for i, name := range names {
+		reports[i] = HookReport{Hook: name, State: "fine"}
+	}
+	of := func(name string) *HookReport {
+		n := slices.IndexFunc(reports, func(r HookReport) bool { return r.Hook == name })
+		if n < 0 {
+			return nil
+		}
+		return &reports[n]
+	}
+	for _, t := range tallies {
+		r := of(t.Hook)
+		if r == nil {
+			if t.Pending+t.Dead == 0 {
+				continue
+			}
+			reports = append(reports, HookReport{Hook: t.Hook, State: "unknown"})
+			r = &reports[len(reports)-1]
+		}
+		r.Pending, r.Dead, r.Oldest = t.Pending, t.Dead, some(t.Oldest)
+		if r.State == "unknown" && t.Pending > 0 {
+			r.Until = some(t.GivenUpAt(now))
+		}
+	}
+	for _, st := range standings {
+		r := of(st.Hook)
+		if r == nil || r.State == "unknown" {
+			continue
+		}
+		r.State, r.Since, r.Class, r.Failures = "failing", some(st.Since), st.Class, st.Failures
+		switch {
+		case st.Disabled != "":
+			r.State, r.Since, r.Reason = "disabled", some(st.DisabledAt), st.Disabled
+		case now.Before(st.Until):
+			r.State, r.Until = "waiting", some(st.Until)
+		}
+	}
+	return reports, nil
+}
+
+// hooksPath is where the API lists the hooks.
+const hooksPath = apiPrefix + "hooks"
+
+func (a *API) listHooks(now *apiSettings) (any, error) {
+	reports, err := HookReports(a.outbox, now.hooks.Names(), time.Now())
+	return map[string][]HookReport{"hooks": reports}, err
+}
+
+func (a *API) enableHook(ctx context.Context, now *apiSettings, body []byte) (any, error) {
+	var asked struct {
+		Hook string `json:"hook"`
+	}
+	if err := decode(body, &asked); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(now.hooks.Names(), asked.Hook) {
+		return nil, &refusal{status: 404, text: fmt.Sprintf("there is no hook %q", asked.Hook)}
+	}
+	was, err := a.outbox.Enable(ctx, asked.Hook)
+	now.hooks.Wake(asked.Hook)
+	return map[string]bool{"enabled": was}, err
+}

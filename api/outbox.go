@@ -1,0 +1,241 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"ringhook/hooks"
+	"ringhook/store"
+)
+
+// outboxPath is where the API's paths to the outbox begin.
+const outboxPath = apiPrefix + "outbox"
+
+// maxListed bounds what one request lists, or names one by one.
+const maxListed = 1000
+
+// DeliveryReport is a delivery as the API gives it.
+type DeliveryReport struct {
+	ID       int64      `json:"id"`
+	Hook     string     `json:"hook"`
+	State    string     `json:"state"`
+	Event    string     `json:"event"`
+	EventID  string     `json:"event_id"`
+	LinkedID string     `json:"linkedid"`
+	Seq      int        `json:"seq"`
+	Accepted time.Time  `json:"accepted"`
+	Attempts int        `json:"attempts"`
+	Class    string     `json:"class,omitempty"`  // of the last attempt
+	Status   int        `json:"status,omitempty"` // of HTTP, of the last attempt
+	Next     *time.Time `json:"next,omitempty"`   // of the next attempt
+	Held     bool       `json:"held,omitempty"`   // waits for an earlier one
+	Finished *time.Time `json:"finished,omitempty"`
+	ReplayOf int64      `json:"replay_of,omitempty"`
+}
+
+// DeliveryDetails are what there is to see of one delivery.
+type DeliveryDetails struct {
+	DeliveryReport
+	Params  map[string]any  `json:"params"`
+	Request *hooks.Preview  `json:"request,omitempty"` // as it would be sent today, without secrets
+	Made    []AttemptReport `json:"attempts_made"`
+}
+
+// AttemptReport is one attempt as the API gives it.
+type AttemptReport struct {
+	Started time.Time `json:"started"`
+	TookMS  int64     `json:"took_ms"`
+	Class   string    `json:"class"`
+	Status  int       `json:"status,omitempty"`
+	Answer  string    `json:"answer,omitempty"` // its beginning, or the error
+}
+
+func reportDelivery(d *store.Item) DeliveryReport {
+	some := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
+		}
+		return &t
+	}
+	return DeliveryReport{
+		ID: d.ID, Hook: d.Hook, State: d.State.String(), Event: d.Event.Name, EventID: d.Event.ID, LinkedID: d.Event.LinkedID,
+		Seq: d.Event.Seq, Accepted: d.Accepted, Attempts: d.Attempts, Class: d.Class, Status: d.Status, Next: some(d.Next), Held: d.Held,
+		Finished: some(d.Finished), ReplayOf: d.ReplayOf,
+	}
+}
+
+func ReportDetails(d *store.Item, attempts []hooks.Attempt) *DeliveryDetails {
+	details := &DeliveryDetails{DeliveryReport: reportDelivery(d), Params: d.Event.Params, Made: []AttemptReport{}}
+	for _, a := range attempts {
+		details.Made = append(details.Made, AttemptReport{a.Started, a.Took.Milliseconds(), a.Class, a.Status, a.Excerpt})
+	}
+	return details
+}
+
+// browse answers GET: the list, or one delivery.
+func (a *API) browse(now *apiSettings, path string, query *fasthttp.Args) (any, error) {
+	rest, one := strings.CutPrefix(path, outboxPath+"/")
+	if !one {
+		return a.listOutbox(query)
+	}
+	id, err := strconv.ParseInt(rest, 10, 64)
+	if err != nil {
+		return nil, &refusal{status: fasthttp.StatusNotFound, text: "a delivery has a number, from the list"}
+	}
+	d, attempts, err := a.outbox.Show(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, &refusal{status: fasthttp.StatusNotFound, text: fmt.Sprintf("there is no delivery %d", id)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	details := ReportDetails(&d, attempts)
+	if p, err := now.hooks.Render(&d.Event, d.Hook); err == nil {
+		details.Request = &p
+	}
+	return details, nil
+}
+
+func (a *API) listOutbox(query *fasthttp.Args) (any, error) {
+	var asked outboxQuery
+	var err error
+	for name, value := range query.All() {
+		switch text := string(value); string(name) {
+		case "hook":
+			asked.Hook = text
+		case "call":
+			asked.Call = text
+		case "state":
+			asked.State = text
+		case "since":
+			asked.Since = text
+		case "until":
+			asked.Until = text
+		case "limit":
+			asked.Limit, err = strconv.Atoi(text)
+		default:
+			err = fmt.Errorf("there is no parameter %s", name)
+		}
+		if err != nil {
+			return nil, &refusal{status: fasthttp.StatusBadRequest, text: err.Error()}
+		}
+	}
+	filter, err := asked.filter()
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.outbox.List(filter)
+	if err != nil {
+		return nil, err
+	}
+	reports := make([]DeliveryReport, len(list))
+	for i := range list {
+		reports[i] = reportDelivery(&list[i])
+	}
+	return map[string]any{"deliveries": reports}, nil
+}
+
+// outboxQuery chooses deliveries, by number or by everything that is set.
+type outboxQuery struct {
+	IDs   []int64 `json:"ids"`
+	Hook  string  `json:"hook"`
+	Call  string  `json:"call"`
+	State string  `json:"state"`
+	Since string  `json:"since"` // as on the command line
+	Until string  `json:"until"`
+	Limit int     `json:"limit"`
+}
+
+func (q *outboxQuery) filter() (store.Filter, error) {
+	wrong := func(format string, args ...any) (store.Filter, error) {
+		return store.Filter{}, &refusal{status: fasthttp.StatusBadRequest, text: fmt.Sprintf(format, args...)}
+	}
+	filter := store.Filter{Hook: q.Hook, LinkedID: q.Call, Limit: q.Limit}
+	var since, until Moment
+	if q.Limit < 0 || q.Limit > maxListed {
+		return wrong("limit is out of range: 1 to %d", maxListed)
+	}
+	for _, m := range []struct {
+		text string
+		at   *Moment
+	}{{q.Since, &since}, {q.Until, &until}} {
+		if m.text == "" {
+			continue
+		}
+		if err := m.at.UnmarshalText([]byte(m.text)); err != nil {
+			return wrong("%v", err)
+		}
+	}
+	filter.Since, filter.Until = since.Time, until.EndOf(since.Time)
+	if state, ok := hooks.StateNamed(q.State); ok {
+		filter.States = []hooks.State{state}
+	} else if q.State != "" && q.State != "all" {
+		return wrong("%q is no state: pending, dead, delivered, dropped or all", q.State)
+	}
+	return filter, nil
+}
+
+// retry and drop change what is chosen, as the commands do.
+func (a *API) retry(ctx context.Context, now *apiSettings, body []byte) (any, error) {
+	return a.mend(ctx, now, body, a.outbox.Retry)
+}
+
+func (a *API) drop(ctx context.Context, now *apiSettings, body []byte) (any, error) {
+	return a.mend(ctx, now, body, a.outbox.Drop)
+}
+
+func (a *API) mend(ctx context.Context, now *apiSettings, body []byte, change func(context.Context, ...int64) (int, error)) (any, error) {
+	var asked outboxQuery
+	if err := decode(body, &asked); err != nil {
+		return nil, err
+	}
+	if len(asked.IDs) == 0 && asked.Hook == "" && asked.Call == "" && asked.Since == "" {
+		return nil, &refusal{status: fasthttp.StatusBadRequest, text: "give ids, or hook, call or since"}
+	}
+	if len(asked.IDs) > maxListed {
+		return nil, &refusal{status: fasthttp.StatusBadRequest, text: fmt.Sprintf("at most %d ids at once", maxListed)}
+	}
+	ids := asked.IDs
+	if len(ids) == 0 {
+		filter, err := asked.filter()
+		if err != nil {
+			return nil, err
+		}
+		if ids, err = a.outbox.Changeable(filter); err != nil {
+			return nil, err
+		}
+	}
+	n, err := change(ctx, ids...)
+	now.hooks.WakeAll()
+	return map[string]int{"changed": n}, err
+}
+
+// replay sends a span of time again.
+func (a *API) replay(ctx context.Context, now *apiSettings, body []byte) (any, error) {
+	var asked struct {
+		Hook  string `json:"hook"`
+		Since string `json:"since"`
+		Until string `json:"until"`
+		NewID bool   `json:"new_id"`
+	}
+	if err := decode(body, &asked); err != nil {
+		return nil, err
+	}
+	since, ok := ParseMoment(asked.Since, time.Now())
+	until, ended := Moment{Time: time.Now()}, true
+	if asked.Until != "" {
+		until, ended = ParseMoment(asked.Until, time.Now())
+	}
+	if asked.Hook == "" || !ok || !ended {
+		return nil, &refusal{status: fasthttp.StatusBadRequest, text: "give hook, since and, where it is not now, until, as on the command line"}
+	}
+	n, err := a.outbox.Replay(ctx, asked.Hook, since.Time, until.EndOf(since.Time), asked.NewID)
+	now.hooks.WakeAll()
+	return map[string]int{"replayed": n}, err
+}

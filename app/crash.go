@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"ringhook/hooks"
+	"ringhook/store"
+)
+
+// crashFile, in the store's folder, is where Go's runtime writes why it ends
+// ringhook: what no recover stops, such as a stack without end. A process that is
+// killed from outside writes nothing, so that nobody is blamed for it.
+const crashFile = "crash.log"
+
+// crashRead bounds what is read of it. The goroutine at fault comes first.
+const crashRead = 64 << 10
+
+// noteCrash reads how the last run crashed, if it did, and counts it against the
+// delivery that was attempted by the goroutine at fault.
+func noteCrash(st *store.Store, log *slog.Logger) {
+	path := filepath.Join(st.Folder(), crashFile)
+	text, at, err := readCrash(path)
+	if err != nil {
+		log.Warn("not known whether the last run crashed", "err", err)
+	}
+	if text == "" {
+		return
+	}
+	why, _, _ := strings.Cut(text, "\n")
+	delivery, ok := blamed(text)
+	if !ok {
+		log.Error("ringhook crashed in its last run", "at", at, "err", why)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), store.Wait)
+	defer cancel()
+	dead, err := st.Outbox().Crashed(ctx, delivery, at, why)
+	log.Error("ringhook crashed in its last run, in an attempt at a delivery", "at", at, "delivery", delivery, "given_up", dead, "err", why)
+	if err != nil {
+		log.Warn("crash not counted against its delivery", "delivery", delivery, "err", err)
+	}
+}
+
+func readCrash(path string) (text string, at time.Time, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", at, nil
+	}
+	if err != nil {
+		return "", at, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", at, err
+	}
+	read, err := io.ReadAll(io.LimitReader(f, crashRead))
+	return string(read), info.ModTime(), err
+}
+
+// recordCrashes has Go's runtime write to the file, from now on, why it ends the
+// process, and which delivery each goroutine was at.
+func recordCrashes(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	settings := strings.Trim(os.Getenv("GODEBUG")+",tracebacklabels=1", ",")
+	return errors.Join(os.Setenv("GODEBUG", settings), debug.SetCrashOutput(f, debug.CrashOptions{}), f.Close())
+}
+
+// goroutineHead begins a goroutine in a traceback. Goroutine 0 is the runtime's own.
+var (
+	goroutineHead = regexp.MustCompile(`(?m)^goroutine [1-9]\d* .*\]:$`)
+	deliveryLabel = regexp.MustCompile(fmt.Sprintf(`%q: "(\d+)"`, hooks.DeliveryLabel))
+)
+
+// blamed gives the delivery that was attempted by the goroutine at fault, which a
+// traceback has first.
+func blamed(traceback string) (delivery int64, ok bool) {
+	for _, asked := range []string{"SIGABRT:", "SIGQUIT:"} { // as systemd's watchdog does
+		if strings.HasPrefix(traceback, asked) {
+			return 0, false
+		}
+	}
+	found := deliveryLabel.FindStringSubmatch(goroutineHead.FindString(traceback))
+	if found == nil {
+		return 0, false
+	}
+	delivery, err := strconv.ParseInt(found[1], 10, 64)
+	return delivery, err == nil
+}

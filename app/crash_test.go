@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"runtime/pprof"
+	"syscall"
+	"testing"
+	"time"
+
+	"ringhook/hooks"
+)
+
+// asCrash makes the test binary crash, in the way that it says and while it is at
+// delivery 17, and tell of it in the file crashFile of its working directory.
+const asCrash = "RINGHOOK_TEST_CRASH"
+
+var crashes = map[string]func(){
+	"stack": func() { os.Exit(deeper(0)) },
+	"panic": func() { panic("poisoned") },
+	"child": func() { // a goroutine is at the delivery of the one that began it
+		go panic("poisoned")
+		select {}
+	},
+	"other": func() {
+		pprof.SetGoroutineLabels(context.Background())
+		panic("not by a delivery")
+	},
+	"abort": func() { // from outside
+		_ = syscall.Kill(os.Getpid(), syscall.SIGABRT)
+		select {}
+	},
+	"kill": func() {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	},
+}
+
+func TestMain(m *testing.M) {
+	if how := os.Getenv(asCrash); how != "" {
+		crashBy(how)
+	}
+	os.Exit(m.Run())
+}
+
+func deeper(n int) int {
+	if n < 0 {
+		return 0
+	}
+	return deeper(n+1) + n
+}
+
+func crashBy(how string) {
+	if err := recordCrashes(crashFile); err != nil {
+		panic(err)
+	}
+	debug.SetMaxStack(1 << 16)
+	ended := make(chan struct{})
+	for range 3 { // with others at other deliveries
+		go func() {
+			pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(hooks.DeliveryLabel, "4")))
+			<-ended
+		}()
+	}
+	go func() {
+		pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(hooks.DeliveryLabel, "17")))
+		crashes[how]()
+	}()
+	<-ended
+}
+
+// TestCrashIsBlamed wants a crash to be blamed on the delivery that the goroutine
+// at fault was at, and nobody to be blamed for what came from elsewhere.
+func TestCrashIsBlamed(t *testing.T) {
+	for how, want := range map[string]int64{"stack": 17, "panic": 17, "child": 17, "other": 0, "abort": 0, "kill": 0} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			c := exec.Command(os.Args[0])
+			c.Env = append(os.Environ(), asCrash+"="+how)
+			c.Dir = folder
+			if err := c.Run(); err == nil {
+				t.Fatal("it did not crash")
+			}
+			text, at, err := readCrash(filepath.Join(folder, crashFile))
+			if err != nil || (text == "") != (how == "kill") || time.Since(at) > time.Hour {
+				t.Fatalf("got %q of %v, %v", text, at, err)
+			}
+			if got, ok := blamed(text); got != want || ok != (want != 0) {
+				t.Errorf("blamed is %d, want %d:\n%s", got, want, text)
+			}
+		})
+	}
+}

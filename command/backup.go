@@ -1,0 +1,27 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+
+	"ringhook/store"
+)
+
+type backupCmd struct {
+	File string `arg:"" help:"The tar file to write. One that is there is not touched."`
+}
+
+// Run writes the backup and says how to restore it.
+func (c *backupCmd) Run(s *streams) error {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	names, err := store.Backup(s.ctx, cfg.Store.Folder, c.File)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "%s: %s; to restore it, stop ringhook, empty %s, run tar -xf %[1]s -C %[3]s as the service's user, and start ringhook\n",
+		c.File, strings.Join(names, " and "), cfg.Store.Folder)
+	return nil
+}

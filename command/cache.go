@@ -1,0 +1,110 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"ringhook/lookup"
+	"ringhook/lookup/number"
+	"ringhook/store"
+)
+
+type cacheCmd struct {
+	Show   cacheShowCmd   `cmd:"" help:"Show the answers that are kept for a number."`
+	Forget cacheForgetCmd `cmd:"" help:"Forget the answers for a number, so that the next call asks again."`
+	Clear  cacheClearCmd  `cmd:"" help:"Forget all answers."`
+}
+
+// withCache opens the cache beside a server that may be running on it, and
+// gives do the number as the cache has it.
+func withCache(s *streams, raw string, do func(c *store.Cache, number string) error) (err error) {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	st, err := store.OpenTool(cfg.Store.Folder, slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	caller := number.NewReader(cfg.Number).Normalize(raw).String()
+	if raw != "" && caller == "" {
+		return usageError{fmt.Errorf("%q names nobody", raw)}
+	}
+	return do(st.Cache(), caller)
+}
+
+type cacheShowCmd struct {
+	Number string `arg:"" help:"The caller's number, as a trunk delivers it."`
+}
+
+// Run shows what is kept for a number.
+func (c *cacheShowCmd) Run(s *streams) error {
+	return withCache(s, c.Number, func(cache *store.Cache, number string) error {
+		entries, err := cache.Show(number)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			fmt.Fprintf(s.out, "nothing is kept for %s\n", printable(number))
+		}
+		for _, e := range entries {
+			printEntry(s.out, e, time.Now())
+		}
+		return nil
+	})
+}
+
+func printEntry(w io.Writer, e lookup.Entry, now time.Time) {
+	fmt.Fprintf(w, "%s, answered %s ago, ", e.Lookup, now.Sub(e.Stored).Round(time.Second))
+	if left := e.Expires.Sub(now).Round(time.Second); left > 0 {
+		fmt.Fprintf(w, "kept %s more\n", left)
+	} else {
+		fmt.Fprintln(w, "past its time")
+	}
+	if e.Missing {
+		fmt.Fprintln(w, "  nobody is known")
+	}
+	vars, readable := e.Variables()
+	if !readable {
+		fmt.Fprintln(w, "  written by another version, and not used")
+	}
+	for _, v := range vars {
+		fmt.Fprintf(w, "  %s = %s\n", printable(v.Name), printable(v.Value))
+	}
+}
+
+type cacheForgetCmd struct {
+	Number string `arg:"" help:"The caller's number, as a trunk delivers it."`
+}
+
+// Run forgets what is kept for a number.
+func (c *cacheForgetCmd) Run(s *streams) error {
+	return withCache(s, c.Number, func(cache *store.Cache, number string) error {
+		ctx, cancel := context.WithTimeout(s.ctx, store.Wait)
+		defer cancel()
+		n, err := cache.Forget(ctx, number)
+		if err == nil {
+			fmt.Fprintf(s.out, "%d answers for %s forgotten; a running server follows within seconds\n", n, printable(number))
+		}
+		return err
+	})
+}
+
+type cacheClearCmd struct{}
+
+// Run forgets everything.
+func (c *cacheClearCmd) Run(s *streams) error {
+	return withCache(s, "", func(cache *store.Cache, _ string) error {
+		n := cache.Len()
+		err := cache.Clear(s.ctx)
+		if err == nil {
+			fmt.Fprintf(s.out, "%d answers forgotten; a running server follows within seconds\n", n)
+		}
+		return err
+	})
+}

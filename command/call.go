@@ -1,0 +1,80 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
+)
+
+type callCmd struct {
+	Point     string            `arg:"" help:"The point, such as queue-dial."`
+	Arguments []string          `arg:"" optional:"" placeholder:"NAME=VALUE" help:"The point's arguments, as they stand in the AGI() line."`
+	Server    string            `placeholder:"HOST:PORT" help:"Where ringhook listens; the configuration's address otherwise."`
+	From      string            `placeholder:"NUMBER" help:"The caller's number."`
+	Name      string            `placeholder:"NAME" help:"The caller's name, as the trunk shows it."`
+	To        string            `placeholder:"NUMBER" help:"The number that was dialled (DNID)."`
+	Uniqueid  string            `placeholder:"ID" help:"The channel's uniqueid; a new one otherwise."`
+	Channel   string            `default:"PJSIP/ringhook-call" placeholder:"NAME" help:"The channel's name."`
+	Var       map[string]string `placeholder:"NAME=VALUE" help:"A variable that ringhook finds on the channel, such as DIALSTATUS=BUSY."`
+	Timeout   time.Duration     `default:"70s" help:"The longest to wait; Asterisk itself has no limit."`
+}
+
+// Run plays one AGI() line and prints what the channel got.
+func (c *callCmd) Run(s *streams) error {
+	for _, arg := range c.Arguments {
+		if !strings.Contains(arg, "=") {
+			return usageError{fmt.Errorf("argument %q is not NAME=VALUE", arg)}
+		}
+	}
+	addr := c.Server
+	if addr == "" {
+		cfg, err := s.load()
+		if err != nil {
+			return err
+		}
+		addr = cfg.FastAGI.Listen
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, c.Timeout)
+	defer cancel()
+	result, err := asterisk.Call(ctx, addr, c.request(time.Now(), s.build.Version))
+	printCall(s.out, result)
+	if err != nil {
+		return fmt.Errorf("%w (is ringhook serving on %s?)", err, addr)
+	}
+	if result.Status == "FAILURE" {
+		return errors.New("the session was turned away: the server's log says why")
+	}
+	return nil
+}
+
+func (c *callCmd) request(now time.Time, version string) asterisk.CallRequest {
+	if c.Uniqueid == "" {
+		c.Uniqueid = fmt.Sprintf("%d.%d", now.Unix(), now.Nanosecond()/1000)
+	}
+	point, query, _ := strings.Cut(strings.TrimPrefix(c.Point, "/"), "?")
+	variables := map[string]string{"CHANNEL(linkedid)": c.Uniqueid}
+	for name, value := range c.Var {
+		variables[name] = value
+	}
+	return asterisk.CallRequest{
+		Env: fastagi.Env{
+			Point: point, Query: query, Channel: c.Channel, UniqueID: c.Uniqueid, Version: "ringhook " + version,
+			CallerNum: c.From, CallerName: c.Name, DNID: c.To, Context: "ringhook", Extension: "s", Priority: "1", Args: c.Arguments,
+		},
+		Variables: variables,
+	}
+}
+
+// printCall shows what a session set, one variable a line, and how long it took.
+func printCall(w io.Writer, result asterisk.CallResult) {
+	for _, v := range result.Set {
+		fmt.Fprintf(w, "  %s = %s\n", v.Name, printable(v.Value))
+	}
+	fmt.Fprintf(w, "  AGISTATUS would be %s after %s\n", result.Status, milliseconds(result.Took))
+}

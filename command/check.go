@@ -1,0 +1,56 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"ringhook/conf"
+	"ringhook/dialplan/extensions"
+)
+
+type checkCmd struct {
+	Dialplan string `placeholder:"FILE" help:"Check this extensions.conf too, with what it includes: lines that name no point, miss an argument, stand where they cannot work."`
+}
+
+// Run reads the configuration, and prints what would be in force.
+func (c *checkCmd) Run(s *streams) error {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.Warnings {
+		fmt.Fprintln(s.err, "warning:", w.String())
+	}
+	name := s.config
+	if name == "" {
+		name = "built-in defaults"
+	}
+	fmt.Fprintf(s.out, "%s: good: %d lookups, %d hooks, %d queues, %d agents; FastAGI on %s, metrics on %s\n",
+		name, len(cfg.Lookups), len(cfg.Hooks), len(cfg.Queues), len(cfg.Agents), cfg.FastAGI.Listen, cfg.HTTP.Listen)
+	if c.Dialplan == "" {
+		return nil
+	}
+	return c.dialplan(s, cfg)
+}
+
+// dialplan prints what is wrong with the extensions.conf. Errors alone fail.
+func (c *checkCmd) dialplan(s *streams, cfg *conf.Config) error {
+	report, err := extensions.Check(c.Dialplan, extensions.Options{Listen: cfg.FastAGI.Listen, ExtraVariables: cfg.Dialplan.ExtraVariables()})
+	if err != nil {
+		return err
+	}
+	for _, f := range report.Findings {
+		fmt.Fprintln(s.out, f)
+	}
+	failed := report.Count(extensions.Error)
+	verdict := "good"
+	if failed > 0 {
+		verdict = "not good"
+	}
+	fmt.Fprintf(s.out, "%s: %s: asks ringhook in %d places (files: %d; errors: %d, warnings: %d, notes: %d)\n", c.Dialplan, verdict,
+		report.Asks, report.Files, failed, report.Count(extensions.Warning), report.Count(extensions.Note))
+	if failed > 0 {
+		return errors.New("the dialplan has errors, see above")
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// sampleCRM is the other side of the demo: one URL that knows who is calling,
+// and one that takes events.
+type sampleCRM struct {
+	server *fasthttp.Server
+	listen net.Listener
+	events chan sampleEvent
+	ended  chan error
+}
+
+// sampleEvent is what the demo shows of an event.
+type sampleEvent struct {
+	Seq        int    `json:"seq"`
+	Final      bool   `json:"final"`
+	Event      string `json:"event"`
+	CallerID   string `json:"callerid"`
+	CallerName string `json:"callerid_name"`
+	Queue      string `json:"queue_name"`
+	Agent      string `json:"agent_name"`
+	Status     string `json:"status"`
+	WaitTime   *int   `json:"wait_time"`
+	RingTime   *int   `json:"ring_time"`
+	TalkTime   *int   `json:"talk_time"`
+}
+
+// String is the event on one line.
+func (e sampleEvent) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%2d  %-14s", e.Seq, e.Event)
+	for _, f := range [][2]string{{"caller", e.CallerName}, {"queue", e.Queue}, {"agent", e.Agent}, {"status", e.Status}} {
+		if f[1] != "" {
+			fmt.Fprintf(&b, "  %s %s", f[0], f[1])
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value *int
+	}{{"waited", e.WaitTime}, {"rang", e.RingTime}, {"talked", e.TalkTime}} {
+		if f.value != nil {
+			fmt.Fprintf(&b, "  %s %d s", f.name, *f.value)
+		}
+	}
+	if e.Final {
+		b.WriteString("  (final)")
+	}
+	return b.String()
+}
+
+func startSampleCRM() (*sampleCRM, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	c := &sampleCRM{listen: l, events: make(chan sampleEvent, 1024), ended: make(chan error, 1)}
+	c.server = &fasthttp.Server{Name: "sample CRM", Handler: c.handle, ReadTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, CloseOnShutdown: true}
+	go func() { c.ended <- c.server.Serve(l) }()
+	return c, nil
+}
+
+func (c *sampleCRM) url() string { return "http://" + c.listen.Addr().String() }
+
+func (c *sampleCRM) stop() error {
+	if err := c.server.Shutdown(); err != nil {
+		return fmt.Errorf("stop the sample CRM: %w", err)
+	}
+	return <-c.ended
+}
+
+func (c *sampleCRM) handle(r *fasthttp.RequestCtx) {
+	switch string(r.Path()) {
+	case "/who":
+		if string(r.QueryArgs().Peek("phone")) != demoCaller {
+			r.SetStatusCode(fasthttp.StatusNotFound)
+			return
+		}
+		r.SetContentType("application/x-www-form-urlencoded")
+		r.SetBodyString("CALLERID(name)=Zo%C3%AB+M%C3%BCller&QUEUE_PRIO=10&call_info=customer+4711%2C+contract+gold&customer_id=4711")
+	case "/cti":
+		var ev sampleEvent
+		if err := json.Unmarshal(r.PostBody(), &ev); err != nil {
+			r.Error(err.Error(), fasthttp.StatusBadRequest)
+			return
+		}
+		select {
+		case c.events <- ev:
+		default: // nobody reads on once the demo's call is over
+		}
+	default:
+		r.SetStatusCode(fasthttp.StatusNotFound)
+	}
+}

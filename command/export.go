@@ -1,0 +1,73 @@
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"time"
+
+	"ringhook/api"
+	"ringhook/dialplan"
+	"ringhook/lookup"
+	"ringhook/store"
+)
+
+type exportCmd struct {
+	Number string `arg:"" help:"The number, as a trunk delivers it."`
+}
+
+// personReport is what is held of somebody.
+type personReport struct {
+	Number     string                 `json:"number"`
+	Calls      []store.HeldCall       `json:"calls"`
+	Points     []dialplan.PointTrace  `json:"points"`
+	Deliveries []*api.DeliveryDetails `json:"deliveries"`
+	Cache      []answerReport         `json:"cache"`
+	Phonebook  []lookup.Var           `json:"phonebook"`
+}
+
+// answerReport is a cached answer.
+type answerReport struct {
+	Lookup    string       `json:"lookup"`
+	Stored    time.Time    `json:"stored"`
+	Expires   time.Time    `json:"expires"`
+	Missing   bool         `json:"missing"`
+	Variables []lookup.Var `json:"variables"`
+}
+
+// Run prints what is held of somebody, as JSON.
+func (c *exportCmd) Run(s *streams) error {
+	return withPerson(s, c.Number, func(st *store.Store, book *store.Phonebook, number string, spellings []string) error {
+		p, err := st.Person(spellings...)
+		if err != nil {
+			return err
+		}
+		report := personReport{Number: number, Calls: p.Calls, Points: p.Points}
+		for _, d := range p.Deliveries {
+			_, attempts, err := st.Outbox().Show(d.ID)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			report.Deliveries = append(report.Deliveries, api.ReportDetails(&d, attempts))
+		}
+		for _, spelling := range spellings {
+			entries, err := st.Cache().Show(spelling)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			for _, e := range entries {
+				vars, _ := e.Variables()
+				report.Cache = append(report.Cache, answerReport{e.Lookup, e.Stored, e.Expires, e.Missing, vars})
+			}
+		}
+		if book != nil {
+			if report.Phonebook, err = book.Find(number); err != nil {
+				return err
+			}
+		}
+		enc := json.NewEncoder(s.out)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		return enc.Encode(report)
+	})
+}

@@ -1,0 +1,85 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"ringhook/lookup/number"
+	"ringhook/store"
+)
+
+type forgetCmd struct {
+	Number    string `arg:"" help:"The number, as a trunk delivers it."`
+	Phonebook bool   `help:"Erase it from the phonebook too."`
+}
+
+// Run erases what is held of somebody.
+func (c *forgetCmd) Run(s *streams) error {
+	return withPerson(s, c.Number, func(st *store.Store, book *store.Phonebook, number string, spellings []string) error {
+		ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+		defer cancel()
+		erased, err := st.Erase(ctx, spellings...)
+		if err != nil {
+			return err
+		}
+		answers := 0
+		for _, spelling := range spellings {
+			n, err := st.Cache().Forget(ctx, spelling)
+			if err != nil && !errors.Is(err, os.ErrNotExist) { // else there is no cache yet
+				return err
+			}
+			answers += n
+		}
+		fmt.Fprintf(s.out, "%s: erased %d calls with %d points, %d events with %d deliveries, %d cached answers\n",
+			printable(number), erased.Calls, erased.Points, erased.Events, erased.Deliveries, answers)
+		if erased.Pending > 0 {
+			fmt.Fprintf(s.out, "%d of the deliveries were still waiting and are not made\n", erased.Pending)
+		}
+		if c.Phonebook && book != nil {
+			removed, err := book.Remove(number)
+			if err != nil {
+				return err
+			}
+			if removed {
+				fmt.Fprintln(s.out, "erased from the phonebook")
+			}
+		}
+		return store.Scrub(st.Folder())
+	})
+}
+
+// withPerson opens the files beside a server that may be running on them. The
+// spellings are how a number may stand in them: as it was read, as it came, and as others write it.
+func withPerson(s *streams, raw string, do func(st *store.Store, book *store.Phonebook, number string, spellings []string) error) (err error) {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	caller := number.NewReader(cfg.Number).Normalize(raw).String()
+	if caller == "" {
+		return usageError{fmt.Errorf("%q names nobody", raw)}
+	}
+	st, err := openOutbox(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	book, err := store.OpenPhonebook(cfg.Store.Folder)
+	switch {
+	case err == nil:
+		defer func() { err = errors.Join(err, book.Close()) }()
+	case errors.Is(err, os.ErrNotExist):
+		book = nil
+	default:
+		return err
+	}
+	spellings := number.Spellings(caller)
+	if !slices.Contains(spellings, raw) {
+		spellings = append(spellings, raw)
+	}
+	return do(st, book, caller, spellings)
+}

@@ -1,0 +1,87 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/hooks"
+)
+
+type hookCmd struct {
+	List   hookListCmd   `cmd:"" help:"How each hook stands: what waits, what was given up, what is wrong."`
+	Enable hookEnableCmd `cmd:"" help:"Send events to a hook again that was disabled."`
+	Test   hookTestCmd   `cmd:"" help:"Send a sample event to a hook now, and print the request and the answer."`
+}
+
+type hookTestCmd struct {
+	Name  string `arg:"" help:"The hook's name; of one with several URLs journal is the first, journal.2 the second."`
+	Event string `arg:"" optional:"" help:"The event, such as agent-answer; the first that the hook names otherwise."`
+}
+
+// Run sends the sample past the outbox: nothing is kept, counted or retried.
+func (c *hookTestCmd) Run(s *streams) error {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	name, _, _ := strings.Cut(c.Name, ".")
+	n := slices.IndexFunc(cfg.Hooks, func(h hooks.Config) bool { return h.Name == name })
+	if n < 0 {
+		return fmt.Errorf("the configuration has no hook %q", c.Name)
+	}
+	d, err := hooks.New(cfg.Hooks[n:n+1], nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	ev := sampleEventOf(c.event(cfg.Hooks[n].Events))
+	if len(d.Match(ev)) == 0 {
+		fmt.Fprintf(s.out, "The hook would not be told of this sample: it is not among its events, or its condition does not hold. It is sent all the same.\n\n")
+	}
+	p, a, err := d.Try(ev, c.Name)
+	if err != nil {
+		return err
+	}
+	printPreview(s.out, p)
+	fmt.Fprintf(s.out, "\n%s after %s", a.Class, milliseconds(a.Took))
+	if a.Status != 0 {
+		fmt.Fprintf(s.out, ", status %d", a.Status)
+	}
+	fmt.Fprintln(s.out)
+	if a.Excerpt != "" {
+		fmt.Fprintf(s.out, "  %s\n", printable(a.Excerpt))
+	}
+	if a.Class != "delivered" {
+		return errors.New("the hook did not take the event")
+	}
+	return nil
+}
+
+// event is the one that was asked for, else the first that the hook names.
+func (c *hookTestCmd) event(named []string) string {
+	if c.Event != "" {
+		return c.Event
+	}
+	for _, name := range named {
+		if !strings.ContainsAny(name, `*?[\`) {
+			return name
+		}
+	}
+	return "call-hangup"
+}
+
+// printPreview shows a request as it is sent, without its secrets.
+func printPreview(w io.Writer, p hooks.Preview) {
+	fmt.Fprintf(w, "%s %s\n", p.Method, p.URL)
+	for _, h := range p.Headers {
+		fmt.Fprintf(w, "%s: %s\n", h[0], h[1])
+	}
+	if p.Body != "" {
+		fmt.Fprintf(w, "\n%s\n", p.Body)
+	}
+}

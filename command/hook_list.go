@@ -1,0 +1,120 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/api"
+	"ringhook/hooks"
+	"ringhook/store"
+)
+
+type hookListCmd struct{}
+
+// Run prints how the hooks stand; a server need not run.
+func (*hookListCmd) Run(s *streams) (err error) {
+	names, err := hookNames(s)
+	if err != nil {
+		return err
+	}
+	st, err := openOutbox(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	reports, err := api.HookReports(st.Outbox(), names, time.Now())
+	if err != nil {
+		return err
+	}
+	return printHooks(s.out, reports)
+}
+
+// hookNames are those of the configuration, copies among them.
+func hookNames(s *streams) ([]string, error) {
+	cfg, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	d, err := hooks.New(cfg.Hooks, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		return nil, err
+	}
+	return d.Names(), nil
+}
+
+func printHooks(out io.Writer, reports []api.HookReport) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "HOOK\tPENDING\tOLDEST\tDEAD\tSTATE")
+	for _, r := range reports {
+		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\n", r.Hook, r.Pending, local(r.Oldest), r.Dead, stateOf(&r))
+	}
+	return w.Flush()
+}
+
+func local(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+// stateOf says for people how a hook stands.
+func stateOf(r *api.HookReport) string {
+	switch r.State {
+	case "disabled":
+		return fmt.Sprintf("disabled since %s: %s", local(r.Since), cmp.Or(hooks.Reasons[r.Reason], r.Reason))
+	case "waiting":
+		return fmt.Sprintf("failing since %s (%s), left alone until %s", local(r.Since), r.Class, local(r.Until))
+	case "failing":
+		return fmt.Sprintf("failing since %s (%s)", local(r.Since), r.Class)
+	case "unknown":
+		if r.Until == nil {
+			return "not in the configuration"
+		}
+		return "not in the configuration: what is pending waits for a hook of that name until " + local(r.Until)
+	}
+	return r.State
+}
+
+type hookEnableCmd struct {
+	Name string `arg:"" help:"The hook's name, from the list."`
+}
+
+// Run has a disabled hook be sent events again; a running server sees it within
+// seconds.
+func (c *hookEnableCmd) Run(s *streams) (err error) {
+	names, err := hookNames(s)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(names, c.Name) {
+		return fmt.Errorf("the configuration has no hook %q, only %s", c.Name, strings.Join(names, ", "))
+	}
+	st, err := openOutbox(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	ctx, cancel := context.WithTimeout(s.ctx, store.Wait)
+	defer cancel()
+	was, err := st.Outbox().Enable(ctx, c.Name)
+	switch {
+	case err != nil:
+		return err
+	case !was:
+		fmt.Fprintf(s.out, "hook %s is not disabled\n", c.Name)
+	default:
+		fmt.Fprintf(s.out, "hook %s is enabled; a running server sends to it within seconds. What was given up stays so: ringhook outbox retry --hook %s --state dead\n", c.Name, c.Name)
+	}
+	return nil
+}

@@ -1,0 +1,225 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/api"
+	"ringhook/conf"
+	"ringhook/httpclient"
+	"ringhook/lookup"
+	"ringhook/lookup/number"
+	"ringhook/store"
+)
+
+type lookupCmd struct {
+	Number     string   `arg:"" help:"The caller's number, as a trunk delivers it."`
+	Parameters []string `arg:"" optional:"" placeholder:"NAME=VALUE" help:"Parameters of the call that the sources ask for, such as queue_id=500."`
+	Point      string   `placeholder:"POINT" help:"Ask the sources of this point; all there are otherwise."`
+	Queue      string   `placeholder:"ID" help:"The queue that the call is for; the same as queue_id=ID."`
+	JSON       bool     `name:"json" help:"Print everything as JSON."`
+}
+
+// Run has the number looked up by the running server where the configuration
+// has a token for it, else here, and shows what each source answered and what
+// a call would get. Nothing is kept.
+func (c *lookupCmd) Run(s *streams) error {
+	asked := api.LookupRequest{Number: c.Number, Point: c.Point, Params: map[string]string{}}
+	if c.Queue != "" {
+		asked.Params["queue_id"] = c.Queue
+	}
+	for _, p := range c.Parameters {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok {
+			return usageError{fmt.Errorf("parameter %q is not NAME=VALUE", p)}
+		}
+		asked.Params[name] = value
+	}
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	if len(cfg.Lookups) == 0 {
+		return errors.New("the configuration has no [[lookup]]")
+	}
+	report, where, err := ask(s, cfg, asked)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		e := json.NewEncoder(s.out)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		return e.Encode(report)
+	}
+	printLookup(s.out, report, where)
+	return nil
+}
+
+// ask looks up by the running server, else in this process, and says where.
+func ask(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api.LookupReport, where string, err error) {
+	if cfg.HTTP.Token != "" {
+		report, err = askServer(cfg, asked)
+		if report != nil || err != nil {
+			return report, "the server on " + cfg.HTTP.Listen, err
+		}
+	}
+	report, err = askHere(s, cfg, asked)
+	return report, "this command, with the configuration on disk", err
+}
+
+// askServer asks the running server. Where none is running there is neither a
+// report nor an error.
+func askServer(cfg *conf.Config, asked api.LookupRequest) (*api.LookupReport, error) {
+	body, err := json.Marshal(asked)
+	if err != nil {
+		return nil, err
+	}
+	client, err := httpclient.NewClient(httpclient.ClientConfig{MaxConns: 1, MaxBody: 16 << 20})
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	resp, err := client.Do(&httpclient.Request{
+		Method: http.MethodPost, URL: "http://" + cfg.HTTP.Listen + "/v1/lookup",
+		Header: [][2]string{{"Authorization", "Bearer " + cfg.HTTP.Token}}, ContentType: "application/json", Body: body,
+	}, time.Now().Add(cfg.FastAGI.Budget+store.Wait))
+	if failed := (*httpclient.Error)(nil); errors.As(err, &failed) && failed.Class == httpclient.ClassConnect {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask the server on %s: %w", cfg.HTTP.Listen, err)
+	}
+	if resp.Status != http.StatusOK {
+		var refused struct{ Error string }
+		_ = json.Unmarshal(resp.Body, &refused) // then the status says enough
+		return nil, fmt.Errorf("the server on %s answers %d: %s", cfg.HTTP.Listen, resp.Status, cmp.Or(refused.Error, "is it ringhook?"))
+	}
+	report := &api.LookupReport{}
+	if err := json.Unmarshal(resp.Body, report); err != nil {
+		return nil, fmt.Errorf("read the answer of the server on %s: %w", cfg.HTTP.Listen, err)
+	}
+	return report, nil
+}
+
+// askHere asks in this process, with what there is of cache and phonebook.
+func askHere(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api.LookupReport, err error) {
+	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var cache lookup.Cache = noCache{}
+	st, err := store.OpenTool(cfg.Store.Folder, log)
+	switch {
+	case err == nil:
+		cache = st.Cache()
+		defer func() { err = errors.Join(err, st.Close()) }()
+	case !errors.Is(err, fs.ErrNotExist):
+		log.Warn("cache is not looked at", "err", err)
+	}
+	var book lookup.Phonebook = noPhonebook{}
+	phonebook, err := store.OpenPhonebook(cfg.Store.Folder)
+	switch {
+	case err == nil:
+		book = phonebook
+		defer func() { err = errors.Join(err, phonebook.Close()) }()
+	case !errors.Is(err, fs.ErrNotExist):
+		book = noPhonebook{err}
+	}
+	service, err := lookup.New(cfg.Lookups, cache, book, log, prometheus.NewRegistry())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cfg.FastAGI.Budget)
+		defer cancel()
+		err = errors.Join(err, service.Close(ctx))
+	}()
+	return api.NewExplainer(cfg.Settings(), number.NewReader(cfg.Number), service).Explain(s.ctx, asked)
+}
+
+// printLookup shows a lookup to people.
+func printLookup(w io.Writer, r *api.LookupReport, where string) {
+	fmt.Fprintf(w, "%s is read as %s (%s)", printable(r.Number.Raw), printable(cmp.Or(r.Number.Read, "nobody")), r.Number.Kind)
+	for _, s := range []string{r.Number.RegionName, r.Number.RegionTime} {
+		if s != "" {
+			fmt.Fprintf(w, ", %s", s)
+		}
+	}
+	fmt.Fprintf(w, "\nasked by %s\n", where)
+	for _, source := range r.Sources {
+		printReport(w, source)
+	}
+	fmt.Fprintf(w, "\na call would get after %s", milliseconds(r.Took))
+	if r.Source != "" {
+		fmt.Fprintf(w, ", from %s", r.Source)
+	}
+	fmt.Fprintln(w)
+	for _, v := range r.Channel.Set {
+		fmt.Fprintf(w, "  %s = %s\n", v.Name, printable(v.Value))
+	}
+	if len(r.Channel.Parameters) > 0 {
+		fmt.Fprintf(w, "only events get %s\n", printable(strings.Join(r.Channel.Parameters, ", ")))
+	}
+	for _, v := range r.Channel.Refused {
+		fmt.Fprintf(w, "refused %s (%s)\n", printable(v.Name), refusals[v.Reason])
+	}
+}
+
+// refusals say why the gate did not let a variable through.
+var refusals = map[string]string{
+	"name":     "no [dialplan] variables allows it",
+	"value":    "the value is not of its type",
+	"repeated": "the answer has it twice",
+}
+
+// cacheStates say what the cache holds of a question.
+var cacheStates = map[string]string{
+	"fresh": "an answer that a call would get at once", "stale": "an answer for when the source fails",
+	"missing": "that nobody is known, which a call would get at once", "none": "nothing",
+}
+
+func printReport(w io.Writer, r lookup.Report) {
+	fmt.Fprintf(w, "\n%s: %s", r.Lookup, strings.ToUpper(string(r.Outcome)))
+	if r.Reason != "" {
+		fmt.Fprintf(w, " (%s: %s)", r.Reason, printable(r.Detail))
+	}
+	fmt.Fprintln(w)
+	if r.Request != "" {
+		fmt.Fprintf(w, "  asked    %s\n  took     %s\n", printable(r.Request), milliseconds(r.Took))
+	}
+	if r.Status != 0 {
+		fmt.Fprintf(w, "  status   %d\n  answered %s\n", r.Status, printable(r.Raw))
+	}
+	fmt.Fprintf(w, "  cached   %s", cacheStates[r.Cache])
+	if r.Age > 0 {
+		fmt.Fprintf(w, ", %s old", r.Age.Round(time.Second))
+	}
+	fmt.Fprintln(w)
+	for _, v := range r.Vars {
+		fmt.Fprintf(w, "  %s = %s\n", printable(v.Name), printable(v.Value))
+	}
+}
+
+// noCache is the cache where there is none.
+type noCache struct{}
+
+// Get implements lookup.Cache: nothing is in it.
+func (noCache) Get(string) (lookup.Entry, bool) { return lookup.Entry{}, false }
+
+// Put implements lookup.Cache: nothing is kept.
+func (noCache) Put(lookup.Entry) {}
+
+// noPhonebook is the phonebook where there is none, or one that cannot be read.
+type noPhonebook struct{ err error }
+
+// Find implements lookup.Phonebook: nobody is in it, or why that is not known.
+func (p noPhonebook) Find(string) ([]lookup.Var, error) { return nil, p.err }

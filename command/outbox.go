@@ -1,0 +1,251 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/api"
+	"ringhook/hooks"
+	"ringhook/store"
+)
+
+type outboxCmd struct {
+	List  outboxListCmd  `cmd:"" help:"List deliveries, the newest first."`
+	Show  outboxShowCmd  `cmd:"" help:"Show a delivery: what is sent, and every attempt."`
+	Retry outboxRetryCmd `cmd:"" help:"Attempt deliveries again now, also those that were given up, and of a hook that is left alone."`
+	Drop  outboxDropCmd  `cmd:"" help:"Give deliveries up for good."`
+
+	Salvage outboxSalvageCmd `cmd:"" help:"Copy what can be read of a damaged outbox into the present one."`
+
+	Replay outboxReplayCmd `cmd:"" help:"Send a hook everything of a span of time again, also what was delivered."`
+}
+
+// outboxFilter chooses deliveries.
+type outboxFilter struct {
+	Hook  string     `placeholder:"NAME" help:"Only deliveries for this hook."`
+	Call  string     `placeholder:"LINKEDID" help:"Only deliveries of this call."`
+	State string     `enum:"pending,dead,delivered,dropped,all" default:"all" help:"Only deliveries in this state: ${enum}."`
+	Since api.Moment `placeholder:"TIME" help:"Only events from then on: 2h for the last two hours, 10:42, or \"2006-01-02 15:04\"."`
+	Until api.Moment `placeholder:"TIME" help:"Only events before then."`
+}
+
+func (f outboxFilter) filter(limit int) store.Filter {
+	filter := store.Filter{Hook: f.Hook, LinkedID: f.Call, Limit: limit, Since: f.Since.Time, Until: f.Until.EndOf(f.Since.Time)}
+	if state, ok := hooks.StateNamed(f.State); ok {
+		filter.States = []hooks.State{state}
+	}
+	return filter
+}
+
+// openOutbox opens the store beside a server that may be running on it.
+func openOutbox(s *streams) (*store.Store, error) {
+	cfg, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	return store.OpenTool(cfg.Store.Folder, slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+}
+
+type outboxListCmd struct {
+	outboxFilter
+	Limit int `default:"100" help:"At most this many."`
+}
+
+// Run lists deliveries.
+func (c *outboxListCmd) Run(s *streams) (err error) {
+	st, err := openOutbox(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	list, err := st.Outbox().List(c.filter(c.Limit))
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tACCEPTED\tHOOK\tEVENT\tCALL\tSTATE\tATTEMPTS\tLAST\tNEXT")
+	for _, d := range list {
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", d.ID, d.Accepted.Local().Format(time.DateTime), d.Hook,
+			d.Event.Name, d.Event.LinkedID, d.State, d.Attempts, lastOutcome(d), nextAttempt(d))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if len(list) == c.Limit {
+		fmt.Fprintf(s.err, "the newest %d are shown; --limit shows more\n", c.Limit)
+	}
+	return nil
+}
+
+func lastOutcome(d store.Item) string {
+	switch {
+	case d.Class == "":
+		return "-"
+	case d.Status != 0:
+		return fmt.Sprintf("%s %d", d.Class, d.Status)
+	}
+	return d.Class
+}
+
+func nextAttempt(d store.Item) string {
+	switch {
+	case d.Held:
+		return "after the one before"
+	case d.Next.IsZero():
+		return "-"
+	}
+	return d.Next.Local().Format(time.DateTime)
+}
+
+type outboxShowCmd struct {
+	ID int64 `arg:"" help:"The delivery's number, from the list."`
+}
+
+// Run shows one delivery.
+func (c *outboxShowCmd) Run(s *streams) (err error) {
+	st, err := openOutbox(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	d, attempts, err := st.Outbox().Show(c.ID)
+	if err != nil {
+		return fmt.Errorf("delivery %d: %w", c.ID, err)
+	}
+	fmt.Fprintf(s.out, "delivery %d: %s for hook %s, %s\n", d.ID, d.Event.Name, d.Hook, d.State)
+	if d.ReplayOf != 0 {
+		fmt.Fprintf(s.out, "sent again, after delivery %d\n", d.ReplayOf)
+	}
+	fmt.Fprintf(s.out, "event %s of call %s, accepted %s\n", d.Event.ID, d.Event.LinkedID, d.Accepted.Local().Format(time.DateTime))
+	if next := nextAttempt(d); next != "-" {
+		fmt.Fprintf(s.out, "next attempt: %s\n", next)
+	}
+	printAttempts(s.out, attempts)
+	return c.preview(s, &d.Event, d.Hook)
+}
+
+func printAttempts(w io.Writer, attempts []hooks.Attempt) {
+	for _, a := range attempts {
+		fmt.Fprintf(w, "\n%s  %s after %s", a.Started.Local().Format(time.DateTime), a.Class, milliseconds(a.Took))
+		if a.Status != 0 {
+			fmt.Fprintf(w, ", status %d", a.Status)
+		}
+		if a.Excerpt != "" {
+			fmt.Fprintf(w, "\n  %s", printable(a.Excerpt))
+		}
+	}
+	if len(attempts) > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
+// preview shows the request as the configuration makes it today.
+func (c *outboxShowCmd) preview(s *streams, ev *hooks.Event, hook string) error {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	dispatcher, err := hooks.New(cfg.Hooks, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	p, err := dispatcher.Render(ev, hook)
+	if err != nil {
+		fmt.Fprintf(s.out, "\nthe request cannot be shown: %v\n", err)
+		return nil
+	}
+	fmt.Fprintln(s.out)
+	printPreview(s.out, p)
+	return nil
+}
+
+// outboxChoice is deliveries by number, or by a filter where none is given.
+type outboxChoice struct {
+	IDs []int64 `arg:"" optional:"" name:"id" help:"Numbers of deliveries, from the list; else give a filter."`
+	outboxFilter
+	Limit int `placeholder:"N" help:"At most this many, the oldest; all that fit otherwise."`
+}
+
+func (c *outboxChoice) choose(s *streams, change func(*store.Outbox, context.Context, ...int64) (int, error), done string) (err error) {
+	if len(c.IDs) == 0 && c.Hook == "" && c.Call == "" && c.Since.IsZero() {
+		return usageError{errors.New("give numbers of deliveries, or --hook, --call or --since")}
+	}
+	st, err := openOutbox(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	ids := c.IDs
+	if len(ids) == 0 {
+		if ids, err = st.Outbox().Changeable(c.filter(c.Limit)); err != nil {
+			return err
+		}
+	}
+	n, err := change(st.Outbox(), s.ctx, ids...)
+	fmt.Fprintf(s.out, "%d deliveries %s\n", n, done)
+	return err
+}
+
+type outboxRetryCmd struct {
+	outboxChoice
+}
+
+// Run makes deliveries due now; a running server sees it within seconds.
+func (c *outboxRetryCmd) Run(s *streams) error {
+	return c.choose(s, (*store.Outbox).Retry, "are due now; a running server attempts them within seconds")
+}
+
+type outboxDropCmd struct {
+	outboxChoice
+}
+
+// Run gives deliveries up.
+func (c *outboxDropCmd) Run(s *streams) error {
+	return c.choose(s, (*store.Outbox).Drop, "dropped")
+}
+
+type outboxReplayCmd struct {
+	Hook  string     `required:"" placeholder:"NAME" help:"The hook."`
+	Since api.Moment `required:"" placeholder:"TIME" help:"From the events of then on: 2h for the last two hours, 10:42, or \"2006-01-02 15:04\"."`
+	Until api.Moment `default:"0s" placeholder:"TIME" help:"To the events before then; now otherwise."`
+	NewID bool       `name:"new-id" help:"Give each event an id of its own, for a receiver that shall process it again and drops what it knows."`
+}
+
+// Run makes new deliveries of what is delivered, dead or dropped.
+func (c *outboxReplayCmd) Run(s *streams) (err error) {
+	st, err := openOutbox(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	n, err := st.Outbox().Replay(s.ctx, c.Hook, c.Since.Time, c.Until.EndOf(c.Since.Time), c.NewID)
+	fmt.Fprintf(s.out, "%d deliveries are sent again, one after the other and behind what is new\n", n)
+	return err
+}
+
+type outboxSalvageCmd struct {
+	File string `arg:"" placeholder:"FILE" help:"The outbox that was moved aside, such as ringhook-data/outbox.db.damaged-20260115T093000.000Z."`
+}
+
+// Run copies what was pending or dead; a running server sees it within seconds.
+func (c *outboxSalvageCmd) Run(s *streams) (err error) {
+	st, err := openOutbox(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	got, err := st.Outbox().Salvage(s.ctx, c.File)
+	fmt.Fprintf(s.out, "%d deliveries copied, %d were there already", got.Copied, got.Known)
+	if got.Unreadable > 0 {
+		fmt.Fprintf(s.out, "; up to %d cannot be read", got.Unreadable)
+	}
+	fmt.Fprintln(s.out)
+	return err
+}

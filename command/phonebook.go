@@ -1,0 +1,104 @@
+package command
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+
+	"ringhook/lookup"
+	"ringhook/lookup/number"
+	"ringhook/lookup/phonebook"
+	"ringhook/store"
+)
+
+type phonebookCmd struct {
+	Import phonebookImportCmd `cmd:"" help:"Add the numbers of a CSV file or of vCards; those that are there already are replaced."`
+	List   phonebookListCmd   `cmd:"" help:"List numbers and what is known of them."`
+	Export phonebookExportCmd `cmd:"" help:"Print everything as a CSV file that import reads."`
+	Remove phonebookRemoveCmd `cmd:"" help:"Remove numbers."`
+}
+
+// withPhonebook opens the phonebook beside a server that may be running on it.
+func withPhonebook(s *streams, do func(*store.Phonebook, *number.Reader) error) (err error) {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	book, err := store.OpenPhonebook(cfg.Store.Folder)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, book.Close()) }()
+	return do(book, number.NewReader(cfg.Number))
+}
+
+type phonebookListCmd struct {
+	Prefix string `arg:"" optional:"" help:"Only numbers that begin so, such as +4930."`
+	Limit  int    `default:"100" help:"At most this many."`
+}
+
+var errEnough = errors.New("enough")
+
+// Run lists numbers in their order.
+func (c *phonebookListCmd) Run(s *streams) error {
+	return withPhonebook(s, func(book *store.Phonebook, _ *number.Reader) error {
+		n := 0
+		err := book.Each(s.ctx, c.Prefix, func(contact lookup.Contact) error {
+			if n == c.Limit {
+				return errEnough
+			}
+			n++
+			fmt.Fprint(s.out, contact.Number)
+			for _, v := range contact.Vars {
+				fmt.Fprintf(s.out, "  %s = %s", v.Name, printable(v.Value))
+			}
+			fmt.Fprintln(s.out)
+			return nil
+		})
+		if errors.Is(err, errEnough) {
+			fmt.Fprintf(s.err, "the first %d are shown; --limit shows more\n", c.Limit)
+			return nil
+		}
+		return err
+	})
+}
+
+type phonebookExportCmd struct{}
+
+// Run prints the whole phonebook.
+func (c *phonebookExportCmd) Run(s *streams) error {
+	return withPhonebook(s, func(book *store.Phonebook, _ *number.Reader) error {
+		names, err := book.Names(s.ctx)
+		if err != nil {
+			return err
+		}
+		out := bufio.NewWriter(s.out)
+		w := phonebook.NewWriter(out, names)
+		err = book.Each(s.ctx, "", w.Write)
+		return errors.Join(err, w.Flush(), out.Flush())
+	})
+}
+
+type phonebookRemoveCmd struct {
+	Numbers []string `arg:"" name:"number" help:"Numbers, as a trunk delivers them."`
+}
+
+// Run removes numbers, and fails where one is not there.
+func (c *phonebookRemoveCmd) Run(s *streams) error {
+	return withPhonebook(s, func(book *store.Phonebook, numbers *number.Reader) error {
+		var missing error
+		for _, raw := range c.Numbers {
+			number := numbers.Normalize(raw).String()
+			removed, err := book.Remove(number)
+			switch {
+			case err != nil:
+				return err
+			case removed:
+				fmt.Fprintf(s.out, "%s removed\n", printable(number))
+			default:
+				missing = errors.Join(missing, fmt.Errorf("%s is not in the phonebook", printable(raw)))
+			}
+		}
+		return missing
+	})
+}

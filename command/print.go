@@ -1,0 +1,17 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// printable makes a value safe for a terminal: what does not print is shown as an escape.
+func printable(value string) string {
+	quoted := fmt.Sprintf("%q", value)
+	return strings.ReplaceAll(strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`), `\\`, `\`)
+}
+
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000)
+}

@@ -1,0 +1,112 @@
+package command
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"ringhook/dialplan"
+	"ringhook/hooks"
+	"ringhook/store"
+)
+
+// list shows the calls of a span of time, and what went wrong with them.
+func (c *traceCmd) list(s *streams, st *store.Store) error {
+	calls, err := c.calls(st)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "BEGAN\tCALL\tDIRECTION\tCALLER\tANSWERED\tENDED\tTROUBLE")
+	for _, call := range calls[:min(len(calls), c.Limit)] {
+		undelivered, err := st.Outbox().List(store.Filter{LinkedID: call.linkedid, States: []hooks.State{hooks.Pending, hooks.Dead, hooks.Dropped}})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", call.Began.Local().Format(time.DateTime), printable(call.linkedid), cmp.Or(call.Direction, "-"),
+			printable(cmp.Or(text(call.Known["callerid"]), call.caller, "-")), clock(call.Answered), clock(call.Ended), call.troubles(undelivered))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if len(calls) > c.Limit {
+		fmt.Fprintf(s.err, "the first %d of %d are shown; --limit shows more\n", c.Limit, len(calls))
+	}
+	return nil
+}
+
+// listedCall is a call in the list.
+type listedCall struct {
+	callState
+	linkedid string
+	caller   string // as the channel showed it, where there is no state
+	trouble  []string
+}
+
+// calls gives the calls of the span, those among them of which nothing but the
+// points is kept, in the order in which they began.
+func (c *traceCmd) calls(st *store.Store) ([]*listedCall, error) {
+	byID := map[string]*listedCall{}
+	err := st.CallsSince(c.Since.Time, func(call store.HeldCall) bool {
+		l := &listedCall{linkedid: call.LinkedID}
+		if json.Unmarshal(call.State, &l.callState) == nil {
+			byID[call.LinkedID] = l
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = st.PointsSince(c.Since.Time, func(p *dialplan.PointTrace) {
+		l := byID[p.LinkedID]
+		if l == nil {
+			l = &listedCall{linkedid: p.LinkedID, callState: callState{Began: p.At}, caller: p.Caller}
+			byID[p.LinkedID] = l
+		}
+		l.note(p)
+	})
+	calls := slices.Collect(maps.Values(byID))
+	until := c.Until.EndOf(c.Since.Time)
+	calls = slices.DeleteFunc(calls, func(l *listedCall) bool { return !l.Began.Before(until) })
+	slices.SortFunc(calls, func(a, b *listedCall) int {
+		return cmp.Or(a.Began.Compare(b.Began), cmp.Compare(a.linkedid, b.linkedid))
+	})
+	return calls, err
+}
+
+// note adds a point's trouble, once for each kind.
+func (l *listedCall) note(p *dialplan.PointTrace) {
+	add := func(what string) {
+		if !slices.Contains(l.trouble, what) && len(l.trouble) < maxTroubles {
+			l.trouble = append(l.trouble, what)
+		}
+	}
+	if p.Error != "" {
+		add(p.Point + " failed")
+	}
+	for _, k := range p.Lookups {
+		if !k.Shadow && (k.Outcome == "timeout" || k.Outcome == "error" || k.Outcome == "open") {
+			add("lookup " + k.Lookup + ": " + k.Outcome)
+		}
+	}
+}
+
+const maxTroubles = 8
+
+// troubles tells in short what went wrong: with points, lookups and deliveries.
+func (l *listedCall) troubles(undelivered []store.Item) string {
+	list := l.trouble
+	counts := map[string]int{}
+	for _, d := range undelivered {
+		counts[d.Hook+": %d "+d.State.String()]++
+	}
+	for _, format := range slices.Sorted(maps.Keys(counts)) {
+		list = append(list, fmt.Sprintf(format, counts[format]))
+	}
+	return printable(cmp.Or(strings.Join(list, "; "), "-"))
+}

@@ -1,0 +1,549 @@
+//go:build failpoints
+
+package test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"ringhook/failpoint"
+	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
+)
+
+const (
+	// crashRounds is how many rounds TestCrash plays; make crash plays others.
+	crashRounds  = 60
+	crashCallers = 4
+	// crashWait is how long a round waits for its fail point, on a machine that
+	// has much else to do.
+	crashWait  = 2 * time.Minute
+	crashToken = "crash-token-crash-token"
+)
+
+// crashCounts is how often a point is passed at most before the process dies
+// there. Those that come seldom die soon.
+var crashCounts = map[failpoint.Point]int{
+	failpoint.AcceptBeforeCommit: 60, failpoint.AcceptAfterCommit: 60, failpoint.AttemptBeforeSend: 60, failpoint.AttemptAfterSend: 60,
+	failpoint.ResultBeforeCommit: 40, failpoint.ResultAfterCommit: 40,
+	failpoint.CheckpointMid: 2, failpoint.RetentionMid: 1, failpoint.ReplayMid: 30, failpoint.MigrateMid: 2,
+}
+
+// crash is the crash proof: ringhook as a process that dies at fail points
+// under calls, receivers that live on, and the model that both are held against.
+type crash struct {
+	t                    *testing.T
+	rnd                  *rand.Rand
+	file, data, agi, web string
+	takers               map[string]*taker
+	callers              []*crashCaller
+	hits                 map[failpoint.Point]int
+
+	mu       sync.Mutex
+	promised int
+	// open is what was answered OK and has neither come nor been seen dead, by hook.
+	open map[string]map[string]bool
+}
+
+// TestCrash is T-CRASH-01, F15: ringhook is killed at every step of accept,
+// commit, attempt, result, checkpoint, retention, replay and migration, over
+// and over. After each death: what was acknowledged is delivered, pending or
+// dead; bodies came as they were accepted; first deliveries of a call came in
+// order; a repeat has the id of the first; the file is whole.
+func TestCrash(t *testing.T) {
+	rounds, seed := setting(t, "RINGHOOK_CRASH", crashRounds), setting(t, "RINGHOOK_SEED", int(time.Now().UnixNano()&0xffffff))
+	t.Logf("%d rounds with RINGHOOK_SEED=%d", rounds, seed)
+	c := newCrash(t, uint64(seed))
+	var deck []failpoint.Point
+	for n := range rounds {
+		if len(deck) == 0 {
+			deck = slices.Clone(failpoint.All)
+			c.rnd.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+			if n == 0 { // at first nothing is delivered that could be old
+				first, last := slices.Index(deck, failpoint.RetentionMid), len(deck)-1
+				deck[first], deck[last] = deck[last], deck[first]
+			}
+		}
+		c.round(n, deck[0])
+		deck = deck[1:]
+		if t.Failed() {
+			t.Fatalf("round %d with RINGHOOK_SEED=%d; the store is kept in %s", n, seed, keepFolder(t, c.data))
+		}
+	}
+	c.finish()
+	t.Logf("%d events were acknowledged; the process died at: %v", c.promised, c.hits)
+	for _, p := range failpoint.All {
+		if c.hits[p] == 0 && rounds >= 2*len(failpoint.All) {
+			t.Errorf("%s was never hit", p)
+		}
+	}
+}
+
+func setting(t *testing.T, name string, otherwise int) int {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s is %q, want a number", name, text)
+	}
+	return n
+}
+
+// keepFolder copies a folder out of the test's own, to be looked at.
+func keepFolder(t *testing.T, folder string) string {
+	kept, err := os.MkdirTemp("", "ringhook-crash-")
+	if err == nil {
+		err = os.CopyFS(kept, os.DirFS(folder))
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	return kept
+}
+
+func newCrash(t *testing.T, seed uint64) *crash {
+	c := &crash{
+		t: t, rnd: rand.New(rand.NewPCG(seed, 0)), takers: map[string]*taker{}, hits: map[failpoint.Point]int{},
+		open: map[string]map[string]bool{},
+	}
+	var hooks strings.Builder
+	for name, events := range map[string]string{"steady": "*", "flaky": "*", "gone": "call-hangup"} {
+		k := newTaker(t, name)
+		server := httptest.NewServer(k)
+		t.Cleanup(server.Close)
+		c.takers[name], c.open[name] = k, map[string]bool{}
+		fmt.Fprintf(&hooks, "[[hook]]\nname = %q\nevents = [%q]\nurl = %q\nformat = \"json\"\nschedule = \"fast\"\n", name, events, server.URL)
+	}
+	c.file, c.agi, c.web = config(t, hooks.String())
+	text, err := os.ReadFile(c.file)
+	if err == nil {
+		text = bytes.Replace(text, []byte("[store]"), []byte("token = \""+crashToken+"\"\n[store]"), 1)
+		err = os.WriteFile(c.file, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.data = filepath.Join(filepath.Dir(c.file), "data")
+	for n := range crashCallers {
+		c.callers = append(c.callers, &crashCaller{c: c, n: n + 1})
+	}
+	return c
+}
+
+// round starts ringhook, lets calls through it until it dies at the point, and
+// holds what is left against the model.
+func (c *crash) round(n int, point failpoint.Point) {
+	c.t.Helper()
+	most := crashCounts[point]
+	switch {
+	case n == 0: // there is nothing yet
+	case point == failpoint.RetentionMid:
+		c.age()
+	case point == failpoint.MigrateMid:
+		most = c.downgrade()
+	}
+	action := []string{"kill", "soon"}[c.rnd.IntN(2)]
+	traps := fmt.Sprintf("%s=%s@%d", point, action, 1+c.rnd.IntN(most))
+	switch other := failpoint.All[c.rnd.IntN(len(failpoint.All))]; {
+	case other == point:
+	case other == failpoint.AcceptBeforeCommit, other == failpoint.ResultBeforeCommit:
+		traps += fmt.Sprintf(";%s=error@%d", other, 2+c.rnd.IntN(10)) // F17; the first belongs to the start
+	case other == failpoint.AttemptBeforeSend:
+		traps += fmt.Sprintf(";%s=panic@%d", other, 1+c.rnd.IntN(10)) // F38
+	}
+	child := startChild(c.t, c.file, "RINGHOOK_FAILPOINTS="+traps)
+	ctx, cancel := context.WithTimeout(context.Background(), crashWait)
+	go func() {
+		<-child.ended
+		cancel()
+	}()
+	if child.untilReady(ctx, c.web) {
+		var load sync.WaitGroup
+		for _, caller := range c.callers {
+			load.Go(func() { caller.run(ctx) })
+		}
+		if point == failpoint.ReplayMid {
+			load.Go(func() { c.replay(ctx) })
+		}
+		load.Wait()
+	}
+	<-ctx.Done()
+	child.kill()
+	if !strings.Contains(child.log.String(), fmt.Sprintf("failpoint %s: %s\n", point, action)) {
+		c.t.Errorf("%s was not reached:\n%s", traps, child.log)
+	}
+	c.hits[point]++
+	c.check(traps)
+}
+
+// replay has everything of the last seconds sent again, over and over.
+func (c *crash) replay(ctx context.Context) {
+	for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.web+"/v1/outbox/replay", strings.NewReader(`{"hook": "steady", "since": "20s"}`))
+		if err != nil {
+			c.t.Error(err)
+			return
+		}
+		req.Header.Set("Authorization", "Bearer "+crashToken)
+		req.Header.Set("Content-Type", "application/json")
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// finish lets everything come that is still open, and ends ringhook well.
+func (c *crash) finish() {
+	c.t.Helper()
+	for _, k := range c.takers {
+		k.well.Store(true)
+	}
+	child := startChild(c.t, c.file)
+	defer child.kill()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*crashWait)
+	defer cancel()
+	if !child.untilReady(ctx, c.web) {
+		c.t.Fatalf("ringhook does not start any more:\n%s", child.log)
+	}
+	for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
+		var out bytes.Buffer // an operator who knows that all are well does not wait for the schedule
+		if code := run(ctx, []string{"outbox", "retry", "-c", c.file, "--hook", "flaky", "--state", "pending"}, &out, &out); code != exitOK {
+			c.t.Errorf("ringhook outbox retry ended with %d: %s", code, &out)
+		}
+		if left := c.left(); left == 0 {
+			tick.Stop()
+			break
+		} else if ctx.Err() != nil {
+			c.t.Fatalf("%d events that were acknowledged do not come:\n%s", left, child.log)
+		}
+	}
+	child.stop()
+	c.check("the end")
+}
+
+// left tells how many events have not come that are not dead. Of a receiver
+// that answers 410 none have to come.
+func (c *crash) left() (left int) {
+	for name, k := range c.takers {
+		if name != "gone" {
+			c.mu.Lock()
+			left += k.missing(c.open[name])
+			c.mu.Unlock()
+		}
+	}
+	return left
+}
+
+// crashCaller plays calls, one after the other. A call that a death cut short
+// goes on with its next point, as in Asterisk.
+type crashCaller struct {
+	c        *crash
+	n, calls int
+	linkedid string
+	point    int
+	channel  map[string]string
+}
+
+var crashPoints = []string{"queue-dial", "agent-dial", "agent-answer", "agent-hangup", "queue-hangup", "call-hangup"}
+
+func (p *crashCaller) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if p.point == 0 {
+			p.calls++
+			p.linkedid = fmt.Sprintf("%d.%d", p.n, p.calls)
+			p.channel = map[string]string{"CHANNEL(linkedid)": p.linkedid, "DIALSTATUS": "ANSWER"}
+		}
+		p.play(crashPoints[p.point])
+		p.point = (p.point + 1) % len(crashPoints)
+	}
+}
+
+// play asks one point, and notes it where it was answered OK.
+func (p *crashCaller) play(point string) {
+	ctx, cancel := context.WithTimeout(context.Background(), crashWait)
+	defer cancel()
+	result, err := asterisk.Call(ctx, p.c.agi, asterisk.CallRequest{
+		Env: fastagi.Env{Point: point, Channel: "PJSIP/trunk", UniqueID: p.linkedid, CallerNum: "+442079460142", Args: []string{
+			"agent_phone=101", "queue_id=500", "recording_file=" + mark(p.linkedid, point),
+		}},
+		Variables: p.channel,
+	})
+	ok := false
+	for _, v := range result.Set {
+		switch v.Name {
+		case "RINGHOOK_STATUS":
+			ok = v.Value == "OK"
+		case "__RINGHOOK_VISIT", "__RINGHOOK_RING":
+			p.channel[v.Name[2:]] = v.Value
+		default:
+			p.channel[v.Name] = v.Value
+		}
+	}
+	if ok {
+		p.c.promise(p.linkedid + " " + point)
+	} else if err != nil {
+		time.Sleep(time.Millisecond) // the server is gone; do not spin until the test knows
+	}
+}
+
+// mark is what a point's event carries, so that it is known whose body came.
+func mark(linkedid, event string) string {
+	return linkedid + "/" + event + "/" + strings.Repeat("zoë<&\"", 20)
+}
+
+func (c *crash) promise(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.promised++
+	for name := range c.takers {
+		if name != "gone" || strings.HasSuffix(key, " call-hangup") {
+			c.open[name][key] = true
+		}
+	}
+}
+
+// check holds what a dead ringhook has left against the model: on a copy, so
+// that the next one finds its files as the last one left them.
+func (c *crash) check(after string) {
+	c.t.Helper()
+	folder := c.t.TempDir()
+	for _, name := range []string{"outbox.db", "outbox.db-wal"} {
+		if text, err := os.ReadFile(filepath.Join(c.data, name)); err == nil {
+			if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+	}
+	defer os.RemoveAll(folder)
+	if aside, _ := filepath.Glob(filepath.Join(c.data, "*.damaged-*")); len(aside) > 0 {
+		c.t.Errorf("after %s: moved aside: %v", after, aside)
+	}
+	db := openRaw(c.t, filepath.Join(folder, "outbox.db"))
+	var verdict string
+	if err := db.QueryRow("pragma integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		c.t.Errorf("after %s: integrity: %q, %v", after, verdict, err)
+	}
+	states := c.states(db)
+	if err := db.Close(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, k := range c.takers {
+		k.settle(c.open[name])
+		for key := range c.open[name] {
+			switch state, kept := states[name][key]; {
+			case !kept:
+				c.t.Errorf("after %s: %s was acknowledged, and is neither delivered nor kept for %s", after, key, name)
+			case state == "delivered":
+				c.t.Errorf("after %s: %s never came to %s, but is kept as delivered", after, key, name)
+			case state == "dead":
+				delete(c.open[name], key)
+			}
+		}
+		k.compare(folder, c.file)
+	}
+}
+
+// states reads how every delivery stands, by hook and event. Of several of one
+// event, since it was sent again, the best counts.
+func (c *crash) states(db *sql.DB) map[string]map[string]string {
+	c.t.Helper()
+	states := map[string]map[string]string{}
+	for name := range c.takers {
+		states[name] = map[string]string{}
+	}
+	var tables int
+	if err := db.QueryRow("select count(*) from sqlite_schema where name = 'delivery'").Scan(&tables); err != nil || tables == 0 {
+		return states // it died before there was one
+	}
+	rows, err := db.Query(`select d.hook, e.linkedid || ' ' || json_extract(e.body, '$.name'),
+		min(case d.state when 0 then 0 when 1 then 2 when 2 then 1 else 3 end) from delivery d join event e on e.id = d.event group by 1, 2`)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var hook, key string
+		var state int
+		if err := rows.Scan(&hook, &key, &state); err != nil {
+			c.t.Fatal(err)
+		}
+		states[hook][key] = []string{"pending", "dead", "delivered", "dropped"}[state]
+	}
+	if err := rows.Err(); err != nil {
+		c.t.Fatal(err)
+	}
+	return states
+}
+
+func openRaw(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	return db
+}
+
+// age makes everything old that is over, so that retention has something to do.
+// What an operator had sent again, and what is slow on purpose, ends here.
+func (c *crash) age() {
+	c.t.Helper()
+	db := openRaw(c.t, filepath.Join(c.data, "outbox.db"))
+	live := make([]any, len(c.callers))
+	for i, p := range c.callers {
+		live[i] = p.linkedid
+	}
+	var replays int
+	err := db.QueryRow("select count(*) from pragma_table_info('delivery') where name = 'replay_of'").Scan(&replays)
+	if err == nil && replays > 0 {
+		_, err = db.Exec("delete from delivery where replay_of is not null and state = 0")
+	}
+	const old = 40 * 24 * time.Hour
+	if err == nil {
+		_, err = db.Exec("update delivery set finished_ms = finished_ms - ? where state <> 0", old.Milliseconds())
+	}
+	if err == nil {
+		_, err = db.Exec("update call set seen_ms = seen_ms - ? where linkedid not in (?"+strings.Repeat(", ?", len(live)-1)+")", append([]any{old.Milliseconds()}, live...)...)
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// downgrade makes the outbox one of an earlier ringhook, with everything in it
+// that an earlier one knew, and tells how many steps it is behind.
+func (c *crash) downgrade() (behind int) {
+	c.t.Helper()
+	steps, err := filepath.Glob("store/migrations/outbox/*.sql")
+	if err != nil || len(steps) < 2 {
+		c.t.Fatalf("migrations: %v, %v", steps, err)
+	}
+	version := 1 + c.rnd.IntN(len(steps)-1)
+	path := filepath.Join(c.data, "outbox.db")
+	db := openRaw(c.t, path)
+	var appID int64
+	if err := db.QueryRow("pragma application_id").Scan(&appID); err != nil {
+		c.t.Fatal(err)
+	}
+	script := fmt.Sprintf("pragma auto_vacuum = 2; attach '%s' as now; begin;", path)
+	for _, step := range steps[:version] {
+		text, err := os.ReadFile(step)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		script += string(text)
+	}
+	script += fmt.Sprintf("pragma application_id = %d; pragma user_version = %d;", appID, version)
+	if err := db.Close(); err != nil { // which brings the log into the file
+		c.t.Fatal(err)
+	}
+	older := openRaw(c.t, path+"-older")
+	if _, err := older.Exec(script); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, table := range []string{"call", "event", "delivery", "attempt"} {
+		var columns string
+		err := older.QueryRow("select group_concat(name, ', ') from pragma_table_info(?, 'main') where name in (select name from pragma_table_info(?, 'now'))", table, table).Scan(&columns)
+		if err == nil {
+			_, err = older.Exec(fmt.Sprintf("insert into main.%s (%s) select %s from now.%s", table, columns, columns, table))
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	_, err = older.Exec("commit")
+	if err := errors.Join(err, older.Close(), os.Rename(path+"-older", path)); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, part := range []string{"-wal", "-shm"} {
+		if err := os.Remove(path + part); err != nil && !os.IsNotExist(err) {
+			c.t.Fatal(err)
+		}
+	}
+	return len(steps) - version
+}
+
+// doomed is a ringhook in a process of its own that is expected to die.
+type doomed struct {
+	*child
+	ended chan struct{}
+	err   error // how it ended
+}
+
+func startChild(t *testing.T, config string, env ...string) *doomed {
+	t.Helper()
+	d := &doomed{child: &child{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", config), log: &bytes.Buffer{}}, ended: make(chan struct{})}
+	d.cmd.Env = append(append(os.Environ(), asRinghook+"=1"), env...)
+	d.cmd.Stderr = d.log
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(d.ended)
+		d.err = d.cmd.Wait()
+	}()
+	return d
+}
+
+// untilReady waits until it serves; false where it died before, or ctx ended.
+func (d *doomed) untilReady(ctx context.Context, web string) bool {
+	for tick := time.NewTicker(5 * time.Millisecond); ; {
+		if resp, err := http.Get(web + "/readyz"); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return true
+			}
+		}
+		select {
+		case <-d.ended:
+			return false
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+// kill ends the process where it has not died by itself.
+func (d *doomed) kill() {
+	_ = d.cmd.Process.Kill()
+	<-d.ended
+}
+
+// stop ends it as systemd does, and wants it to end well.
+func (d *doomed) stop() {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		d.t.Fatal(err)
+	}
+	if <-d.ended; d.err != nil {
+		d.t.Errorf("ringhook ended with %v:\n%s", d.err, d.log)
+	}
+}

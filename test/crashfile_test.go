@@ -1,0 +1,22 @@
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCrashFileCannotBeHad wants ringhook to serve where the file is of no use.
+func TestCrashFileCannotBeHad(t *testing.T) {
+	file, _, web := config(t, "")
+	data := filepath.Join(filepath.Dir(file), "data")
+	if err := os.MkdirAll(filepath.Join(data, "crash.log"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := spawn(t, file, web)
+	c.stop()
+	if text := c.log.String(); !strings.Contains(text, "standard error only") {
+		t.Errorf("the log does not tell:\n%s", text)
+	}
+}

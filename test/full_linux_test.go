@@ -1,0 +1,113 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestNoRoom is F11 from outside: the disk fills up, or no file may grow, under
+// the running server. Calls go on without a RINGHOOK_STATUS, what was promised is
+// delivered, and with room again points are answered OK, without a restart.
+func TestNoRoom(t *testing.T) {
+	for name, fill := range map[string]func(t *testing.T, data string, pid int) (empty func()){
+		"disk": fillDisk,
+		"file": limitFiles,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLedger(t)
+			receiver := httptest.NewServer(l)
+			defer receiver.Close()
+			file, agi, web := config(t, fmt.Sprintf("max_size = 67108864\n[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nformat = \"json\"\nschedule = \"fast\"\n", receiver.URL))
+			data := filepath.Join(filepath.Dir(file), "data")
+			if err := os.Mkdir(data, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=41943040,mode=700"); err != nil {
+				t.Skipf("a small file system cannot be mounted here, which takes root: %v", err)
+			}
+			t.Cleanup(func() {
+				if err := syscall.Unmount(data, 0); err != nil {
+					t.Error(err)
+				}
+			})
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			defer cancel()
+			c := spawn(t, file, web)
+			defer func() { c.kill() }()
+			n := 0
+			until := func(ok bool) {
+				t.Helper()
+				for l.play(ctx, agi, fmt.Sprintf("1.%d", n)) != ok {
+					if n++; ctx.Err() != nil {
+						t.Fatalf("no call was answered so that OK is %t:\n%s", ok, c.log)
+					}
+				}
+				n++
+			}
+			until(true)
+			empty := fill(t, data, c.cmd.Process.Pid)
+			until(false)
+			c.untilMetric(web, `ringhook_store_failures_total{class="full"} `)
+			if strings.Contains(get(t, web+"/metrics"), `ringhook_store_failures_total{class="full"} 0`) {
+				t.Error("no failure of class full is counted")
+			}
+			for range 5 { // calls go on, answered or not
+				l.play(ctx, agi, fmt.Sprintf("2.%d", n))
+				n++
+			}
+			empty()
+			until(true)
+			c.untilMetric(web, "ringhook_store_reserve_bytes 4.194304e+06")
+			l.await(ctx, c)
+			c.stop()
+		})
+	}
+}
+
+// fillDisk leaves no byte of the disk free.
+func fillDisk(t *testing.T, data string, _ int) (empty func()) {
+	path := filepath.Join(data, "ballast")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := 1 << 20; size > 0; {
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+	f.Close()
+	return func() {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// limitFiles lets no file of the process grow any more.
+func limitFiles(t *testing.T, data string, pid int) (empty func()) {
+	set := func(limit string) {
+		if out, err := exec.Command("prlimit", fmt.Sprint("--pid=", pid), "--fsize="+limit+":").CombinedOutput(); err != nil {
+			t.Fatalf("prlimit: %v: %s", err, bytes.TrimSpace(out))
+		}
+	}
+	if _, err := exec.LookPath("prlimit"); err != nil {
+		t.Skip("prlimit is missing here")
+	}
+	info, err := os.Stat(filepath.Join(data, "outbox.db-wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(fmt.Sprint(info.Size()))
+	return func() { set("unlimited") }
+}

@@ -1,0 +1,164 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"ringhook/api"
+	"ringhook/hooks/hooktest"
+)
+
+// until polls for what comes in its time.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for tick := time.NewTicker(10 * time.Millisecond); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 30 s", what)
+		}
+	}
+}
+
+// ringhook runs a command, and wants it to end well.
+func ringhook(t *testing.T, args ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	if code := run(context.Background(), args, &out, &out); code != exitOK {
+		t.Fatalf("ringhook %s ended with %d: %s", strings.Join(args, " "), code, &out)
+	}
+	return out.String()
+}
+
+// TestHookDisabled is F34 as an administrator meets it: one of two copies of a
+// hook answers 410. It is listed as disabled, the other hooks are told, a
+// restart asks it no more; then it is enabled, and has events again.
+func TestHookDisabled(t *testing.T) {
+	good, bad, ops := hooktest.NewReceiver(t), hooktest.NewReceiver(t), hooktest.NewReceiver(t)
+	bad.Play(hooktest.Step{Status: http.StatusGone})
+	file, agi, web := config(t, fmt.Sprintf(`
+[[hook]]
+name = "journal"
+events = ["*"]
+url = ["%s/cti", "%s/copy?key=sesame-open"]
+[[hook]]
+name = "ops"
+events = ["ringhook.hook_disabled"]
+url = "%s/"
+`, good.URL(), bad.URL(), ops.URL()))
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, bytes.Replace(text, []byte("[http]\n"), []byte("[http]\ntoken = \""+testToken+"\"\n"), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(id string) {
+		t.Helper()
+		ringhook(t, "call", "queue-dial", "queue_id=500", "--uniqueid", id, "--server", agi, "-c", file)
+	}
+	c := spawn(t, file, web)
+	call("1.1")
+	until(t, "the hook is disabled", func() bool { return len(ops.Requests()) > 0 })
+	if got := ops.Requests()[0]; !strings.Contains(got.Body, `"hook":"journal.2"`) || !strings.Contains(got.Body, `"reason":"gone"`) {
+		t.Errorf("others are told %s", got.Body)
+	}
+	if one, two := good.Requests(), bad.Requests(); len(one) != 1 || one[0].Header.Get("webhook-id") != two[0].Header.Get("webhook-id") {
+		t.Errorf("the copies got %+v and %+v", one, two)
+	}
+	c.untilMetric(web, `ringhook_hook_disabled{hook="journal.2"} 1`)
+	c.stop()
+
+	c = spawn(t, file, web)
+	c.untilMetric(web, `ringhook_hook_disabled{hook="journal.2"} 1`)
+	call("1.2")
+	c.untilMetric(web, `ringhook_hook_dead{hook="journal.2"} 2`)
+	c.untilMetric(web, `ringhook_hook_pending{hook="journal"} 0`)
+	list := ringhook(t, "hook", "list", "-c", file)
+	for _, want := range []string{"journal.2  0        -       2     disabled since", "answered 410", "journal    0        -       0     fine"} {
+		if !strings.Contains(list, want) {
+			t.Errorf("the list does not say %q:\n%s", want, list)
+		}
+	}
+	if dead := ringhook(t, "outbox", "list", "-c", file, "--hook", "journal.2", "--state", "dead"); strings.Count(dead, "gone") != 2 {
+		t.Errorf("want two dead letters:\n%s", dead)
+	}
+	var api struct{ Hooks []api.HookReport }
+	_, _, answer := request(t, web+"/v1/hooks", "", func(r *http.Request) { r.Method = http.MethodGet })
+	if err := json.Unmarshal([]byte(answer), &api); err != nil || len(api.Hooks) != 3 || api.Hooks[1].State != "disabled" || api.Hooks[1].Reason != "gone" {
+		t.Errorf("/v1/hooks: got %s, %v", answer, err)
+	}
+	if out := ringhook(t, "hook", "enable", "ops", "-c", file); !strings.Contains(out, "is not disabled") {
+		t.Errorf("got %s", out)
+	}
+	if out := ringhook(t, "hook", "enable", "journal.2", "-c", file); !strings.Contains(out, "is enabled") {
+		t.Errorf("got %s", out)
+	}
+	c.untilMetric(web, `ringhook_hook_disabled{hook="journal.2"} 0`)
+	call("1.3")
+	until(t, "the hook has events again", func() bool { return len(bad.Requests()) == 2 })
+	if got := bad.Requests()[1]; !strings.Contains(got.Body, `"linkedid":"1.3"`) {
+		t.Errorf("after it was enabled came %s", got.Body)
+	}
+
+	bad.Play(hooktest.Step{Status: http.StatusGone})
+	call("1.4")
+	c.untilMetric(web, `ringhook_hook_disabled{hook="journal.2"} 1`)
+	for _, f := range []struct {
+		body   string
+		status int
+		want   string
+	}{
+		{`{"hook": "journal.2"}`, 200, `{"enabled":true}`}, {`{"hook": "journal.2"}`, 200, `{"enabled":false}`},
+		{`{"hook": "nobody"}`, 404, "no hook"}, {`{}`, 404, "no hook"},
+	} {
+		if status, _, answer := request(t, web+"/v1/hooks/enable", f.body, func(*http.Request) {}); status != f.status || !strings.Contains(answer, f.want) {
+			t.Errorf("%s: got %d %s, want %d %s", f.body, status, answer, f.status, f.want)
+		}
+	}
+	c.untilMetric(web, `ringhook_hook_disabled{hook="journal.2"} 0`)
+	c.stop()
+	if strings.Contains(c.log.String(), "sesame-open") {
+		t.Errorf("the log shows a secret:\n%s", c.log)
+	}
+
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"hook", "enable", "nobody", "-c", file}, &out, &out); code != exitFailure || !strings.Contains(out.String(), "journal.2") {
+		t.Errorf("ended with %d: %s", code, &out)
+	}
+	if out := ringhook(t, "hook", "test", "journal.2", "-c", file); !strings.Contains(out, "/copy") || strings.Contains(out, "sesame-open") {
+		t.Errorf("hook test of the copy: %s", out)
+	}
+}
+
+// TestHookListUnknown shows what waits for a hook that the configuration has no more.
+func TestHookListUnknown(t *testing.T) {
+	receiver := hooktest.NewReceiver(t)
+	receiver.Answer(func(hooktest.Request) hooktest.Step { return hooktest.Step{Status: 500} })
+	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"old\"\nevents = [\"*\"]\nurl = %q\n", receiver.URL()))
+	c := spawn(t, file, web)
+	ringhook(t, "call", "queue-dial", "queue_id=500", "--uniqueid", "1.1", "--server", agi, "-c", file)
+	until(t, "an attempt", func() bool { return len(receiver.Requests()) > 0 })
+	c.stop()
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, bytes.Replace(text, []byte(`"old"`), []byte(`"new"`), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := ringhook(t, "hook", "list", "-c", file); !strings.Contains(list, "old   1 ") || !strings.Contains(list, "of that name until 2") || !strings.Contains(list, "new   0 ") {
+		t.Errorf("got\n%s", list)
+	}
+	c = spawn(t, file, web)
+	c.stop()
+	if text := c.log.String(); !strings.Contains(text, "hook=old pending=1 until=") {
+		t.Errorf("the start does not warn:\n%s", text)
+	}
+}

@@ -1,0 +1,202 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
+)
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// told is what a receiver got of one event.
+type told struct {
+	ID       string `json:"event_id"`
+	Event    string `json:"event"`
+	LinkedID string `json:"linkedid"`
+	Seq      int    `json:"seq"`
+}
+
+// ledger is the model of T-CRASH-01: what was promised, and what came.
+type ledger struct {
+	t        *testing.T
+	mu       sync.Mutex
+	promised map[string]bool   // by call and event
+	came     map[string]told   // by call and event
+	ids      map[string]string // call and event by id
+	last     map[string]int    // seq of a call's last first delivery
+	arrived  chan struct{}
+	// answer answers a request, and takes its event or does not.
+	answer func(w http.ResponseWriter, r *http.Request, take func())
+}
+
+func newLedger(t *testing.T) *ledger {
+	return &ledger{
+		t: t, promised: map[string]bool{}, came: map[string]told{}, ids: map[string]string{}, last: map[string]int{}, arrived: make(chan struct{}, 1),
+		answer: func(_ http.ResponseWriter, _ *http.Request, take func()) { take() },
+	}
+}
+
+// failing answers one of twenty with an error, so that repeats are made too.
+func failing(w http.ResponseWriter, _ *http.Request, take func()) {
+	if rand.IntN(20) == 0 {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	take()
+}
+
+// ServeHTTP receives.
+func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var ev told
+	if err := json.NewDecoder(r.Body).Decode(&ev); err != nil {
+		l.t.Errorf("body of a delivery: %v", err)
+	}
+	l.answer(w, r, func() { l.take(ev) })
+}
+
+// take notes an event, and checks what is promised of it.
+func (l *ledger) take(ev told) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := ev.LinkedID + " " + ev.Event
+	if before, known := l.ids[ev.ID]; known && before != key {
+		l.t.Errorf("id %s came for %s and for %s", ev.ID, before, key)
+	}
+	l.ids[ev.ID] = key
+	if before, twice := l.came[key]; twice {
+		if before != ev {
+			l.t.Errorf("%s came as %+v and as %+v", key, before, ev)
+		}
+	} else {
+		if ev.Seq <= l.last[ev.LinkedID] {
+			l.t.Errorf("%s came with seq %d after %d", key, ev.Seq, l.last[ev.LinkedID])
+		}
+		l.last[ev.LinkedID] = ev.Seq
+		l.came[key] = ev
+	}
+	select {
+	case l.arrived <- struct{}{}:
+	default:
+	}
+}
+
+func (l *ledger) missing() (missing []string, promised int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.promised {
+		if _, ok := l.came[key]; !ok {
+			missing = append(missing, key)
+		}
+	}
+	return missing, len(l.promised)
+}
+
+// await waits until all that was promised has come.
+func (l *ledger) await(ctx context.Context, c *child) {
+	l.t.Helper()
+	for {
+		missing, promised := l.missing()
+		if len(missing) == 0 {
+			l.t.Logf("%d events were promised, and all of them came", promised)
+			return
+		}
+		select {
+		case <-l.arrived:
+		case <-ctx.Done():
+			l.t.Fatalf("%d of %d promised events did not come, such as %s:\n%s", len(missing), promised, missing[0], c.log)
+		}
+	}
+}
+
+// play runs one call's points, and notes which were answered OK. Where the
+// server is gone the dialplan goes on, as in Asterisk. It tells whether all were.
+func (l *ledger) play(ctx context.Context, agi, linkedid string) (all bool) {
+	all = true
+	channel := map[string]string{"CHANNEL(linkedid)": linkedid, "DIALSTATUS": "ANSWER"}
+	for _, point := range []string{"queue-dial", "agent-dial", "agent-answer", "agent-hangup", "queue-hangup", "call-hangup"} {
+		result, _ := asterisk.Call(ctx, agi, asterisk.CallRequest{
+			Env:       fastagi.Env{Point: point, Channel: "PJSIP/trunk", UniqueID: linkedid, CallerNum: "+442079460142", Args: []string{"agent_phone=101", "queue_id=500"}},
+			Variables: channel,
+		})
+		ok := false
+		for _, v := range result.Set {
+			switch v.Name {
+			case "RINGHOOK_STATUS":
+				ok = v.Value == "OK"
+			case "__RINGHOOK_VISIT", "__RINGHOOK_RING":
+				channel[v.Name[2:]] = v.Value
+			default:
+				channel[v.Name] = v.Value
+			}
+		}
+		if all = all && ok; ok {
+			l.mu.Lock()
+			l.promised[linkedid+" "+point] = true
+			l.mu.Unlock()
+		}
+	}
+	return all
+}
+
+// TestKill9 is F15 and T-CRASH-01 from outside: ringhook is killed over and
+// over while calls go through it, and every event of a point that was answered
+// OK comes, in order within its call, under one id.
+func TestKill9(t *testing.T) {
+	l := newLedger(t)
+	l.answer = failing
+	receiver := httptest.NewServer(l)
+	defer receiver.Close()
+	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nformat = \"json\"\nschedule = \"fast\"\n", receiver.URL))
+
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	calls, stop := context.WithCancel(ctx)
+	var callers sync.WaitGroup
+	for n := range 16 {
+		callers.Go(func() {
+			for i := 0; calls.Err() == nil; i++ {
+				l.play(ctx, agi, fmt.Sprintf("%d.%d", n+1, i+1))
+			}
+		})
+	}
+	const enough, kills = 1500, 12
+	for n := 0; ; n++ {
+		c := spawn(t, file, web)
+		select { // a while of calls, of no particular length
+		case <-time.After(time.Duration(rand.IntN(400)) * time.Millisecond):
+		case <-ctx.Done():
+		}
+		c.kill()
+		if _, promised := l.missing(); n >= kills && promised >= enough || ctx.Err() != nil {
+			break
+		}
+	}
+	stop()
+	callers.Wait()
+
+	c := spawn(t, file, web)
+	defer c.kill()
+	l.await(ctx, c)
+	if _, promised := l.missing(); promised < enough {
+		t.Errorf("%d events were promised, want %d", promised, enough)
+	}
+	c.stop()
+}

@@ -1,0 +1,75 @@
+package test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ringhook/fastagi"
+	"ringhook/fastagi/asterisk"
+)
+
+// F12: the log is a pipe that nobody reads, and later one whose reader is
+// gone. Calls do not notice, what is lost is counted, and the gap is told.
+func TestLogNobodyReads(t *testing.T) {
+	file, agi, web := config(t, "")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c := &child{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", file, "--log-level", "debug"), log: &bytes.Buffer{}}
+	c.cmd.Env = append(os.Environ(), asRinghook+"=1")
+	c.cmd.Stderr = w
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	c.ready(web)
+	defer c.kill()
+
+	// Each line has the channel's name, so that few of them fill pipe and memory.
+	name := "PJSIP/" + strings.Repeat("x", 7000)
+	play := func(calls int) {
+		var callers sync.WaitGroup
+		for range calls {
+			callers.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+				defer cancel()
+				got, err := asterisk.Call(ctx, agi, asterisk.CallRequest{Env: fastagi.Env{Point: "no-such-point", Channel: name, UniqueID: "1.1"}})
+				if err != nil || len(got.Set) != 1 || got.Set[0].Value != "ERROR" {
+					t.Errorf("call gives %+v, %v", got.Set, err)
+				}
+			})
+		}
+		callers.Wait()
+	}
+	for range 100 {
+		play(50)
+		if metrics := get(t, web+"/metrics"); !strings.Contains(metrics, "ringhook_log_dropped_total 0\n") {
+			break
+		}
+	}
+	if metrics := get(t, web+"/metrics"); strings.Contains(metrics, "ringhook_log_dropped_total 0\n") {
+		t.Fatal("no line was dropped: the test did not fill the pipe")
+	}
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the log does not tell its gap: %v", err)
+		}
+		if strings.Contains(line, "lines are missing here") {
+			break
+		}
+	}
+	r.Close()
+	play(50)
+	c.stop()
+}

@@ -1,0 +1,56 @@
+package test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestPhonebookCommands imports, lists, exports and removes.
+func TestPhonebookCommands(t *testing.T) {
+	file, _, _ := config(t, "[number]\ncountry = \"GB\"\n[[lookup]]\nname = \"book\"\ntype = \"phonebook\"\npoints = [\"queue-dial\"]\nmin_length = 3\n")
+	folder := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	f := func(code int, want string, args ...string) {
+		t.Helper()
+		var out bytes.Buffer
+		got := run(t.Context(), append(args, "-c", file), &out, &out)
+		if got != code || !strings.Contains(out.String(), want) {
+			t.Errorf("ringhook %s ended with %d and printed\n%s\nwant %d and %q", strings.Join(args, " "), got, &out, code, want)
+		}
+	}
+	csv := write("a.csv", "\xef\xbb\xbfphone;name;QUEUE_PRIO\r\n020 7946 0142;Zoë;5\r\n0800;bad;\r\n101;Desk;\r\n99999999999999;bad;\r\n")
+	vcf := write("b.vcf", "BEGIN:VCARD\nFN:Ben\nTEL:tel:+44-20-7946-0999\nEND:VCARD\n")
+
+	f(exitFailure, "phonebook import", "phonebook", "list")
+	f(exitFailure, "a.csv:5: ", "phonebook", "import", csv, "--strict")
+	f(exitFailure, "phonebook import", "phonebook", "list") // nothing was made
+	f(exitUsage, ".vcf is expected", "phonebook", "import", write("c.xls", ""))
+	f(exitFailure, "first line", "phonebook", "import", write("d.csv", ""))
+	f(exitOK, "numbers imported, ", "phonebook", "import", csv)
+	f(exitOK, "1 numbers imported, 0 bad lines skipped", "phonebook", "import", vcf, "--strict")
+	f(exitOK, "+442079460142  CALLERID(name) = Zoë  QUEUE_PRIO = 5\n+442079460999  CALLERID(name) = Ben\n", "phonebook", "list", "+44")
+	f(exitOK, "the first 1 are shown", "phonebook", "list", "--limit", "1")
+	f(exitOK, "from book\n  CALLERID(name) = Desk\n", "lookup", "101")
+
+	var export bytes.Buffer
+	if code := run(t.Context(), []string{"phonebook", "export", "-c", file}, &export, &export); code != exitOK {
+		t.Fatalf("export ended with %d: %s", code, &export)
+	}
+	if !strings.Contains(export.String(), "number,CALLERID(name),QUEUE_PRIO\n") || !strings.Contains(export.String(), "+442079460142,Zoë,5\n") {
+		t.Errorf("export is\n%s", &export)
+	}
+	f(exitOK, "0 bad lines skipped", "phonebook", "import", write("again.csv", export.String()), "--strict")
+
+	f(exitOK, "+442079460142 removed", "phonebook", "remove", "020 7946 0142")
+	f(exitFailure, "020 7946 0142 is not in the phonebook", "phonebook", "remove", "020 7946 0142")
+}

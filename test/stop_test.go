@@ -1,0 +1,212 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A CRM that does not answer is no reason to end badly: a stop does not wait
+// for what no call waits for, and says nothing went wrong.
+func TestStopDuringLookup(t *testing.T) {
+	asked, over := make(chan struct{}, 1), make(chan struct{})
+	crm := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-over
+	}))
+	defer crm.Close()
+	defer close(over)
+	file, agi, _ := config(t, "[[lookup]]\nname = \"crm\"\npoints = [\"lookup\"]\nurl = \""+crm.URL+"/%callerid%\"\ntimeout = \"90ms\"\n")
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, bytes.Replace(text, []byte("[fastagi]\n"), []byte("[fastagi]\nbudget = \"100ms\"\n"), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var log bytes.Buffer
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, []string{"serve", "-c", file}, io.Discard, &log) }()
+	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
+		if c, err := net.Dial("tcp", agi); err == nil {
+			c.Close()
+			tick.Stop()
+			break
+		}
+		select {
+		case code := <-ended:
+			t.Fatalf("ringhook serve ended with %d:\n%s", code, &log)
+		default:
+		}
+	}
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"call", "lookup", "--from", "+442079460142", "--server", agi}, &out, &out); code != exitOK || !strings.Contains(out.String(), "TIMEOUT") {
+		t.Errorf("ringhook call ended with %d:\n%s", code, &out)
+	}
+	<-asked
+	stop()
+	if code := <-ended; code != exitOK || !strings.Contains(log.String(), "cut short") {
+		t.Errorf("ringhook serve ended with %d:\n%s", code, &log)
+	}
+}
+
+// slowReceiver holds every delivery until it is let go, and says when one comes.
+type slowReceiver struct {
+	*httptest.Server
+	came chan string // ids of events
+	let  chan struct{}
+}
+
+func newSlowReceiver(t *testing.T) *slowReceiver {
+	r := &slowReceiver{came: make(chan string, 1000), let: make(chan struct{})}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		r.came <- req.Header.Get("webhook-id")
+		<-r.let
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+// told plays n calls and wants every point answered OK.
+func (c *child) told(agi string, n int) {
+	c.t.Helper()
+	for i := range n {
+		var out bytes.Buffer
+		if code := run(c.t.Context(), []string{"call", "queue-dial", "queue_id=500", fmt.Sprint("linkedid=1.", i), "--server", agi}, &out, &out); code != exitOK || !strings.Contains(out.String(), "RINGHOOK_STATUS = OK") {
+			c.t.Fatalf("ringhook call ended with %d:\n%s", code, &out)
+		}
+	}
+}
+
+// F29: a stop takes no more calls, lets the attempts in flight end and keeps their
+// results, brings everything into the file and ends with 0. What was not
+// attempted yet comes after the next start, and what was delivered does not.
+func TestGracefulStop(t *testing.T) {
+	receiver := newSlowReceiver(t)
+	const calls, atOnce = 6, 2
+	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nconcurrency = %d\n", receiver.URL, atOnce))
+	c := spawn(t, file, web)
+	defer c.kill()
+	c.told(agi, calls)
+	seen := map[string]int{}
+	for range atOnce {
+		seen[<-receiver.came]++
+	}
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	limit := time.Now().Add(time.Minute)
+	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C { // the listener goes before the attempts are over
+		conn, err := net.Dial("tcp", agi)
+		if err != nil {
+			break
+		}
+		conn.Close()
+		if time.Now().After(limit) {
+			t.Fatalf("calls are still taken:\n%s", c.log)
+		}
+	}
+	close(receiver.let)
+	if err := c.cmd.Wait(); err != nil {
+		t.Fatalf("ringhook ended with %v:\n%s", err, c.log)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "data", "*-wal")); len(left) > 0 {
+		t.Errorf("not brought into the files: %v", left)
+	}
+	c = spawn(t, file, web)
+	defer c.kill()
+	for len(seen) < calls {
+		select {
+		case id := <-receiver.came:
+			seen[id]++
+		case <-time.After(time.Until(limit)):
+			t.Fatalf("%d of %d events came:\n%s", len(seen), calls, c.log)
+		}
+	}
+	c.stop()
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("%s came %d times", id, n)
+		}
+	}
+}
+
+// F29: whoever does not want to wait for the attempts in flight signals twice.
+func TestSecondSignal(t *testing.T) {
+	receiver := newSlowReceiver(t)
+	defer close(receiver.let)
+	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\n", receiver.URL))
+	c := spawn(t, file, web)
+	defer c.kill()
+	c.told(agi, 1)
+	<-receiver.came
+	ended := make(chan error, 1)
+	go func() { ended <- c.cmd.Wait() }()
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		c.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-ended:
+			var code *exec.ExitError
+			if !errors.As(err, &code) || code.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+				t.Errorf("ringhook ended with %v:\n%s", err, c.log)
+			}
+			return
+		default:
+		}
+	}
+}
+
+// TestReloadBeforeReady is a SIGHUP to a ringhook that is still reading its
+// configuration: it does not end the program.
+func TestReloadBeforeReady(t *testing.T) {
+	file, _, web := config(t, "")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe := filepath.Join(t.TempDir(), "slow.toml")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := start(t, pipe)
+	var slow *os.File
+	for tick, late := time.NewTicker(10*time.Millisecond), time.After(30*time.Second); slow == nil; {
+		if slow, err = os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+			break
+		}
+		slow = nil
+		select {
+		case <-tick.C:
+		case <-late:
+			c.kill()
+			t.Fatalf("the configuration is not read: %v\n%s", err, c.log)
+		}
+	}
+	if err := c.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file, pipe); err != nil { // for the reload
+		t.Fatal(err)
+	}
+	if _, err := slow.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := slow.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.ready(web)
+	c.stop()
+}
