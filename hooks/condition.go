@@ -16,7 +16,8 @@ import (
 // name is a string, since that is what a lookup answers.
 var zeros = map[string]any{
 	"seq": int64(0), "queue_position": int64(0), "queue_prio": int64(0), "wait_time": int64(0), "ring_time": int64(0),
-	"talk_time": int64(0), "duration": int64(0), "billsec": int64(0), "cause": int64(0), "final": false,
+	"talk_time": int64(0), "duration": int64(0), "billsec": int64(0), "cause": int64(0), "match_count": int64(0),
+	"final": false, "correction": false, "presumed": false,
 }
 
 // The functions that a condition may use: none of them loops.
