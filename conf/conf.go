@@ -64,13 +64,13 @@ func Default() *Config {
 }
 
 // Load reads a configuration file. ${NAME} stands for a variable of the process's
-// environment. The error is an *Error if the file's content is wrong.
+// environment, or of the file "environment" beside it. The error is an *Error if the file's content is wrong.
 func Load(path string) (*Config, error) {
 	data, mode, err := read(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	c, r, err := parse(path, data, os.LookupEnv)
+	c, r, err := parse(path, data, environmentBeside(path))
 	if err != nil {
 		return nil, err
 	}

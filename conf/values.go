@@ -100,7 +100,7 @@ func (d *decoder) expand(at *position, key, s string) (string, bool) {
 	case bad != nil:
 		d.wrong(at, key, "%s does not name an environment variable; write ${NAME}, or $${ for ${ itself", strings.Join(bad, ", "))
 	case unset != nil:
-		d.wrong(at, key, "not set in the environment: %s; set it in the environment of the service", strings.Join(unset, ", "))
+		d.wrong(at, key, "not set in the environment: %s; set it in the environment of the service, or in a file named environment beside the configuration that this user may read", strings.Join(unset, ", "))
 	case expanded == s:
 		d.literal(at, key, s)
 	}
