@@ -29,8 +29,8 @@ import (
 // is answered without a RINGHOOK_STATUS; the event may be kept all the same.
 const maxCommitWait = 250 * time.Millisecond
 
-// maxLockWait bounds how long a point waits for the call's other points, which
-// hold their turn for one commit: past it the disk is stuck.
+// maxLockWait bounds how long a point waits for the call's lock. The lock is held
+// while a transition is computed, and while the call is read: past it the disk is stuck.
 const maxLockWait = 2 * maxCommitWait
 
 // maxLate bounds how long the outcome of such a commit is waited for.
@@ -47,6 +47,7 @@ type Dialplan struct {
 	log     *slog.Logger
 	metrics *metrics
 	now     func() time.Time
+	maxWait time.Duration  // for a commit
 	late    sync.WaitGroup // commits that no call waits for any more
 }
 
@@ -67,7 +68,7 @@ type Parts struct {
 
 // New makes a dialplan that keeps its calls in journal.
 func New(settings Settings, parts Parts, journal Journal, log *slog.Logger, reg prometheus.Registerer) *Dialplan {
-	d := &Dialplan{journal: journal, calls: newRegistry(journal), log: log, metrics: newMetrics(reg), now: time.Now}
+	d := &Dialplan{journal: journal, calls: newRegistry(journal), log: log, metrics: newMetrics(reg), now: time.Now, maxWait: maxCommitWait}
 	d.Exchange(settings, parts)
 	return d
 }
@@ -159,7 +160,7 @@ func (p *pointSession) run() (status string, waits bool) {
 
 // wait waits for the lookup, and answers the session then.
 func (p *pointSession) wait() (status string) {
-	p.await()
+	p.awaitLookup()
 	defer p.release()
 	if err := p.resume(); err != nil {
 		return p.unsafe(nil, err)
@@ -184,21 +185,20 @@ func (p *pointSession) refuse(err error) string {
 	return p.reply(nil, replyError)
 }
 
-// hold takes the call's turn for the session, and gives the one that it had.
+// hold sets the entry whose lock the session holds, and returns the one before.
 func (p *pointSession) hold(e *entry) (before *entry) {
 	before, p.entry = p.entry, e
 	return before
 }
 
-// release gives the turn on where something of ours has panicked: the call's
-// other points must not be held up.
+// release unlocks the call after a panic: its other points must not be held up.
 func (p *pointSession) release() {
 	if p.entry != nil {
 		p.calls.release(p.hold(nil), false)
 	}
 }
 
-// begin takes the call's turn, and asks who calls where the point wants that.
+// begin locks the call, and starts the lookups of the point.
 func (p *pointSession) begin() error {
 	now := p.now()
 	e, err := p.acquire(now, p.deadline)
@@ -217,20 +217,23 @@ func (p *pointSession) begin() error {
 	return nil
 }
 
-// resume takes the turn again that others had while the lookup was waited for.
+// resume locks the call again after a lookup.
 func (p *pointSession) resume() error {
 	e, err := p.acquire(p.transition.now, p.deadline.Add(reserve))
 	if err != nil {
 		return err
 	}
 	p.hold(e)
-	p.transition.call = e.call
-	p.transition.mergeChannel()
+	if p.transition.call != e.call {
+		// The call was loaded again meanwhile, without what this session merged into it.
+		p.transition.call = e.call
+		p.transition.mergeChannel()
+	}
 	return nil
 }
 
-// complete has the event kept, and gives the channel what the lookup answered
-// and the step sets.
+// complete keeps the event, and sends the channel what the lookup answered and the
+// transition sets.
 func (p *pointSession) complete() (status string) {
 	var vars []fastagi.Variable
 	status = replyOK
@@ -238,9 +241,17 @@ func (p *pointSession) complete() (status string) {
 		vars, status = p.filterAnswer(p.transition.call, p.traced.pending.Answer())
 	}
 	p.request.spec.step(p.transition)
-	err := p.commit(context.Background(), p.commitWait(), p.current, p.transition)
+	ctx, cancel := context.WithTimeout(context.Background(), p.commitWait())
+	defer cancel()
+	c, err := p.queue(ctx, p.current, p.transition, p.entry)
+	e := p.hold(nil)
+	p.calls.unlock(e, err == nil)
+	if err == nil {
+		err = p.await(ctx, p.current, e, c)
+	} else {
+		p.calls.leave(e)
+	}
 	p.traced.recorded = p.transition.recorded
-	p.end(p.hold(nil), err)
 	if err != nil {
 		p.transition.vars = slices.DeleteFunc(p.transition.vars, isEndMarker)
 	}
@@ -249,24 +260,6 @@ func (p *pointSession) complete() (status string) {
 		return p.unsafe(vars, err)
 	}
 	return p.reply(vars, status)
-}
-
-// end gives the call's turn on. A commit that was not waited for to its end may
-// succeed or fail yet: until that is known nobody has a turn, for a repeat of the
-// same point would be taken for told already.
-func (d *Dialplan) end(e *entry, err error) {
-	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		d.calls.release(e, err == nil)
-		return
-	}
-	d.late.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), maxLate)
-		defer cancel()
-		if err := d.journal.Barrier(ctx); err != nil {
-			d.log.Error("outcome of a late commit is not known", "linkedid", e.linkedid, "err", err)
-		}
-		d.calls.release(e, false)
-	})
 }
 
 // Close waits for commits that no call waits for any more. The sessions and
@@ -299,8 +292,8 @@ func (p *pointSession) ask() *lookup.Pending {
 // patience is how long a lookup is waited for.
 func (p *pointSession) patience() time.Time { return p.deadline.Add(-min(reserve, p.budget/10)) }
 
-// await blocks until the answer is there, the caller hangs up or the time is over.
-func (p *pointSession) await() {
+// awaitLookup blocks until the answer is there, the caller hangs up or the time is over.
+func (p *pointSession) awaitLookup() {
 	err := p.session.Await(p.patience(), p.traced.pending.OnDone)
 	if err != nil && !errors.Is(err, fastagi.ErrHangup) && !errors.Is(err, fastagi.ErrDeadline) {
 		p.log().Warn("connection lost during the lookup", "err", err)
@@ -323,48 +316,94 @@ func (p *pointSession) filterAnswer(c *call, a lookup.Answer) ([]fastagi.Variabl
 	return vars, statuses[a.Outcome]
 }
 
-// commit has the events and the call's state committed, for which it waits as
-// long as that. Where no hook wants the events nobody is promised anything,
-// and nobody waits.
-func (d *Dialplan) commit(ctx context.Context, wait time.Duration, cur *current, s *transition) error {
+// pendingCommit is a commit that a session has to wait for.
+type pendingCommit struct {
+	commit Commit
+	events []Accepted // of this session's record; none if the record is another session's
+}
+
+// queue queues the events and the call's state, in the order in which sessions hold
+// the call's lock. It returns nil if there is nothing to wait for: no hook wants the
+// events, so nothing is promised.
+func (d *Dialplan) queue(ctx context.Context, cur *current, t *transition, e *entry) (*pendingCommit, error) {
 	if !cur.Hooks.Any() {
-		return nil
+		return nil, nil
 	}
-	state, err := s.call.encode()
+	if !t.news && t.point != Lookup {
+		// A repeat is answered OK only when what it repeats is safe.
+		if last := e.last.Load(); last != nil {
+			return &pendingCommit{commit: *last}, nil
+		}
+		return nil, nil
+	}
+	state, err := t.call.encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := Record{LinkedID: s.call.LinkedID, State: state}
-	for i := range s.events {
-		routes := cur.Hooks.Match(&s.events[i])
-		s.countHooks(s.events[i].Name, len(routes))
+	r := Record{LinkedID: t.call.LinkedID, State: state, Lineage: e.lineage}
+	for i := range t.events {
+		routes := cur.Hooks.Match(&t.events[i])
+		t.countHooks(t.events[i].Name, len(routes))
 		if len(routes) == 0 {
 			continue
 		}
-		r.Events = append(r.Events, Accepted{Event: s.events[i], Hooks: routes})
+		r.Events = append(r.Events, Accepted{Event: t.events[i], Hooks: routes})
 	}
 	if len(r.Events) == 0 {
-		if s.news || s.point == Lookup {
-			d.journal.KeepLater(r)
-		}
+		d.journal.KeepLater(r)
+		return nil, nil
+	}
+	c, err := d.journal.Queue(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	e.last.Store(&c)
+	return &pendingCommit{commit: c, events: r.Events}, nil
+}
+
+// await waits for a commit and leaves the entry when its outcome is known.
+func (d *Dialplan) await(ctx context.Context, cur *current, e *entry, c *pendingCommit) error {
+	if c == nil {
+		d.calls.leave(e)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	due, err := d.journal.Keep(ctx, r)
-	notifyHooks(cur.Hooks, &r, due)
+	due, err := c.commit.Wait(ctx)
+	notifyHooks(cur.Hooks, c.events, due)
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		d.settled(e, c)
+		return err
+	}
+	d.late.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), maxLate)
+		defer cancel()
+		if _, err := c.commit.Wait(ctx); errors.Is(err, context.DeadlineExceeded) {
+			d.log.Error("outcome of a late commit is not known", "linkedid", e.linkedid, "err", err)
+		}
+		d.settled(e, c)
+	})
 	return err
 }
 
-// notifyHooks gives the hooks what is due, and wakes those whose deliveries have to
-// wait for others, or of which nothing is known.
-func notifyHooks(d *hooks.Dispatcher, r *Record, due []hooks.Delivery) {
+// settled leaves an entry whose commit is over.
+func (d *Dialplan) settled(e *entry, c *pendingCommit) {
+	if last := e.last.Load(); last != nil && *last == c.commit {
+		e.last.CompareAndSwap(last, nil)
+	}
+	d.calls.leave(e)
+}
+
+// notifyHooks offers the hooks what is due, and wakes those whose deliveries wait for
+// others, or whose state is not known.
+func notifyHooks(d *hooks.Dispatcher, events []Accepted, due []hooks.Delivery) {
+	if len(events) == 0 {
+		return
+	}
 	for i := range due {
 		d.Offer(&due[i])
 	}
-	for i := range r.Events {
-		for _, route := range r.Events[i].Hooks {
-			offered := func(o hooks.Delivery) bool { return o.Hook == route.Hook && o.Event.ID == r.Events[i].Event.ID }
+	for i := range events {
+		for _, route := range events[i].Hooks {
+			offered := func(o hooks.Delivery) bool { return o.Hook == route.Hook && o.Event.ID == events[i].Event.ID }
 			if !slices.ContainsFunc(due, offered) {
 				d.Wake(route.Hook)
 			}
@@ -374,7 +413,7 @@ func notifyHooks(d *hooks.Dispatcher, r *Record, due []hooks.Delivery) {
 
 func (p *pointSession) commitWait() time.Duration {
 	left := time.Until(p.session.Started().Add(p.budget))
-	return min(max(left, reserve), maxCommitWait)
+	return min(max(left, reserve), p.maxWait)
 }
 
 // reply sets the variables and, last of all, the status.

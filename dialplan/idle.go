@@ -81,8 +81,15 @@ func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, linkedid str
 		call:    e.call, settings: cur.settings, now: now, numbers: cur.Numbers, presumed: true,
 	}
 	callHangup(s)
-	err = d.commit(ctx, idleWait, cur, s)
-	d.end(e, err)
+	ctx, cancel := context.WithTimeout(ctx, idleWait)
+	defer cancel()
+	c, err := d.queue(ctx, cur, s, e)
+	d.calls.unlock(e, err == nil)
+	if err == nil {
+		err = d.await(ctx, cur, e, c)
+	} else {
+		d.calls.leave(e)
+	}
 	if err == nil {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "end of call was never told, presumed", slog.String("linkedid", linkedid), slog.Duration("after", cur.maxCall))
 	}

@@ -22,10 +22,15 @@ type memory struct {
 
 func (m *memory) Call(linkedid string) ([]byte, error) { return m.states[linkedid], nil }
 
-func (m *memory) Keep(_ context.Context, r Record) ([]hooks.Delivery, error) {
+func (m *memory) Queue(_ context.Context, r Record) (Commit, error) {
 	m.KeepLater(r)
-	return nil, nil
+	return committed{}, nil
 }
+
+// committed is a record that is safe already.
+type committed struct{}
+
+func (committed) Wait(context.Context) ([]hooks.Delivery, error) { return nil, nil }
 
 func (m *memory) KeepLater(r Record) {
 	m.states[r.LinkedID], m.seen[r.LinkedID] = r.State, m.now()

@@ -2,45 +2,52 @@ package dialplan
 
 import (
 	"container/list"
+	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// maxLive is how many calls are kept at hand. The others are read from the
-// journal again when they are heard of.
+// maxLive is the number of calls kept in memory. Others are read from the journal
+// when one of their points asks.
 const maxLive = 4096
 
-// errCallBusy says that other points of the same call took too long.
+// errCallBusy means that the call's other points did not release its lock in time.
 var errCallBusy = errors.New("the call's other points are not done in time")
 
-// registry keeps the calls at hand and lets one point of a call at a time
-// have its turn, until what it did is committed: so a call's events have one
-// order, and a report that overlaps with another sees what that one told.
+// registry keeps the calls in memory and lets one point of a call at a time change
+// it. The lock is held until the change is queued for the journal, which keeps
+// records in that order: so a call's events have one order, and points of one call
+// that come together share a commit.
 type registry struct {
-	journal Journal
+	journal interface {
+		Calls
+		Acceptor
+	}
 	mu      sync.Mutex
 	entries map[string]*entry // guarded by mu
-	idle    *list.List        // of entries nobody uses, the longest unused first; guarded by mu
+	idle    *list.List        // of entries without users, the longest unused first; guarded by mu
 }
 
-// entry is a call's place in the registry. Its holder alone may touch call,
-// which is nil until it is read from the journal.
+// entry is a call's place in the registry. Only the holder of the lock may use call and lineage.
 type entry struct {
 	linkedid string
-	call     *call
+	call     *call    // nil until it is read from the journal
+	lineage  *Lineage // of the records built on call; nil until it is first read
 	lock     chan struct{}
-	users    int           // holders and those who wait; guarded by the registry's mu
-	idle     *list.Element // guarded by the registry's mu
+	last     atomic.Pointer[Commit] // of the latest record with events, until it is known to be kept or lost
+	users    int                    // holders of the lock, and sessions that wait for it or for a commit; guarded by the registry's mu
+	idle     *list.Element          // guarded by the registry's mu
 }
 
 func newRegistry(journal Journal) *registry {
 	return &registry{journal: journal, entries: map[string]*entry{}, idle: list.New()}
 }
 
-// acquire waits for the call's turn, and reads the call where it is not at hand.
-// An error other than errCallBusy comes with a new call in the entry: the journal
-// cannot be read.
+// acquire locks the call, loading it from the journal if it is not in memory. If the journal
+// cannot be read, the error comes with a locked entry that holds a new call; with
+// any other error the entry is nil.
 func (r *registry) acquire(linkedid string, now, deadline time.Time) (*entry, error) {
 	e := r.enter(linkedid)
 	select {
@@ -55,26 +62,47 @@ func (r *registry) acquire(linkedid string, now, deadline time.Time) (*entry, er
 			return nil, errCallBusy
 		}
 	}
-	if e.call != nil {
+	if e.call != nil && !e.lineage.Broken() {
 		return e, nil
 	}
-	state, err := r.journal.Call(linkedid)
+	return r.load(e, now, deadline)
+}
+
+// load reads a locked call from the journal.
+func (r *registry) load(e *entry, now, deadline time.Time) (*entry, error) {
+	if e.lineage != nil {
+		// Records that were queued before decide what there is to read.
+		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		defer cancel()
+		if err := r.journal.Barrier(ctx); err != nil {
+			r.unlock(e, false)
+			r.leave(e)
+			return nil, err
+		}
+	}
+	e.call, e.lineage = nil, &Lineage{}
+	state, err := r.journal.Call(e.linkedid)
 	if err == nil && state != nil {
 		e.call, err = decodeCall(state)
 	}
 	if e.call == nil || err != nil {
-		e.call = newCall(linkedid, now)
+		e.call = newCall(e.linkedid, now)
 	}
 	return e, err
 }
 
-// release ends a turn. A call whose step was not kept is forgotten, so that the
-// next turn begins from what was.
-func (r *registry) release(e *entry, kept bool) {
-	if !kept {
+// unlock releases the lock. If the call's last change was not queued, the call is
+// read again by the next point.
+func (r *registry) unlock(e *entry, queued bool) {
+	if !queued {
 		e.call = nil
 	}
 	<-e.lock
+}
+
+// release unlocks the call and leaves it.
+func (r *registry) release(e *entry, queued bool) {
+	r.unlock(e, queued)
 	r.leave(e)
 }
 
@@ -94,6 +122,8 @@ func (r *registry) enter(linkedid string) *entry {
 	return e
 }
 
+// leave ends a session's use of an entry. An entry in use is never dropped, so that a
+// call with a commit under way is not read from the journal too early.
 func (r *registry) leave(e *entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -33,6 +34,7 @@ type house struct {
 	t    *testing.T
 	addr string
 	st   *store.Store
+	d    *dialplan.Dialplan
 	log  *lockedBuffer
 }
 
@@ -97,6 +99,7 @@ func build(t *testing.T, budget time.Duration, crm http.HandlerFunc, journal fun
 	}
 	d := dialplan.New(dialplan.Settings{Budget: budget}, parts, j, log, reg)
 	t.Cleanup(func() { closed(t, "dialplan", d.Close()) })
+	h.d = d
 	h.addr = agitest.Serve(t, d.Serve)
 	return h
 }
@@ -310,13 +313,13 @@ type brokenJournal struct {
 	broken bool
 }
 
-func (j *brokenJournal) Keep(ctx context.Context, r dialplan.Record) ([]hooks.Delivery, error) {
+func (j *brokenJournal) Queue(ctx context.Context, r dialplan.Record) (dialplan.Commit, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.broken {
 		return nil, errors.New("disk is full")
 	}
-	return j.Journal.Keep(ctx, r)
+	return j.Journal.Queue(ctx, r)
 }
 
 // TestNotKept is a disk that fails: the dialplan is not told that the event is
@@ -368,9 +371,9 @@ type panicJournal struct {
 	once sync.Once
 }
 
-func (j *panicJournal) Keep(ctx context.Context, r dialplan.Record) ([]hooks.Delivery, error) {
+func (j *panicJournal) Queue(ctx context.Context, r dialplan.Record) (dialplan.Commit, error) {
 	j.once.Do(func() { panic("a bug") })
-	return j.Journal.Keep(ctx, r)
+	return j.Journal.Queue(ctx, r)
 }
 
 // TestPanic is F38 for a call: the session that meets a bug fails, and the
@@ -388,61 +391,175 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// lateJournal is a disk that takes its time over the first record, and then
-// keeps it or not.
-type lateJournal struct {
+// slowJournal is a disk on which no sync returns until the test lets it.
+type slowJournal struct {
 	dialplan.Journal
-	once    sync.Once
-	release chan struct{}
-	lose    bool
+	queued chan *slowCommit // in order
+
+	mu     sync.Mutex
+	synced bool // from now on every record goes straight through
+	held   []*slowCommit
 }
 
-func (j *lateJournal) Keep(ctx context.Context, r dialplan.Record) ([]hooks.Delivery, error) {
-	first := false
-	j.once.Do(func() { first = true })
-	if !first {
-		return j.Journal.Keep(ctx, r)
+type slowCommit struct {
+	record dialplan.Record
+	done   chan struct{}
+	due    []hooks.Delivery
+	err    error
+}
+
+func (c *slowCommit) Wait(ctx context.Context) ([]hooks.Delivery, error) {
+	select {
+	case <-c.done:
+		return c.due, c.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	<-ctx.Done()
-	return nil, ctx.Err()
 }
 
-func (j *lateJournal) Barrier(ctx context.Context) error {
-	<-j.release
-	if j.lose {
-		return nil
+func (j *slowJournal) Queue(ctx context.Context, r dialplan.Record) (dialplan.Commit, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.synced {
+		return j.Journal.Queue(ctx, r)
 	}
-	_, err := j.Journal.Keep(ctx, dialplan.Record{LinkedID: "1.1", State: []byte(`{"linkedid":"1.1","began":"2026-03-02T09:00:00Z","seq":1,"visits":[{"marker":{"uniqueid":"1.1","n":1,"what":"500"},"began":"2026-03-02T09:00:00Z"}]}`)})
-	return err
+	c := &slowCommit{record: r, done: make(chan struct{})}
+	j.held = append(j.held, c)
+	j.queued <- c
+	return c, nil
 }
 
-// TestKeptLate is a commit that outlasts the call's patience. While its
+func (j *slowJournal) Barrier(ctx context.Context) error {
+	j.mu.Lock()
+	held := j.held
+	j.mu.Unlock()
+	for _, c := range held {
+		if _, err := c.Wait(ctx); errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+	return j.Journal.Barrier(ctx)
+}
+
+// sync ends the wait of every record. With lose the first of them is lost.
+func (j *slowJournal) sync(t *testing.T, lose bool) {
+	t.Helper()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.synced = true
+	for i, c := range j.held {
+		if lose && i == 0 {
+			c.record.Lineage.Break()
+		}
+		if c.record.Lineage.Broken() {
+			c.err = errors.New("disk is lost")
+			close(c.done)
+			continue
+		}
+		queued, err := j.Journal.Queue(t.Context(), c.record)
+		if err == nil {
+			c.due, err = queued.Wait(t.Context())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		c.err = err
+		close(c.done)
+	}
+}
+
+func buildSlow(t *testing.T, budget time.Duration) (*house, *slowJournal) {
+	t.Helper()
+	j := &slowJournal{queued: make(chan *slowCommit, 100)}
+	return build(t, budget, nil, func(sound dialplan.Journal) dialplan.Journal {
+		j.Journal = sound
+		return j
+	}), j
+}
+
+// TestKeptLate is a commit that outlasts the time a call waits for it. While its
 // outcome is not known the same point is not answered OK, and then as it came
-// out: made again where it was lost, and a repeat where it was kept.
+// out: made again if it was lost, a repeat if it was kept.
 func TestKeptLate(t *testing.T) {
 	for _, lose := range []bool{true, false} {
 		t.Run(fmt.Sprintf("lost %v", lose), func(t *testing.T) {
-			j := &lateJournal{release: make(chan struct{}), lose: lose}
-			h := build(t, 300*time.Millisecond, nil, func(sound dialplan.Journal) dialplan.Journal {
-				j.Journal = sound
-				return j
-			})
-			if got := h.ask("queue-dial", nil, "queue_id=500"); strings.Contains(got, "RINGHOOK_STATUS") {
-				t.Errorf("set %s, want no RINGHOOK_STATUS", got)
+			h, j := buildSlow(t, 300*time.Millisecond)
+			for range 2 {
+				if got := h.ask("queue-dial", nil, "queue_id=500"); strings.Contains(got, "RINGHOOK_STATUS") {
+					t.Errorf("set %s while the outcome was not known, want no RINGHOOK_STATUS", got)
+				}
 			}
-			if got := h.ask("queue-dial", nil, "queue_id=500"); got != "" {
-				t.Errorf("set %s while the outcome was not known, want nothing", got)
+			if len(j.queued) != 1 {
+				t.Errorf("%d records are queued, want that of the first alone", len(j.queued))
 			}
-			close(j.release)
+			j.sync(t, lose)
 			deadline := time.Now().Add(10 * time.Second)
 			for got := ""; !strings.HasSuffix(got, "RINGHOOK_STATUS=OK"); got = h.ask("queue-dial", nil, "queue_id=500") {
 				if time.Now().After(deadline) {
 					t.Fatalf("set %s, want OK", got)
 				}
 			}
-			want := map[bool]string{true: "queue-dial", false: ""}[lose] // what was kept late stood in for the event
-			if got := h.keptNames(); got != want {
-				t.Errorf("events %q, want %q", got, want)
+			if got := h.keptNames(); got != "queue-dial" {
+				t.Errorf("events %q, want queue-dial once", got)
+			}
+		})
+	}
+}
+
+// TestBurst is a queue that rings 60 phones at once, and the call's end, on a disk
+// with a slow sync: all of them share the commit that comes next, none is answered
+// before it, and none is lost for waiting behind the others.
+func TestBurst(t *testing.T) {
+	for _, lose := range []bool{false, true} {
+		t.Run(fmt.Sprintf("lost %v", lose), func(t *testing.T) {
+			h, j := buildSlow(t, 60*time.Second)
+			h.d.WaitForCommits(time.Minute)
+			answers := make(chan string, 100)
+			var all sync.WaitGroup
+			ask := func(point string, args ...string) {
+				all.Go(func() { answers <- h.ask(point, nil, args...) })
+			}
+			ask("queue-dial", "queue_id=500")
+			first := <-j.queued
+			for n := range 60 {
+				ask("agent-dial", fmt.Sprint("agent_phone=", 100+n), "visit=1.1/1/500", "ring=")
+			}
+			for range 60 {
+				<-j.queued
+			}
+			ask("call-hangup")
+			last := <-j.queued
+			if len(first.record.Events) != 1 || first.record.Events[0].Event.Name != "queue-dial" || len(answers) > 0 {
+				t.Errorf("%d points were answered before a commit", len(answers))
+			}
+			if n := len(last.record.Events); last.record.Events[n-1].Event.Name != "call-hangup" {
+				t.Errorf("the last record ends with %s, want call-hangup", last.record.Events[n-1].Event.Name)
+			}
+			j.sync(t, lose)
+			all.Wait()
+			close(answers)
+			ok := 0
+			for got := range answers {
+				if strings.HasSuffix(got, "RINGHOOK_STATUS=OK") {
+					ok++
+				}
+			}
+			count := map[string]int{}
+			for _, ev := range h.kept() {
+				count[ev.Name]++
+			}
+			if lose {
+				if ok != 0 || len(count) != 0 {
+					t.Errorf("%d points were answered OK and %v kept, though the record before them was lost", ok, count)
+				}
+				if got := h.ask("queue-dial", nil, "queue_id=500"); !strings.HasSuffix(got, "RINGHOOK_STATUS=OK") || h.keptNames() != "queue-dial" {
+					t.Errorf("asked again: set %s, kept %s", got, h.keptNames())
+				}
+				return
+			}
+			want := map[string]int{"queue-dial": 1, "agent-dial": 60, "agent-cancel": 60, "queue-hangup": 1, "queue-abandon": 1, "call-hangup": 1}
+			if ok != 62 || !maps.Equal(count, want) {
+				t.Errorf("%d of 62 points were answered OK and %v kept, want %v", ok, count, want)
 			}
 		})
 	}

@@ -21,6 +21,7 @@ func (w *writer) commit(batch []*task) {
 			w.limit(w.most())
 		}
 	}()
+	batch = w.refuseBroken(batch, 0)
 	for len(batch) > 0 {
 		bad, err := w.try(batch)
 		class := classOf(err)
@@ -32,7 +33,7 @@ func (w *writer) commit(batch []*task) {
 		case class == Other && bad >= 0:
 			w.meter.failure(Other, 1)
 			finish(batch[bad:bad+1], fault("write to the outbox", err))
-			batch = slices.Delete(batch, bad, bad+1)
+			batch = w.refuseBroken(slices.Delete(batch, bad, bad+1), bad)
 		case class == Busy && !waited:
 			waited = true
 		case class == Full && !raised && w.maxPages > 0:
@@ -195,10 +196,34 @@ func (w *writer) fail(batch []*task, err error) {
 	finish(batch, err)
 }
 
+// errLineage means that a record holds effects of one that was lost.
+var errLineage = errors.New("an earlier record of the call was lost")
+
+// refuseBroken takes from the batch, from that place on, the records of calls of which an
+// earlier record was lost.
+func (w *writer) refuseBroken(batch []*task, from int) []*task {
+	kept := batch[:from]
+	for _, t := range batch[from:] {
+		if !t.lineage.Broken() {
+			kept = append(kept, t)
+			continue
+		}
+		w.meter.failure(Other, 1)
+		finish([]*task{t}, fault("write to the outbox", errLineage))
+	}
+	return kept
+}
+
+// finish reports the outcome of tasks to those that wait for them.
 func finish(batch []*task, err error) {
 	for _, t := range batch {
-		if t.done != nil {
-			t.done <- err
+		if !t.awaited {
+			continue
 		}
+		if err != nil {
+			t.lineage.Break()
+		}
+		t.err = err
+		close(t.done)
 	}
 }

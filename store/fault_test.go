@@ -259,6 +259,61 @@ func TestFaultyTaskFailsAlone(t *testing.T) {
 	}
 }
 
+// TestLineage loses one record of a call among others in one batch: those of the
+// call that come after it are lost too, those before it and of other calls are not.
+func TestLineage(t *testing.T) {
+	s := testStore(t, time.Now)
+	hold, entered := make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = s.w.do(context.Background(), acceptance, 0, func(*conn) error {
+			close(entered)
+			<-hold
+			return nil
+		})
+	}()
+	<-entered
+	ctx := context.Background()
+	lineage := &dialplan.Lineage{}
+	queue := func(seq int, l *dialplan.Lineage, linkedid string) dialplan.Commit {
+		r := testRecord(linkedid, seq, "a")
+		r.State, r.Lineage = fmt.Append(nil, seq), l
+		c, err := s.Journal().Queue(ctx, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	before := queue(1, lineage, "1.1")
+	bad := &task{rank: acceptance, lineage: lineage, awaited: true, apply: func(c *conn) error {
+		_, err := c.exec("insert into delivery (event, hook, okey) values (999999, 'a', '1.1')")
+		return err
+	}}
+	if err := s.w.queue(ctx, bad); err != nil {
+		t.Fatal(err)
+	}
+	after := queue(2, lineage, "1.1")
+	other := queue(1, &dialplan.Lineage{}, "1.2")
+	close(hold)
+	if _, err := before.Wait(ctx); err != nil {
+		t.Errorf("the record before: %v", err)
+	}
+	if err := s.w.wait(ctx, bad); err == nil {
+		t.Error("the bad record was kept")
+	}
+	if _, err := after.Wait(ctx); !errors.Is(err, errLineage) {
+		t.Errorf("the record after: got %v, want %v", err, errLineage)
+	}
+	if _, err := other.Wait(ctx); err != nil {
+		t.Errorf("the other call: %v", err)
+	}
+	if _, err := queue(3, lineage, "1.1").Wait(ctx); !errors.Is(err, errLineage) {
+		t.Errorf("a record in a later batch: got %v, want %v", err, errLineage)
+	}
+	if state, err := s.Journal().Call("1.1"); string(state) != "1" || err != nil {
+		t.Errorf("state %q, %v, want that of the record before", state, err)
+	}
+}
+
 func TestQueueFull(t *testing.T) {
 	s := testStore(t, time.Now)
 	hold, entered := make(chan struct{}), make(chan struct{})

@@ -33,26 +33,49 @@ func (j *Journal) Call(linkedid string) ([]byte, error) {
 	return state, j.s.reading("read a call's state", err)
 }
 
-// Keep commits a record and returns when it is safe: a Fault says why it is
-// not. An event whose id is already kept is left out. The context ends only the
-// waiting: the record may be kept all the same. due are the deliveries that may be attempted at once.
-func (j *Journal) Keep(ctx context.Context, r dialplan.Record) (due []hooks.Delivery, err error) {
+// Queue queues a record; the context bounds the wait for room. A Fault says why
+// a record was lost. An event whose id is already kept is left out.
+func (j *Journal) Queue(ctx context.Context, r dialplan.Record) (dialplan.Commit, error) {
 	rec, err := j.encode(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := j.s.w.do(ctx, acceptance, rec.bytes, rec.apply); err != nil {
+	rec.task = task{rank: acceptance, bytes: rec.bytes, apply: rec.apply, lineage: r.Lineage, awaited: true}
+	if err := j.s.w.queue(ctx, &rec.task); err != nil {
 		return nil, err
 	}
-	return rec.due, nil
+	return (*commit)(rec), nil
 }
 
-// KeepLater queues a record that nobody waits for: it is committed before any
-// record given after it. Nothing is promised for it: where the queue is full
-// it is dropped and counted, so that it never blocks a call.
+// commit is a queued record.
+type commit record
+
+// Wait implements dialplan.Commit.
+func (c *commit) Wait(ctx context.Context) (due []hooks.Delivery, err error) {
+	if err := c.journal.s.w.wait(ctx, &c.task); err != nil {
+		return nil, err
+	}
+	return c.due, nil
+}
+
+// Keep queues a record and waits for its commit.
+func (j *Journal) Keep(ctx context.Context, r dialplan.Record) (due []hooks.Delivery, err error) {
+	c, err := j.Queue(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return c.Wait(ctx)
+}
+
+// KeepLater queues a record of which no session waits for the commit: it is
+// committed before any record given after it. If the queue is full, or an earlier
+// record of the call was lost, it is dropped and counted.
 func (j *Journal) KeepLater(r dialplan.Record) {
 	rec, err := j.encode(r)
-	if err != nil || !j.s.w.later(acceptance, rec.bytes, rec.apply) {
+	if err == nil {
+		rec.task = task{rank: acceptance, bytes: rec.bytes, apply: rec.apply, lineage: r.Lineage}
+	}
+	if err != nil || !j.s.w.later(&rec.task) {
 		j.s.meter.unsaved.Inc()
 	}
 }
@@ -74,7 +97,8 @@ type record struct {
 	now      time.Time
 	nowMS    int64 // the same
 	bytes    int
-	calls    *callSet
+	journal  *Journal
+	task     task
 	due      []hooks.Delivery // once it is applied
 }
 
@@ -87,7 +111,7 @@ type event struct {
 
 func (j *Journal) encode(r dialplan.Record) (*record, error) {
 	now := j.s.now()
-	rec := &record{linkedid: r.LinkedID, state: r.State, now: now, nowMS: now.UnixMilli(), bytes: len(r.State), calls: &j.calls}
+	rec := &record{linkedid: r.LinkedID, state: r.State, now: now, nowMS: now.UnixMilli(), bytes: len(r.State), journal: j}
 	for i := range r.Events {
 		a := &r.Events[i]
 		if len(a.Hooks) == 0 {
@@ -117,7 +141,7 @@ func (r *record) apply(c *conn) error {
 		if _, err := c.exec(keepCall, r.linkedid, r.state, r.nowMS); err != nil {
 			return err
 		}
-		r.calls.add(r.linkedid)
+		r.journal.calls.add(r.linkedid)
 	}
 	for i := range r.events {
 		if err := r.insert(c, &r.events[i]); err != nil {

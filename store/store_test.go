@@ -98,7 +98,11 @@ func testRoutes(linkedid string, names ...string) (routes []hooks.Route) {
 
 func keep(t testing.TB, j dialplan.Journal, r dialplan.Record) {
 	t.Helper()
-	if _, err := j.Keep(context.Background(), r); err != nil {
+	c, err := j.Queue(context.Background(), r)
+	if err == nil {
+		_, err = c.Wait(context.Background())
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }

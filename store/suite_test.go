@@ -16,6 +16,8 @@ import (
 type home interface {
 	dialplan.Journal
 	hooks.Outbox
+	// Keep queues a record and waits for its commit.
+	Keep(ctx context.Context, r dialplan.Record) ([]hooks.Delivery, error)
 }
 
 // testHome is what any home has to keep to. open gives an empty one on a clock,
@@ -51,6 +53,41 @@ func testHome(t *testing.T, open func(t *testing.T, now func() time.Time) (h hom
 				}
 			}
 			h = reopen()
+		}
+	})
+	run("records of one call in one commit", func(t *testing.T, c *clock, h home, _ func() home) {
+		var queued []dialplan.Commit
+		lineage := &dialplan.Lineage{}
+		for seq := range 60 {
+			r := testRecord("1.1", seq+1, "a")
+			r.State, r.Lineage = fmt.Append(nil, seq), lineage
+			q, err := h.Queue(context.Background(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			queued = append(queued, q)
+		}
+		for _, q := range queued {
+			if _, err := q.Wait(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if state, err := h.Call("1.1"); string(state) != "59" || err != nil {
+			t.Errorf("state %q, %v, want the last one", state, err)
+		}
+	})
+	run("broken lineage", func(t *testing.T, c *clock, h home, _ func() home) {
+		lineage := &dialplan.Lineage{}
+		lineage.Break()
+		r := testRecord("1.1", 1, "a")
+		r.State, r.Lineage = []byte("one"), lineage
+		if _, err := h.Keep(context.Background(), r); err == nil {
+			t.Error("a record was kept that holds effects of a lost one")
+		}
+		h.KeepLater(r)
+		keep(t, h, testRecord("1.2", 1, "a"))
+		if state, err := h.Call("1.1"); state != nil || err != nil {
+			t.Errorf("state %q, %v, want none", state, err)
 		}
 	})
 	run("event comes back as it was", func(t *testing.T, c *clock, h home, reopen func() home) {

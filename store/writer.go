@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"ringhook/dialplan"
 )
 
 // rank says who goes first when several wait: what a call waits for, then
@@ -37,10 +39,13 @@ const slowCommit = 5 * time.Second
 // task is one operation inside somebody's batch. It may be applied twice: when a
 // batch fails for another's fault, it is rolled back and tried without it.
 type task struct {
-	rank  rank
-	bytes int
-	apply func(*conn) error
-	done  chan error // nil where nobody waits
+	rank    rank
+	bytes   int
+	apply   func(*conn) error
+	lineage *dialplan.Lineage // of the call's record; nil for any other task
+	awaited bool
+	done    chan struct{} // closed when the task is over
+	err     error         // then
 }
 
 // writer owns the connection that writes to the outbox. While one commit waits for
@@ -79,43 +84,57 @@ func newWriter(c *conn, open func() (*conn, error), maxPages int64, log *slog.Lo
 // do has a task applied and waits until it is committed. The context ends only
 // the waiting: what is queued is done all the same.
 func (w *writer) do(ctx context.Context, r rank, bytes int, apply func(*conn) error) error {
-	t := &task{rank: r, bytes: bytes, apply: apply, done: make(chan error, 1)}
+	t := &task{rank: r, bytes: bytes, apply: apply, awaited: true}
+	if err := w.queue(ctx, t); err != nil {
+		return err
+	}
+	return w.wait(ctx, t)
+}
+
+// queue queues a task; the context bounds the wait for room.
+func (w *writer) queue(ctx context.Context, t *task) error {
+	t.done = make(chan struct{})
 	select {
 	case <-w.quit:
 		return ErrClosed
 	default:
 	}
 	select {
-	case w.queues[r] <- t:
+	case w.queues[t.rank] <- t:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-w.gone:
 		return ErrClosed
 	}
+}
+
+// wait returns when a queued task is committed or has failed.
+func (w *writer) wait(ctx context.Context, t *task) error {
 	select {
-	case err := <-t.done:
-		return err
+	case <-t.done:
+		return t.err
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-w.gone:
 	}
 	select { // it may have been in the last batch
-	case err := <-t.done:
-		return err
+	case <-t.done:
+		return t.err
 	default:
 		return ErrClosed
 	}
 }
 
 // later queues a task that nobody waits for, and tells whether there was room.
-func (w *writer) later(r rank, bytes int, apply func(*conn) error) bool {
+func (w *writer) later(t *task) bool {
 	select {
 	case <-w.quit:
 		return false
 	default:
 	}
 	select {
-	case w.queues[r] <- &task{rank: r, bytes: bytes, apply: apply}:
+	case w.queues[t.rank] <- t:
 		return true
 	default:
 		return false
