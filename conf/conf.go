@@ -110,12 +110,15 @@ func parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 		r.wrong(file, "", "the file is larger than %d bytes: this is not a configuration", maxSize)
 		return nil, nil, r.done()
 	}
+	root := r.locate(string(data))
+	if root == nil {
+		return nil, nil, r.done()
+	}
 	var tables map[string]any
 	if _, err := toml.Decode(string(data), &tables); err != nil {
 		r.syntax(string(data), err)
 		return nil, nil, r.done()
 	}
-	root := locate(string(data))
 	c := Default()
 	d := &decoder{report: r, env: env, begin: map[reflect.Type]beginning{
 		reflect.TypeFor[lookup.Config](): func(*position, any) any { return lookup.DefaultConfig() },

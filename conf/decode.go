@@ -124,6 +124,10 @@ func (d *decoder) value(at *position, key string, in any, out reflect.Value) {
 // list decodes a list. Its elements start from the values in begin.
 func (d *decoder) list(at *position, key string, in []any, out reflect.Value) {
 	elem := out.Type().Elem()
+	if _, room := d.begin[elem]; room && len(in) > maxRoomTables {
+		d.wrong(at.item(maxRoomTables), key, "there are more than %d of these tables", maxRoomTables)
+		in = nil
+	}
 	list := reflect.MakeSlice(out.Type(), len(in), len(in))
 	for i, v := range in {
 		if first, ok := d.begin[elem]; ok {

@@ -37,11 +37,17 @@ type Error struct {
 	Mistakes []Mistake
 }
 
-// Error returns the mistakes, one per line, and their number.
+// maxShown is the number of mistakes that a message shows.
+const maxShown = 100
+
+// Error returns the first 100 mistakes, one per line, and the number of all.
 func (e *Error) Error() string {
 	var b strings.Builder
-	for _, m := range e.Mistakes {
+	for _, m := range e.Mistakes[:min(len(e.Mistakes), maxShown)] {
 		b.WriteString(m.String() + "\n")
+	}
+	if more := len(e.Mistakes) - maxShown; more > 0 {
+		fmt.Fprintf(&b, "... and %d more\n", more)
 	}
 	if n := len(e.Mistakes); n == 1 {
 		b.WriteString("1 mistake; the file was not applied")

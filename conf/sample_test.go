@@ -43,7 +43,7 @@ func TestSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := locate(all)
+	root := (&report{}).locate(all)
 	for _, key := range keysOf(reflect.TypeFor[Config](), "") {
 		if !appears(root, strings.Split(key, ".")) {
 			t.Errorf("%s has no %s", sample, key)
