@@ -7,7 +7,7 @@ import (
 )
 
 // What is held is written at the end, and what comes later does no harm.
-func TestLogWriter(t *testing.T) {
+func TestLogLines(t *testing.T) {
 	var out bytes.Buffer
 	l := newLogWriter(&out)
 	for range 100 {

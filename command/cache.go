@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
 	"ringhook/lookup"
@@ -14,19 +13,15 @@ import (
 )
 
 type cacheCmd struct {
-	Show   cacheShowCmd   `cmd:"" help:"Show the answers that are kept for a number."`
-	Forget cacheForgetCmd `cmd:"" help:"Forget the answers for a number, so that the next call asks again."`
-	Clear  cacheClearCmd  `cmd:"" help:"Forget all answers."`
+	Show   cacheShowCmd   `cmd:"" help:"Show the cached answers for a number."`
+	Forget cacheForgetCmd `cmd:"" help:"Forget the cached answers for a number."`
+	Clear  cacheClearCmd  `cmd:"" help:"Forget all cached answers."`
 }
 
 // withCache opens the cache beside a server that may be running on it, and
 // gives do the number as the cache has it.
 func withCache(s *streams, raw string, do func(c *store.Cache, number string) error) (err error) {
-	cfg, err := s.load()
-	if err != nil {
-		return err
-	}
-	st, err := store.OpenTool(cfg.Store.Folder, slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
 	}

@@ -37,24 +37,35 @@ func Main(build app.Build) {
 type cli struct {
 	Config string `short:"c" placeholder:"FILE" help:"The configuration file; without one, built-in defaults serve."`
 
-	Serve     serveCmd     `cmd:"" help:"Serve Asterisk until told to stop. SIGHUP reads the configuration again."`
-	Check     checkCmd     `cmd:"" help:"Check the configuration, and the dialplan, and say what is wrong and where."`
-	Call      callCmd      `cmd:"" help:"Play Asterisk: ask a running server at a point and print what it would set."`
-	Lookup    lookupCmd    `cmd:"" help:"Look a number up now: who answered, how long it took, what came back."`
-	Hook      hookCmd      `cmd:"" help:"Try a hook."`
-	Presets   presetsCmd   `cmd:"" help:"The receivers whose words ringhook knows."`
-	Cache     cacheCmd     `cmd:"" help:"See and forget the answers of lookups that are kept."`
-	Phonebook phonebookCmd `cmd:"" help:"Numbers and names of one's own, for lookups of the type phonebook."`
-	Outbox    outboxCmd    `cmd:"" help:"See and mend what waits for delivery, and what was given up."`
-	Trace     traceCmd     `cmd:"" help:"Everything about one call in one list; without a call, the calls of a span of time."`
-	Export    exportCmd    `cmd:"" help:"Print, as JSON, what is held of a number."`
-	Forget    forgetCmd    `cmd:"" help:"Erase a number from calls, events and the cache."`
-	Backup    backupCmd    `cmd:"" help:"Copy what must not be lost into one file, also while the server runs."`
-	Demo      demoCmd      `cmd:"" help:"The whole thing on one machine: a sample CRM, a queue call, and what each gets."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Serve   serveCmd   `cmd:"" group:"run" help:"Serve Asterisk until stopped; SIGHUP reloads the configuration."`
+	Check   checkCmd   `cmd:"" group:"run" help:"Check the configuration and the dialplan."`
+	Demo    demoCmd    `cmd:"" group:"run" help:"Play a queue call with a sample CRM on this machine."`
+	Version versionCmd `cmd:"" group:"run" help:"Print the version."`
 
-	Completion completionCmd `cmd:"" help:"Print a script that completes commands in bash: source <(ringhook completion)."`
+	Call    callCmd    `cmd:"" group:"look" help:"Play Asterisk: run one AGI() line against a running server."`
+	Lookup  lookupCmd  `cmd:"" group:"look" help:"Look a number up now and show what each source answers."`
+	Trace   traceCmd   `cmd:"" group:"look" help:"Show a call's trace, or list recent calls."`
+	Presets presetsCmd `cmd:"" group:"look" help:"List and show the presets of hooks."`
+
+	Hook   hookCmd   `cmd:"" group:"repair" help:"Show, enable and try hooks."`
+	Outbox outboxCmd `cmd:"" group:"repair" help:"Show, retry, drop and replay deliveries."`
+	Cache  cacheCmd  `cmd:"" group:"repair" help:"Show and forget cached answers of lookups."`
+
+	Phonebook phonebookCmd `cmd:"" group:"data" help:"Manage the numbers and names of lookups of the type phonebook."`
+	Backup    backupCmd    `cmd:"" group:"data" help:"Back up what must not be lost, also while the server runs."`
+	Export    exportCmd    `cmd:"" group:"data" help:"Print everything stored about a number, as JSON."`
+	Forget    forgetCmd    `cmd:"" group:"data" help:"Erase a number from calls, events and the cache."`
+
+	Completion completionCmd `cmd:"" group:"run" help:"Print a bash completion script: source <(ringhook completion)."`
 	Manual     manualCmd     `cmd:"" hidden:"" help:"Print the manual page."`
+}
+
+// groups are the headings of the commands in the help, in its order.
+var groups = []kong.Group{
+	{Key: "run", Title: "Run:"},
+	{Key: "look", Title: "Look:"},
+	{Key: "repair", Title: "Repair:"},
+	{Key: "data", Title: "Data:"},
 }
 
 // streams are what a command reads its configuration from and writes to.
@@ -84,6 +95,7 @@ func Run(ctx context.Context, build app.Build, args []string, out, errOut io.Wri
 		kong.Writers(out, errOut),
 		kong.Exit(func(n int) { code = n }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ExplicitGroups(groups),
 	)
 	if err != nil {
 		fmt.Fprintln(errOut, "ringhook:", err)

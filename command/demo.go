@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -78,7 +77,7 @@ func (c *demoCmd) Run(s *streams) (err error) {
 	}
 	cfg.FastAGI.Listen = freeOr(cfg.FastAGI.Listen)
 	cfg.HTTP.Listen = freeOr(cfg.HTTP.Listen)
-	a, err := app.New(cfg, slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn})), s.build)
+	a, err := app.New(cfg, s.warnings(), s.build)
 	if err != nil {
 		return err
 	}

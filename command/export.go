@@ -1,7 +1,6 @@
 package command
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"time"
@@ -65,9 +64,6 @@ func (c *exportCmd) Run(s *streams) error {
 				return err
 			}
 		}
-		enc := json.NewEncoder(s.out)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(report)
+		return printJSON(s.out, report)
 	})
 }

@@ -55,19 +55,15 @@ func (c *forgetCmd) Run(s *streams) error {
 // withPerson opens the files beside a server that may be running on them. The
 // spellings are how a number may stand in them: as it was read, as it came, and as others write it.
 func withPerson(s *streams, raw string, do func(st *store.Store, book *store.Phonebook, number string, spellings []string) error) (err error) {
-	cfg, err := s.load()
-	if err != nil {
-		return err
-	}
-	caller := number.NewReader(cfg.Number).Normalize(raw).String()
-	if caller == "" {
-		return usageError{fmt.Errorf("%q names nobody", raw)}
-	}
-	st, err := openOutbox(s)
+	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	caller := number.NewReader(cfg.Number).Normalize(raw).String()
+	if caller == "" {
+		return usageError{fmt.Errorf("%q names nobody", raw)}
+	}
 	book, err := store.OpenPhonebook(cfg.Store.Folder)
 	switch {
 	case err == nil:

@@ -14,9 +14,9 @@ import (
 )
 
 type hookCmd struct {
-	List   hookListCmd   `cmd:"" help:"How each hook stands: what waits, what was given up, what is wrong."`
-	Enable hookEnableCmd `cmd:"" help:"Send events to a hook again that was disabled."`
-	Test   hookTestCmd   `cmd:"" help:"Send a sample event to a hook now, and print the request and the answer."`
+	List   hookListCmd   `cmd:"" help:"Show the state of each hook and what waits for it."`
+	Enable hookEnableCmd `cmd:"" help:"Enable a disabled hook."`
+	Test   hookTestCmd   `cmd:"" help:"Send a sample event to a hook and print request and answer."`
 }
 
 type hookTestCmd struct {

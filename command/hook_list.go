@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/api"
 	"ringhook/hooks"
@@ -23,33 +20,16 @@ type hookListCmd struct{}
 
 // Run prints how the hooks stand; a server need not run.
 func (*hookListCmd) Run(s *streams) (err error) {
-	names, err := hookNames(s)
-	if err != nil {
-		return err
-	}
-	st, err := openOutbox(s)
+	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	reports, err := api.HookReports(st.Outbox(), names, time.Now())
+	reports, err := api.HookReports(st.Outbox(), hooks.Names(cfg.Hooks), time.Now())
 	if err != nil {
 		return err
 	}
 	return printHooks(s.out, reports)
-}
-
-// hookNames are those of the configuration, copies among them.
-func hookNames(s *streams) ([]string, error) {
-	cfg, err := s.load()
-	if err != nil {
-		return nil, err
-	}
-	d, err := hooks.New(cfg.Hooks, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		return nil, err
-	}
-	return d.Names(), nil
 }
 
 func printHooks(out io.Writer, reports []api.HookReport) error {
@@ -93,18 +73,14 @@ type hookEnableCmd struct {
 // Run has a disabled hook be sent events again; a running server sees it within
 // seconds.
 func (c *hookEnableCmd) Run(s *streams) (err error) {
-	names, err := hookNames(s)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(names, c.Name) {
-		return fmt.Errorf("the configuration has no hook %q, only %s", c.Name, strings.Join(names, ", "))
-	}
-	st, err := openOutbox(s)
+	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	if names := hooks.Names(cfg.Hooks); !slices.Contains(names, c.Name) {
+		return fmt.Errorf("the configuration has no hook %q, only %s", c.Name, strings.Join(names, ", "))
+	}
 	ctx, cancel := context.WithTimeout(s.ctx, store.Wait)
 	defer cancel()
 	was, err := st.Outbox().Enable(ctx, c.Name)

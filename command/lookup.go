@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -58,10 +57,7 @@ func (c *lookupCmd) Run(s *streams) error {
 		return err
 	}
 	if c.JSON {
-		e := json.NewEncoder(s.out)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(report)
+		return printJSON(s.out, report)
 	}
 	printLookup(s.out, report, where)
 	return nil
@@ -115,7 +111,7 @@ func askServer(cfg *conf.Config, asked api.LookupRequest) (*api.LookupReport, er
 
 // askHere asks in this process, with what there is of cache and phonebook.
 func askHere(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api.LookupReport, err error) {
-	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := s.warnings()
 	var cache lookup.Cache = noCache{}
 	st, err := store.OpenTool(cfg.Store.Folder, log)
 	switch {
@@ -170,14 +166,14 @@ func printLookup(w io.Writer, r *api.LookupReport, where string) {
 		fmt.Fprintf(w, "only events get %s\n", printable(strings.Join(r.Channel.Parameters, ", ")))
 	}
 	for _, v := range r.Channel.Refused {
-		fmt.Fprintf(w, "refused %s (%s)\n", printable(v.Name), refusals[v.Reason])
+		fmt.Fprintf(w, "refused %s (%s)\n", printable(v.Name), refusalReasons[v.Reason])
 	}
 }
 
-// refusals say why the gate did not let a variable through.
-var refusals = map[string]string{
-	"name":     "no [dialplan] variables allows it",
-	"value":    "the value is not of its type",
+// refusalReasons describe why an answer's variable is not set, by dialplan's reason.
+var refusalReasons = map[string]string{
+	"name":     "[dialplan] variables does not allow this name",
+	"value":    "the value is not of the type that [dialplan] variables asks for",
 	"repeated": "the answer has it twice",
 }
 

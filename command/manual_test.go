@@ -25,7 +25,7 @@ func printed(t *testing.T, args ...string) string {
 // commands are what --help lists, and options what it lists of one.
 func commands(t *testing.T) []string {
 	t.Helper()
-	_, list, _ := strings.Cut(printed(t, "--help"), "Commands:\n")
+	_, list, _ := strings.Cut(printed(t, "--help"), "\nRun:\n")
 	var names []string
 	for _, m := range regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)*)  `).FindAllStringSubmatch(list, -1) {
 		names = append(names, m[1])

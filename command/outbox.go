@@ -5,26 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"text/tabwriter"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ringhook/api"
+	"ringhook/conf"
 	"ringhook/hooks"
 	"ringhook/store"
 )
 
 type outboxCmd struct {
 	List  outboxListCmd  `cmd:"" help:"List deliveries, the newest first."`
-	Show  outboxShowCmd  `cmd:"" help:"Show a delivery: what is sent, and every attempt."`
-	Retry outboxRetryCmd `cmd:"" help:"Attempt deliveries again now, also those that were given up, and of a hook that is left alone."`
-	Drop  outboxDropCmd  `cmd:"" help:"Give deliveries up for good."`
+	Show  outboxShowCmd  `cmd:"" help:"Show a delivery: its request and every attempt."`
+	Retry outboxRetryCmd `cmd:"" help:"Attempt deliveries now, also dead ones and those of a paused hook."`
+	Drop  outboxDropCmd  `cmd:"" help:"Drop deliveries: they are not attempted again."`
 
-	Salvage outboxSalvageCmd `cmd:"" help:"Copy what can be read of a damaged outbox into the present one."`
+	Salvage outboxSalvageCmd `cmd:"" help:"Copy readable deliveries from a damaged outbox."`
 
-	Replay outboxReplayCmd `cmd:"" help:"Send a hook everything of a span of time again, also what was delivered."`
+	Replay outboxReplayCmd `cmd:"" help:"Send a hook the events of a time span again."`
 }
 
 // outboxFilter chooses deliveries.
@@ -44,15 +42,6 @@ func (f outboxFilter) filter(limit int) store.Filter {
 	return filter
 }
 
-// openOutbox opens the store beside a server that may be running on it.
-func openOutbox(s *streams) (*store.Store, error) {
-	cfg, err := s.load()
-	if err != nil {
-		return nil, err
-	}
-	return store.OpenTool(cfg.Store.Folder, slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
-}
-
 type outboxListCmd struct {
 	outboxFilter
 	Limit int `default:"100" help:"At most this many."`
@@ -60,7 +49,7 @@ type outboxListCmd struct {
 
 // Run lists deliveries.
 func (c *outboxListCmd) Run(s *streams) (err error) {
-	st, err := openOutbox(s)
+	st, _, err := openStore(s)
 	if err != nil {
 		return err
 	}
@@ -110,7 +99,7 @@ type outboxShowCmd struct {
 
 // Run shows one delivery.
 func (c *outboxShowCmd) Run(s *streams) (err error) {
-	st, err := openOutbox(s)
+	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
 	}
@@ -128,7 +117,7 @@ func (c *outboxShowCmd) Run(s *streams) (err error) {
 		fmt.Fprintf(s.out, "next attempt: %s\n", next)
 	}
 	printAttempts(s.out, attempts)
-	return c.preview(s, &d.Event, d.Hook)
+	return c.preview(s.out, cfg, &d.Event, d.Hook)
 }
 
 func printAttempts(w io.Writer, attempts []hooks.Attempt) {
@@ -146,23 +135,15 @@ func printAttempts(w io.Writer, attempts []hooks.Attempt) {
 	}
 }
 
-// preview shows the request as the configuration makes it today.
-func (c *outboxShowCmd) preview(s *streams, ev *hooks.Event, hook string) error {
-	cfg, err := s.load()
+// preview shows the request as the configuration renders it now.
+func (c *outboxShowCmd) preview(w io.Writer, cfg *conf.Config, ev *hooks.Event, hook string) error {
+	p, err := hooks.Render(cfg.Hooks, ev, hook)
 	if err != nil {
-		return err
-	}
-	dispatcher, err := hooks.New(cfg.Hooks, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		return err
-	}
-	p, err := dispatcher.Render(ev, hook)
-	if err != nil {
-		fmt.Fprintf(s.out, "\nthe request cannot be shown: %v\n", err)
+		fmt.Fprintf(w, "\nthe request cannot be shown: %v\n", err)
 		return nil
 	}
-	fmt.Fprintln(s.out)
-	printPreview(s.out, p)
+	fmt.Fprintln(w)
+	printPreview(w, p)
 	return nil
 }
 
@@ -177,7 +158,7 @@ func (c *outboxChoice) choose(s *streams, change func(*store.Outbox, context.Con
 	if len(c.IDs) == 0 && c.Hook == "" && c.Call == "" && c.Since.IsZero() {
 		return usageError{errors.New("give numbers of deliveries, or --hook, --call or --since")}
 	}
-	st, err := openOutbox(s)
+	st, _, err := openStore(s)
 	if err != nil {
 		return err
 	}
@@ -220,7 +201,7 @@ type outboxReplayCmd struct {
 
 // Run makes new deliveries of what is delivered, dead or dropped.
 func (c *outboxReplayCmd) Run(s *streams) (err error) {
-	st, err := openOutbox(s)
+	st, _, err := openStore(s)
 	if err != nil {
 		return err
 	}
@@ -236,7 +217,7 @@ type outboxSalvageCmd struct {
 
 // Run copies what was pending or dead; a running server sees it within seconds.
 func (c *outboxSalvageCmd) Run(s *streams) (err error) {
-	st, err := openOutbox(s)
+	st, _, err := openStore(s)
 	if err != nil {
 		return err
 	}

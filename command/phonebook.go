@@ -12,9 +12,9 @@ import (
 )
 
 type phonebookCmd struct {
-	Import phonebookImportCmd `cmd:"" help:"Add the numbers of a CSV file or of vCards; those that are there already are replaced."`
-	List   phonebookListCmd   `cmd:"" help:"List numbers and what is known of them."`
-	Export phonebookExportCmd `cmd:"" help:"Print everything as a CSV file that import reads."`
+	Import phonebookImportCmd `cmd:"" help:"Add or replace the numbers of a CSV or vCard file."`
+	List   phonebookListCmd   `cmd:"" help:"List numbers and their variables."`
+	Export phonebookExportCmd `cmd:"" help:"Print the phonebook as a CSV file that import reads."`
 	Remove phonebookRemoveCmd `cmd:"" help:"Remove numbers."`
 }
 

@@ -80,8 +80,6 @@ func (in *importing) run(book *store.Phonebook) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	progress := newProgress(in.err, f)
-	defer progress.clear()
 	batch := make([]lookup.Contact, 0, importBatch)
 	flush := func() error {
 		if book == nil || len(batch) == 0 {
@@ -92,7 +90,7 @@ func (in *importing) run(book *store.Phonebook) (err error) {
 		batch = batch[:0]
 		return err
 	}
-	for e, err := range in.read(progress) {
+	for e, err := range in.read(f) {
 		var mistake *phonebook.Mistake
 		if err != nil && !errors.As(err, &mistake) {
 			return errors.Join(fmt.Errorf("read %s: %w", in.file, err), flush())
@@ -103,7 +101,7 @@ func (in *importing) run(book *store.Phonebook) (err error) {
 			mistake = unfit(caller, e)
 		}
 		if mistake != nil {
-			in.complain(progress, mistake)
+			in.complain(mistake)
 			continue
 		}
 		in.good++
@@ -112,7 +110,6 @@ func (in *importing) run(book *store.Phonebook) (err error) {
 			if err := flush(); err != nil {
 				return err
 			}
-			progress.show(in.good)
 			if in.ctx.Err() != nil {
 				return fmt.Errorf("cut short after %d numbers: %w", in.good, in.ctx.Err())
 			}
@@ -132,9 +129,8 @@ func unfit(caller number.Number, e phonebook.Entry) *phonebook.Mistake {
 	return nil
 }
 
-func (in *importing) complain(p *progress, m *phonebook.Mistake) {
+func (in *importing) complain(m *phonebook.Mistake) {
 	in.bad++
-	p.clear()
 	switch {
 	case in.bad <= maxComplaints:
 		fmt.Fprintf(in.err, "%s:%d: %s\n", in.file, m.Line, m.Problem)

@@ -10,7 +10,7 @@ import (
 
 type presetsCmd struct {
 	List presetsListCmd `cmd:"" default:"1" help:"List the presets."`
-	Show presetsShowCmd `cmd:"" help:"Print a preset, to be read or to be copied into a [[hook]] and changed."`
+	Show presetsShowCmd `cmd:"" help:"Print a preset, to read it or to copy it into a [[hook]]."`
 }
 
 type presetsListCmd struct{}

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +24,7 @@ type traceCmd struct {
 
 // Run tells everything that the files have of a call.
 func (c *traceCmd) Run(s *streams) (err error) {
-	st, err := openOutbox(s)
+	st, _, err := openStore(s)
 	if err != nil {
 		return err
 	}
@@ -140,10 +139,7 @@ func (h *heldTrace) printJSON(w io.Writer) error {
 	for i := range h.deliveries {
 		report.Deliveries = append(report.Deliveries, api.ReportDetails(&h.deliveries[i], h.attempts[i]))
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(report)
+	return printJSON(w, report)
 }
 
 // maxTraced is more deliveries than a call has.

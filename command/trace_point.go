@@ -40,7 +40,7 @@ func (t *trace) point(p *dialplan.PointTrace) {
 		say("set: %s", values)
 	}
 	for _, r := range p.Refused {
-		say("refused: %s (%s)", printable(r.Name), gateReasons[r.Value])
+		say("refused: %s (%s)", printable(r.Name), refusalReasons[r.Value])
 	}
 	switch {
 	case p.Error != "" || p.Point == string(dialplan.Lookup):
@@ -54,13 +54,6 @@ func (t *trace) point(p *dialplan.PointTrace) {
 		}
 	}
 	t.lines = append(t.lines, traceLine{p.At, -1, b.String()})
-}
-
-// gateReasons are the gate's reasons, for people.
-var gateReasons = map[string]string{
-	"name":     "no name that an answer may set: see [dialplan] variables",
-	"value":    "not of the type that [dialplan] variables asks for",
-	"repeated": "the answer has it twice",
 }
 
 func lookupLine(l *dialplan.TracedLookup, kind string) string {

@@ -79,6 +79,17 @@ func (d *Dispatcher) add(c *Config, n int, outbox Outbox) (*hook, error) {
 	return h, nil
 }
 
+// Names lists the names of the hooks of a configuration, and of the copies of those
+// that have several URLs, in its order.
+func Names(cfgs []Config) (names []string) {
+	for i := range cfgs {
+		for n := range max(1, len(cfgs[i].URL)) {
+			names = append(names, nameOf(cfgs[i].Name, n))
+		}
+	}
+	return names
+}
+
 // Names lists the hooks, and the copies of those that have several URLs, in the
 // order of the configuration.
 func (d *Dispatcher) Names() []string { return slices.Clone(d.names) }

@@ -14,14 +14,34 @@ type Preview struct {
 	Body    string      `json:"body,omitempty"`
 }
 
-// Render shows the request that an event makes for a hook; what is secret in
-// it is replaced by asterisks.
+// Render returns the request that an event makes for a hook of a configuration that
+// Check accepts; secrets in it are replaced by asterisks.
+func Render(cfgs []Config, ev *Event, hook string) (Preview, error) {
+	for i := range cfgs {
+		for n := range max(1, len(cfgs[i].URL)) {
+			if nameOf(cfgs[i].Name, n) == hook {
+				return compile(&cfgs[i], n, func(string, string) {}).preview(ev)
+			}
+		}
+	}
+	return Preview{}, unknownHook(hook)
+}
+
+// Render returns the request that an event makes for a hook; secrets in it are
+// replaced by asterisks.
 func (d *Dispatcher) Render(ev *Event, hook string) (Preview, error) {
 	s := d.senders[hook]
 	if s == nil {
-		return Preview{}, fmt.Errorf("hook %q is not in the configuration", hook)
+		return Preview{}, unknownHook(hook)
 	}
-	h := s.hook
+	return s.hook.preview(ev)
+}
+
+func unknownHook(name string) error {
+	return fmt.Errorf("hook %q is not in the configuration", name)
+}
+
+func (h *hook) preview(ev *Event) (Preview, error) {
 	req, err := h.request(ev, time.Now())
 	if err != nil {
 		return Preview{}, err
