@@ -178,7 +178,7 @@ var block = regexp.MustCompile("(?ms)^```toml\n(.*?)^```")
 
 // TestExamples reads every example in CONFIGURATION.md and README.md.
 func TestExamples(t *testing.T) {
-	for _, file := range []string{manual, "../README.md"} {
+	for _, file := range []string{manual, "../README.md", "../docs/howto.md"} {
 		blocks := block.FindAllStringSubmatch(readFile(t, file), -1)
 		if len(blocks) == 0 {
 			t.Errorf("%s has no example", file)
@@ -190,6 +190,27 @@ func TestExamples(t *testing.T) {
 			} else if len(c.Warnings) > 0 {
 				t.Errorf("%v\nin\n%s", c.Warnings, b[1])
 			}
+		}
+	}
+}
+
+// whenRow is a condition in the table of docs/howto.md.
+var whenRow = regexp.MustCompile("(?m)^\\| [^|`]+ \\| `([^`]+)` \\|$")
+
+// TestConditions checks that every condition that docs/howto.md shows is valid and
+// names only parameters that a call has.
+func TestConditions(t *testing.T) {
+	rows := whenRow.FindAllStringSubmatch(readFile(t, "../docs/howto.md"), -1)
+	if len(rows) < 5 {
+		t.Errorf("%d conditions, want 5", len(rows))
+	}
+	for _, row := range rows {
+		text := "[[hook]]\nname = \"h\"\nevents = [\"*\"]\nurl = \"https://crm.example/\"\nwhen = \"" + row[1] + "\"\n"
+		c, err := Parse("howto.md", []byte(text), environment)
+		if err != nil {
+			t.Errorf("%s: %v", row[1], err)
+		} else if len(c.Warnings) > 0 {
+			t.Errorf("%s: %v", row[1], c.Warnings)
 		}
 	}
 }
