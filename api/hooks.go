@@ -33,7 +33,7 @@ func HookReports(o *store.Outbox, names []string, now time.Time) ([]HookReport, 
 	if err != nil {
 		return nil, err
 	}
-	standings, err := o.Standings()
+	states, err := o.States()
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func HookReports(o *store.Outbox, names []string, now time.Time) ([]HookReport, 
 			r.Until = some(t.GivenUpAt(now))
 		}
 	}
-	for _, st := range standings {
+	for _, st := range states {
 		r := of(st.Hook)
 		if r == nil || r.State == "unknown" {
 			continue

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ringhook/hooks"
 )
 
@@ -35,17 +33,13 @@ func (c *hookTestCmd) Run(s *streams) error {
 	if n < 0 {
 		return fmt.Errorf("the configuration has no hook %q", c.Name)
 	}
-	d, err := hooks.New(cfg.Hooks[n:n+1], nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		return err
-	}
 	ev := sampleEventOf(c.event(cfg.Hooks[n].Events))
-	if len(d.Match(ev)) == 0 {
-		fmt.Fprintf(s.out, "The hook would not be told of this sample: it is not among its events, or its condition does not hold. It is sent all the same.\n\n")
-	}
-	p, a, err := d.Try(ev, c.Name)
+	p, a, wanted, err := hooks.Try(cfg.Hooks, ev, c.Name, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
+	}
+	if !wanted {
+		fmt.Fprintf(s.out, "The hook would not get this sample: it is not among its events, or its condition does not hold. It is sent all the same.\n\n")
 	}
 	printPreview(s.out, p)
 	fmt.Fprintf(s.out, "\n%s after %s", a.Class, milliseconds(a.Took))

@@ -392,23 +392,13 @@ func (d *Dialplan) settled(e *entry, c *pendingCommit) {
 	d.calls.leave(e)
 }
 
-// notifyHooks offers the hooks what is due, and wakes those whose deliveries wait for
-// others, or whose state is not known.
+// notifyHooks hands over to the hooks what a commit added.
 func notifyHooks(d *hooks.Dispatcher, events []Accepted, due []hooks.Delivery) {
-	if len(events) == 0 {
-		return
-	}
-	for i := range due {
-		d.Offer(&due[i])
-	}
+	var routes []hooks.Route
 	for i := range events {
-		for _, route := range events[i].Hooks {
-			offered := func(o hooks.Delivery) bool { return o.Hook == route.Hook && o.Event.ID == events[i].Event.ID }
-			if !slices.ContainsFunc(due, offered) {
-				d.Wake(route.Hook)
-			}
-		}
+		routes = append(routes, events[i].Hooks...)
 	}
+	d.Committed(routes, due)
 }
 
 func (p *pointSession) commitWait() time.Duration {

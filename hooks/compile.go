@@ -1,17 +1,11 @@
 package hooks
 
 import (
-	"bytes"
-	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,22 +13,24 @@ import (
 	"ringhook/httpclient"
 )
 
-// hook is a Config made ready.
+// hook is a Config that is ready to use, for one of its URLs.
 type hook struct {
-	cfg      *Config
-	name     string // its own, of the copies that the configuration makes of it
-	address  string
-	when     *condition // nil when there is none
-	url      *httpclient.Template
-	method   string
-	body     *httpclient.Template // of the format template
-	headers  []header
-	params   []param
-	variants map[string][]param // the params of events that have some of their own
-	zone     *time.Location     // nil when none is set
-	signers  []signer
-	delays   []time.Duration
-	mask     *strings.Replacer
+	cfg         *Config
+	name        string // its own: copies for further URLs are numbered
+	address     string
+	when        *condition // nil without a condition
+	url         *httpclient.Template
+	method      string
+	format      *format
+	contentType string
+	body        *httpclient.Template // of the format template
+	headers     []header
+	params      []param
+	variants    map[string][]param // the params of events that have some of their own
+	zone        *time.Location     // nil leaves times in the zone in which they came
+	signers     []signer
+	delays      []time.Duration
+	mask        *strings.Replacer
 }
 
 // header is one configured header.
@@ -47,10 +43,10 @@ type header struct {
 type param struct {
 	name string
 	text *httpclient.Template
-	key  string // of the placeholder that is all of the text
+	key  string // the placeholder, if the text is nothing else
 }
 
-// value keeps the parameter's type where nothing is written around it.
+// value keeps the parameter's type if the text is one placeholder and nothing else.
 func (p param) value(v view) any {
 	if p.key != "" {
 		return v.value(p.key)
@@ -58,86 +54,78 @@ func (p param) value(v view) any {
 	return string(p.text.Append(nil, v.text))
 }
 
-var (
-	hookName  = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
-	fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
-)
+// problem is a setting that cannot be used, and why.
+type problem struct{ key, text string }
 
-var (
-	formats = []string{"query", "form", "json", "xml", "standard", "template"}
-	orders  = []string{orderCall, orderStrict, orderNone}
-	methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch}
-)
+// use is a parameter that the key of a configuration names.
+type use struct{ key, name string }
 
-// compile makes a hook ready for one of its URLs, and reports what stands against it.
-func compile(c *Config, n int, report func(key, problem string)) *hook {
-	h := &hook{cfg: c, name: nameOf(c.Name, n), method: c.Method, delays: schedules[c.Schedule]}
+// builder makes a hook and records what is wrong with its configuration and which parameters it names.
+type builder struct {
+	hook     *hook
+	problems []problem
+	uses     []use
+}
+
+// build makes a hook for one of its URLs, of a configuration that Check accepts.
+func build(c *Config, n int) (*hook, error) {
+	b := compile(c, n)
+	var errs []error
+	for _, p := range b.problems {
+		errs = append(errs, fmt.Errorf("hook %q: %s: %s", b.hook.name, p.key, p.text))
+	}
+	return b.hook, errors.Join(errs...)
+}
+
+// compile makes what needs more than a look at one value: templates, condition, time zone, format, signers, mask. The
+// hook is complete only if no problem is recorded.
+func compile(c *Config, n int) *builder {
+	h := &hook{cfg: c, name: nameOf(c.Name, n), delays: schedules[c.Schedule]}
+	b := &builder{hook: h}
 	if n < len(c.URL) {
 		h.address = c.URL[n]
 	}
-	check := func(ok bool, key, format string, args ...any) {
-		if !ok {
-			report(key, fmt.Sprintf(format, args...))
-		}
-	}
-	check(hookName.MatchString(c.Name), "name", "%q is not a name for a hook: 1 to 32 small letters, digits, underscores and hyphens", c.Name)
-	check(len(c.Events) > 0, "events", "the hook has no events: name some, or \"*\" for all")
-	for _, name := range c.Events {
-		_, err := path.Match(name, "")
-		check(err == nil && name != "", "events", "%q is neither an event's name nor a pattern such as \"agent-*\"", name)
-	}
-	check(c.Timeout >= 100*time.Millisecond && c.Timeout <= time.Minute, "timeout", "%v is out of range: 100ms to 60s", c.Timeout)
-	check(c.GiveUp >= time.Second && c.GiveUp <= 30*24*time.Hour, "give_up", "%v is out of range: 1s to 720h", c.GiveUp)
-	check(h.delays != nil, "schedule", "%q is not a schedule: one of %s", c.Schedule, oneOf(slices.Sorted(maps.Keys(schedules))))
-	check(slices.Contains(orders, c.Order), "order", "%q is not an order: one of %s", c.Order, oneOf(orders))
-	check(c.OrderHold >= time.Second && c.OrderHold <= 30*24*time.Hour, "order_hold", "%v is out of range: 1s to 720h", c.OrderHold)
-	check(c.Concurrency >= 1 && c.Concurrency <= 64, "concurrency", "%d is out of range: 1 to 64", c.Concurrency)
-	for name := range c.Settings {
-		check(fieldName.MatchString(name) && name == strings.ToLower(name), "settings", "%q is not a name: small letters, digits and underscores", name)
-	}
+	h.url = b.template("url", h.address, httpclient.PlaceURL)
 	var err error
 	if c.When != "" {
-		h.when, err = parseCondition(c.When)
-		check(err == nil, "when", "%v", err)
+		if h.when, err = parseCondition(c.When); err != nil {
+			b.report("when", err.Error())
+		} else {
+			for _, name := range slices.Sorted(maps.Keys(h.when.zero)) {
+				b.uses = append(b.uses, use{"when", name})
+			}
+		}
 	}
 	if c.TimeZone != "" {
-		h.zone, err = time.LoadLocation(c.TimeZone)
-		check(err == nil, "time_zone", "%q is not a time zone, such as Europe/Moscow", c.TimeZone)
-	}
-	h.url = parse(h.address, httpclient.PlaceURL, "url", report)
-	h.compileFormat(report)
-	h.compileHeaders(report)
-	h.compileParams(report)
-	h.compileSigners(report)
-	c.Credentials.Check(c.Headers, report)
-	h.mask = newMask(c)
-	return h
-}
-
-// subscribes tells whether one of the hook's names or patterns fits.
-func (h *hook) subscribes(name string) bool {
-	return slices.ContainsFunc(h.cfg.Events, func(pattern string) bool {
-		if strings.HasPrefix(name, ownEvents) && !strings.HasPrefix(pattern, ownEvents) {
-			return false
+		if h.zone, err = time.LoadLocation(c.TimeZone); err != nil {
+			b.report("time_zone", fmt.Sprintf("%q is not a time zone, such as Europe/Moscow", c.TimeZone))
 		}
-		ok, err := path.Match(pattern, name)
-		return ok && err == nil
-	})
+	}
+	b.compileFormat()
+	b.compileHeaders()
+	b.compileParams()
+	b.compileSigners()
+	h.mask = newMask(c)
+	return b
 }
 
-// parse reads a template and reports what is wrong with it.
-func parse(text string, place httpclient.Place, key string, report func(key, problem string)) *httpclient.Template {
+func (b *builder) report(key, text string) { b.problems = append(b.problems, problem{key, text}) }
+
+// template reads a template and records what is wrong with it and which parameters it names.
+func (b *builder) template(key, text string, place httpclient.Place) *httpclient.Template {
 	t, err := httpclient.ParseTemplate(text, place)
 	if err != nil {
-		report(key, err.Error())
+		b.report(key, err.Error())
 		return nil
 	}
-	// A format is checked where it stands, so that a mistake in it shows before
-	// the first event.
+	for _, name := range t.Names() {
+		b.uses = append(b.uses, use{key, name})
+	}
+	// A format is checked here, so that a mistake in it shows before the first event.
 	t.Append(nil, func(placeholder string) string {
 		name, format, ok := strings.Cut(placeholder, ":")
 		if _, number := decimalPlaces(format); ok && name != "time" && (!number || !isNumber(name)) {
-			report(key, fmt.Sprintf("%%%s%% has a format that does not fit: times have one such as 15:04:05, numbers 0.0", placeholder))
+			b.report(key, fmt.Sprintf("%%%s%% has a format that does not fit: times have one such as 15:04:05, numbers 0.0", placeholder))
 		}
 		return ""
 	})
@@ -146,125 +134,82 @@ func parse(text string, place httpclient.Place, key string, report func(key, pro
 
 func isNumber(name string) bool { _, ok := zeros[name].(int64); return ok }
 
-func (h *hook) compileFormat(report func(key, problem string)) {
-	c := h.cfg
-	if !slices.Contains(formats, c.Format) {
-		report("format", fmt.Sprintf("%q is not a format: one of %s", c.Format, oneOf(formats)))
+func (b *builder) compileFormat() {
+	h, c := b.hook, b.hook.cfg
+	h.format = formatNamed(c.Format)
+	if h.format == nil {
+		b.report("format", fmt.Sprintf("%q is not a format: one of %s", c.Format, oneOf(formatNames())))
+		return
 	}
+	h.method, h.contentType = c.Method, h.format.contentType
 	switch {
-	case c.Method == "" && c.Format == "query":
-		h.method = http.MethodGet
 	case c.Method == "":
-		h.method = http.MethodPost
+		h.method = h.format.method()
 	case !slices.Contains(methods, c.Method):
-		report("method", fmt.Sprintf("%q is not a method: one of %s", c.Method, oneOf(methods)))
-	case c.Method == http.MethodGet && c.Format != "query":
-		report("method", fmt.Sprintf("GET carries no body for format = %q: use POST, or format = \"query\"", c.Format))
+		b.report("method", fmt.Sprintf("%q is not a method: one of %s", c.Method, oneOf(methods)))
+	case c.Method == http.MethodGet && !h.format.query:
+		b.report("method", fmt.Sprintf("GET carries no body for format = %q: use POST, or format = \"query\"", c.Format))
 	}
-	if c.Format != "template" {
-		if c.Body != "" {
-			report("body", fmt.Sprintf("format = %q has no body of its own: use format = \"template\", or leave it out", c.Format))
-		}
-		if c.ContentType != "" {
-			report("content_type", fmt.Sprintf("format = %q has a content type of its own: use format = \"template\", or leave it out", c.Format))
-		}
+	if h.format.compile != nil {
+		h.format.compile(b)
 		return
 	}
-	if c.Body == "" {
-		report("body", "format = \"template\" needs a body")
+	if c.Body != "" {
+		b.report("body", fmt.Sprintf("format = %q has no body of its own: use format = \"template\", or leave it out", c.Format))
 	}
-	place, err := placeOf(c.ContentType)
-	if err != nil {
-		report("content_type", err.Error())
-	}
-	h.body = parse(c.Body, place, "body", report)
-	if h.body == nil || err != nil || c.Body == "" {
-		return
-	}
-	if err := readable(h.body, place); err != nil {
-		report("body", err.Error())
+	if c.ContentType != "" {
+		b.report("content_type", fmt.Sprintf("format = %q has a content type of its own: use format = \"template\", or leave it out", c.Format))
 	}
 }
 
-// readable proves that a body is what its content type says, with a letter or
-// a digit in place of each value.
-func readable(body *httpclient.Template, place httpclient.Place) error {
-	switch place {
-	case httpclient.PlaceJSON:
-		var value any
-		if err := json.Unmarshal(body.Append(nil, func(string) string { return "1" }), &value); err != nil {
-			return fmt.Errorf("body is no JSON: %w", err)
-		}
-	case httpclient.PlaceXML:
-		d := xml.NewDecoder(bytes.NewReader(body.Append(nil, func(string) string { return "x" })))
-		d.CharsetReader = func(_ string, text io.Reader) (io.Reader, error) { return text, nil }
-		for {
-			if _, err := d.Token(); errors.Is(err, io.EOF) {
-				return nil
-			} else if err != nil {
-				return fmt.Errorf("body is no XML: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// placeOf tells how values are escaped in a body of a content type.
-func placeOf(contentType string) (httpclient.Place, error) {
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil || !strings.Contains(media, "/") {
-		return httpclient.PlaceText, fmt.Errorf("%q is not a content type, such as application/json", contentType)
-	}
-	switch {
-	case strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json"):
-		return httpclient.PlaceJSON, nil
-	case strings.HasSuffix(media, "/xml") || strings.HasSuffix(media, "+xml"):
-		return httpclient.PlaceXML, nil
-	case media == "application/x-www-form-urlencoded":
-		return httpclient.PlaceForm, nil
-	case media == "text/plain":
-		return httpclient.PlaceText, nil
-	}
-	return httpclient.PlaceText, errors.New("content type is one whose escaping is not known: use one of JSON, XML or forms, or text/plain")
-}
-
-func (h *hook) compileHeaders(report func(key, problem string)) {
-	for _, name := range slices.Sorted(maps.Keys(h.cfg.Headers)) {
-		key, value := "headers."+name, h.cfg.Headers[name]
+func (b *builder) compileHeaders() {
+	headers := b.hook.cfg.Headers
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		key, value := "headers."+name, headers[name]
 		if err := httpclient.CheckHeader(name, value, "webhook-id", "webhook-timestamp", "webhook-signature"); err != nil {
-			report(key, err.Error())
+			b.report(key, err.Error())
 		}
-		h.headers = append(h.headers, header{name, parse(value, httpclient.PlaceHeader, key, report)})
+		b.hook.headers = append(b.hook.headers, header{name, b.template(key, value, httpclient.PlaceHeader)})
 	}
 }
 
-func (h *hook) compileParams(report func(key, problem string)) {
-	h.params = h.compileSet("params", h.cfg.Params, report)
+func (b *builder) compileParams() {
+	h, c := b.hook, b.hook.cfg
+	for name := range c.Words {
+		b.uses = append(b.uses, use{"words." + name, name})
+	}
+	h.params = b.compileSet("params", c.Params)
 	h.variants = make(map[string][]param)
-	for event, own := range h.cfg.On {
-		key := "on." + event
-		if event == "" || !h.subscribes(event) && !presetHas(h.cfg.Preset, event) {
-			report(key, fmt.Sprintf("the hook does not subscribe to %q", event))
+	for _, event := range slices.Sorted(maps.Keys(c.On)) {
+		own, key := c.On[event], "on."+event
+		if event == "" || !c.subscribes(event) && !presetHas(c.Preset, event) {
+			b.report(key, fmt.Sprintf("the hook does not subscribe to %q", event))
+		}
+		for name := range own.Words {
+			b.uses = append(b.uses, use{key + ".words." + name, name})
 		}
 		if len(own.Params) == 0 {
 			continue
 		}
-		all := maps.Clone(h.cfg.Params)
-		if all == nil {
-			all = make(map[string]string)
+		set := b.compileSet(key+".params", own.Params)
+		for _, p := range h.params {
+			if _, replaced := own.Params[p.name]; !replaced {
+				set = append(set, p)
+			}
 		}
-		maps.Copy(all, own.Params)
-		h.variants[event] = h.compileSet(key+".params", all, report)
+		slices.SortFunc(set, func(p, q param) int { return strings.Compare(p.name, q.name) })
+		h.variants[event] = set
 	}
 }
 
-func (h *hook) compileSet(key string, set map[string]string, report func(key, problem string)) []param {
+// compileSet compiles a table of params, sorted by name.
+func (b *builder) compileSet(key string, set map[string]string) []param {
 	var params []param
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		if !fieldName.MatchString(name) {
-			report(key, fmt.Sprintf("%q is not a name for a parameter: letters, digits, underscores, hyphens and full stops", name))
+			b.report(key, fmt.Sprintf("%q is not a name for a parameter: letters, digits, underscores, hyphens and full stops", name))
 		}
-		p := param{name: name, text: parse(set[name], httpclient.PlaceText, key, report)}
+		p := param{name: name, text: b.template(key+"."+name, set[name], httpclient.PlaceText)}
 		if p.text == nil {
 			continue
 		}
@@ -281,5 +226,13 @@ func (h *hook) compileSet(key string, set map[string]string, report func(key, pr
 	return params
 }
 
-// oneOf lists what may be chosen.
-func oneOf(words []string) string { return strings.Join(words, ", ") }
+// subscribes reports whether an event's name is one of the hook's names or fits one of its patterns.
+func (c *Config) subscribes(name string) bool {
+	return slices.ContainsFunc(c.Events, func(pattern string) bool {
+		if strings.HasPrefix(name, ownEvents) && !strings.HasPrefix(pattern, ownEvents) {
+			return false
+		}
+		ok, err := path.Match(pattern, name)
+		return ok && err == nil
+	})
+}

@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"ringhook/httpclient"
@@ -113,21 +112,5 @@ func DefaultConfig() Config {
 		Order:       orderCall,
 		OrderHold:   15 * time.Minute,
 		Concurrency: 8,
-	}
-}
-
-// Check reports every setting that cannot be used, by its key and with what
-// would be right.
-func (c *Config) Check(report func(key, problem string)) {
-	compile(c, 0, report)
-	for n, address := range c.URL {
-		switch {
-		case n == maxAddresses:
-			report("url", fmt.Sprintf("%d URLs are too many, %d at most", len(c.URL), maxAddresses))
-		case slices.Contains(c.URL[:n], address):
-			report("url", fmt.Sprintf("the %d. URL stands there already", n+1))
-		case n > 0:
-			parse(address, httpclient.PlaceURL, "url", report)
-		}
 	}
 }

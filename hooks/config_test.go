@@ -75,7 +75,7 @@ func TestCheck(t *testing.T) {
 	f(func(c *Config) { c.Headers = map[string]string{"Webhook-Id": "1"} }, "headers.Webhook-Id: ")
 	f(func(c *Config) { c.Headers = map[string]string{"X": "a\r\nb"} }, "headers.X: ")
 	f(func(c *Config) { c.Params = map[string]string{"a b": "1"} }, "params: ")
-	f(func(c *Config) { c.Params = map[string]string{"a": "%callerid:0.0%"} }, "params: ")
+	f(func(c *Config) { c.Params = map[string]string{"a": "%callerid:0.0%"} }, "params.a: ")
 	f(func(c *Config) { c.Settings = map[string]string{"A": "1"} }, "settings: ")
 	f(func(c *Config) {
 		c.Events, c.On = []string{"agent-*"}, map[string]Variant{"queue-dial": {}}

@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -35,6 +34,9 @@ func New(cfgs []Config, outbox Outbox, log *slog.Logger, reg prometheus.Register
 	var all []*hook
 	for i := range cfgs {
 		c := cfgs[i]
+		if err := c.err(); err != nil {
+			return nil, err
+		}
 		for n := range max(1, len(c.URL)) {
 			h, err := d.add(&c, n, outbox)
 			if err != nil {
@@ -56,15 +58,12 @@ func New(cfgs []Config, outbox Outbox, log *slog.Logger, reg prometheus.Register
 
 // add makes the sender of one copy of a hook.
 func (d *Dispatcher) add(c *Config, n int, outbox Outbox) (*hook, error) {
-	var problems []error
-	h := compile(c, n, func(key, problem string) {
-		problems = append(problems, fmt.Errorf("hook %q: %s: %s", nameOf(c.Name, n), key, problem))
-	})
-	if d.senders[h.name] != nil {
-		problems = append(problems, fmt.Errorf("hook %q: name: another hook has it", h.name))
+	h, err := build(c, n)
+	if err != nil {
+		return nil, err
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	if d.senders[h.name] != nil {
+		return nil, fmt.Errorf("hook %q: name: another hook has it", h.name)
 	}
 	client, err := newClient(c)
 	if err != nil {
@@ -77,17 +76,6 @@ func (d *Dispatcher) add(c *Config, n int, outbox Outbox) (*hook, error) {
 	s.wakeOther = d.Wake
 	d.senders[h.name] = s
 	return h, nil
-}
-
-// Names lists the names of the hooks of a configuration, and of the copies of those
-// that have several URLs, in its order.
-func Names(cfgs []Config) (names []string) {
-	for i := range cfgs {
-		for n := range max(1, len(cfgs[i].URL)) {
-			names = append(names, nameOf(cfgs[i].Name, n))
-		}
-	}
-	return names
 }
 
 // Names lists the hooks, and the copies of those that have several URLs, in the
@@ -127,8 +115,25 @@ func (d *Dispatcher) WakeAll() {
 	}
 }
 
-// Offer hands on a delivery that has just been committed and is due: the outbox
-// need not be asked for it. It never waits.
+// Committed hands over what a commit added: due are the deliveries that may be attempted at once, routes those of every
+// event that was committed. Hooks of routes without a due delivery are woken. It never waits.
+func (d *Dispatcher) Committed(routes []Route, due []Delivery) {
+	for i := range due {
+		d.Offer(&due[i])
+	}
+	if len(due) == len(routes) {
+		return
+	}
+	// What an earlier delivery of the same hook holds back comes up when that one is settled.
+	for _, r := range routes {
+		if !slices.ContainsFunc(due, func(o Delivery) bool { return o.Hook == r.Hook }) {
+			d.Wake(r.Hook)
+		}
+	}
+}
+
+// Offer hands over a delivery that was just committed and is due, so that the
+// outbox need not be asked for it. It never waits.
 func (d *Dispatcher) Offer(delivery *Delivery) {
 	s := d.senders[delivery.Hook]
 	if s == nil {

@@ -412,22 +412,18 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestTry(t *testing.T) {
-	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
+	crm := hooktest.NewReceiver(t)
 	crm.Play(hooktest.Step{Status: 503, Body: "token=hush-1 is wrong"})
-	c := hookTo("crm", crm.URL()+"/?token=hush-1")
-	d, err := hooks.New([]hooks.Config{c}, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ev := event("1.1", 1)
-	preview, attempt, err := d.Try(&ev, "crm")
-	if err != nil || attempt.Class != "server" || attempt.Status != 503 || attempt.Excerpt != "token=*** is wrong" || !strings.HasSuffix(preview.URL, "/?token=***") {
+	cfgs := []hooks.Config{hookTo("crm", crm.URL()+"/?token=hush-1")}
+	log, ev := slog.New(slog.DiscardHandler), event("1.1", 1)
+	preview, attempt, wanted, err := hooks.Try(cfgs, &ev, "crm", log)
+	if err != nil || !wanted || attempt.Class != "server" || attempt.Status != 503 || attempt.Excerpt != "token=*** is wrong" || !strings.HasSuffix(preview.URL, "/?token=***") {
 		t.Errorf("got %+v, %+v, %v", preview, attempt, err)
 	}
 	if got := crm.Requests(); len(got) != 1 || got[0].URL != "/?token=hush-1" {
 		t.Errorf("got %+v", got)
 	}
-	if _, _, err := d.Try(&ev, "other"); err == nil {
+	if _, _, _, err := hooks.Try(cfgs, &ev, "other", log); err == nil {
 		t.Error("a hook that is not there was tried")
 	}
 }

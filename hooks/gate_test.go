@@ -113,12 +113,12 @@ func TestGateRestored(t *testing.T) {
 	for range rowToShut - 1 {
 		g.record(now, &outcome{class: classTimeout})
 	}
-	if st := g.standing(now); st != (Standing{}) {
+	if st := g.state(now); st != (HookState{}) {
 		t.Errorf("a few failures are kept: %+v", st)
 	}
 	g.record(now, &outcome{class: classTimeout})
-	st := g.standing(now)
-	if st.Trips != 1 || !st.Until.After(now) || !st.Since.Equal(now) || st.Failures != rowToShut || st.Class != classTimeout {
+	st := g.state(now)
+	if st.Opened != 1 || !st.Until.After(now) || !st.Since.Equal(now) || st.Failures != rowToShut || st.Class != classTimeout {
 		t.Fatalf("got %+v", st)
 	}
 	var next gate
@@ -132,12 +132,12 @@ func TestGateRestored(t *testing.T) {
 		t.Errorf("shut for the %d. time, for %v", next.shuts, wait)
 	}
 	now = next.until
-	if next.record(now, &outcome{class: classDelivered}); next.standing(now) != (Standing{}) {
-		t.Errorf("after a success it keeps %+v", next.standing(now))
+	if next.record(now, &outcome{class: classDelivered}); next.state(now) != (HookState{}) {
+		t.Errorf("after a success it keeps %+v", next.state(now))
 	}
 
 	// F24: what a clock wrote that has been set back since does not shut it for years.
-	st = Standing{Trips: 1, Since: now.Add(1000 * time.Hour), Until: now.Add(1000 * time.Hour)}
+	st = HookState{Opened: 1, Since: now.Add(1000 * time.Hour), Until: now.Add(1000 * time.Hour)}
 	next.restore(&st, now)
 	if next.room(now.Add(longestWait), 16) != 1 || next.since.After(now) {
 		t.Errorf("got %+v", next)

@@ -95,22 +95,30 @@ type Attempt struct {
 	Excerpt string // beginning of the answer, or the error
 }
 
-// Outbox keeps deliveries until they are delivered or dead.
+// Outbox holds deliveries until they are delivered or dead, and the state of each hook.
 type Outbox interface {
-	// Due lists up to limit pending deliveries of a hook that may be attempted at now,
-	// the longest due first, never two of one key and never one that an
-	// earlier pending one of its key holds back. Those that are under way already are left out.
+	Queue
+	States
+}
+
+// Queue holds the deliveries of hooks.
+type Queue interface {
+	// Due lists up to limit pending deliveries of a hook that may be attempted at now, the longest due first: never two of
+	// one key, never one that an earlier pending delivery of its key holds back, and none of those in underWay.
 	Due(hook string, now time.Time, limit int, underWay ...int64) ([]Delivery, error)
-	// Next tells when the hook's next delivery becomes due; zero when none is pending.
+	// Next returns when the hook's next delivery becomes due; zero if none is pending.
 	Next(hook string) (time.Time, error)
-	// Settle stores results of attempts, and returns when they are committed.
-	// released tells that others of a key may be attempted now or later, since
-	// one before them has been settled.
+	// Settle stores the results of attempts and returns after the commit. released reports whether other deliveries of
+	// a key may be attempted, now or later, because one before them is settled.
 	Settle(ctx context.Context, results []Result) (released bool, err error)
-	// Standing gives how a hook stands as SetStanding kept it, zero where it did not.
-	// An Until that is earlier than it was kept says that an operator wants an attempt now.
-	Standing(hook string) (Standing, error)
-	// SetStanding keeps how a hook stands, and with it, where it is not nil, an
-	// event about it for the hooks of the routes.
-	SetStanding(ctx context.Context, st Standing, told *Event, routes []Route) error
+}
+
+// States holds what is known of each hook's receiver.
+type States interface {
+	// State returns the state of a hook as SetState stored it; zero if nothing is stored. An Until earlier than the
+	// stored one means that an operator wants an attempt now.
+	State(hook string) (HookState, error)
+	// SetState stores the state of a hook and, if notice is not nil, commits with it an event about the hook for the
+	// hooks of the routes.
+	SetState(ctx context.Context, st HookState, notice *Event, routes []Route) error
 }

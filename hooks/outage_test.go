@@ -133,7 +133,7 @@ func TestWantedWhileTheGateIsShut(t *testing.T) {
 			untilShut := func() time.Duration {
 				t.Helper()
 				synctest.Wait()
-				st, err := outbox.Standing("crm")
+				st, err := outbox.State("crm")
 				if err != nil || !st.Until.After(time.Now()) {
 					t.Fatalf("the gate is not shut: %+v, %v", st, err)
 				}

@@ -141,12 +141,17 @@ type field struct {
 	value any // nil where it has no value
 }
 
+// params returns the chosen parameters of the event, sorted by name.
+func (v view) params() []param {
+	if own, ok := v.hook.variants[v.event.Name]; ok {
+		return own
+	}
+	return v.hook.params
+}
+
 // fields lists what is sent, sorted by name.
 func (v view) fields() []field {
-	params := v.hook.params
-	if own, ok := v.hook.variants[v.event.Name]; ok {
-		params = own
-	}
+	params := v.params()
 	if len(params) == 0 {
 		names := v.event.names()
 		all := make([]field, len(names))

@@ -29,7 +29,7 @@ func usePreset(t *testing.T, name string, change func(*Config)) *hook {
 	if change != nil {
 		change(&c)
 	}
-	return compile(&c, 0, func(key, problem string) { t.Errorf("%s: %s: %s", name, key, problem) })
+	return testBuild(t, &c)
 }
 
 // story gives an event of each kind, as an incoming call to a queue, one to a

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -14,31 +15,58 @@ type Preview struct {
 	Body    string      `json:"body,omitempty"`
 }
 
-// Render returns the request that an event makes for a hook of a configuration that
-// Check accepts; secrets in it are replaced by asterisks.
+// Render returns the request that an event makes for a hook of the configuration, with its secrets replaced by
+// asterisks. The hook may be a copy, such as journal.2.
 func Render(cfgs []Config, ev *Event, hook string) (Preview, error) {
+	h, err := find(cfgs, hook)
+	if err != nil {
+		return Preview{}, err
+	}
+	return h.preview(ev)
+}
+
+// Try sends an event to a hook of the configuration once, without the outbox, and returns what was sent and how it
+// ended. wanted reports whether the hook subscribes to the event and its condition holds; the event is sent in any case.
+func Try(cfgs []Config, ev *Event, hook string, log *slog.Logger) (p Preview, a Attempt, wanted bool, err error) {
+	h, err := find(cfgs, hook)
+	if err != nil {
+		return p, a, false, err
+	}
+	if p, err = h.preview(ev); err != nil {
+		return p, a, false, err
+	}
+	client, err := newClient(h.cfg)
+	if err != nil {
+		return p, a, false, err
+	}
+	s := newSender(h, client, nil, log)
+	defer s.close()
+	started := time.Now()
+	o := s.try(ev, started)
+	return p, Attempt{
+		Started: started, Took: time.Since(started), Class: o.class, Status: o.status, Excerpt: h.mask.Replace(o.excerpt),
+	}, h.cfg.subscribes(ev.Name) && h.meets(ev, log), nil
+}
+
+// find compiles the named hook.
+func find(cfgs []Config, name string) (*hook, error) {
 	for i := range cfgs {
 		for n := range max(1, len(cfgs[i].URL)) {
-			if nameOf(cfgs[i].Name, n) == hook {
-				return compile(&cfgs[i], n, func(string, string) {}).preview(ev)
+			if nameOf(cfgs[i].Name, n) == name {
+				return build(&cfgs[i], n)
 			}
 		}
 	}
-	return Preview{}, unknownHook(hook)
+	return nil, fmt.Errorf("the configuration has no hook %q, only %s", name, oneOf(Names(cfgs)))
 }
 
-// Render returns the request that an event makes for a hook; secrets in it are
-// replaced by asterisks.
+// Render returns the request that an event makes for a hook, with its secrets replaced by asterisks.
 func (d *Dispatcher) Render(ev *Event, hook string) (Preview, error) {
 	s := d.senders[hook]
 	if s == nil {
-		return Preview{}, unknownHook(hook)
+		return Preview{}, fmt.Errorf("hook %q is not in the configuration", hook)
 	}
 	return s.hook.preview(ev)
-}
-
-func unknownHook(name string) error {
-	return fmt.Errorf("hook %q is not in the configuration", name)
 }
 
 func (h *hook) preview(ev *Event) (Preview, error) {
@@ -55,20 +83,4 @@ func (h *hook) preview(ev *Event) (Preview, error) {
 		p.Headers = append(p.Headers, [2]string{header[0], h.maskHeader(header[0], header[1])})
 	}
 	return p, nil
-}
-
-// Try sends an event to a hook now, past the outbox, and tells what was sent
-// and how it ended: for an administrator who wants to see whether a hook
-// works. Nothing is retried or counted.
-func (d *Dispatcher) Try(ev *Event, hook string) (Preview, Attempt, error) {
-	p, err := d.Render(ev, hook)
-	if err != nil {
-		return p, Attempt{}, err
-	}
-	s := d.senders[hook]
-	started := time.Now()
-	o := s.try(ev, started)
-	return p, Attempt{
-		Started: started, Took: time.Since(started), Class: o.class, Status: o.status, Excerpt: s.hook.mask.Replace(o.excerpt),
-	}, nil
 }

@@ -11,7 +11,18 @@ func testHook(t testing.TB, change func(*Config)) *hook {
 	if change != nil {
 		change(&c)
 	}
-	return compile(&c, 0, func(key, problem string) { t.Errorf("%s: %s", key, problem) })
+	return testBuild(t, &c)
+}
+
+// testBuild makes a hook of a configuration that has to be accepted.
+func testBuild(t testing.TB, c *Config) *hook {
+	t.Helper()
+	c.Check(func(key, problem string) { t.Errorf("%s: %s", key, problem) })
+	h, err := build(c, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }
 
 func TestSchedule(t *testing.T) {

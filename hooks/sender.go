@@ -72,7 +72,7 @@ type sender struct {
 	skew    time.Duration // of the receiver's clock, in whole seconds, as the metric has it
 
 	gate      gate
-	kept      Standing             // of the gate, as the outbox has it
+	kept      HookState            // of the gate, as the outbox has it
 	tell      func(*Event) []Route // the routes of an event about this hook
 	wakeOther func(hook string)
 	shut      atomic.Bool // the gate is shut: what the workers have not begun goes back
@@ -153,6 +153,11 @@ func (s *sender) run(stopping, abandoned context.Context) {
 	s.gather()
 	s.remember(abandoned)
 	s.finish(abandoned)
+	s.close()
+}
+
+// close releases what the sender holds. No attempt may be in progress.
+func (s *sender) close() {
 	if s.tokens != nil {
 		s.tokens.Close()
 	}

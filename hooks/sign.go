@@ -38,12 +38,12 @@ func parseSecret(text string) (signer, error) {
 	}, nil
 }
 
-// compileSigners makes ready who signs the hook's requests.
-func (h *hook) compileSigners(report func(key, problem string)) {
-	c := h.cfg
+// compileSigners makes the signers of the hook's requests.
+func (b *builder) compileSigners() {
+	c := b.hook.cfg
 	secrets := []struct{ key, text string }{{"secret", c.Secret}, {"old_secret", c.OldSecret}}
 	if c.Secret == "" && c.OldSecret != "" {
-		report("old_secret", "there is no secret beside which it could sign: it is the secret")
+		b.report("old_secret", "there is no secret beside which it could sign: it is the secret")
 	}
 	for _, secret := range secrets {
 		if secret.text == "" {
@@ -51,9 +51,9 @@ func (h *hook) compileSigners(report func(key, problem string)) {
 		}
 		s, err := parseSecret(secret.text)
 		if err != nil {
-			report(secret.key, err.Error())
+			b.report(secret.key, err.Error())
 		}
-		h.signers = append(h.signers, s)
+		b.hook.signers = append(b.hook.signers, s)
 	}
 }
 

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"cmp"
+	"log/slog"
 	"slices"
 	"strings"
 )
@@ -23,7 +24,7 @@ func newSubscriptions(all []*hook) subscriptions {
 				continue
 			}
 			for _, h := range all {
-				if h.subscribes(name) {
+				if h.cfg.subscribes(name) {
 					s.exact[name] = append(s.exact[name], h)
 				}
 			}
@@ -50,7 +51,7 @@ func (d *Dispatcher) Any() bool { return len(d.senders) > 0 }
 // Wants tells whether any hook may want an event of this name.
 func (d *Dispatcher) Wants(eventName string) bool {
 	hooks, ask := d.subs.to(eventName)
-	return len(hooks) > 0 && (!ask || slices.ContainsFunc(hooks, func(h *hook) bool { return h.subscribes(eventName) }))
+	return len(hooks) > 0 && (!ask || slices.ContainsFunc(hooks, func(h *hook) bool { return h.cfg.subscribes(eventName) }))
 }
 
 // Match gives the routes of the event, one for each hook that wants it. A condition that
@@ -60,20 +61,24 @@ func (d *Dispatcher) Match(ev *Event) []Route {
 	var routes []Route
 	hooks, ask := d.subs.to(ev.Name)
 	for _, h := range hooks {
-		if ask && !h.subscribes(ev.Name) {
-			continue
+		if (!ask || h.cfg.subscribes(ev.Name)) && h.meets(ev, d.log) {
+			routes = append(routes, h.route(ev))
 		}
-		if h.when != nil {
-			ok, err := h.when.holds(ev)
-			if err != nil {
-				d.log.Warn("condition of hook failed", "hook", h.name, "event", ev.Name, "err", err)
-			} else if !ok {
-				continue
-			}
-		}
-		routes = append(routes, h.route(ev))
 	}
 	return routes
+}
+
+// meets reports whether an event meets the hook's condition.
+func (h *hook) meets(ev *Event, log *slog.Logger) bool {
+	if h.when == nil {
+		return true
+	}
+	ok, err := h.when.holds(ev)
+	if err != nil {
+		log.Warn("condition of hook failed", "hook", h.name, "event", ev.Name, "err", err)
+		return true
+	}
+	return ok
 }
 
 // route gives an event its place in the hook's order.

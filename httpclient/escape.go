@@ -23,7 +23,7 @@ func appendEscaped(dst []byte, value string, place Place, quoted bool) []byte {
 		}
 		return appendScalar(dst, value)
 	case PlaceXML:
-		return appendXML(dst, value)
+		return AppendXML(dst, value)
 	default:
 		return append(dst, value...)
 	}
@@ -148,7 +148,9 @@ func isNumber(s string) bool {
 	return (s[0] == '-' || '0' <= s[0] && s[0] <= '9') && !strings.ContainsAny(s, " \t\r\n") && json.Valid([]byte(s))
 }
 
-func appendXML(dst []byte, value string) []byte {
+// AppendXML appends a text as XML, for an element's content or an attribute between quotes. Characters that XML cannot
+// carry are dropped.
+func AppendXML(dst []byte, value string) []byte {
 	for _, r := range value {
 		switch r {
 		case '&':

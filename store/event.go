@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/valyala/fastjson"
@@ -16,26 +15,7 @@ const maxBody = 256 << 10
 // encodeEvent writes an event as it is stored: as JSON, but for what has a column
 // of its own.
 func encodeEvent(e *hooks.Event) ([]byte, error) {
-	b := append(make([]byte, 0, 768), `{"name":`...)
-	b = hooks.AppendJSON(b, e.Name)
-	if e.Seq != 0 {
-		b = strconv.AppendInt(append(b, `,"seq":`...), int64(e.Seq), 10)
-	}
-	if e.Final {
-		b = append(b, `,"final":true`...)
-	}
-	b = hooks.AppendJSON(append(b, `,"time":`...), e.Time.Format(time.RFC3339Nano))
-	b = append(b, `,"params":{`...)
-	first := true
-	for name, value := range e.Params {
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = append(hooks.AppendJSON(b, name), ':')
-		b = hooks.AppendJSON(b, value)
-	}
-	b = append(b, "}}"...)
+	b := e.AppendJSON(make([]byte, 0, 768))
 	if len(b) > maxBody {
 		return nil, fmt.Errorf("encode event %s: %d bytes are more than the outbox takes (%d)", e.ID, len(b), maxBody)
 	}

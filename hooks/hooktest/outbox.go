@@ -20,7 +20,7 @@ type Outbox struct {
 	last    int64
 	pending int
 	hooks   map[string]*queue
-	stands  map[string]hooks.Standing
+	stands  map[string]hooks.HookState
 	err     error
 	hurry   bool
 	done    chan struct{} // closed and renewed when results are stored
@@ -44,7 +44,7 @@ type queue struct {
 
 // NewOutbox makes an empty outbox.
 func NewOutbox() *Outbox {
-	return &Outbox{rows: make(map[int64]*Row), hooks: make(map[string]*queue), stands: make(map[string]hooks.Standing), done: make(chan struct{})}
+	return &Outbox{rows: make(map[int64]*Row), hooks: make(map[string]*queue), stands: make(map[string]hooks.HookState), done: make(chan struct{})}
 }
 
 // Add accepts an event for hooks now, and gives its deliveries' ids.
@@ -153,15 +153,15 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released b
 	return released, nil
 }
 
-// Standing implements hooks.Outbox.
-func (o *Outbox) Standing(hook string) (hooks.Standing, error) {
+// State implements hooks.Outbox.
+func (o *Outbox) State(hook string) (hooks.HookState, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.stands[hook], o.err
 }
 
-// SetStanding implements hooks.Outbox.
-func (o *Outbox) SetStanding(ctx context.Context, st hooks.Standing, told *hooks.Event, routes []hooks.Route) error {
+// SetState implements hooks.Outbox.
+func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks.Event, routes []hooks.Route) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
@@ -169,7 +169,7 @@ func (o *Outbox) SetStanding(ctx context.Context, st hooks.Standing, told *hooks
 	}
 	o.stands[st.Hook] = st
 	for _, r := range routes {
-		o.add(*told, []string{r.Hook})
+		o.add(*notice, []string{r.Hook})
 	}
 	return ctx.Err()
 }

@@ -7,44 +7,44 @@ import (
 )
 
 const (
-	standings = `select hook, receiver, first_fail_ms, failures, last_class, until_ms, trips, disabled_reason, disabled_ms from hook_state`
+	selectHookStates = `select hook, receiver, first_fail_ms, failures, last_class, until_ms, trips, disabled_reason, disabled_ms from hook_state`
 
-	keepStanding = `insert or replace into hook_state
+	setHookState = `insert or replace into hook_state
 		(hook, receiver, first_fail_ms, failures, last_class, until_ms, trips, disabled_reason, disabled_ms) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
-func scanStanding(scan func(...any) error) (hooks.Standing, error) {
-	var st hooks.Standing
+func scanHookState(scan func(...any) error) (hooks.HookState, error) {
+	var st hooks.HookState
 	var sinceMS, untilMS, disabledMS int64
-	err := scan(&st.Hook, &st.Receiver, &sinceMS, &st.Failures, &st.Class, &untilMS, &st.Trips, &st.Disabled, &disabledMS)
+	err := scan(&st.Hook, &st.Receiver, &sinceMS, &st.Failures, &st.Class, &untilMS, &st.Opened, &st.Disabled, &disabledMS)
 	st.Since, st.Until, st.DisabledAt = fromMS(sinceMS), fromMS(untilMS), fromMS(disabledMS)
 	return st, err
 }
 
-// Standing gives what is kept of a hook; all of it zero where nothing is wrong.
-func (o *Outbox) Standing(hook string) (st hooks.Standing, err error) {
-	rows, err := o.s.read.Query(standings+" where hook = ?", hook)
+// State returns what is kept of a hook; all of it zero where nothing is wrong.
+func (o *Outbox) State(hook string) (st hooks.HookState, err error) {
+	rows, err := o.s.read.Query(selectHookStates+" where hook = ?", hook)
 	err = each(rows, err, func(scan func(...any) error) error {
-		st, err = scanStanding(scan)
+		st, err = scanHookState(scan)
 		return err
 	})
 	return st, fault("read how a hook stands", err)
 }
 
-// Standings lists the hooks with which something is wrong.
-func (o *Outbox) Standings() (list []hooks.Standing, err error) {
-	rows, err := o.s.read.Query(standings + " order by hook")
+// States lists the states of the hooks that fail or are disabled.
+func (o *Outbox) States() (list []hooks.HookState, err error) {
+	rows, err := o.s.read.Query(selectHookStates + " order by hook")
 	err = each(rows, err, func(scan func(...any) error) error {
-		st, err := scanStanding(scan)
+		st, err := scanHookState(scan)
 		list = append(list, st)
 		return err
 	})
 	return list, fault("read how hooks stand", err)
 }
 
-// SetStanding keeps how a hook stands, and together with it an event that tells
+// SetState keeps how a hook stands, and together with it an event that tells
 // others of it, where there is one.
-func (o *Outbox) SetStanding(ctx context.Context, st hooks.Standing, told *hooks.Event, routes []hooks.Route) error {
+func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, told *hooks.Event, routes []hooks.Route) error {
 	nowMS := o.s.now().UnixMilli()
 	r := &record{nowMS: nowMS}
 	if told != nil && len(routes) > 0 {
@@ -56,10 +56,10 @@ func (o *Outbox) SetStanding(ctx context.Context, st hooks.Standing, told *hooks
 	}
 	return o.s.w.do(ctx, result, 0, func(c *conn) error {
 		var err error
-		if st == (hooks.Standing{Hook: st.Hook}) {
+		if st == (hooks.HookState{Hook: st.Hook}) {
 			_, err = c.exec("delete from hook_state where hook = ?", st.Hook)
 		} else {
-			_, err = c.exec(keepStanding, st.Hook, st.Receiver, toMS(st.Since), st.Failures, st.Class, toMS(st.Until), st.Trips, st.Disabled, toMS(st.DisabledAt))
+			_, err = c.exec(setHookState, st.Hook, st.Receiver, toMS(st.Since), st.Failures, st.Class, toMS(st.Until), st.Opened, st.Disabled, toMS(st.DisabledAt))
 		}
 		if err != nil {
 			return err

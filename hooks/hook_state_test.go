@@ -156,7 +156,7 @@ func TestGateSurvivesARestart(t *testing.T) {
 		if n := outbox.Pending(); n != 0 {
 			t.Errorf("%d deliveries still wait", n)
 		}
-		if st, err := outbox.Standing("crm"); err != nil || st != (hooks.Standing{Hook: "crm"}) {
+		if st, err := outbox.State("crm"); err != nil || st != (hooks.HookState{Hook: "crm"}) {
 			t.Errorf("kept of a receiver that is well: %+v, %v", st, err)
 		}
 	})
@@ -179,12 +179,12 @@ func TestSilent(t *testing.T) {
 				d.Wake("crm")
 				time.Sleep(time.Minute)
 			})
-			st, err := outbox.Standing("crm")
+			st, err := outbox.State("crm")
 			if err != nil || !st.Since.Equal(began) || st.Failures != 10 || st.Disabled != "" {
 				t.Fatalf("%d: got %+v, %v", status, st, err)
 			}
 			st.Since = st.Since.Add(-119 * time.Hour)
-			if err := outbox.SetStanding(t.Context(), st, nil, nil); err != nil {
+			if err := outbox.SetState(t.Context(), st, nil, nil); err != nil {
 				t.Fatal(err)
 			}
 			withOps(t, outbox, cfg, status, func(d *hooks.Dispatcher, crm, ops *crm, _ *prometheus.Registry) {
@@ -197,7 +197,7 @@ func TestSilent(t *testing.T) {
 					t.Errorf("%d: %d are told, %d deliveries wait; want it disabled", status, len(ops.attempts()), outbox.Pending())
 				}
 			})
-			if st, err = outbox.Standing("crm"); err != nil || st.Disabled != "silent" || st.DisabledAt.Before(began.Add(time.Hour)) {
+			if st, err = outbox.State("crm"); err != nil || st.Disabled != "silent" || st.DisabledAt.Before(began.Add(time.Hour)) {
 				t.Errorf("%d: got %+v, %v", status, st, err)
 			}
 			last := outbox.Row(2).Attempts
@@ -209,7 +209,7 @@ func TestSilent(t *testing.T) {
 }
 
 // What cannot be kept is kept later, and nobody is told twice.
-func TestStandingIsKeptLater(t *testing.T) {
+func TestHookStateIsKeptLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
 		withOps(t, outbox, hookTo("crm", "http://crm.example/"), 200, func(d *hooks.Dispatcher, crm, ops *crm, _ *prometheus.Registry) {
@@ -223,7 +223,7 @@ func TestStandingIsKeptLater(t *testing.T) {
 			}
 			outbox.Fail(nil)
 			time.Sleep(time.Minute)
-			if st, err := outbox.Standing("crm"); err != nil || st.Disabled != "gone" || len(ops.attempts()) != 1 {
+			if st, err := outbox.State("crm"); err != nil || st.Disabled != "gone" || len(ops.attempts()) != 1 {
 				t.Errorf("got %+v, %v, %d are told", st, err, len(ops.attempts()))
 			}
 		})

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// Standing is what a hook knows of its receiver and keeps over a restart, so that
+// HookState is what a hook knows of its receiver and keeps over a restart, so that
 // one that is away or wants no more is not asked all over again. Where nothing
 // is wrong it has nothing but Hook.
-type Standing struct {
+type HookState struct {
 	Hook     string
 	Receiver string    // a digest of the URL of which this is true
 	Since    time.Time // of the first failure after the last success
 	Failures int       // since then, counted to 10
 	Class    string    // of one of them
 	Until    time.Time // nothing is sent before
-	Trips    int       // how often the gate was shut since the last success
+	Opened   int       // how often the gate was shut since the last success
 	// Disabled is why nothing is sent at all until somebody enables the hook:
 	// Gone or Silent, empty where it is not.
 	Disabled   string
@@ -62,12 +62,12 @@ func (h *hook) receiver() string {
 }
 
 // standing is what of the gate is worth keeping.
-func (g *gate) standing(now time.Time) (st Standing) {
+func (g *gate) state(now time.Time) (st HookState) {
 	if g.disabled == "" && g.shuts == 0 && g.failures < enoughFailures && !now.Before(g.until) {
 		return st
 	}
-	return Standing{
-		Since: whole(g.since), Failures: g.failures, Class: g.class, Until: whole(g.until), Trips: g.shuts,
+	return HookState{
+		Since: whole(g.since), Failures: g.failures, Class: g.class, Until: whole(g.until), Opened: g.shuts,
 		Disabled: g.disabled, DisabledAt: whole(g.disabledAt),
 	}
 }
@@ -83,9 +83,9 @@ func whole(t time.Time) time.Time {
 // restore has the gate go on where that of an earlier process ended. A clock
 // that was set back meanwhile does not keep it shut for longer than any gate
 // is.
-func (g *gate) restore(st *Standing, now time.Time) {
+func (g *gate) restore(st *HookState, now time.Time) {
 	*g = gate{
-		since: st.Since, failures: st.Failures, class: st.Class, until: st.Until, shuts: st.Trips, probing: st.Trips > 0,
+		since: st.Since, failures: st.Failures, class: st.Class, until: st.Until, shuts: st.Opened, probing: st.Opened > 0,
 		disabled: st.Disabled, disabledAt: st.DisabledAt,
 	}
 	if latest := now.Add(longestWait); g.until.After(latest) {
@@ -99,7 +99,7 @@ func (g *gate) restore(st *Standing, now time.Time) {
 // recall takes over what is kept of the hook. What was true of another URL is
 // forgotten.
 func (s *sender) recall() bool {
-	st, err := s.outbox.Standing(s.hook.name)
+	st, err := s.outbox.State(s.hook.name)
 	s.trouble.outbox(s.log, err)
 	if err != nil {
 		return false
@@ -110,7 +110,7 @@ func (s *sender) recall() bool {
 		if st.Disabled != "" {
 			s.log.Info("hook is enabled again, since its URL is another")
 		}
-		st = Standing{}
+		st = HookState{}
 	}
 	s.gate.restore(&st, time.Now())
 	s.showDisabled()
@@ -135,9 +135,9 @@ func (s *sender) showDisabled() {
 // remember keeps how the hook stands, where that has changed. It is asked after
 // each result, and seldom has anything to do.
 func (s *sender) remember(ctx context.Context) {
-	st := s.gate.standing(time.Now())
+	st := s.gate.state(time.Now())
 	st.Hook = s.hook.name
-	if st != (Standing{Hook: st.Hook}) {
+	if st != (HookState{Hook: st.Hook}) {
 		st.Receiver = s.hook.receiver()
 		if s.kept.Class != "" {
 			st.Class = s.kept.Class // any of them will do
@@ -152,7 +152,7 @@ func (s *sender) remember(ctx context.Context) {
 		told = disabledEvent(&st)
 		routes = s.tell(told)
 	}
-	if err := s.outbox.SetStanding(ctx, st, told, routes); err != nil {
+	if err := s.outbox.SetState(ctx, st, told, routes); err != nil {
 		s.trouble.outbox(s.log, err)
 		return
 	}
@@ -168,11 +168,11 @@ func (s *sender) enabled() bool {
 	if s.kept.Disabled == "" {
 		return false // it is not kept yet that it is disabled
 	}
-	st, err := s.outbox.Standing(s.hook.name)
+	st, err := s.outbox.State(s.hook.name)
 	if err != nil || st.Disabled != "" {
 		return false
 	}
-	s.gate, s.kept = gate{}, Standing{Hook: s.hook.name}
+	s.gate, s.kept = gate{}, HookState{Hook: s.hook.name}
 	s.showDisabled()
 	s.log.Info("hook is enabled again")
 	return true
@@ -185,7 +185,7 @@ func (s *sender) wanted(now time.Time) bool {
 		return false
 	}
 	s.asked = now
-	st, err := s.outbox.Standing(s.hook.name)
+	st, err := s.outbox.State(s.hook.name)
 	if err != nil || !st.Until.Before(s.kept.Until) {
 		return false
 	}
@@ -196,7 +196,7 @@ func (s *sender) wanted(now time.Time) bool {
 }
 
 // disabledEvent is what others are told of a hook that was disabled.
-func disabledEvent(st *Standing) *Event {
+func disabledEvent(st *HookState) *Event {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", HookDisabled, st.Hook, st.DisabledAt.UnixMilli()))
 	id := "msg_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
 	return &Event{
