@@ -133,12 +133,12 @@ func (c *Client) Run(ctx context.Context, w Watcher) {
 func (c *Client) connection(ctx context.Context, w Watcher) (err error) {
 	// A mask that names system is what FullyBooted needs; the other two are the
 	// events of calls and queues. VarSet and Newexten would triple the volume.
-	events, err := c.open(ctx, "system,call,agent")
+	events, err := c.open(ctx, "system,call,agent", bootTime)
 	if err != nil {
 		return err
 	}
 	defer events.close(nil)
-	actions, err := c.open(ctx, "system")
+	actions, err := c.open(ctx, "system", bootTime)
 	if err != nil {
 		return err
 	}

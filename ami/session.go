@@ -59,9 +59,9 @@ type request struct {
 	done     chan struct{}
 }
 
-// open connects, logs in and waits until Asterisk has started completely. Before that, actions of
-// modules that are still loading are unknown to it.
-func (c *Client) open(ctx context.Context, mask string) (*session, error) {
+// open connects, logs in and waits, at most so long, until Asterisk has started completely. Before
+// that, actions of modules that are still loading are unknown to it.
+func (c *Client) open(ctx context.Context, mask string, boot time.Duration) (*session, error) {
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", c.cfg.Address, err)
@@ -74,11 +74,14 @@ func (c *Client) open(ctx context.Context, mask string) (*session, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	if err := s.login(&c.cfg, mask); err != nil {
+	err = s.login(&c.cfg, mask)
+	if err == nil {
+		err = s.awaitBoot(boot)
+	}
+	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("log in at %s as %s: %w", c.cfg.Address, c.cfg.Username, err)
 	}
-	conn.SetDeadline(time.Time{})
 	return s, nil
 }
 
@@ -110,16 +113,22 @@ func (s *session) login(cfg *Config, mask string) error {
 	if err != nil {
 		return err
 	}
-	s.conn.SetDeadline(time.Now().Add(bootTime))
+	return nil
+}
+
+// awaitBoot waits until Asterisk has started completely.
+func (s *session) awaitBoot(longest time.Duration) error {
+	s.conn.SetDeadline(time.Now().Add(longest))
 	for {
 		m, _, err := s.in.next()
 		if errors.Is(err, errTooLarge) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("wait for FullyBooted, for which the account needs read=system: %w", err)
+			return fmt.Errorf("no FullyBooted event, for which the account needs read=system: %w", err)
 		}
 		if m.Event() == "FullyBooted" {
+			s.conn.SetDeadline(time.Time{})
 			return nil
 		}
 	}

@@ -45,6 +45,7 @@ type cli struct {
 	Call    callCmd    `cmd:"" group:"look" help:"Play Asterisk: run one AGI() line against a running server."`
 	Lookup  lookupCmd  `cmd:"" group:"look" help:"Look a number up now and show what each source answers."`
 	Trace   traceCmd   `cmd:"" group:"look" help:"Show a call's trace, or list recent calls."`
+	AMI     amiCmd     `cmd:"" name:"ami" group:"look" help:"Check the account at the manager interface of Asterisk."`
 	Presets presetsCmd `cmd:"" group:"look" help:"List and show the presets of hooks."`
 
 	Hook   hookCmd   `cmd:"" group:"repair" help:"Show, enable and try hooks."`

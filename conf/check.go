@@ -50,6 +50,12 @@ func (r *report) check(c *Config, root *position) {
 		}
 		r.once(hooks, at.key("name"), "hook.name", c.Hooks[i].Name)
 	}
+	servers := make(seen)
+	for i := range c.AMI {
+		at := root.key("ami").item(i)
+		c.AMI[i].Check(r.in(at, "ami"))
+		r.once(servers, at.key("name"), "ami.name", c.AMI[i].Name)
+	}
 }
 
 // mapped checks that [dialplan] variables allows every variable that an answer sets.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"ringhook/ami"
 	"ringhook/api"
 	"ringhook/dialplan"
 	"ringhook/fastagi"
@@ -42,6 +43,7 @@ type Config struct {
 	Agents   []dialplan.Agent `toml:"agent"`
 	Lookups  []lookup.Config  `toml:"lookup"`
 	Hooks    []hooks.Config   `toml:"hook"`
+	AMI      []ami.Config     `toml:"ami"`
 
 	// Warnings are likely mistakes, which do not prevent a start.
 	Warnings []Mistake
@@ -122,6 +124,7 @@ func parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	c := Default()
 	d := &decoder{report: r, env: env, begin: map[reflect.Type]beginning{
 		reflect.TypeFor[lookup.Config](): func(*position, any) any { return lookup.DefaultConfig() },
+		reflect.TypeFor[ami.Config]():    func(*position, any) any { return ami.DefaultConfig() },
 		reflect.TypeFor[hooks.Config]():  r.hook,
 	}}
 	d.table(root, "", tables, reflect.ValueOf(c).Elem())

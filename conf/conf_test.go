@@ -25,6 +25,7 @@ func environment(name string) (string, bool) {
 		"CRM_TOKEN":    "s3cret \"token\"",
 		"CRM_SECRET":   "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
 		"CRM_PASSWORD": "s3cret",
+		"AMI_SECRET":   "s3cret",
 		"HOST":         "archive",
 		"NESTED":       "${CRM_TOKEN}",
 		"EMPTY":        "",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"ringhook/ami"
 	"ringhook/dialplan"
 	"ringhook/hooks"
 	"ringhook/lookup"
@@ -51,6 +52,7 @@ func TestSample(t *testing.T) {
 	}
 	keepsDefaults(t, "lookup", reflect.ValueOf(c.Lookups[0]), reflect.ValueOf(lookup.DefaultConfig()))
 	keepsDefaults(t, "hook", reflect.ValueOf(c.Hooks[0]), reflect.ValueOf(hooks.DefaultConfig()))
+	keepsDefaults(t, "ami", reflect.ValueOf(c.AMI[0]), reflect.ValueOf(ami.DefaultConfig()))
 }
 
 // keepsDefaults checks that an example shows the default if there is one.
@@ -130,6 +132,7 @@ func TestManual(t *testing.T) {
 	full := Default()
 	full.Queues, full.Agents = []dialplan.Queue{{}}, []dialplan.Agent{{}}
 	full.Lookups, full.Hooks = []lookup.Config{lookup.DefaultConfig()}, []hooks.Config{hooks.DefaultConfig()}
+	full.AMI = []ami.Config{ami.DefaultConfig()}
 	for _, key := range keysOf(reflect.TypeFor[Config](), "") {
 		text, ok := described[key]
 		delete(described, key)

@@ -13,7 +13,8 @@ import (
 
 // warnings reports names that look like typos: events that no point emits, and
 // parameters that no event has. These are not mistakes, because the dialplan can emit
-// events of its own, and an answer can contain any name.
+// events of its own, and an answer can contain any name. It also reports what is allowed and
+// risky.
 func (r *report) warnings(c *Config, root *position) []Mistake {
 	d := warner{report: r, parameters: dialplan.Parameters()}
 	for name := range c.Dialplan.Variables {
@@ -36,6 +37,12 @@ func (r *report) warnings(c *Config, root *position) []Mistake {
 		}
 		if d.events(c.Hooks[i].Events) {
 			c.Hooks[i].Parameters(d.parameter)
+		}
+	}
+	for i := range c.AMI {
+		if key, problem := c.AMI[i].Doubt(); problem != "" {
+			d.table, d.at = "ami", root.key("ami").item(i)
+			d.warn(d.at.key(key), key, problem)
 		}
 	}
 	slices.SortFunc(d.found, func(a, b Mistake) int {

@@ -1,0 +1,144 @@
+package ami
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The least rights with which all of ringhook works. Write=system is not among them: with it
+// MixMonitor runs any command as Asterisk's user.
+var (
+	LeastRead  = []string{"system", "call", "agent"}
+	LeastWrite = []string{"agent", "call", "originate", "reporting"}
+)
+
+// purposes are what each right is needed for. A write right shows in an action that is available.
+var purposes = []struct{ kind, class, action, purpose string }{
+	{"read", "system", "", "to know when Asterisk has started"},
+	{"read", "call", "", "live calls"},
+	{"read", "agent", "", "live queues"},
+	{"write", "reporting", "CoreShowChannels", "live calls: the list after a connect and every minute"},
+	{"write", "call", "Setvar", "parked calls, late answers, and commands for calls"},
+	{"write", "agent", "QueuePause", "commands for agents: log in, log out, pause"},
+	{"write", "originate", "Originate", "click to call"},
+}
+
+// dangers are rights that an account should not have.
+var dangers = map[string]string{
+	"system":  "runs any command as Asterisk's user",
+	"command": "runs any command of Asterisk's console",
+	"config":  "reads and writes Asterisk's configuration, passwords among it",
+}
+
+// Rights describes what the account of a configuration may do.
+type Rights struct {
+	Version string   // of the protocol
+	Local   string   // the address that Asterisk sees
+	Read    []string // nil if unknown
+	Write   []string // classes that at least one action needs alone
+	actions map[string]bool
+}
+
+// Gap is a right that is missing or too much.
+type Gap struct {
+	Right   string // as manager.conf has it, such as read=call
+	Purpose string // what it is needed for, or what it allows
+}
+
+// Inspect logs in and returns what the account may do. Asterisk has no action for that: write rights
+// are seen in the actions that it offers, read rights in manager.conf, if the
+// account may read a variable.
+func Inspect(ctx context.Context, cfg Config) (*Rights, error) {
+	c, err := New(cfg, nil, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+	if err != nil {
+		return nil, err
+	}
+	return c.inspect(ctx)
+}
+
+// inspectBoot is shorter than bootTime: a person waits.
+const inspectBoot = loginTime
+
+func (c *Client) inspect(ctx context.Context) (*Rights, error) {
+	s, err := c.open(ctx, "system", inspectBoot)
+	if err != nil {
+		return nil, err
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() { _ = s.read() })
+	defer reading.Wait()
+	defer s.close(nil)
+
+	ctx, cancel := context.WithTimeout(ctx, actionTime)
+	defer cancel()
+	r := &Rights{Version: s.version, actions: map[string]bool{}}
+	if host := s.conn.LocalAddr(); host != nil {
+		r.Local = host.String()
+	}
+	commands, _, err := s.do(ctx, Action{Name: "ListCommands"}, false)
+	if err != nil {
+		return nil, fmt.Errorf("list the available actions: %w", err)
+	}
+	for _, f := range commands {
+		_, privileges, ok := strings.Cut(f.Value, "(Priv: ")
+		if !ok {
+			continue
+		}
+		r.actions[f.Key] = true
+		// "call,all" proves call; "system,call,all" does not say which of the two it is.
+		classes := strings.Split(strings.TrimSuffix(privileges, ")"), ",")
+		if len(classes) == 2 && classes[1] == "all" && !slices.Contains(r.Write, classes[0]) {
+			r.Write = append(r.Write, classes[0])
+		}
+	}
+	slices.Sort(r.Write)
+	value, err := s.accountRead(ctx, c.cfg.Username)
+	if err != nil && !errors.As(err, new(*RejectedError)) {
+		return nil, err
+	}
+	for class := range strings.SplitSeq(value, ",") {
+		if class = strings.TrimSpace(class); class != "" {
+			r.Read = append(r.Read, class)
+		}
+	}
+	return r, nil
+}
+
+// accountRead returns the read rights that manager.conf gives an account, or "" if it has no such
+// section. The name was checked by Config.Check, so it cannot end the function's argument.
+func (s *session) accountRead(ctx context.Context, username string) (string, error) {
+	if !userPattern.MatchString(username) {
+		return "", nil
+	}
+	m, _, err := s.do(ctx, Action{"Getvar", []Field{{"Variable", "AST_CONFIG(manager.conf," + username + ",read)"}}}, false)
+	return m.Get("Value"), err
+}
+
+// Missing returns the rights that ringhook needs and the account does not have.
+func (r *Rights) Missing() (gaps []Gap) {
+	for _, p := range purposes {
+		has := p.action != "" && r.actions[p.action] ||
+			p.kind == "read" && (r.Read == nil || slices.Contains(r.Read, p.class) || slices.Contains(r.Read, "all"))
+		if !has {
+			gaps = append(gaps, Gap{p.kind + "=" + p.class, p.purpose})
+		}
+	}
+	return gaps
+}
+
+// Excess returns the rights that the account has and should not have.
+func (r *Rights) Excess() (gaps []Gap) {
+	for _, class := range r.Write {
+		if danger := dangers[class]; danger != "" {
+			gaps = append(gaps, Gap{"write=" + class, danger})
+		}
+	}
+	return gaps
+}

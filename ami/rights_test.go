@@ -1,0 +1,59 @@
+package ami
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"ringhook/ami/amitest"
+)
+
+// TestInspect plays what accounts of both versions were answered in the lab.
+func TestInspect(t *testing.T) {
+	f := func(version, account, read, missing, excess string) {
+		t.Helper()
+		s := amitest.New()
+		defer s.Close()
+		commands, err := os.ReadFile("amitest/testdata/" + version + "/commands-" + account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Answer("ListCommands", strings.Replace(string(commands), "ActionID: 1\r\n", "ActionID: {id}\r\n", 1))
+		if read != "denied" {
+			s.Answer("Getvar", amitest.Text("Response: Success", "ActionID: {id}", "Variable: x", "Value: "+read))
+		} else {
+			s.Answer("Getvar", amitest.Text("Response: Error", "ActionID: {id}", "Message: Permission denied"))
+		}
+		address, err := s.Listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Inspect(t.Context(), Config{Name: "pbx", Address: address, Username: amitest.Username, Secret: amitest.Secret})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rights(r.Missing()); got != missing {
+			t.Errorf("%s, %s: missing %q, want %q", version, account, got, missing)
+		}
+		if got := rights(r.Excess()); got != excess {
+			t.Errorf("%s, %s: excess %q, want %q", version, account, got, excess)
+		}
+		if asked := s.Requests("Getvar"); len(asked) != 1 || asked[0].Get("Variable") != "AST_CONFIG(manager.conf,ringhook,read)" {
+			t.Errorf("asked %q", asked)
+		}
+	}
+	for _, version := range []string{"16", "22"} {
+		f(version, "least", "system,call,agent", "", "")
+		f(version, "least", " system, call", "read=agent", "")
+		f(version, "poor", "denied", "write=reporting write=call write=originate", "")
+		f(version, "rich", "all", "", "write=command write=config write=system")
+	}
+}
+
+func rights(gaps []Gap) string {
+	var names []string
+	for _, g := range gaps {
+		names = append(names, g.Right)
+	}
+	return strings.Join(names, " ")
+}
