@@ -22,6 +22,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/store"
+	"ringhook/store/cache"
 )
 
 // apiPrefix is where the paths of the HTTP API begin.
@@ -31,7 +32,7 @@ const apiPrefix = "/v1/"
 // and for no browser.
 type API struct {
 	log      *slog.Logger
-	cache    *store.Cache
+	cache    *cache.Cache
 	outbox   *store.Outbox
 	local    bool // listens on the loopback interface only
 	throttle *throttle

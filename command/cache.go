@@ -10,6 +10,7 @@ import (
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/store"
+	"ringhook/store/cache"
 )
 
 type cacheCmd struct {
@@ -20,7 +21,7 @@ type cacheCmd struct {
 
 // withCache opens the cache beside a server that may be running on it, and
 // gives do the number as the cache has it.
-func withCache(s *streams, raw string, do func(c *store.Cache, number string) error) (err error) {
+func withCache(s *streams, raw string, do func(c *cache.Cache, number string) error) (err error) {
 	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
@@ -39,7 +40,7 @@ type cacheShowCmd struct {
 
 // Run shows what is kept for a number.
 func (c *cacheShowCmd) Run(s *streams) error {
-	return withCache(s, c.Number, func(cache *store.Cache, number string) error {
+	return withCache(s, c.Number, func(cache *cache.Cache, number string) error {
 		entries, err := cache.Show(number)
 		if err != nil {
 			return err
@@ -79,7 +80,7 @@ type cacheForgetCmd struct {
 
 // Run forgets what is kept for a number.
 func (c *cacheForgetCmd) Run(s *streams) error {
-	return withCache(s, c.Number, func(cache *store.Cache, number string) error {
+	return withCache(s, c.Number, func(cache *cache.Cache, number string) error {
 		ctx, cancel := context.WithTimeout(s.ctx, store.Wait)
 		defer cancel()
 		n, err := cache.Forget(ctx, number)
@@ -94,7 +95,7 @@ type cacheClearCmd struct{}
 
 // Run forgets everything.
 func (c *cacheClearCmd) Run(s *streams) error {
-	return withCache(s, "", func(cache *store.Cache, _ string) error {
+	return withCache(s, "", func(cache *cache.Cache, _ string) error {
 		n := cache.Len()
 		err := cache.Clear(s.ctx)
 		if err == nil {

@@ -9,6 +9,7 @@ import (
 	"ringhook/dialplan"
 	"ringhook/lookup"
 	"ringhook/store"
+	"ringhook/store/phonebook"
 )
 
 type exportCmd struct {
@@ -36,7 +37,7 @@ type answerReport struct {
 
 // Run prints what is held of somebody, as JSON.
 func (c *exportCmd) Run(s *streams) error {
-	return withPerson(s, c.Number, func(st *store.Store, book *store.Phonebook, number string, spellings []string) error {
+	return withPerson(s, c.Number, func(st *store.Store, book *phonebook.Phonebook, number string, spellings []string) error {
 		p, err := st.Person(spellings...)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"ringhook/lookup/number"
 	"ringhook/store"
+	"ringhook/store/phonebook"
 )
 
 type forgetCmd struct {
@@ -19,7 +20,7 @@ type forgetCmd struct {
 
 // Run erases what is held of somebody.
 func (c *forgetCmd) Run(s *streams) error {
-	return withPerson(s, c.Number, func(st *store.Store, book *store.Phonebook, number string, spellings []string) error {
+	return withPerson(s, c.Number, func(st *store.Store, book *phonebook.Phonebook, number string, spellings []string) error {
 		ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 		defer cancel()
 		erased, err := st.Erase(ctx, spellings...)
@@ -54,7 +55,7 @@ func (c *forgetCmd) Run(s *streams) error {
 
 // withPerson opens the files beside a server that may be running on them. The
 // spellings are how a number may stand in them: as it was read, as it came, and as others write it.
-func withPerson(s *streams, raw string, do func(st *store.Store, book *store.Phonebook, number string, spellings []string) error) (err error) {
+func withPerson(s *streams, raw string, do func(st *store.Store, book *phonebook.Phonebook, number string, spellings []string) error) (err error) {
 	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
@@ -64,7 +65,7 @@ func withPerson(s *streams, raw string, do func(st *store.Store, book *store.Pho
 	if caller == "" {
 		return usageError{fmt.Errorf("%q names nobody", raw)}
 	}
-	book, err := store.OpenPhonebook(cfg.Store.Folder)
+	book, err := phonebook.Open(cfg.Store.Folder)
 	switch {
 	case err == nil:
 		defer func() { err = errors.Join(err, book.Close()) }()

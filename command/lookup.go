@@ -20,6 +20,7 @@ import (
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/store"
+	"ringhook/store/phonebook"
 )
 
 type lookupCmd struct {
@@ -122,7 +123,7 @@ func askHere(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api
 		log.Warn("cache is not looked at", "err", err)
 	}
 	var book lookup.Phonebook = noPhonebook{}
-	phonebook, err := store.OpenPhonebook(cfg.Store.Folder)
+	phonebook, err := phonebook.Open(cfg.Store.Folder)
 	switch {
 	case err == nil:
 		book = phonebook

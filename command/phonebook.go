@@ -8,7 +8,7 @@ import (
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/lookup/phonebook"
-	"ringhook/store"
+	storebook "ringhook/store/phonebook"
 )
 
 type phonebookCmd struct {
@@ -19,12 +19,12 @@ type phonebookCmd struct {
 }
 
 // withPhonebook opens the phonebook beside a server that may be running on it.
-func withPhonebook(s *streams, do func(*store.Phonebook, *number.Reader) error) (err error) {
+func withPhonebook(s *streams, do func(*storebook.Phonebook, *number.Reader) error) (err error) {
 	cfg, err := s.load()
 	if err != nil {
 		return err
 	}
-	book, err := store.OpenPhonebook(cfg.Store.Folder)
+	book, err := storebook.Open(cfg.Store.Folder)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ var errEnough = errors.New("enough")
 
 // Run lists numbers in their order.
 func (c *phonebookListCmd) Run(s *streams) error {
-	return withPhonebook(s, func(book *store.Phonebook, _ *number.Reader) error {
+	return withPhonebook(s, func(book *storebook.Phonebook, _ *number.Reader) error {
 		n := 0
 		err := book.Each(s.ctx, c.Prefix, func(contact lookup.Contact) error {
 			if n == c.Limit {
@@ -67,7 +67,7 @@ type phonebookExportCmd struct{}
 
 // Run prints the whole phonebook.
 func (c *phonebookExportCmd) Run(s *streams) error {
-	return withPhonebook(s, func(book *store.Phonebook, _ *number.Reader) error {
+	return withPhonebook(s, func(book *storebook.Phonebook, _ *number.Reader) error {
 		names, err := book.Names(s.ctx)
 		if err != nil {
 			return err
@@ -85,7 +85,7 @@ type phonebookRemoveCmd struct {
 
 // Run removes numbers, and fails where one is not there.
 func (c *phonebookRemoveCmd) Run(s *streams) error {
-	return withPhonebook(s, func(book *store.Phonebook, numbers *number.Reader) error {
+	return withPhonebook(s, func(book *storebook.Phonebook, numbers *number.Reader) error {
 		var missing error
 		for _, raw := range c.Numbers {
 			number := numbers.Normalize(raw).String()

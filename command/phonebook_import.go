@@ -12,7 +12,7 @@ import (
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/lookup/phonebook"
-	"ringhook/store"
+	storebook "ringhook/store/phonebook"
 )
 
 const (
@@ -51,7 +51,7 @@ func (c *phonebookImportCmd) Run(s *streams) (err error) {
 			return fmt.Errorf("%d bad lines in %s: nothing is imported", in.bad, c.File)
 		}
 	}
-	book, err := store.MakePhonebook(cfg.Store.Folder)
+	book, err := storebook.Make(cfg.Store.Folder)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ type importing struct {
 }
 
 // run reads the file once; without a book it only looks for bad lines.
-func (in *importing) run(book *store.Phonebook) (err error) {
+func (in *importing) run(book *storebook.Phonebook) (err error) {
 	in.good, in.bad = 0, 0
 	f, err := os.Open(in.file)
 	if err != nil {

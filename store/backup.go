@@ -10,6 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"ringhook/store/phonebook"
+	"ringhook/store/sqlite"
 )
 
 // Backup writes what must not be lost of a folder into a tar file that only its
@@ -39,8 +42,8 @@ func Backup(ctx context.Context, folder, file string) (names []string, err error
 
 	for _, part := range []struct {
 		name   string
-		schema schema
-	}{{outboxFile, outboxSchema}, {phonebookFile, phonebookSchema}} {
+		schema sqlite.Schema
+	}{{outboxFile, outboxSchema}, {phonebook.File, phonebook.Schema}} {
 		from := filepath.Join(folder, part.name)
 		switch _, err := os.Stat(from); {
 		case errors.Is(err, fs.ErrNotExist) && part.name != outboxFile:
@@ -65,17 +68,17 @@ func Backup(ctx context.Context, folder, file string) (names []string, err error
 
 // copyDatabase copies one file as it is now. SQLite reads it in one transaction,
 // which holds no writer up, and writes a new file without what was deleted.
-func copyDatabase(ctx context.Context, from, to string, s schema) error {
-	o := opening{path: from, synchronous: "FULL", busy: 5 * time.Second, cacheKiB: 8 << 10}
-	c, err := o.writer()
+func copyDatabase(ctx context.Context, from, to string, s sqlite.Schema) error {
+	o := sqlite.Options{Path: from, Synchronous: "FULL", Busy: 5 * time.Second, CacheKiB: 8 << 10}
+	c, err := o.Writer()
 	if err != nil {
 		return err
 	}
-	_, err = s.version(c)
+	_, err = s.Version(c)
 	if err == nil {
-		_, err = c.c.ExecContext(ctx, "vacuum into ?", to)
+		_, err = c.ExecContext(ctx, "vacuum into ?", to)
 	}
-	return errors.Join(err, c.close())
+	return errors.Join(err, c.Close())
 }
 
 // pack writes files of a folder into a tar file, and makes sure that they are

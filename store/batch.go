@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ringhook/failpoint"
+	"ringhook/store/sqlite"
 )
 
 // commit makes a batch safe and tells everybody who waits for it. A task that
@@ -24,19 +25,19 @@ func (w *writer) commit(batch []*task) {
 	batch = w.refuseBroken(batch, 0)
 	for len(batch) > 0 {
 		bad, err := w.try(batch)
-		class := classOf(err)
+		class := sqlite.ClassOf(err)
 		switch {
 		case err == nil:
 			w.wrote(batch)
 			finish(batch, nil)
 			return
-		case class == Other && bad >= 0:
-			w.meter.failure(Other, 1)
-			finish(batch[bad:bad+1], fault("write to the outbox", err))
+		case class == sqlite.Other && bad >= 0:
+			w.meter.failure(sqlite.Other, 1)
+			finish(batch[bad:bad+1], sqlite.Wrap("write to the outbox", err))
 			batch = w.refuseBroken(slices.Delete(batch, bad, bad+1), bad)
-		case class == Busy && !waited:
+		case class == sqlite.Busy && !waited:
 			waited = true
-		case class == Full && !raised && w.maxPages > 0:
+		case class == sqlite.Full && !raised && w.maxPages > 0:
 			raised = true
 			if w.c != nil {
 				w.limit(w.maxPages + reservePages)
@@ -47,7 +48,7 @@ func (w *writer) commit(batch []*task) {
 			}
 			w.fail(batch[:n], err)
 			batch = batch[n:]
-		case class == Full && w.release():
+		case class == sqlite.Full && w.release():
 		default:
 			w.fail(batch, err)
 			return
@@ -59,7 +60,7 @@ func (w *writer) commit(batch []*task) {
 // for want of room.
 func (w *writer) wrote(batch []*task) {
 	before := w.failed.Load()
-	if before == nil || classOf(*before) == Full && batch[0].rank != acceptance {
+	if before == nil || sqlite.ClassOf(*before) == sqlite.Full && batch[0].rank != acceptance {
 		return
 	}
 	w.failed.Store(nil)
@@ -73,7 +74,7 @@ func (w *writer) release() bool {
 	if w.reserve == nil {
 		return false
 	}
-	released, err := w.reserve.release()
+	released, err := w.reserve.Release()
 	if err != nil {
 		w.log.Error("reserve of the outbox not given up", "err", err)
 	}
@@ -81,7 +82,7 @@ func (w *writer) release() bool {
 		return false
 	}
 	w.tight = true
-	w.log.Error("disk is full: the reserve is given up, so that results of deliveries can be written", "bytes", w.reserve.size)
+	w.log.Error("disk is full: the reserve is given up, so that results of deliveries can be written", "bytes", w.reserve.Size())
 	return true
 }
 
@@ -94,10 +95,10 @@ func (w *writer) most() int64 {
 }
 
 // reservePages is what results and upkeep may take beyond max_size: 16 MiB.
-const reservePages = 16 << 20 / pageSize
+const reservePages = 16 << 20 / sqlite.PageSize
 
 func (w *writer) limit(pages int64) {
-	if _, err := w.c.exec("pragma max_page_count = " + strconv.FormatInt(pages, 10)); err != nil {
+	if _, err := w.c.Exec("pragma max_page_count = " + strconv.FormatInt(pages, 10)); err != nil {
 		w.log.Error("limit of the outbox not set", "err", err)
 	}
 }
@@ -116,8 +117,8 @@ func (w *writer) try(batch []*task) (bad int, err error) {
 			w.limit(w.most())
 		}
 	}
-	if _, err := w.c.exec("begin immediate"); err != nil {
-		if classOf(err) != Busy {
+	if _, err := w.c.Exec("begin immediate"); err != nil {
+		if sqlite.ClassOf(err) != sqlite.Busy {
 			w.drop()
 		}
 		return -1, err
@@ -130,7 +131,7 @@ func (w *writer) try(batch []*task) (bad int, err error) {
 	}
 	err = reach(batch, beforeCommit)
 	if err == nil {
-		_, err = w.c.exec("commit")
+		_, err = w.c.Exec("commit")
 	}
 	if err != nil {
 		w.undo(err)
@@ -163,17 +164,17 @@ func reach(batch []*task, points [ranks]failpoint.Point) error {
 // undo rolls back what failed. After a failure of the disk the connection is
 // not used again: what it remembers of the file may not be what is in it.
 func (w *writer) undo(err error) {
-	switch classOf(err) {
-	case IO, Corrupt:
+	switch sqlite.ClassOf(err) {
+	case sqlite.IO, sqlite.Corrupt:
 		w.drop()
 	default:
 		// An error here says that SQLite has rolled back by itself.
-		_, _ = w.c.exec("rollback")
+		_, _ = w.c.Exec("rollback")
 	}
 }
 
 func (w *writer) drop() {
-	if err := w.c.close(); err != nil {
+	if err := w.c.Close(); err != nil {
 		w.log.Warn("outbox connection closed with an error", "err", err)
 	}
 	w.c = nil
@@ -184,13 +185,13 @@ func (w *writer) fail(batch []*task, err error) {
 	if len(batch) == 0 {
 		return
 	}
-	class := classOf(err)
-	err = fault("commit to the outbox", err)
-	if before := w.failed.Swap(&err); before == nil || classOf(*before) != class {
+	class := sqlite.ClassOf(err)
+	err = sqlite.Wrap("commit to the outbox", err)
+	if before := w.failed.Swap(&err); before == nil || sqlite.ClassOf(*before) != class {
 		w.log.Error("outbox does not commit: calls go on without RINGHOOK_STATUS", "class", string(class), "err", err)
 	}
 	w.meter.failure(class, len(batch))
-	if class == Corrupt {
+	if class == sqlite.Corrupt {
 		w.damaged(err)
 	}
 	finish(batch, err)
@@ -208,8 +209,8 @@ func (w *writer) refuseBroken(batch []*task, from int) []*task {
 			kept = append(kept, t)
 			continue
 		}
-		w.meter.failure(Other, 1)
-		finish([]*task{t}, fault("write to the outbox", errLineage))
+		w.meter.failure(sqlite.Other, 1)
+		finish([]*task{t}, sqlite.Wrap("write to the outbox", errLineage))
 	}
 	return kept
 }

@@ -3,13 +3,12 @@ package store
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"ringhook/hooks"
-	"ringhook/lookup"
+	"ringhook/store/sqlite"
 )
 
 func BenchmarkKeep(b *testing.B) {
@@ -48,7 +47,7 @@ func benchKeep(b *testing.B, s *Store, waiters int) {
 func fillPending(b testing.TB, s *Store, n int) {
 	ctx := context.Background()
 	for from := 0; from < n; from += 1000 {
-		err := s.w.do(ctx, acceptance, 0, func(c *conn) error {
+		err := s.w.do(ctx, acceptance, 0, func(c *sqlite.Conn) error {
 			for i := from; i < min(n, from+1000); i++ {
 				rec, err := s.journal.encode(testRecord(fmt.Sprintf("16%08d.1", i), 1, "dead"))
 				if err != nil {
@@ -76,7 +75,7 @@ func BenchmarkPending(b *testing.B) {
 		mustClose(b, s)
 		start := time.Now()
 		s = mustOpen(b, cfg, time.Now)
-		b.Logf("%d pending: open in %v, %d MiB", pending, time.Since(start), fileSize(s.outboxOpening().path)>>20)
+		b.Logf("%d pending: open in %v, %d MiB", pending, time.Since(start), fileSize(s.outboxOpening().Path)>>20)
 		name := func(what string) string { return fmt.Sprintf("%s/%d", what, pending) }
 		b.Run(name("keep128"), func(b *testing.B) { benchKeep(b, s, 128) })
 		b.Run(name("due"), func(b *testing.B) {
@@ -127,43 +126,6 @@ func BenchmarkSettle(b *testing.B) {
 			b.Fatal(err)
 		}
 		done += len(list)
-	}
-}
-
-func cacheKey(i int) string { return fmt.Sprintf("crm https://crm.example/who?phone=+7495%07d", i) }
-
-func BenchmarkCacheGet(b *testing.B) {
-	for _, rows := range []int{10_000, 1_000_000} {
-		s := testStore(b, time.Now)
-		fillCache(b, s.Cache(), rows)
-		b.Run(fmt.Sprint(rows), func(b *testing.B) {
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if _, ok := s.Cache().Get(cacheKey(rand.IntN(rows))); !ok {
-						b.Fatal("not found")
-					}
-				}
-			})
-		})
-	}
-}
-
-func fillCache(b testing.TB, c *Cache, rows int) {
-	now := time.Now()
-	for from := 0; from < rows; from += 10_000 {
-		err := c.do(context.Background(), func(c *conn) error {
-			for i := from; i < min(rows, from+10_000); i++ {
-				e := lookup.Entry{Key: cacheKey(i), Lookup: "crm", Number: fmt.Sprintf("+7495%07d", i), Vars: make([]byte, 80), Stored: now, Expires: now.Add(time.Hour)}
-				if _, err := c.exec(putEntry, entryID(e.Key), e.Key, e.Lookup, e.Number, e.Missing, e.Vars, toMS(e.Stored), toMS(e.Expires), toMS(now)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 // Filter says which deliveries to list: all that fit every field that is set.
@@ -42,7 +43,7 @@ func (o *Outbox) List(f Filter) ([]Item, error) {
 	where, args := f.where()
 	rows, err := o.s.read.Query(items+where+" order by d.id desc limit ?", append(args, cmp.Or(f.Limit, 100))...)
 	var list []Item
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		item, err := scanItem(scan)
 		list = append(list, item)
 		return err
@@ -57,7 +58,7 @@ func (o *Outbox) IDs(f Filter) ([]int64, error) {
 	rows, err := o.s.read.Query("select d.id from delivery d join event e on e.id = d.event"+where+" order by d.id limit ?",
 		append(args, cmp.Or(f.Limit, -1))...)
 	var ids []int64
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		ids = append(ids, 0)
 		return scan(&ids[len(ids)-1])
 	})
@@ -104,7 +105,7 @@ const attemptsOf = `select started_ms, took_us, class, status, excerpt from (
 func (o *Outbox) Show(id int64) (Item, []hooks.Attempt, error) {
 	rows, err := o.s.read.Query(items+" where d.id = ?", id)
 	var item Item
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var err error
 		item, err = scanItem(scan)
 		return err
@@ -117,11 +118,11 @@ func (o *Outbox) Show(id int64) (Item, []hooks.Attempt, error) {
 	}
 	var attempts []hooks.Attempt
 	rows, err = o.s.read.Query(attemptsOf, id)
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var a hooks.Attempt
 		var startedMS, tookUS int64
 		err := scan(&startedMS, &tookUS, &a.Class, &a.Status, &a.Excerpt)
-		a.Started, a.Took = fromMS(startedMS), time.Duration(tookUS)*time.Microsecond
+		a.Started, a.Took = sqlite.FromMS(startedMS), time.Duration(tookUS)*time.Microsecond
 		attempts = append(attempts, a)
 		return err
 	})
@@ -137,7 +138,7 @@ func scanItem(scan func(...any) error) (Item, error) {
 	if err != nil {
 		return i, err
 	}
-	i.Accepted, i.Next, i.Finished = fromMS(acceptedMS), fromMS(nextMS), fromMS(finishedMS)
+	i.Accepted, i.Next, i.Finished = sqlite.FromMS(acceptedMS), sqlite.FromMS(nextMS), sqlite.FromMS(finishedMS)
 	i.Held = i.State == hooks.Pending && nextMS == 0
 	i.Event, err = decodeEvent(id, linkedid, text)
 	return i, err
@@ -157,18 +158,18 @@ const (
 // left alone is attempted with one of its deliveries at once; one that is disabled stays so.
 func (o *Outbox) Retry(ctx context.Context, ids ...int64) (int, error) {
 	nowMS := o.s.now().UnixMilli()
-	return o.mend(ctx, ids, func(c *conn, id int64) (bool, error) {
+	return o.mend(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
 		var hook, okey string
 		var next sql.NullInt64
-		if _, err := c.exec(retryAttempt, id); err != nil {
+		if _, err := c.Exec(retryAttempt, id); err != nil {
 			return false, err
 		}
-		found, err := c.one(retryFirst, []any{id, nowMS}, &hook, &okey, &next)
+		found, err := c.One(retryFirst, []any{id, nowMS}, &hook, &okey, &next)
 		if err == nil && next.Valid {
-			_, err = c.exec(holdLater, hook, okey, id)
+			_, err = c.Exec(holdLater, hook, okey, id)
 		}
 		if err == nil && found {
-			_, err = c.exec(openGate, hook)
+			_, err = c.Exec(openGate, hook)
 		}
 		return found, err
 	})
@@ -178,11 +179,11 @@ func (o *Outbox) Retry(ctx context.Context, ids ...int64) (int, error) {
 // were. Those that waited behind them go on.
 func (o *Outbox) Drop(ctx context.Context, ids ...int64) (int, error) {
 	nowMS := o.s.now().UnixMilli()
-	return o.mend(ctx, ids, func(c *conn, id int64) (bool, error) {
+	return o.mend(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
 		var hook, okey string
-		found, err := c.one(dropOne, []any{id, nowMS}, &hook, &okey)
+		found, err := c.One(dropOne, []any{id, nowMS}, &hook, &okey)
 		if err == nil && found {
-			_, err = c.exec(releaseNext, hook, okey, nowMS+pace(okey))
+			_, err = c.Exec(releaseNext, hook, okey, nowMS+pace(okey))
 		}
 		return found, err
 	})
@@ -191,13 +192,13 @@ func (o *Outbox) Drop(ctx context.Context, ids ...int64) (int, error) {
 // mendRows is how many deliveries are changed in one commit.
 const mendRows = 500
 
-func (o *Outbox) mend(ctx context.Context, ids []int64, change func(*conn, int64) (bool, error)) (int, error) {
+func (o *Outbox) mend(ctx context.Context, ids []int64, change func(*sqlite.Conn, int64) (bool, error)) (int, error) {
 	total := 0
 	for len(ids) > 0 {
 		chunk := ids[:min(len(ids), mendRows)]
 		ids = ids[len(chunk):]
 		n := 0
-		err := o.s.w.do(ctx, result, 0, func(c *conn) error {
+		err := o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {
 			n = 0
 			for _, id := range chunk {
 				found, err := change(c, id)
@@ -240,15 +241,15 @@ func (o *Outbox) Changeable(filter Filter) ([]int64, error) {
 // their metrics are there before the first event. A full disk is no error: the first
 // delivery does the same.
 func (o *Outbox) Enrol(ctx context.Context, names []string) error {
-	err := o.s.w.do(ctx, result, 0, func(c *conn) error {
+	err := o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {
 		for _, name := range names {
-			if _, err := c.exec("insert into tally (hook) values (?) on conflict (hook) do update set removed_ms = null where removed_ms is not null", name); err != nil {
+			if _, err := c.Exec("insert into tally (hook) values (?) on conflict (hook) do update set removed_ms = null where removed_ms is not null", name); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if f := (*Fault)(nil); errors.As(err, &f) && f.Class == Full {
+	if f := (*sqlite.Fault)(nil); errors.As(err, &f) && f.Class == sqlite.Full {
 		return nil
 	}
 	return err
@@ -260,11 +261,11 @@ func (o *Outbox) Tallies() ([]Tally, error) {
 	rows, err := o.s.read.Query(`select hook, pending, dead, coalesce((select accepted_ms from event where id =
 		(select event from delivery d where d.state = 0 and d.hook = tally.hook order by d.id limit 1)), 0), coalesce(removed_ms, 0) from tally`)
 	var list []Tally
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var t Tally
 		var oldestMS, removedMS int64
 		err := scan(&t.Hook, &t.Pending, &t.Dead, &oldestMS, &removedMS)
-		t.Oldest, t.Removed = fromMS(oldestMS), fromMS(removedMS)
+		t.Oldest, t.Removed = sqlite.FromMS(oldestMS), sqlite.FromMS(removedMS)
 		list = append(list, t)
 		return err
 	})

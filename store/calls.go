@@ -4,6 +4,9 @@ import (
 	"database/sql"
 	"encoding/json"
 	"time"
+
+	"ringhook/dialplan"
+	"ringhook/store/sqlite"
 )
 
 // HeldCall is what is known of a call.
@@ -20,14 +23,14 @@ func scanCall(scan func(...any) error) (HeldCall, error) {
 	var seenMS int64
 	var state sql.RawBytes
 	err := scan(&c.LinkedID, &seenMS, &state)
-	c.Seen, c.State = fromMS(seenMS), json.RawMessage(string(state))
+	c.Seen, c.State = sqlite.FromMS(seenMS), json.RawMessage(string(state))
 	return c, err
 }
 
 // Call gives what is known of a call; false where nothing is.
 func (s *Store) Call(linkedid string) (c HeldCall, known bool, err error) {
 	rows, err := s.read.Query(heldCalls+" where linkedid = ?", linkedid)
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var err error
 		c, err = scanCall(scan)
 		known = err == nil
@@ -36,12 +39,24 @@ func (s *Store) Call(linkedid string) (c HeldCall, known bool, err error) {
 	return c, known, s.reading("read a call", err)
 }
 
+// Points gives what happened at the points of a call, the first asked first:
+// as far as it was kept, which nobody waits for.
+func (s *Store) Points(linkedid string) ([]dialplan.PointTrace, error) {
+	return s.traces.Find([][]byte{[]byte(linkedid)}, func(p *dialplan.PointTrace) bool { return p.LinkedID == linkedid })
+}
+
+// PointsSince gives to f what happened at points since a moment, in the order in
+// which it was kept.
+func (s *Store) PointsSince(since time.Time, f func(*dialplan.PointTrace)) error {
+	return s.traces.Since(since, f)
+}
+
 // CallsSince gives to f every call that was heard of since a moment, the
 // longest unheard first, until f says that it is enough.
 func (s *Store) CallsSince(since time.Time, f func(HeldCall) (more bool)) error {
 	rows, err := s.read.Query(heldCalls+" where seen_ms >= ? order by seen_ms", since.UnixMilli())
 	more := true
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		if !more {
 			return nil
 		}
@@ -50,4 +65,24 @@ func (s *Store) CallsSince(since time.Time, f func(HeldCall) (more bool)) error 
 		return err
 	})
 	return s.reading("list calls", err)
+}
+
+// IdleCalls lists up to limit calls that were last heard of after one moment and
+// not after another, the longest idle first.
+func (j *Journal) IdleCalls(after, until time.Time, limit int) ([]dialplan.IdleCall, error) {
+	if err := j.s.leap(); err != nil {
+		return nil, err
+	}
+	rows, err := j.s.read.Query("select linkedid, seen_ms from call where seen_ms > ? and seen_ms <= ? order by seen_ms limit ?",
+		after.UnixMilli(), until.UnixMilli(), limit)
+	var list []dialplan.IdleCall
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
+		var u dialplan.IdleCall
+		var seenMS int64
+		err := scan(&u.LinkedID, &seenMS)
+		u.Seen = sqlite.FromMS(seenMS)
+		list = append(list, u)
+		return err
+	})
+	return list, j.s.reading("list idle calls", err)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 // TestCrashChild is the child of TestCrash: it accepts events on eight
@@ -117,7 +118,7 @@ func crashOnce(t *testing.T, cfg Config, round int, said map[string]map[string]b
 func checkCrashed(t *testing.T, s *Store, said map[string]map[string]bool) {
 	t.Helper()
 	var verdict string
-	if _, err := one(s.read, "pragma integrity_check", nil, &verdict); err != nil || verdict != "ok" {
+	if _, err := sqlite.One(s.read, "pragma integrity_check", nil, &verdict); err != nil || verdict != "ok" {
 		t.Fatalf("integrity: %q, %v", verdict, err)
 	}
 	if broken, _ := filepath.Glob(filepath.Join(s.folder, "*.damaged-*")); len(broken) > 0 {

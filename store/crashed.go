@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 const (
@@ -20,9 +21,9 @@ const (
 // that is no longer pending is left as it is.
 func (o *Outbox) Crashed(ctx context.Context, delivery int64, at time.Time, why string) (dead bool, err error) {
 	now := o.s.now()
-	err = o.s.w.do(ctx, result, 0, func(c *conn) error {
+	err = o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {
 		var before int
-		if _, err := c.one("select count(*) from attempt where delivery = ? and class = ?", []any{delivery, hooks.Crash}, &before); err != nil {
+		if _, err := c.One("select count(*) from attempt where delivery = ? and class = ?", []any{delivery, hooks.Crash}, &before); err != nil {
 			return err
 		}
 		r := hooks.Result{

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"ringhook/store/sqlite"
 )
 
 // The sizes in bytes up to which the outbox is checked before the daemon starts:
@@ -18,19 +20,19 @@ const (
 
 // openOutbox opens the outbox for writing, brings it up to date, and replaces it
 // where it is damaged.
-func (s *Store) openOutbox(o opening) (*conn, error) {
-	if err := finishAside(o.path); err != nil {
+func (s *Store) openOutbox(o sqlite.Options) (*sqlite.Conn, error) {
+	if err := finishAside(o.Path); err != nil {
 		return nil, err
 	}
-	if info, err := os.Stat(o.path); s.lock.before != "" && (err != nil || info.Size() == 0) {
+	if info, err := os.Stat(o.Path); s.lock.before != "" && (err != nil || info.Size() == 0) {
 		s.damaged("it is missing or empty, though this folder was in use")
 	}
 	c, err := s.tryOutbox(o)
-	if classOf(err) != Corrupt && !errors.Is(err, errCheck) {
+	if sqlite.ClassOf(err) != sqlite.Corrupt && !errors.Is(err, errCheck) {
 		return c, err
 	}
-	aside := o.path + ".damaged-" + s.now().UTC().Format("20060102T150405.000Z")
-	if moving := moveAside(o.path, aside); moving != nil {
+	aside := o.Path + ".damaged-" + s.now().UTC().Format("20060102T150405.000Z")
+	if moving := moveAside(o.Path, aside); moving != nil {
 		return nil, errors.Join(moving, err)
 	}
 	s.damaged("moved aside to "+aside+", a new one is begun; `ringhook outbox salvage "+aside+"` copies into it what can still be read", "err", err)
@@ -90,10 +92,10 @@ func (s *Store) stillThere(path string, opened os.FileInfo) {
 // reading is the fault of an operation that read the outbox, nil where there
 // was none.
 func (s *Store) reading(op string, err error) error {
-	if s.lock != nil && classOf(err) == Corrupt {
+	if s.lock != nil && sqlite.ClassOf(err) == sqlite.Corrupt {
 		s.harmed("a read found it damaged", err)
 	}
-	return fault(op, err)
+	return sqlite.Wrap(op, err)
 }
 
 // damaged makes it known that the outbox lost something.
@@ -102,12 +104,12 @@ func (s *Store) damaged(what string, attrs ...any) {
 	s.log.Error("outbox is damaged: deliveries may be lost", append([]any{"file", outboxFile, "what", what}, attrs...)...)
 }
 
-func (s *Store) tryOutbox(o opening) (*conn, error) {
-	c, err := o.writer()
+func (s *Store) tryOutbox(o sqlite.Options) (*sqlite.Conn, error) {
+	c, err := o.Writer()
 	if err != nil {
 		return nil, err
 	}
-	size := fileSize(o.path)
+	size := fileSize(o.Path)
 	switch {
 	case s.lock.before == harmed:
 		err = check(c, "integrity_check") // what was found may be in an index, which the other does not compare
@@ -115,10 +117,10 @@ func (s *Store) tryOutbox(o opening) (*conn, error) {
 		err = check(c, "quick_check")
 	}
 	if err == nil {
-		err = outboxSchema.migrate(c)
+		err = outboxSchema.Migrate(c)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s %w", o.path, err), c.close())
+		return nil, errors.Join(fmt.Errorf("%s %w", o.Path, err), c.Close())
 	}
 	return c, nil
 }
@@ -126,9 +128,9 @@ func (s *Store) tryOutbox(o opening) (*conn, error) {
 var errCheck = errors.New("does not pass SQLite's check")
 
 // check walks through the file.
-func check(c *conn, pragma string) error {
+func check(c *sqlite.Conn, pragma string) error {
 	var verdict string
-	if _, err := c.one("pragma "+pragma+"(1)", nil, &verdict); err != nil {
+	if _, err := c.One("pragma "+pragma+"(1)", nil, &verdict); err != nil {
 		return err
 	}
 	if verdict != "ok" {
@@ -139,9 +141,9 @@ func check(c *conn, pragma string) error {
 
 // checkBehind checks a large outbox beside the running daemon, on a connection
 // of its own.
-func (s *Store) checkBehind(ctx context.Context, o opening) {
+func (s *Store) checkBehind(ctx context.Context, o sqlite.Options) {
 	start := s.now()
-	err := o.checkAlone(ctx)
+	err := checkAlone(ctx, o)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
@@ -151,8 +153,8 @@ func (s *Store) checkBehind(ctx context.Context, o opening) {
 	}
 }
 
-func (o opening) checkAlone(ctx context.Context) error {
-	db, err := o.pool(1)
+func checkAlone(ctx context.Context, o sqlite.Options) error {
+	db, err := o.Pool(1)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"ringhook/hooks"
-	"ringhook/lookup"
+	"ringhook/store/sqlite"
 )
 
 // filled makes a folder with a store that was stopped well, of some 60 pages.
@@ -43,7 +43,7 @@ func scribble(t *testing.T, path string, from, n int64) {
 // events; the old file is moved aside and the log says where.
 func TestDamagedOutbox(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, path string){
-		"flipped page": func(t *testing.T, path string) { scribble(t, path, 19*pageSize, pageSize) },
+		"flipped page": func(t *testing.T, path string) { scribble(t, path, 19*sqlite.PageSize, sqlite.PageSize) },
 		"flipped root": func(t *testing.T, path string) { scribble(t, path, 100, 1000) },
 		"garbage": func(t *testing.T, path string) {
 			if err := os.WriteFile(path, bytes.Repeat([]byte("no database "), 2000), 0o600); err != nil {
@@ -56,7 +56,7 @@ func TestDamagedOutbox(t *testing.T) {
 			}
 		},
 		"half": func(t *testing.T, path string) {
-			if err := os.Truncate(path, fileSize(path)/2/pageSize*pageSize); err != nil {
+			if err := os.Truncate(path, fileSize(path)/2/sqlite.PageSize*sqlite.PageSize); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -139,61 +139,6 @@ func TestForeignFilesAreRefused(t *testing.T) {
 		if _, err := OpenTool(cfg.Folder, quiet); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s, tool: got %v, want it to say %q", pragma, err, want)
 		}
-	}
-}
-
-// F14: a damaged cache is deleted and begun anew, at the start and while it is used.
-func TestDamagedCache(t *testing.T) {
-	entry := lookup.Entry{Key: "k", Lookup: "crm", Number: "+1", Stored: time.Now(), Expires: time.Now().Add(time.Hour)}
-	cfg := testConfig(t)
-	path := filepath.Join(cfg.Folder, cacheFile)
-	s := mustOpen(t, cfg, time.Now)
-	fillCache(t, s.Cache(), 2000)
-	mustClose(t, s)
-	for name, damage := range map[string]func(){
-		"garbage": func() { scribble(t, path, 0, 5000) },
-		"newer": func() {
-			db, err := sql.Open("sqlite3", path)
-			if err == nil {
-				_, err = db.Exec("pragma user_version = 99")
-			}
-			if err := errors.Join(err, db.Close()); err != nil {
-				t.Fatal(err)
-			}
-		},
-		"zero length": func() { _ = os.Truncate(path, 0) },
-	} {
-		damage()
-		s := mustOpen(t, cfg, time.Now)
-		if n := s.Cache().Len(); n != 0 {
-			t.Errorf("%s: %d entries", name, n)
-		}
-		s.Cache().Put(entry)
-		flush(t, s.Cache())
-		if n := s.Cache().Len(); n != 1 {
-			t.Errorf("%s: nothing kept", name)
-		}
-		mustClose(t, s)
-	}
-
-	s = mustOpen(t, cfg, time.Now)
-	fillCache(t, s.Cache(), 5000)
-	mustClose(t, s)
-	scribble(t, path, 10*pageSize, fileSize(path)-10*pageSize)
-	s = mustOpen(t, cfg, time.Now)
-	defer mustClose(t, s)
-	for i := range 5000 {
-		s.Cache().Get(cacheKey(i))
-	}
-	s.Cache().Put(entry)
-	flush(t, s.Cache())
-	s.Cache().Put(entry)
-	flush(t, s.Cache())
-	if list, err := s.Cache().Show("+1"); err != nil || len(list) != 1 {
-		t.Error("not begun anew while in use")
-	}
-	if testutil.ToFloat64(s.meter.cacheErrs) == 0 {
-		t.Error("no error counted")
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"ringhook/store/sqlite"
 )
 
 // TestFailPointSync is F17: where the sync of a commit reports an error the
@@ -25,9 +27,9 @@ func TestFailPointSync(t *testing.T) {
 	s := childStore(t, "full")
 	defer mustClose(t, s)
 	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
-	var before, after *conn
-	note := func(c **conn) func(*conn) error {
-		return func(now *conn) error {
+	var before, after *sqlite.Conn
+	note := func(c **sqlite.Conn) func(*sqlite.Conn) error {
+		return func(now *sqlite.Conn) error {
 			*c = now
 			return nil
 		}
@@ -36,8 +38,8 @@ func TestFailPointSync(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := s.Journal().Keep(context.Background(), testRecord("1.1", 2, "a"))
-	var f *Fault
-	if !errors.As(err, &f) || f.Class != IO {
+	var f *sqlite.Fault
+	if !errors.As(err, &f) || f.Class != sqlite.IO {
 		t.Errorf("got %v, want a fault of class io", err)
 	}
 	if s.Ready() == nil {
@@ -50,7 +52,7 @@ func TestFailPointSync(t *testing.T) {
 	if err := s.Ready(); err != nil {
 		t.Error(err)
 	}
-	if got := testutil.ToFloat64(s.meter.failures.WithLabelValues(string(IO))); got != 1 {
+	if got := testutil.ToFloat64(s.meter.failures.WithLabelValues(string(sqlite.IO))); got != 1 {
 		t.Errorf("failures counted: %v, want 1", got)
 	}
 	list, err := s.Outbox().List(Filter{})

@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"ringhook/dialplan"
+	"ringhook/store/cache"
+	"ringhook/store/sqlite"
 )
 
 // T-SQL-01: every connection has its settings, whatever pool it is of.
@@ -36,9 +38,9 @@ func TestSettingsHoldOnEveryConnection(t *testing.T) {
 			}
 		}
 	}
-	err := s.w.do(context.Background(), upkeep, 0, func(c *conn) error {
-		for pragma, value := range map[string]int64{"synchronous": 1, "auto_vacuum": 2, "secure_delete": 2, "application_id": outboxSchema.appID} {
-			if _, err := c.one("pragma "+pragma, nil, &want); err != nil || want != value {
+	err := s.w.do(context.Background(), upkeep, 0, func(c *sqlite.Conn) error {
+		for pragma, value := range map[string]int64{"synchronous": 1, "auto_vacuum": 2, "secure_delete": 2, "application_id": outboxSchema.AppID} {
+			if _, err := c.One("pragma "+pragma, nil, &want); err != nil || want != value {
 				t.Errorf("writer: %s = %d, %v, want %d", pragma, want, err, value)
 			}
 		}
@@ -47,7 +49,7 @@ func TestSettingsHoldOnEveryConnection(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	for _, name := range []string{"", outboxFile, cacheFile, "ringhook.lock", outboxFile + "-wal"} {
+	for _, name := range []string{"", outboxFile, cache.File, "ringhook.lock", outboxFile + "-wal"} {
 		info, err := os.Stat(filepath.Join(s.folder, name))
 		if err != nil || info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%q is open to others: %v, %v", name, info.Mode(), err)
@@ -85,7 +87,7 @@ func TestSecondDaemonIsKeptOut(t *testing.T) {
 // lockOut opens the outbox as another program would, and holds it.
 func lockOut(t *testing.T, s *Store) (release func()) {
 	t.Helper()
-	db, err := sql.Open("sqlite3", "file:"+s.outboxOpening().path)
+	db, err := sql.Open("sqlite3", "file:"+s.outboxOpening().Path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +116,8 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	s.hurry(t)
 	release := lockOut(t, s)
 	_, err := s.Journal().Keep(context.Background(), testRecord("1.1", 2, "a"))
-	var f *Fault
-	if !errors.As(err, &f) || f.Class != Busy {
+	var f *sqlite.Fault
+	if !errors.As(err, &f) || f.Class != sqlite.Busy {
 		t.Errorf("locked: got %v, want a fault of class busy", err)
 	}
 	if s.Ready() == nil {
@@ -129,7 +131,7 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if err := s.Ready(); err != nil {
 		t.Errorf("released: %v", err)
 	}
-	if got := testutil.ToFloat64(s.meter.failures.WithLabelValues(string(Busy))); got < 1 { // upkeep may have met it too
+	if got := testutil.ToFloat64(s.meter.failures.WithLabelValues(string(sqlite.Busy))); got < 1 { // upkeep may have met it too
 		t.Errorf("failures counted: %v, want at least 1", got)
 	}
 }
@@ -137,8 +139,8 @@ func TestLockedByAnotherProcess(t *testing.T) {
 // hurry makes the writer wait less for other processes.
 func (s *Store) hurry(t *testing.T) {
 	t.Helper()
-	err := s.w.do(context.Background(), upkeep, 0, func(c *conn) error {
-		_, err := c.exec("pragma busy_timeout = 20")
+	err := s.w.do(context.Background(), upkeep, 0, func(c *sqlite.Conn) error {
+		_, err := c.Exec("pragma busy_timeout = 20")
 		return err
 	})
 	if err != nil {
@@ -151,8 +153,8 @@ func (s *Store) hurry(t *testing.T) {
 func TestFull(t *testing.T) {
 	s := testStore(t, time.Now)
 	var limit int64
-	err := s.w.do(context.Background(), upkeep, 0, func(c *conn) error {
-		used, _, err := pages(c)
+	err := s.w.do(context.Background(), upkeep, 0, func(c *sqlite.Conn) error {
+		used, _, err := sqlite.Pages(c)
 		limit = used + 20
 		return err
 	})
@@ -160,11 +162,11 @@ func TestFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.w.maxPages = limit // nothing is under way
-	if err := s.w.do(context.Background(), upkeep, 0, func(*conn) error { s.w.limit(limit); return nil }); err != nil {
+	if err := s.w.do(context.Background(), upkeep, 0, func(*sqlite.Conn) error { s.w.limit(limit); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	kept := 0
-	var f *Fault
+	var f *sqlite.Fault
 	for seq := 1; ; seq++ {
 		_, err := s.Journal().Keep(context.Background(), testRecord(fmt.Sprint("1.", seq), 1, "a"))
 		if errors.As(err, &f) {
@@ -174,7 +176,7 @@ func TestFull(t *testing.T) {
 			t.Fatalf("after %d: %v", kept, err)
 		}
 	}
-	if f.Class != Full {
+	if f.Class != sqlite.Full {
 		t.Fatalf("got %v, want a fault of class full", f)
 	}
 	_, list := due(t, s.Outbox(), "a", time.Now())
@@ -212,7 +214,7 @@ func TestFileSizeLimit(t *testing.T) {
 	s := childStore(t, "full")
 	defer mustClose(t, s)
 	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
-	setFileLimit(t, uint64(fileSize(s.outboxOpening().path))+64<<10)
+	setFileLimit(t, uint64(fileSize(s.outboxOpening().Path))+64<<10)
 	failed := false
 	for seq := 2; seq < 2000 && !failed; seq++ {
 		_, err := s.Journal().Keep(context.Background(), testRecord(fmt.Sprint("1.", seq), 1, "a"))
@@ -234,7 +236,7 @@ func TestFaultyTaskFailsAlone(t *testing.T) {
 	hold := make(chan struct{})
 	entered := make(chan struct{})
 	go func() {
-		_ = s.w.do(context.Background(), acceptance, 0, func(*conn) error {
+		_ = s.w.do(context.Background(), acceptance, 0, func(*sqlite.Conn) error {
 			close(entered)
 			<-hold
 			return nil
@@ -242,15 +244,15 @@ func TestFaultyTaskFailsAlone(t *testing.T) {
 	}()
 	<-entered
 	errs := make(chan error)
-	bad := func(c *conn) error {
-		_, err := c.exec("insert into delivery (event, hook, okey) values (999999, 'a', '1.1')")
+	bad := func(c *sqlite.Conn) error {
+		_, err := c.Exec("insert into delivery (event, hook, okey) values (999999, 'a', '1.1')")
 		return err
 	}
 	go func() { errs <- s.w.do(context.Background(), acceptance, 0, bad) }()
 	s.Journal().KeepLater(testRecord("1.1", 1, "a"))
 	close(hold)
-	var f *Fault
-	if err := <-errs; !errors.As(err, &f) || f.Class != Other {
+	var f *sqlite.Fault
+	if err := <-errs; !errors.As(err, &f) || f.Class != sqlite.Other {
 		t.Errorf("got %v, want a fault of class other", err)
 	}
 	keep(t, s.Journal(), testRecord("1.2", 1, "a"))
@@ -265,7 +267,7 @@ func TestLineage(t *testing.T) {
 	s := testStore(t, time.Now)
 	hold, entered := make(chan struct{}), make(chan struct{})
 	go func() {
-		_ = s.w.do(context.Background(), acceptance, 0, func(*conn) error {
+		_ = s.w.do(context.Background(), acceptance, 0, func(*sqlite.Conn) error {
 			close(entered)
 			<-hold
 			return nil
@@ -284,8 +286,8 @@ func TestLineage(t *testing.T) {
 		return c
 	}
 	before := queue(1, lineage, "1.1")
-	bad := &task{rank: acceptance, lineage: lineage, awaited: true, apply: func(c *conn) error {
-		_, err := c.exec("insert into delivery (event, hook, okey) values (999999, 'a', '1.1')")
+	bad := &task{rank: acceptance, lineage: lineage, awaited: true, apply: func(c *sqlite.Conn) error {
+		_, err := c.Exec("insert into delivery (event, hook, okey) values (999999, 'a', '1.1')")
 		return err
 	}}
 	if err := s.w.queue(ctx, bad); err != nil {
@@ -318,7 +320,7 @@ func TestQueueFull(t *testing.T) {
 	s := testStore(t, time.Now)
 	hold, entered := make(chan struct{}), make(chan struct{})
 	go func() {
-		_ = s.w.do(context.Background(), upkeep, 0, func(*conn) error {
+		_ = s.w.do(context.Background(), upkeep, 0, func(*sqlite.Conn) error {
 			close(entered)
 			<-hold
 			return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 // smallDisk mounts a file system of so many bytes.
@@ -87,8 +88,8 @@ func TestDiskFull(t *testing.T) {
 		kept++
 	}
 	remove := ballast(t, cfg.Folder)
-	var f *Fault
-	if err := fill(); !errors.As(err, &f) || f.Class != Full {
+	var f *sqlite.Fault
+	if err := fill(); !errors.As(err, &f) || f.Class != sqlite.Full {
 		t.Fatalf("got %v, want a fault of class full", err)
 	}
 	if s.Ready() == nil {
@@ -104,14 +105,14 @@ func TestDiskFull(t *testing.T) {
 			_ = fill() // calls go on; whatever is accepted leaves room for results
 		}
 	}
-	if s.w.reserve.held.Load() {
+	if s.w.reserve.Held() {
 		t.Error("the reserve was not given up")
 	}
 	s.mend()
-	if s.w.reserve.held.Load() {
+	if s.w.reserve.Held() {
 		t.Error("the reserve is taken back on a full disk")
 	}
-	if err := fill(); !errors.As(err, &f) || f.Class != Full {
+	if err := fill(); !errors.As(err, &f) || f.Class != sqlite.Full {
 		t.Errorf("still full: got %v", err)
 	}
 	remove()
@@ -119,7 +120,7 @@ func TestDiskFull(t *testing.T) {
 	if err := s.Ready(); err != nil {
 		t.Errorf("room again: %v", err)
 	}
-	if !s.w.reserve.held.Load() || fileSize(s.w.reserve.path) != s.w.reserve.size {
+	if !s.w.reserve.Held() || fileSize(s.w.reserve.Path()) != s.w.reserve.Size() {
 		t.Error("the reserve is not taken back")
 	}
 	for n := range 20 {
@@ -130,7 +131,7 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("the log says %d times %q:\n%s", got, line, &log)
 		}
 	}
-	if testutil.ToFloat64(s.meter.failures.WithLabelValues(string(Full))) == 0 {
+	if testutil.ToFloat64(s.meter.failures.WithLabelValues(string(sqlite.Full))) == 0 {
 		t.Error("no failure counted")
 	}
 }
@@ -142,11 +143,11 @@ func TestDiskFullAtStart(t *testing.T) {
 	cfg.Folder = filepath.Join(smallDisk(t, 24<<20), "data")
 	s := mustOpen(t, cfg, time.Now)
 	defer mustClose(t, s)
-	if s.w.reserve.held.Load() {
+	if s.w.reserve.Held() {
 		t.Error("64 MiB of 24 are held back")
 	}
 	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
-	if _, err := os.Stat(s.w.reserve.path); err == nil {
+	if _, err := os.Stat(s.w.reserve.Path()); err == nil {
 		t.Error("half a reserve is left")
 	}
 }
@@ -178,8 +179,8 @@ func TestKilledOnFullDisk(t *testing.T) {
 	if err := s.Outbox().Enrol(context.Background(), []string{"a", "c"}); err != nil {
 		t.Error(err)
 	}
-	var f *Fault
-	if _, err := s.Journal().Keep(context.Background(), testRecord("2.1", 1, "a")); !errors.As(err, &f) || f.Class != Full {
+	var f *sqlite.Fault
+	if _, err := s.Journal().Keep(context.Background(), testRecord("2.1", 1, "a")); !errors.As(err, &f) || f.Class != sqlite.Full {
 		t.Errorf("got %v, want a fault of class full", err)
 	}
 	remove()

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 const (
@@ -17,29 +18,29 @@ func scanHookState(scan func(...any) error) (hooks.HookState, error) {
 	var st hooks.HookState
 	var sinceMS, untilMS, disabledMS int64
 	err := scan(&st.Hook, &st.Receiver, &sinceMS, &st.Failures, &st.Class, &untilMS, &st.Opened, &st.Disabled, &disabledMS)
-	st.Since, st.Until, st.DisabledAt = fromMS(sinceMS), fromMS(untilMS), fromMS(disabledMS)
+	st.Since, st.Until, st.DisabledAt = sqlite.FromMS(sinceMS), sqlite.FromMS(untilMS), sqlite.FromMS(disabledMS)
 	return st, err
 }
 
 // State returns what is kept of a hook; all of it zero where nothing is wrong.
 func (o *Outbox) State(hook string) (st hooks.HookState, err error) {
 	rows, err := o.s.read.Query(selectHookStates+" where hook = ?", hook)
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		st, err = scanHookState(scan)
 		return err
 	})
-	return st, fault("read how a hook stands", err)
+	return st, sqlite.Wrap("read how a hook stands", err)
 }
 
 // States lists the states of the hooks that fail or are disabled.
 func (o *Outbox) States() (list []hooks.HookState, err error) {
 	rows, err := o.s.read.Query(selectHookStates + " order by hook")
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		st, err := scanHookState(scan)
 		list = append(list, st)
 		return err
 	})
-	return list, fault("read how hooks stand", err)
+	return list, sqlite.Wrap("read how hooks stand", err)
 }
 
 // SetState keeps how a hook stands, and together with it an event that tells
@@ -54,12 +55,12 @@ func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, told *hooks.E
 		}
 		r.events = []event{{Event: told, linkedid: told.LinkedID, body: body, routes: routes}}
 	}
-	return o.s.w.do(ctx, result, 0, func(c *conn) error {
+	return o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {
 		var err error
 		if st == (hooks.HookState{Hook: st.Hook}) {
-			_, err = c.exec("delete from hook_state where hook = ?", st.Hook)
+			_, err = c.Exec("delete from hook_state where hook = ?", st.Hook)
 		} else {
-			_, err = c.exec(setHookState, st.Hook, st.Receiver, toMS(st.Since), st.Failures, st.Class, toMS(st.Until), st.Opened, st.Disabled, toMS(st.DisabledAt))
+			_, err = c.Exec(setHookState, st.Hook, st.Receiver, sqlite.ToMS(st.Since), st.Failures, st.Class, sqlite.ToMS(st.Until), st.Opened, st.Disabled, sqlite.ToMS(st.DisabledAt))
 		}
 		if err != nil {
 			return err
@@ -72,9 +73,9 @@ func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, told *hooks.E
 // stays so. A running server sees it within seconds.
 func (o *Outbox) Enable(ctx context.Context, hook string) (was bool, err error) {
 	n := 0
-	err = o.s.w.do(ctx, result, 0, func(c *conn) error {
+	err = o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {
 		var err error
-		n, err = c.changes("delete from hook_state where hook = ? and disabled_reason <> ''", hook)
+		n, err = c.Changes("delete from hook_state where hook = ? and disabled_reason <> ''", hook)
 		return err
 	})
 	return err == nil && n > 0, err

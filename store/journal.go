@@ -10,6 +10,7 @@ import (
 
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 // Journal keeps what is known of calls, and their events: it is the
@@ -29,7 +30,7 @@ func (j *Journal) Call(linkedid string) ([]byte, error) {
 		return nil, nil
 	}
 	var state []byte
-	_, err := one(j.s.read, "select state from call where linkedid = ?", []any{linkedid}, &state)
+	_, err := sqlite.One(j.s.read, "select state from call where linkedid = ?", []any{linkedid}, &state)
 	return state, j.s.reading("read a call's state", err)
 }
 
@@ -81,11 +82,11 @@ func (j *Journal) KeepLater(r dialplan.Record) {
 }
 
 // Trace keeps what happened at a point, unless its writer is behind.
-func (j *Journal) Trace(at time.Time, record []byte) { j.s.traces.add(at, record) }
+func (j *Journal) Trace(at time.Time, record []byte) { j.s.traces.Add(at, record) }
 
 // Barrier returns when every record given before it is kept or lost.
 func (j *Journal) Barrier(ctx context.Context) error {
-	return j.s.w.do(ctx, acceptance, 0, func(*conn) error { return nil })
+	return j.s.w.do(ctx, acceptance, 0, func(*sqlite.Conn) error { return nil })
 }
 
 // record is a dialplan.Record in the form in which it is stored. All that can be
@@ -135,10 +136,10 @@ const (
 		on conflict do nothing`
 )
 
-func (r *record) apply(c *conn) error {
+func (r *record) apply(c *sqlite.Conn) error {
 	r.due = r.due[:0]
 	if r.state != nil {
-		if _, err := c.exec(keepCall, r.linkedid, r.state, r.nowMS); err != nil {
+		if _, err := c.Exec(keepCall, r.linkedid, r.state, r.nowMS); err != nil {
 			return err
 		}
 		r.journal.calls.add(r.linkedid)
@@ -151,8 +152,8 @@ func (r *record) apply(c *conn) error {
 	return nil
 }
 
-func (r *record) insert(c *conn, e *event) error {
-	done, err := c.exec(keepEvent, e.linkedid, e.ID, r.nowMS, e.body)
+func (r *record) insert(c *sqlite.Conn, e *event) error {
+	done, err := c.Exec(keepEvent, e.linkedid, e.ID, r.nowMS, e.body)
 	if err != nil {
 		return err
 	}
@@ -169,7 +170,7 @@ func (r *record) insert(c *conn, e *event) error {
 		}
 		var id int64
 		var due bool
-		if _, err := c.one(keepDelivery, []any{number, route.Hook, route.Key, route.Hold.Milliseconds(), r.nowMS}, &id, &due); err != nil {
+		if _, err := c.One(keepDelivery, []any{number, route.Hook, route.Key, route.Hold.Milliseconds(), r.nowMS}, &id, &due); err != nil {
 			return err
 		}
 		if due {
@@ -227,18 +228,4 @@ func (s *callSet) remove(linkedid string) {
 func (s *callSet) part(linkedid string) (set *[]uint32, h uint32) {
 	hash := maphash.String(s.seed, linkedid)
 	return &s.parts[hash>>32%callSetParts], uint32(hash)
-}
-
-func fromMS(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
-}
-
-func toMS(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
 }

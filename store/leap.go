@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"ringhook/store/sqlite"
 )
 
 // leastLeap is how far the wall clock has to be set for it to count. What is
@@ -44,9 +46,9 @@ func (s *Store) leap() error {
 	now := s.now()
 	set := now.Round(0).Sub(l.last.Round(0)) - l.since(l.last, now)
 	if set.Abs() >= leastLeap {
-		err := s.w.do(context.Background(), result, 0, func(c *conn) error {
+		err := s.w.do(context.Background(), result, 0, func(c *sqlite.Conn) error {
 			for _, move := range []string{leapPending, leapDead, leapGone, leapCalls} {
-				if _, err := c.exec(move, set.Milliseconds(), now.UnixMilli()); err != nil {
+				if _, err := c.Exec(move, set.Milliseconds(), now.UnixMilli()); err != nil {
 					return err
 				}
 			}

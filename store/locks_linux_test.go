@@ -13,12 +13,12 @@ import (
 func TestLocksStay(t *testing.T) {
 	s := testStore(t, newClock().now)
 	o := s.outboxOpening()
-	second, err := o.writer()
+	second, err := o.Writer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer second.close()
-	f, err := os.OpenFile(o.path, os.O_RDWR, 0)
+	defer second.Close()
+	f, err := os.OpenFile(o.Path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

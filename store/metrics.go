@@ -6,6 +6,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/store/cache"
+	"ringhook/store/sqlite"
+	"ringhook/store/trace"
 )
 
 // meter is what the store counts.
@@ -51,7 +55,7 @@ func newMeter(reg prometheus.Registerer) *meter {
 		Name: "ringhook_trace_dropped_total",
 		Help: "Records of what happened at points that were not kept, because their writer was behind or their file failed.",
 	})
-	for _, c := range classes {
+	for _, c := range sqlite.Classes {
 		m.failures.WithLabelValues(string(c))
 	}
 	if reg != nil {
@@ -60,7 +64,7 @@ func newMeter(reg prometheus.Registerer) *meter {
 	return m
 }
 
-func (m *meter) failure(c Class, operations int) {
+func (m *meter) failure(c sqlite.Class, operations int) {
 	m.failures.WithLabelValues(string(c)).Add(float64(operations))
 }
 
@@ -104,11 +108,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(deadDesc, float64(t.Dead), t.Hook)
 	}
 	held := 0.0
-	if r := c.s.w.reserve; r.held.Load() {
-		held = float64(r.size)
+	if r := c.s.w.reserve; r.Held() {
+		held = float64(r.Size())
 	}
 	gauge(reserveDesc, held)
-	for _, name := range []string{outboxFile, cacheFile, traceFile} {
+	for _, name := range []string{outboxFile, cache.File, trace.Name} {
 		gauge(sizeDesc, float64(fileSize(filepath.Join(c.s.folder, name))), name)
 	}
 	gauge(entriesDesc, float64(c.s.Cache().Len()))

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,10 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/store/cache"
+	"ringhook/store/phonebook"
+	"ringhook/store/sqlite"
+	"ringhook/store/trace"
 )
 
 // Rows of each file in the words of its first schema, which every later one
@@ -34,15 +39,15 @@ var firstRows = map[string]string{
 			(1, 1, 1768469400100, 1500, 'server', 500, 'oh'), (1, 2, 1768469405100, 1500, 'server', 500, 'oh'),
 			(3, 9, 1768469499000, 700, 'rejected', 404, 'no such page')`,
 	"cache": `insert into entry (id, key, lookup, number, missing, vars, stored_ms, expires_ms, used_ms) values
-		(%d, 'crm +1', 'crm', '+1', 0, cast('[]' as blob), 1768469400000, 4102444800000, 1768469400000)`,
+		(-7562217502824844381, 'crm +1', 'crm', '+1', 0, cast('[]' as blob), 1768469400000, 4102444800000, 1768469400000)`,
 	"trace":     `insert into batch (id, last_ms, body) values (1, 1768469400000, x'0178')`,
 	"phonebook": `insert into entry (number, vars) values ('+442079460142', '{"name": "Zoë"}')`,
 }
 
 // makeOld makes a file as the ringhook with the first n steps did.
-func makeOld(t *testing.T, path string, s schema, n int) {
+func makeOld(t *testing.T, path, rows string, s sqlite.Schema, n int) {
 	t.Helper()
-	steps, err := s.steps()
+	steps, err := s.Steps()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,12 +56,8 @@ func makeOld(t *testing.T, path string, s schema, n int) {
 		t.Fatal(err)
 	}
 	db.SetMaxOpenConns(1)
-	rows := firstRows[s.name]
-	if s.name == "cache" {
-		rows = fmt.Sprintf(rows, entryID("crm +1"))
-	}
 	for i, name := range steps[:n] {
-		text, err := migrations.ReadFile(name)
+		text, err := fs.ReadFile(s.Files, name)
 		if err == nil {
 			_, err = db.Exec(string(text))
 		}
@@ -67,7 +68,7 @@ func makeOld(t *testing.T, path string, s schema, n int) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
-	_, err = db.Exec(fmt.Sprintf("pragma application_id = %d; pragma user_version = %d", s.appID, n))
+	_, err = db.Exec(fmt.Sprintf("pragma application_id = %d; pragma user_version = %d", s.AppID, n))
 	if err := errors.Join(err, db.Close(), os.Chmod(path, 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -77,22 +78,22 @@ func makeOld(t *testing.T, path string, s schema, n int) {
 // index and trigger.
 func described(t *testing.T, path string) string {
 	t.Helper()
-	db, err := opening{path: path, busy: time.Second, cacheKiB: 100}.pool(1)
+	db, err := sqlite.Options{Path: path, Busy: time.Second, CacheKiB: 100}.Pool(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	var all strings.Builder
 	rows, err := db.Query("select type, name, coalesce(sql, '') from sqlite_schema order by type, name")
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var kind, name, text string
 		err := scan(&kind, &name, &text)
 		fmt.Fprintln(&all, kind, name, text)
 		return err
 	})
 	var version, appID int64
-	_, err1 := one(db, "pragma user_version", nil, &version)
-	_, err2 := one(db, "pragma application_id", nil, &appID)
+	_, err1 := sqlite.One(db, "pragma user_version", nil, &version)
+	_, err2 := sqlite.One(db, "pragma application_id", nil, &appID)
 	if err := errors.Join(err, err1, err2); err != nil {
 		t.Fatal(err)
 	}
@@ -105,26 +106,22 @@ func described(t *testing.T, path string) string {
 func TestUpgrade(t *testing.T) {
 	fresh := testConfig(t)
 	mustClose(t, mustOpen(t, fresh, time.Now))
-	all := []schema{outboxSchema, cacheSchema, phonebookSchema, traceSchema}
-	if folders, err := migrations.ReadDir("migrations"); err != nil || len(folders) != len(all) {
-		t.Fatalf("got %v, %v, want one folder for each of %v", folders, err, all)
-	}
-	for _, s := range all {
-		steps, err := s.steps()
+	for kind, s := range map[string]sqlite.Schema{"outbox": outboxSchema, "cache": cache.Schema, "phonebook": phonebook.Schema, "trace": trace.Schema} {
+		steps, err := s.Steps()
 		if err != nil || len(steps) == 0 {
-			t.Fatalf("%s: %v, %v", s.name, steps, err)
+			t.Fatalf("%s: %v, %v", kind, steps, err)
 		}
 		for n := 1; n <= len(steps); n++ {
-			t.Run(fmt.Sprintf("%s %d", s.name, n), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s %d", kind, n), func(t *testing.T) {
 				c := newClock()
 				cfg := testConfig(t)
 				if err := os.MkdirAll(cfg.Folder, 0o700); err != nil {
 					t.Fatal(err)
 				}
-				file := s.name + ".db"
-				makeOld(t, filepath.Join(cfg.Folder, file), s, n)
+				file := kind + ".db"
+				makeOld(t, filepath.Join(cfg.Folder, file), firstRows[kind], s, n)
 				st := mustOpen(t, cfg, c.now)
-				map[string]func(*testing.T, *Store, *clock){"outbox": oldOutbox, "cache": oldCache, "phonebook": oldPhonebook, "trace": oldTrace}[s.name](t, st, c)
+				map[string]func(*testing.T, *Store, *clock){"outbox": oldOutbox, "cache": oldCache, "phonebook": oldPhonebook, "trace": oldTrace}[kind](t, st, c)
 				mustClose(t, st)
 				if aside, _ := filepath.Glob(filepath.Join(cfg.Folder, "*.damaged-*")); len(aside) > 0 {
 					t.Errorf("moved aside: %v", aside)
@@ -174,7 +171,7 @@ func oldOutbox(t *testing.T, s *Store, c *clock) {
 		t.Errorf("due in the end: got %v", ids)
 	}
 	var verdict string
-	if _, err := one(s.read, "pragma integrity_check", nil, &verdict); err != nil || verdict != "ok" {
+	if _, err := sqlite.One(s.read, "pragma integrity_check", nil, &verdict); err != nil || verdict != "ok" {
 		t.Errorf("integrity: %q, %v", verdict, err)
 	}
 }
@@ -195,20 +192,20 @@ func oldPhonebook(t *testing.T, s *Store, _ *clock) {
 }
 
 func oldTrace(t *testing.T, s *Store, _ *clock) {
-	db, err := opening{path: filepath.Join(s.folder, traceFile), busy: time.Minute, cacheKiB: 100}.pool(1)
+	db, err := sqlite.Options{Path: filepath.Join(s.folder, trace.Name), Busy: time.Minute, CacheKiB: 100}.Pool(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	var n int
-	if _, err := one(db, "select count(*) from batch where body = x'0178'", nil, &n); err != nil || n != 1 {
+	if _, err := sqlite.One(db, "select count(*) from batch where body = x'0178'", nil, &n); err != nil || n != 1 {
 		t.Errorf("trace: got %d rows, %v", n, err)
 	}
 }
 
 // A step that cannot be taken leaves the file as it was, for the ringhook that made it.
 func TestUpgradeFails(t *testing.T) {
-	steps, err := outboxSchema.steps()
+	steps, err := outboxSchema.Steps()
 	if err != nil || len(steps) < 2 {
 		t.Fatal(steps, err)
 	}
@@ -217,7 +214,7 @@ func TestUpgradeFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(cfg.Folder, outboxFile)
-	makeOld(t, path, outboxSchema, 1)
+	makeOld(t, path, firstRows["outbox"], outboxSchema, 1)
 	db, err := sql.Open("sqlite3", path) // in the way of the second step
 	if err == nil {
 		_, err = db.Exec("create unique index delivery_replay on delivery (id)")
@@ -231,17 +228,5 @@ func TestUpgradeFails(t *testing.T) {
 	}
 	if after := described(t, path); after != before {
 		t.Errorf("a failed upgrade left\n%s\nwant\n%s", after, before)
-	}
-}
-
-// T-BLD-01: an older SQLite may lose a write-ahead log.
-func TestSQLiteVersion(t *testing.T) {
-	if err := checkVersion(); err != nil {
-		t.Error(err)
-	}
-	for number, good := range map[int]bool{3_051_003: true, 3_053_004: true, 4_000_000: true, 3_051_002: false, 3_046_001: false} {
-		if err := checkSQLite("x", number); (err == nil) != good {
-			t.Errorf("%d: got %v", number, err)
-		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 // Outbox keeps deliveries until they are delivered or dead: it is the
@@ -43,7 +44,7 @@ func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) (
 		without = strconv.AppendInt(without, id, 10)
 	}
 	rows, err := o.s.read.Query(dueDeliveries, hook, now.UnixMilli(), limit, string(append(without, ']')))
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var d hooks.Delivery
 		var acceptedMS int64
 		var id, linkedid string
@@ -52,7 +53,7 @@ func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) (
 			return err
 		}
 		// From now on its age is told by the monotonic clock.
-		d.Accepted = now.Add(-now.Round(0).Sub(fromMS(acceptedMS)))
+		d.Accepted = now.Add(-now.Round(0).Sub(sqlite.FromMS(acceptedMS)))
 		var err error
 		d.Event, err = decodeEvent(id, linkedid, text)
 		due = append(due, d)
@@ -64,9 +65,9 @@ func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) (
 // Next tells when the hook's next delivery becomes due; zero when none is pending.
 func (o *Outbox) Next(hook string) (time.Time, error) {
 	var ms int64
-	_, err := one(o.s.read, `select next_ms from delivery
+	_, err := sqlite.One(o.s.read, `select next_ms from delivery
 		where state = 0 and hook = ? and next_ms is not null order by next_ms limit 1`, []any{hook}, &ms)
-	return fromMS(ms), o.s.reading("find the next delivery", err)
+	return sqlite.FromMS(ms), o.s.reading("find the next delivery", err)
 }
 
 // Settle stores results of attempts, and returns when they are committed. A
@@ -77,7 +78,7 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released b
 	results = slices.Clone(results)
 	nowMS := o.s.now().UnixMilli()
 	n := 0
-	err = o.s.w.do(ctx, result, 256*len(results), func(c *conn) error {
+	err = o.s.w.do(ctx, result, 256*len(results), func(c *sqlite.Conn) error {
 		n = 0
 		for i := range results {
 			next, err := settle(c, &results[i], nowMS)
@@ -102,7 +103,7 @@ const (
 	maxExcerpt  = 2048
 )
 
-func settle(c *conn, r *hooks.Result, nowMS int64) (released int, err error) {
+func settle(c *sqlite.Conn, r *hooks.Result, nowMS int64) (released int, err error) {
 	a := r.Attempt
 	made := 0
 	if !a.Started.IsZero() {
@@ -113,27 +114,27 @@ func settle(c *conn, r *hooks.Result, nowMS int64) (released int, err error) {
 	var found bool
 	others := made > 0 // behind it in its key
 	if r.State == hooks.Pending {
-		found, err = c.one(settlePending, []any{r.Delivery, made, a.Class, a.Status, max(1, toMS(r.Next)), nowMS}, &hook, &okey, &attempts)
+		found, err = c.One(settlePending, []any{r.Delivery, made, a.Class, a.Status, max(1, sqlite.ToMS(r.Next)), nowMS}, &hook, &okey, &attempts)
 		if err == nil && found && made > 0 {
-			_, err = c.exec(addAttempt, r.Delivery, attempts, toMS(a.Started), a.Took.Microseconds(), a.Class, a.Status, excerpt(a.Excerpt))
+			_, err = c.Exec(addAttempt, r.Delivery, attempts, sqlite.ToMS(a.Started), a.Took.Microseconds(), a.Class, a.Status, excerpt(a.Excerpt))
 		}
 	} else {
 		args := []any{r.Delivery, made, a.Class, a.Status, int(r.State), nowMS, nil, nil, nil}
 		if made > 0 {
-			args[6], args[7], args[8] = toMS(a.Started), a.Took.Microseconds(), excerpt(a.Excerpt)
+			args[6], args[7], args[8] = sqlite.ToMS(a.Started), a.Took.Microseconds(), excerpt(a.Excerpt)
 		}
-		found, err = c.one(settleFinished, args, &hook, &okey, &attempts, &others)
+		found, err = c.One(settleFinished, args, &hook, &okey, &attempts, &others)
 	}
 	if err != nil || !found {
 		return 0, err
 	}
 	if others {
-		if released, err = c.changes(releaseNext, hook, okey, nowMS+pace(okey)); err != nil {
+		if released, err = c.Changes(releaseNext, hook, okey, nowMS+pace(okey)); err != nil {
 			return 0, err
 		}
 	}
 	if attempts > maxAttempts {
-		_, err = c.exec(trimAttempt, r.Delivery, attempts-maxAttempts)
+		_, err = c.Exec(trimAttempt, r.Delivery, attempts-maxAttempts)
 	}
 	return released, err
 }

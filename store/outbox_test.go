@@ -13,6 +13,7 @@ import (
 
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 func TestBrowse(t *testing.T) {
@@ -263,9 +264,9 @@ func TestNoScans(t *testing.T) {
 		keepCall, keepEvent, keepDelivery, settlePending, settleFinished, releaseNext, trimAttempt, dueDeliveries,
 		retryFirst, retryAttempt, holdLater, dropOne, replayOne, items + " where d.id = ?", "select state from call where linkedid = ?",
 	} {
-		err := s.w.do(context.Background(), upkeep, 0, func(c *conn) error {
+		err := s.w.do(context.Background(), upkeep, 0, func(c *sqlite.Conn) error {
 			args := make([]any, 9)
-			return c.all("explain query plan "+query, args[:parameterCount(query)], func(scan func(...any) error) error {
+			return c.All("explain query plan "+query, args[:parameterCount(query)], func(scan func(...any) error) error {
 				var id, parent, unused int
 				var detail string
 				err := scan(&id, &parent, &unused, &detail)
@@ -325,7 +326,7 @@ func TestRetention(t *testing.T) {
 		}
 	}
 	count := func(table string) (n int) {
-		if _, err := one(s.read, "select count(*) from "+table, nil, &n); err != nil {
+		if _, err := sqlite.One(s.read, "select count(*) from "+table, nil, &n); err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -334,7 +335,7 @@ func TestRetention(t *testing.T) {
 	for d := range 40 {
 		day0(d)
 		var size int64
-		if _, err := one(s.read, "pragma page_count", nil, &size); err != nil {
+		if _, err := sqlite.One(s.read, "pragma page_count", nil, &size); err != nil {
 			t.Fatal(err)
 		}
 		if d == 20 {

@@ -11,6 +11,8 @@ import (
 
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
+	"ringhook/store/trace"
 )
 
 // Person is what is held of somebody beside the cache and the phonebook.
@@ -66,7 +68,7 @@ func (s *Store) Person(numbers ...string) (Person, error) {
 	var p Person
 	where, args := spoken("state", numbers)
 	rows, err := s.read.Query(heldCalls+" where "+where+" order by id", args...)
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		c, err := scanCall(scan)
 		if mentions(c.State, numbers) {
 			p.Calls = append(p.Calls, c)
@@ -74,7 +76,7 @@ func (s *Store) Person(numbers ...string) (Person, error) {
 		return err
 	})
 	if err != nil {
-		return p, fault("list calls of a number", err)
+		return p, sqlite.Wrap("list calls of a number", err)
 	}
 	events, linkedids, err := s.eventsOf(numbers)
 	if err != nil {
@@ -82,19 +84,19 @@ func (s *Store) Person(numbers ...string) (Person, error) {
 	}
 	for _, id := range events {
 		rows, err = s.read.Query(items+" where e.id = ? order by d.id", id)
-		err = each(rows, err, func(scan func(...any) error) error {
+		err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 			item, err := scanItem(scan)
 			p.Deliveries = append(p.Deliveries, item)
 			return err
 		})
 		if err != nil {
-			return p, fault("list deliveries of a number", err)
+			return p, sqlite.Wrap("list deliveries of a number", err)
 		}
 	}
 	for _, c := range p.Calls {
 		linkedids = append(linkedids, c.LinkedID)
 	}
-	p.Points, err = s.traces.find(pointsOf(linkedids, numbers))
+	p.Points, err = s.traces.Find(pointsOf(linkedids, numbers))
 	return p, err
 }
 
@@ -102,7 +104,7 @@ func (s *Store) Person(numbers ...string) (Person, error) {
 func (s *Store) eventsOf(numbers []string) (ids []int64, linkedids []string, err error) {
 	where, args := spoken("body", numbers)
 	rows, err := s.read.Query("select id, linkedid, body from event where "+where+" order by id", args...)
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var id int64
 		var linkedid string
 		var body sql.RawBytes
@@ -112,7 +114,7 @@ func (s *Store) eventsOf(numbers []string) (ids []int64, linkedids []string, err
 		}
 		return err
 	})
-	return ids, linkedids, fault("list events of a number", err)
+	return ids, linkedids, sqlite.Wrap("list events of a number", err)
 }
 
 // pointsOf says which records of points belong to somebody: those that mention
@@ -150,8 +152,8 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 	for _, c := range p.Calls {
 		linkedids = append(linkedids, c.LinkedID)
 	}
-	err = inSteps(ctx, s.w, linkedids, func(c *conn, linkedid string) error {
-		_, err := c.exec("delete from call where linkedid = ?", linkedid)
+	err = inSteps(ctx, s.w, linkedids, func(c *sqlite.Conn, linkedid string) error {
+		_, err := c.Exec("delete from call where linkedid = ?", linkedid)
 		s.journal.calls.remove(linkedid)
 		return err
 	})
@@ -164,7 +166,7 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 		return e, err
 	}
 	var d Erased
-	err = inSteps(ctx, s.w, events, func(c *conn, event int64) error { return s.eraseEvent(c, event, &d) })
+	err = inSteps(ctx, s.w, events, func(c *sqlite.Conn, event int64) error { return s.eraseEvent(c, event, &d) })
 	e.Events, e.Deliveries, e.Pending = len(events), d.Deliveries, d.Pending
 	if err != nil {
 		return e, err
@@ -173,16 +175,16 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 	select {
 	case <-ctx.Done():
 		return e, ctx.Err()
-	case <-time.After(2 * traceEvery):
+	case <-time.After(2 * trace.Delay):
 	}
-	e.Points, err = s.traces.erase(pointsOf(slices.Concat(linkedids, others), numbers))
+	e.Points, err = s.traces.Erase(pointsOf(slices.Concat(linkedids, others), numbers))
 	return e, err
 }
 
-func (s *Store) eraseEvent(c *conn, event int64, e *Erased) error {
+func (s *Store) eraseEvent(c *sqlite.Conn, event int64, e *Erased) error {
 	type key struct{ hook, okey string }
 	var freed []key
-	err := c.all("delete from delivery where event = ? returning hook, okey, state", []any{event}, func(scan func(...any) error) error {
+	err := c.All("delete from delivery where event = ? returning hook, okey, state", []any{event}, func(scan func(...any) error) error {
 		var k key
 		var state hooks.State
 		err := scan(&k.hook, &k.okey, &state)
@@ -195,22 +197,22 @@ func (s *Store) eraseEvent(c *conn, event int64, e *Erased) error {
 	})
 	for _, k := range freed {
 		if err == nil {
-			_, err = c.exec(releaseNext, k.hook, k.okey, s.now().UnixMilli()+pace(k.okey))
+			_, err = c.Exec(releaseNext, k.hook, k.okey, s.now().UnixMilli()+pace(k.okey))
 		}
 	}
 	if err == nil {
-		_, err = c.exec("delete from event where id = ?", event)
+		_, err = c.Exec("delete from event where id = ?", event)
 	}
 	return err
 }
 
 // inSteps changes one thing after the other, so many in a commit that calls do
 // not notice.
-func inSteps[T any](ctx context.Context, w *writer, names []T, change func(*conn, T) error) error {
+func inSteps[T any](ctx context.Context, w *writer, names []T, change func(*sqlite.Conn, T) error) error {
 	for len(names) > 0 {
 		step := names[:min(len(names), upkeepRows)]
 		names = names[len(step):]
-		err := w.do(ctx, upkeep, 0, func(c *conn) error {
+		err := w.do(ctx, upkeep, 0, func(c *sqlite.Conn) error {
 			for _, name := range step {
 				if err := change(c, name); err != nil {
 					return err

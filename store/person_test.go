@@ -8,6 +8,7 @@ import (
 
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 func TestErase(t *testing.T) {
@@ -51,7 +52,7 @@ func TestErase(t *testing.T) {
 		"attempts": "select 2 + count(*) from attempt", "pending": "select pending from tally",
 	} {
 		var n int
-		if _, err := one(s.read, query, nil, &n); err != nil || n != 2 {
+		if _, err := sqlite.One(s.read, query, nil, &n); err != nil || n != 2 {
 			t.Errorf("%d %s are left, %v, want 2", n, what, err)
 		}
 	}

@@ -1,200 +1,35 @@
 package store
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"ringhook/lookup"
+	"ringhook/store/phonebook"
+	"ringhook/store/sqlite"
 )
 
-func contact(number, name string) lookup.Contact {
-	return lookup.Contact{Number: number, Vars: []lookup.Var{{Name: "CALLERID(name)", Value: name}}}
-}
-
-func testPhonebook(t testing.TB) *Phonebook {
-	t.Helper()
-	p, err := MakePhonebook(filepath.Join(t.TempDir(), "data"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
-}
-
-func mustPut(t testing.TB, p *Phonebook, contacts ...lookup.Contact) {
-	t.Helper()
-	if err := p.Put(contacts); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// numbersOf lists what begins with prefix.
-func numbersOf(t *testing.T, p *Phonebook, prefix string) (numbers []string) {
-	t.Helper()
-	err := p.Each(t.Context(), prefix, func(c lookup.Contact) error {
-		numbers = append(numbers, c.Number)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return numbers
-}
-
-func TestPhonebook(t *testing.T) {
-	p := testPhonebook(t)
-	zoe := lookup.Contact{Number: "+4930123456", Vars: []lookup.Var{{Name: "CALLERID(name)", Value: "Zoë \"Z\" Müller"}, {Name: "call_info", Value: "line\none"}}}
-	mustPut(t, p, contact("+4930123456", "old"), contact("+44207", "Ben"), contact("101", "Anna"))
-	mustPut(t, p, zoe)
-	for number, want := range map[string][]lookup.Var{zoe.Number: zoe.Vars, "+493012345": nil, "": nil, "101": contact("", "Anna").Vars} {
-		if got, err := p.Find(number); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("find %q: got %+v, %v, want %+v", number, got, err, want)
-		}
-	}
-	for prefix, want := range map[string]string{"": "+44207 +4930123456 101", "+4": "+44207 +4930123456", "+49": "+4930123456", "1": "101", "2": ""} {
-		if got := strings.Join(numbersOf(t, p, prefix), " "); got != want {
-			t.Errorf("from %q: got %q, want %q", prefix, got, want)
-		}
-	}
-	if names, err := p.Names(t.Context()); err != nil || !reflect.DeepEqual(names, []string{"CALLERID(name)", "call_info"}) {
-		t.Errorf("names: got %q, %v", names, err)
-	}
-	if removed, err := p.Remove("101"); !removed || err != nil {
-		t.Errorf("remove: got %v, %v", removed, err)
-	}
-	if removed, err := p.Remove("101"); removed || err != nil {
-		t.Errorf("remove again: got %v, %v", removed, err)
-	}
-	if n, err := p.Len(); n != 2 || err != nil {
-		t.Errorf("length: got %d, %v, want 2", n, err)
-	}
-	stop := errors.New("stop")
-	if err := p.Each(t.Context(), "", func(lookup.Contact) error { return stop }); !errors.Is(err, stop) {
-		t.Errorf("each: got %v, want the error of the function", err)
-	}
-}
-
-// A command writes while the daemon has the file open and calls read it.
-func TestPhonebookBesideDaemon(t *testing.T) {
-	s := testStore(t, newClock().now)
-	tool, err := OpenPhonebook(s.folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tool.Close()
-	mustPut(t, tool, contact("+1", "first"))
-
-	var calls sync.WaitGroup
-	done := make(chan struct{})
-	for range 4 {
-		calls.Go(func() {
-			for {
-				if vars, err := s.Phonebook().Find("+1"); err != nil || len(vars) != 1 {
-					t.Errorf("a call found %v, %v", vars, err)
-					return
-				}
-				select {
-				case <-done:
-					return
-				default:
-				}
-			}
-		})
-	}
-	for i := range 20 {
-		batch := make([]lookup.Contact, 500)
-		for n := range batch {
-			batch[n] = contact(fmt.Sprint("+", n+1), fmt.Sprint("round ", i))
-		}
-		mustPut(t, tool, batch...)
-	}
-	close(done)
-	calls.Wait()
-	if vars, err := s.Phonebook().Find("+500"); err != nil || len(vars) != 1 || vars[0].Value != "round 19" {
-		t.Errorf("the daemon sees %v, %v", vars, err)
-	}
-}
-
-// What is not there, or no phonebook, is said and left alone.
+// A damaged phonebook is reported and left as it is.
 func TestPhonebookRefused(t *testing.T) {
-	if _, err := OpenPhonebook(t.TempDir()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "import") {
-		t.Errorf("got %v, want that there is none, and how it is made", err)
-	}
 	cfg := testConfig(t)
 	if err := os.MkdirAll(cfg.Folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(cfg.Folder, phonebookFile)
+	path := filepath.Join(cfg.Folder, phonebook.File)
 	rubbish := strings.Repeat("no phonebook\n", 1000)
 	if err := os.WriteFile(path, []byte(rubbish), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := mustOpen(t, cfg, time.Now)
 	defer mustClose(t, s)
-	var f *Fault
-	if _, err := s.Phonebook().Find("+1"); !errors.As(err, &f) || f.Class != Corrupt {
-		t.Errorf("got %v, want a fault of class %s", err, Corrupt)
+	var f *sqlite.Fault
+	if _, err := s.Phonebook().Find("+1"); !errors.As(err, &f) || f.Class != sqlite.Corrupt {
+		t.Errorf("got %v, want a fault of class %s", err, sqlite.Corrupt)
 	}
 	if left, err := os.ReadFile(path); err != nil || string(left) != rubbish {
 		t.Errorf("the damaged file was changed (%v)", err)
-	}
-}
-
-// A million entries are found as fast as a thousand: by a search, not a walk.
-func TestPhonebookPlan(t *testing.T) {
-	p := testPhonebook(t)
-	for query, args := range map[string][]any{
-		findContact:                          {"+1"},
-		eachContact:                          {"+1"},
-		"delete from entry where number = ?": {"+1"},
-	} {
-		var plan strings.Builder
-		rows, err := p.read.QueryContext(context.Background(), "explain query plan "+query, args...)
-		err = each(rows, err, func(scan func(...any) error) error {
-			var id, parent, unused int
-			var detail string
-			err := scan(&id, &parent, &unused, &detail)
-			plan.WriteString(detail + "\n")
-			return err
-		})
-		if err != nil || !strings.Contains(plan.String(), "SEARCH entry USING PRIMARY KEY") {
-			t.Errorf("%s: plan is %q, %v", query, &plan, err)
-		}
-	}
-}
-
-// BenchmarkFind finds an entry among a thousand and among a million.
-func BenchmarkFind(b *testing.B) {
-	for _, size := range []int{1_000, 1_000_000} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			p := testPhonebook(b)
-			for from := 0; from < size; from += 1000 {
-				batch := make([]lookup.Contact, 1000)
-				for i := range batch {
-					batch[i] = contact(fmt.Sprintf("+4930%08d", (from+i)*7919%100_000_000), "Zoë Müller")
-				}
-				mustPut(b, p, batch...)
-			}
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				i++
-				if vars, err := p.Find(fmt.Sprintf("+4930%08d", i%size*7919%100_000_000)); err != nil || len(vars) != 1 {
-					b.Fatal(vars, err)
-				}
-			}
-		})
 	}
 }

@@ -4,13 +4,17 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"ringhook/store/cache"
+	"ringhook/store/phonebook"
+	"ringhook/store/trace"
 )
 
 // warnReadable warns of files with callers' data that others than their owner
 // may read. They are made otherwise, but a copy or an administrator can change that.
 func warnReadable(folder string, log *slog.Logger) {
 	paths := []string{folder}
-	for _, name := range []string{outboxFile, cacheFile, phonebookFile, traceFile} {
+	for _, name := range []string{outboxFile, cache.File, phonebook.File, trace.Name} {
 		paths = append(paths, filepath.Join(folder, name))
 	}
 	for _, path := range paths {

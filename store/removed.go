@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 // KeepRemoved is how long deliveries wait for a hook that was taken out of the
@@ -40,17 +41,17 @@ func (o *Outbox) Configured(names []string) {
 
 // withoutHook notes which hooks are gone, and gives up a step's worth of what has
 // waited for one for too long. It tells how many those are.
-func (o *Outbox) withoutHook(c *conn, now time.Time) (given int, err error) {
+func (o *Outbox) withoutHook(c *sqlite.Conn, now time.Time) (given int, err error) {
 	names := o.configured.Load()
 	if names == nil {
 		return 0, nil
 	}
 	removed := map[string]time.Time{}
-	err = c.all(waitingHooks, nil, func(scan func(...any) error) error {
+	err = c.All(waitingHooks, nil, func(scan func(...any) error) error {
 		var hook string
 		var ms int64
 		err := scan(&hook, &ms)
-		removed[hook] = fromMS(ms)
+		removed[hook] = sqlite.FromMS(ms)
 		return err
 	})
 	for hook, since := range removed {
@@ -61,9 +62,9 @@ func (o *Outbox) withoutHook(c *conn, now time.Time) (given int, err error) {
 		switch {
 		case configured && since.IsZero():
 		case configured:
-			_, err = c.exec(setRemoved, hook, nil)
+			_, err = c.Exec(setRemoved, hook, nil)
 		case since.IsZero() || since.After(now):
-			_, err = c.exec(setRemoved, hook, now.UnixMilli())
+			_, err = c.Exec(setRemoved, hook, now.UnixMilli())
 		case now.Sub(since) >= KeepRemoved && given == 0:
 			given, err = giveUpRemoved(c, hook, now)
 		}
@@ -71,9 +72,9 @@ func (o *Outbox) withoutHook(c *conn, now time.Time) (given int, err error) {
 	return given, err
 }
 
-func giveUpRemoved(c *conn, hook string, now time.Time) (int, error) {
+func giveUpRemoved(c *sqlite.Conn, hook string, now time.Time) (int, error) {
 	var overdue []int64
-	err := c.all(overdueOf, []any{hook, now.Add(-KeepRemoved).UnixMilli(), upkeepRows}, func(scan func(...any) error) error {
+	err := c.All(overdueOf, []any{hook, now.Add(-KeepRemoved).UnixMilli(), upkeepRows}, func(scan func(...any) error) error {
 		var id int64
 		err := scan(&id)
 		overdue = append(overdue, id)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ringhook/failpoint"
+	"ringhook/store/sqlite"
 )
 
 // replayLane is the key of everything that is sent again: one delivery of a
@@ -48,18 +49,18 @@ func (o *Outbox) Replay(ctx context.Context, hook string, since, until time.Time
 			return total, err
 		}
 		nowMS := o.s.now().UnixMilli()
-		n, err := o.mend(ctx, ids, func(c *conn, id int64) (bool, error) {
+		n, err := o.mend(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
 			if err := failpoint.Hit(failpoint.ReplayMid); err != nil {
 				return false, err
 			}
 			var hook string
 			var added int64
-			found, err := c.one(replayOne, []any{id, nowMS}, &hook, &added)
+			found, err := c.One(replayOne, []any{id, nowMS}, &hook, &added)
 			if err == nil && found && newID {
 				err = renew(c, added, nowMS)
 			}
 			if err == nil && found {
-				_, err = c.exec(releaseNext, hook, replayLane, nowMS)
+				_, err = c.Exec(releaseNext, hook, replayLane, nowMS)
 			}
 			return found, err
 		})
@@ -71,10 +72,10 @@ func (o *Outbox) Replay(ctx context.Context, hook string, since, until time.Time
 }
 
 // renew gives a delivery an event of its own: the same but for its id.
-func renew(c *conn, delivery, nowMS int64) error {
+func renew(c *sqlite.Conn, delivery, nowMS int64) error {
 	var id, linkedid string
 	var text []byte
-	if _, err := c.one(`select e.event_id, e.linkedid, e.body from event e join delivery d on d.event = e.id where d.id = ?`,
+	if _, err := c.One(`select e.event_id, e.linkedid, e.body from event e join delivery d on d.event = e.id where d.id = ?`,
 		[]any{delivery}, &id, &linkedid, &text); err != nil {
 		return err
 	}
@@ -89,20 +90,20 @@ func renew(c *conn, delivery, nowMS int64) error {
 	if text, err = encodeEvent(&ev); err != nil {
 		return err
 	}
-	done, err := c.exec(keepEvent, linkedid, ev.ID, nowMS, text)
+	done, err := c.Exec(keepEvent, linkedid, ev.ID, nowMS, text)
 	if err != nil {
 		return err
 	}
 	number, err := done.LastInsertId()
 	if err == nil {
-		_, err = c.exec("update delivery set event = ? where id = ?", number, delivery)
+		_, err = c.Exec("update delivery set event = ? where id = ?", number, delivery)
 	}
 	return err
 }
 
 func (o *Outbox) replayable(after int64, hook string, since, until time.Time) (ids []int64, err error) {
 	rows, err := o.s.read.Query(replayable, after, hook, since.UnixMilli(), until.UnixMilli(), mendRows)
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var id int64
 		err := scan(&id)
 		ids = append(ids, id)

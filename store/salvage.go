@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 // Salvaged is what a damaged outbox still gave.
@@ -60,7 +61,7 @@ func (o *Outbox) Salvage(ctx context.Context, path string) (Salvaged, error) {
 			continue
 		}
 		var copied int
-		err = o.s.w.do(ctx, result, 1024*len(found), func(c *conn) error {
+		err = o.s.w.do(ctx, result, 1024*len(found), func(c *sqlite.Conn) error {
 			copied = 0
 			for i := range found {
 				added, err := found[i].insert(c, o.s.now().UnixMilli())
@@ -86,21 +87,21 @@ func (o *Outbox) openDamaged(path string) (*sql.DB, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if own, err := os.Stat(o.s.outboxOpening().path); err == nil && os.SameFile(info, own) {
+	if own, err := os.Stat(o.s.outboxOpening().Path); err == nil && os.SameFile(info, own) {
 		return nil, nil, errors.New("is the outbox in use: name the file that was moved aside")
 	}
-	db, err := opening{path: path, busy: time.Second, cacheKiB: 16 << 10}.pool(1)
+	db, err := sqlite.Options{Path: path, Busy: time.Second, CacheKiB: 16 << 10}.Pool(1)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot be read at all; `sqlite3 FILE .recover` may get at more: %w", err)
 	}
 	var appID int64
 	var columns string
-	_, err = one(db, "pragma application_id", nil, &appID)
-	if err == nil && appID != outboxSchema.appID {
+	_, err = sqlite.One(db, "pragma application_id", nil, &appID)
+	if err == nil && appID != outboxSchema.AppID {
 		err = errors.New("is not an outbox of ringhook")
 	}
 	if err == nil {
-		_, err = one(db, "select coalesce(group_concat(name), '') from pragma_table_info('delivery')", nil, &columns)
+		_, err = sqlite.One(db, "select coalesce(group_concat(name), '') from pragma_table_info('delivery')", nil, &columns)
 	}
 	if err == nil && columns == "" {
 		err = errors.New("has no deliveries")
@@ -113,7 +114,7 @@ func (o *Outbox) openDamaged(path string) (*sql.DB, []string, error) {
 
 // lastRow tells the highest number of a delivery, where the file still knows it.
 func lastRow(db *sql.DB) (last int64, known bool) {
-	_, err := one(db, "select coalesce(max(id), 0) from delivery", nil, &last)
+	_, err := sqlite.One(db, "select coalesce(max(id), 0) from delivery", nil, &last)
 	return last, err == nil
 }
 
@@ -133,7 +134,7 @@ func readSpan(db *sql.DB, columns []string, low int64) (found []stranded, unread
 	}
 	whole := found[:0]
 	for _, d := range found {
-		there, err := one(db, "select linkedid, event_id, accepted_ms, body from event where id = ?", []any{d.event}, &d.linkedid, &d.eventID, &d.acceptedMS, &d.body)
+		there, err := sqlite.One(db, "select linkedid, event_id, accepted_ms, body from event where id = ?", []any{d.event}, &d.linkedid, &d.eventID, &d.acceptedMS, &d.body)
 		if err == nil && there {
 			_, err = decodeEvent(d.eventID, d.linkedid, d.body)
 		}
@@ -154,7 +155,7 @@ func readStranded(db *sql.DB, columns []string, low, high int64) (found []strand
 	// By number alone: the indexes may be what is damaged.
 	rows, err := db.Query(`select id, event, hook, okey, state, attempts, coalesce(finished_ms, 0), last_class, last_status, `+hold+`
 		from delivery not indexed where id between ? and ? and +state in (0, 2) order by id`, low, high)
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var d stranded
 		err := scan(&d.id, &d.event, &d.hook, &d.okey, &d.state, &d.attempts, &d.finishedMS, &d.class, &d.status, &d.holdMS)
 		found = append(found, d)
@@ -165,28 +166,28 @@ func readStranded(db *sql.DB, columns []string, low, high int64) (found []strand
 
 // insert adds the delivery, unless its event has one for this hook already,
 // and tells how many it added.
-func (d *stranded) insert(c *conn, nowMS int64) (added int, err error) {
-	if _, err := c.exec(keepEvent, d.linkedid, d.eventID, d.acceptedMS, d.body); err != nil {
+func (d *stranded) insert(c *sqlite.Conn, nowMS int64) (added int, err error) {
+	if _, err := c.Exec(keepEvent, d.linkedid, d.eventID, d.acceptedMS, d.body); err != nil {
 		return 0, err
 	}
 	var event, there int64
-	if _, err := c.one("select id from event where linkedid = ? and event_id = ?", []any{d.linkedid, d.eventID}, &event); err != nil {
+	if _, err := c.One("select id from event where linkedid = ? and event_id = ?", []any{d.linkedid, d.eventID}, &event); err != nil {
 		return 0, err
 	}
-	if _, err := c.one("select count(*) from delivery where event = ? and hook = ?", []any{event, d.hook}, &there); err != nil || there > 0 {
+	if _, err := c.One("select count(*) from delivery where event = ? and hook = ?", []any{event, d.hook}, &there); err != nil || there > 0 {
 		return 0, err
 	}
 	if d.state == hooks.Dead {
-		_, err = c.exec(`insert into delivery (id, event, hook, okey, hold_ms, state, attempts, finished_ms, last_class, last_status)
+		_, err = c.Exec(`insert into delivery (id, event, hook, okey, hold_ms, state, attempts, finished_ms, last_class, last_status)
 			values (`+newNumber+`, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			event, d.hook, d.okey, d.holdMS, int(d.state), d.attempts, d.finishedMS, d.class, d.status)
 		return 1, err
 	}
 	var id int64
 	var due bool
-	if _, err := c.one(keepDelivery, []any{event, d.hook, d.okey, d.holdMS, nowMS}, &id, &due); err != nil {
+	if _, err := c.One(keepDelivery, []any{event, d.hook, d.okey, d.holdMS, nowMS}, &id, &due); err != nil {
 		return 0, err
 	}
-	_, err = c.exec("update delivery set attempts = ?2, last_class = ?3, last_status = ?4, begun_ms = ?5 where id = ?1", id, d.attempts, d.class, d.status, nowMS)
+	_, err = c.Exec("update delivery set attempts = ?2, last_class = ?3, last_status = ?4, begun_ms = ?5 where id = ?1", id, d.attempts, d.class, d.status, nowMS)
 	return 1, err
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/cache"
+	"ringhook/store/sqlite"
 )
 
 // F14: what a damaged outbox still gives goes on its way again, in order and
@@ -33,7 +35,7 @@ func TestSalvage(t *testing.T) {
 	mustClose(t, s)
 
 	path := filepath.Join(cfg.Folder, outboxFile)
-	scribble(t, path, 40*pageSize, 6*pageSize)
+	scribble(t, path, 40*sqlite.PageSize, 6*sqlite.PageSize)
 	s = mustOpen(t, cfg, time.Now)
 	defer mustClose(t, s)
 	aside, _ := filepath.Glob(path + ".damaged-*Z")
@@ -91,7 +93,7 @@ func TestSalvageRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, path := range []string{garbage, empty, filepath.Join(folder, "none"), filepath.Join(s.folder, outboxFile), filepath.Join(s.folder, cacheFile)} {
+	for _, path := range []string{garbage, empty, filepath.Join(folder, "none"), filepath.Join(s.folder, outboxFile), filepath.Join(s.folder, cache.File)} {
 		if got, err := s.Outbox().Salvage(context.Background(), path); err == nil {
 			t.Errorf("%s: got %+v", path, got)
 		}
@@ -103,23 +105,23 @@ func TestSalvageOldSchema(t *testing.T) {
 	s := testStore(t, time.Now)
 	path := filepath.Join(t.TempDir(), "old.db")
 	o := s.outboxOpening()
-	o.path = path
-	c, err := o.writer()
+	o.Path = path
+	c, err := o.Writer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := migrations.ReadFile("migrations/outbox/0001.sql")
+	text, err := migrations.ReadFile("migrations/0001.sql")
 	if err == nil {
-		_, err = c.exec(string(text) + fmt.Sprintf("; pragma application_id = %d; pragma user_version = 1", outboxSchema.appID))
+		_, err = c.Exec(string(text) + fmt.Sprintf("; pragma application_id = %d; pragma user_version = 1", outboxSchema.AppID))
 	}
 	if err == nil {
 		body := `{"name":"agent-answer","seq":1,"time":"2026-01-15T09:30:00Z"}`
-		_, err = c.exec("insert into event (linkedid, event_id, accepted_ms, body) values ('1.1', 'msg_old', 1, cast(? as blob)); insert into delivery (event, hook, okey, next_ms) values (1, 'a', '1.1', 1)", body)
+		_, err = c.Exec("insert into event (linkedid, event_id, accepted_ms, body) values ('1.1', 'msg_old', 1, cast(? as blob)); insert into delivery (event, hook, okey, next_ms) values (1, 'a', '1.1', 1)", body)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.close(); err != nil {
+	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.Outbox().Salvage(context.Background(), path); err != nil || got.Copied != 1 {
@@ -139,11 +141,11 @@ func TestDamagedWhileInUse(t *testing.T) {
 			return err
 		},
 		"commit": func(s *Store) error {
-			return s.w.do(context.Background(), result, 0, func(c *conn) error {
-				if _, err := c.exec("pragma cache_size = 1"); err != nil {
+			return s.w.do(context.Background(), result, 0, func(c *sqlite.Conn) error {
+				if _, err := c.Exec("pragma cache_size = 1"); err != nil {
 					return err
 				}
-				_, err := c.exec("update delivery set attempts = attempts + 1")
+				_, err := c.Exec("update delivery set attempts = attempts + 1")
 				return err
 			})
 		},
@@ -152,7 +154,7 @@ func TestDamagedWhileInUse(t *testing.T) {
 			cfg := filled(t)
 			path := filepath.Join(cfg.Folder, outboxFile)
 			s := mustOpen(t, cfg, time.Now)
-			scribble(t, path, 3*pageSize, fileSize(path)-3*pageSize)
+			scribble(t, path, 3*sqlite.PageSize, fileSize(path)-3*sqlite.PageSize)
 			for range 2 {
 				if err := use(s); err == nil {
 					t.Error("nothing found")

@@ -6,6 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"ringhook/store/cache"
+	"ringhook/store/phonebook"
+	"ringhook/store/sqlite"
+	"ringhook/store/trace"
 )
 
 const (
@@ -22,40 +27,40 @@ var errLogInUse = errors.New("the write-ahead log is in use by another process a
 // them: it commits between the steps.
 func Scrub(folder string) error {
 	var all error
-	for _, name := range []string{outboxFile, cacheFile, phonebookFile, traceFile} {
+	for _, name := range []string{outboxFile, cache.File, phonebook.File, trace.Name} {
 		path := filepath.Join(folder, name)
 		if _, err := os.Stat(path); err == nil {
-			all = errors.Join(all, fault("scrub "+name, scrub(path)))
+			all = errors.Join(all, sqlite.Wrap("scrub "+name, scrub(path)))
 		}
 	}
 	return all
 }
 
 func scrub(path string) error {
-	o := opening{path: path, synchronous: "FULL", busy: scrubWait, cacheKiB: 1 << 10}
-	c, err := o.writer()
+	o := sqlite.Options{Path: path, Synchronous: "FULL", Busy: scrubWait, CacheKiB: 1 << 10}
+	c, err := o.Writer()
 	if err != nil {
 		return err
 	}
 	err = giveBack(c)
 	if err == nil {
 		var busy, length, done int64
-		if _, err = c.one("pragma wal_checkpoint(truncate)", nil, &busy, &length, &done); err == nil && busy != 0 {
+		if _, err = c.One("pragma wal_checkpoint(truncate)", nil, &busy, &length, &done); err == nil && busy != 0 {
 			err = errLogInUse
 		}
 	}
-	return errors.Join(err, c.close())
+	return errors.Join(err, c.Close())
 }
 
 // giveBack gives every free page back to the file system.
-func giveBack(c *conn) error {
+func giveBack(c *sqlite.Conn) error {
 	for before := int64(-1); ; {
-		_, free, err := pages(c)
+		_, free, err := sqlite.Pages(c)
 		if err != nil || free == 0 || free == before {
 			return err
 		}
 		before = free
-		if err := c.all(fmt.Sprintf("pragma incremental_vacuum(%d)", scrubPages), nil, func(func(...any) error) error { return nil }); err != nil {
+		if err := c.All(fmt.Sprintf("pragma incremental_vacuum(%d)", scrubPages), nil, func(func(...any) error) error { return nil }); err != nil {
 			return err
 		}
 	}

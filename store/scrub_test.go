@@ -2,11 +2,13 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"ringhook/dialplan"
 )
@@ -68,5 +70,65 @@ func TestMentions(t *testing.T) {
 		if got := mentions([]byte(test.text), []string{test.number}); got != test.want {
 			t.Errorf("%s in %s: %v", test.number, test.text, got)
 		}
+	}
+}
+
+// pointRecord is a record as dialplan writes it: the call, when, and nothing much.
+func pointRecord(linkedid, caller string, at time.Time) []byte {
+	b := []byte{1}
+	text := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s))), s...) }
+	number := func(n int64) { b = binary.AppendVarint(b, n) }
+	text(linkedid)
+	number(at.UnixMicro())
+	number(1000)
+	number(0)
+	for _, s := range []string{"queue-dial", linkedid, "PJSIP/1", "OK", "", caller, "", "", ""} {
+		text(s)
+	}
+	for range 4 {
+		number(0)
+	}
+	text("")
+	number(0)
+	number(0)
+	return b
+}
+
+// points waits until as many points of a call are kept.
+func points(t *testing.T, s *Store, linkedid string, want int) []dialplan.PointTrace {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		got, err := s.Points(linkedid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) == want {
+			return got
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d points of call %s, want %d", len(got), linkedid, want)
+		}
+	}
+}
+
+func TestPoints(t *testing.T) {
+	c := newClock()
+	s := testStore(t, c.now)
+	if got, err := s.Points("1.1"); len(got) != 0 || err != nil {
+		t.Fatalf("of an empty file: %v, %v", got, err)
+	}
+	for i := range 3 {
+		at := c.now().Add(time.Duration(3-i) * time.Second)
+		s.Journal().Trace(at, pointRecord("1.1", "101", at))
+		s.Journal().Trace(c.now(), pointRecord("11.1", "102", c.now()))
+	}
+	got := points(t, s, "1.1", 3)
+	if !slices.IsSortedFunc(got, func(a, b dialplan.PointTrace) int { return a.At.Compare(b.At) }) || got[0].Caller != "101" || got[0].Took != time.Millisecond {
+		t.Errorf("got %+v", got)
+	}
+	n := 0
+	if err := s.PointsSince(c.now().Add(2*time.Second), func(*dialplan.PointTrace) { n++ }); err != nil || n != 2 {
+		t.Errorf("%d since, %v, want 2", n, err)
 	}
 }

@@ -17,6 +17,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,13 +27,26 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/store/cache"
+	"ringhook/store/disk"
+	"ringhook/store/phonebook"
+	"ringhook/store/sqlite"
+	"ringhook/store/trace"
 )
 
-const (
-	outboxFile = "outbox.db"
-	cacheFile  = "cache.db"
-	traceFile  = "trace.db"
-)
+const outboxFile = "outbox.db"
+
+//go:embed migrations
+var migrations embed.FS
+
+var outboxSchema = sqlite.Schema{AppID: 0x52484f42, Files: migrations}
+
+// ErrClosed is returned by a store that was closed.
+var ErrClosed = sqlite.ErrClosed
+
+// ErrNotFound says that there is no delivery of that number.
+var ErrNotFound = errors.New("no such delivery")
 
 // Wait is how long a start, a reload or a command waits for a file that
 // another process may hold.
@@ -51,9 +65,9 @@ type Store struct {
 
 	journal   *Journal
 	outbox    *Outbox
-	cache     *Cache
-	traces    *Traces
-	phonebook *Phonebook // nil for a tool
+	cache     *cache.Cache
+	traces    *trace.File
+	phonebook *phonebook.Phonebook // nil for a tool
 
 	leaps  leaps
 	behind time.Duration // how long ago what upkeep's last step removed fell due
@@ -71,11 +85,11 @@ func (s *Store) Journal() *Journal { return s.journal }
 func (s *Store) Outbox() *Outbox { return s.outbox }
 
 // Cache is the part that keeps the answers of lookups.
-func (s *Store) Cache() *Cache { return s.cache }
+func (s *Store) Cache() *cache.Cache { return s.cache }
 
 // Phonebook is the part that keeps numbers and names of one's own. A tool has
 // none here, but opens it by itself.
-func (s *Store) Phonebook() *Phonebook { return s.phonebook }
+func (s *Store) Phonebook() *phonebook.Phonebook { return s.phonebook }
 
 // Folder is where the files are.
 func (s *Store) Folder() string { return s.folder }
@@ -103,7 +117,7 @@ func Open(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Store, erro
 }
 
 func open(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() time.Time) (*Store, error) {
-	if err := checkVersion(); err != nil {
+	if err := sqlite.CheckVersion(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.Folder, 0o700); err != nil {
@@ -118,10 +132,10 @@ func open(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() ti
 	s.lock = lock
 	if err := s.start(); err != nil {
 		state := lock.before
-		if classOf(err) == Corrupt {
+		if sqlite.ClassOf(err) == sqlite.Corrupt {
 			state = harmed // so that the next start looks at all of it
 		}
-		if classOf(err) == Full {
+		if sqlite.ClassOf(err) == sqlite.Full {
 			err = fmt.Errorf("%w; free some room on the disk of %s: systemd then starts ringhook by itself", err, cfg.Folder)
 		}
 		return nil, errors.Join(err, lock.release(state))
@@ -143,21 +157,21 @@ func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 	cfg.Folder, cfg.MaxSize = folder, 0
 	s := newStore(cfg, log, nil, time.Now)
 	o := s.outboxOpening()
-	o.checkpoint = 0 // the daemon's own affair
-	c, err := o.writer()
+	o.Checkpoint = 0 // the daemon's own affair
+	c, err := o.Writer()
 	if err != nil {
 		return nil, err
 	}
-	if err := outboxSchema.current(c); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s %w", path, err), c.close())
+	if err := outboxSchema.Current(c); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s %w", path, err), c.Close())
 	}
-	if s.read, err = o.pool(readers); err != nil {
-		return nil, errors.Join(err, c.close())
+	if s.read, err = o.Pool(readers); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
-	s.w = newWriter(c, o.writer, 0, log, s.meter)
+	s.w = newWriter(c, o.Writer, 0, log, s.meter)
 	s.wg.Go(s.w.run)
-	s.cache.openBeside()
-	s.wg.Go(s.cache.run)
+	s.cache.OpenBeside()
+	s.wg.Go(s.cache.Run)
 	return s, nil
 }
 
@@ -166,22 +180,22 @@ func newStore(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func(
 	s.leaps.last, s.leaps.since = now(), func(last, now time.Time) time.Duration { return now.Sub(last) }
 	s.journal = &Journal{s: s, calls: newCallSet()}
 	s.outbox = &Outbox{s: s}
-	s.traces = newTraces(filepath.Join(cfg.Folder, traceFile), cfg, log, s.meter, now)
-	s.cache = newCache(filepath.Join(cfg.Folder, cacheFile), cfg, log, s.meter, now)
+	s.traces = trace.New(filepath.Join(cfg.Folder, trace.Name), cfg.KeepCalls, log, s.meter.traceLost, now)
+	s.cache = cache.New(filepath.Join(cfg.Folder, cache.File), cfg.MaxSize, cfg.CacheRows, log, cache.Metrics{Errors: s.meter.cacheErrs, Dropped: s.meter.cacheLost}, now)
 	return s
 }
 
 // readers is how many connections read the outbox at once.
 const readers = 4
 
-func (s *Store) outboxOpening() opening {
+func (s *Store) outboxOpening() sqlite.Options {
 	synchronous := "FULL"
 	if s.cfg.Synchronous == "normal" {
 		synchronous = "NORMAL"
 	}
-	return opening{
-		path: filepath.Join(s.folder, outboxFile), synchronous: synchronous, busy: 5 * time.Second,
-		maxPages: s.cfg.MaxSize / pageSize, checkpoint: 8000, cacheKiB: 16 << 10,
+	return sqlite.Options{
+		Path: filepath.Join(s.folder, outboxFile), Synchronous: synchronous, Busy: 5 * time.Second,
+		MaxPages: s.cfg.MaxSize / sqlite.PageSize, Checkpoint: 8000, CacheKiB: 16 << 10,
 	}
 }
 
@@ -192,40 +206,40 @@ func (s *Store) start() error {
 	if err != nil {
 		return err
 	}
-	if s.read, err = o.pool(readers); err != nil {
-		return errors.Join(err, c.close())
+	if s.read, err = o.Pool(readers); err != nil {
+		return errors.Join(err, c.Close())
 	}
 	if err := s.recall(c); err != nil {
-		return errors.Join(err, s.read.Close(), c.close())
+		return errors.Join(err, s.read.Close(), c.Close())
 	}
 	if err := s.lock.mark(running); err != nil {
-		return errors.Join(err, s.read.Close(), c.close())
+		return errors.Join(err, s.read.Close(), c.Close())
 	}
-	s.w = newWriter(c, o.writer, o.maxPages, s.log, s.meter)
-	s.w.reserve = newReserve(s.folder, s.cfg.MaxSize)
-	if err := s.w.reserve.take(); err != nil {
+	s.w = newWriter(c, o.Writer, o.MaxPages, s.log, s.meter)
+	s.w.reserve = disk.NewReserve(s.folder, s.cfg.MaxSize)
+	if err := s.w.reserve.Take(); err != nil {
 		s.log.Warn("disk has little room: nothing is held back for results of deliveries", "err", err)
 	}
-	opened, err := os.Stat(o.path)
+	opened, err := os.Stat(o.Path)
 	if err != nil {
-		return errors.Join(err, s.read.Close(), c.close())
+		return errors.Join(err, s.read.Close(), c.Close())
 	}
 	between := (&checkpoints{log: s.log, idle: s.w.idle, tight: func() bool { return s.w.tight }}).between
-	s.w.after = func(c *conn) {
+	s.w.after = func(c *sqlite.Conn) {
 		between(c)
-		s.stillThere(o.path, opened)
+		s.stillThere(o.Path, opened)
 	}
 	s.w.damaged = func(err error) { s.harmed("a commit found it damaged", err) }
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.openPhonebook()
-	s.cache.open()
-	s.traces.open()
+	s.cache.Open()
+	s.traces.Open()
 	s.wg.Go(s.w.run)
-	s.wg.Go(s.cache.run)
-	s.wg.Go(s.traces.run)
+	s.wg.Go(s.cache.Run)
+	s.wg.Go(s.traces.Run)
 	s.wg.Go(func() { s.keepHouse(ctx) })
-	if s.lock.before == running && fileSize(o.path) > checkAtOnce {
+	if s.lock.before == running && fileSize(o.Path) > checkAtOnce {
 		s.wg.Go(func() { s.checkBehind(ctx, o) })
 	}
 	return nil
@@ -235,32 +249,32 @@ func (s *Store) start() error {
 // it, and nothing of it is touched: nobody could replace it.
 func (s *Store) openPhonebook() {
 	var err error
-	if s.phonebook, err = MakePhonebook(s.folder); err != nil {
+	if s.phonebook, err = phonebook.Make(s.folder); err != nil {
 		s.log.Error("phonebook cannot be used, lookups in it fail; mend the file or restore it, and restart ringhook", "err", err)
-		s.phonebook = &Phonebook{broken: fault("open the phonebook", err)}
+		s.phonebook = phonebook.Broken(err)
 	}
 }
 
 // recall reads what has to be in memory, and puts right what a clock may
 // have done to the schedule.
-func (s *Store) recall(c *conn) error {
-	err := c.all("select linkedid from call", nil, func(scan func(...any) error) error {
+func (s *Store) recall(c *sqlite.Conn) error {
+	err := c.All("select linkedid from call", nil, func(scan func(...any) error) error {
 		var linkedid string
 		err := scan(&linkedid)
 		s.journal.calls.add(linkedid)
 		return err
 	})
 	if err == nil {
-		_, err = c.exec("delete from tally where pending = 0 and dead = 0")
+		_, err = c.Exec("delete from tally where pending = 0 and dead = 0")
 	}
 	if err == nil {
 		err = clamp(c, s.now())
 	}
-	if classOf(err) == Full {
+	if sqlite.ClassOf(err) == sqlite.Full {
 		s.log.Warn("disk is full: calls go on, their events cannot be kept; make room", "folder", s.folder, "err", err)
 		return nil // nothing of it is needed to begin
 	}
-	return fault("read the outbox", err)
+	return sqlite.Wrap("read the outbox", err)
 }
 
 // Close commits what is queued and closes the files. Whoever asks afterwards
@@ -268,10 +282,10 @@ func (s *Store) recall(c *conn) error {
 func (s *Store) Close() error {
 	s.stop()
 	s.w.end()
-	s.cache.close()
-	s.traces.close()
+	s.cache.Close()
+	s.traces.End()
 	s.wg.Wait()
-	err := errors.Join(s.read.Close(), s.w.close(), s.traces.shut())
+	err := errors.Join(s.read.Close(), s.w.close(), s.traces.Shut())
 	if s.phonebook != nil {
 		err = errors.Join(err, s.phonebook.Close())
 	}

@@ -8,6 +8,7 @@ import (
 
 	"ringhook/failpoint"
 	"ringhook/hooks"
+	"ringhook/store/sqlite"
 )
 
 const (
@@ -54,7 +55,7 @@ func (s *Store) keepHouse(ctx context.Context) {
 			s.log.Warn("upkeep of the outbox failed, it is tried again", "in", upkeepEvery, "err", err)
 		}
 		s.mend()
-		if s.Ready() != nil || !s.w.reserve.held.Load() {
+		if s.Ready() != nil || !s.w.reserve.Held() {
 			wait = min(wait, mendEvery)
 		}
 		timer.Reset(wait)
@@ -90,8 +91,8 @@ const probe = `insert into call (linkedid, state, seen_ms) values ('', zeroblob(
 // mend takes the reserve back where there is room again, and tries to commit
 // where that failed: no call may come to try it while ringhook is not ready.
 func (s *Store) mend() {
-	if !s.w.reserve.held.Load() && s.w.reserve.take() == nil {
-		err := s.w.do(context.Background(), upkeep, 0, func(*conn) error {
+	if !s.w.reserve.Held() && s.w.reserve.Take() == nil {
+		err := s.w.do(context.Background(), upkeep, 0, func(*sqlite.Conn) error {
 			s.w.tight = false
 			s.w.limit(s.w.maxPages)
 			return nil
@@ -102,8 +103,8 @@ func (s *Store) mend() {
 	}
 	if s.w.failed.Load() != nil {
 		// What comes of it the writer tells everybody.
-		_ = s.w.do(context.Background(), acceptance, 0, func(c *conn) error {
-			_, err := c.exec(probe)
+		_ = s.w.do(context.Background(), acceptance, 0, func(c *sqlite.Conn) error {
+			_, err := c.Exec(probe)
 			return err
 		})
 	}
@@ -116,7 +117,7 @@ func (s *Store) tidy(ctx context.Context) (more bool, err error) {
 	}
 	var forgotten []string
 	// Who closes the store lets the writer finish, so that this ends soon in any case.
-	err = s.w.do(context.Background(), upkeep, 0, func(c *conn) error {
+	err = s.w.do(context.Background(), upkeep, 0, func(c *sqlite.Conn) error {
 		forgotten = forgotten[:0]
 		var err error
 		more, err = s.step(c, &forgotten)
@@ -134,18 +135,18 @@ func (s *Store) tidy(ctx context.Context) (more bool, err error) {
 	return more, nil
 }
 
-func (s *Store) step(c *conn, forgotten *[]string) (more bool, err error) {
+func (s *Store) step(c *sqlite.Conn, forgotten *[]string) (more bool, err error) {
 	now := s.now()
 	if err := clamp(c, now); err != nil {
 		return false, err
 	}
-	used, free, err := pages(c)
+	used, free, err := sqlite.Pages(c)
 	if err != nil {
 		return false, err
 	}
 	before := func(keep time.Duration) int64 { return now.Add(-keep).UnixMilli() }
 	delivered := before(s.cfg.KeepDelivered)
-	if limit := s.cfg.MaxSize / pageSize; limit > 0 && used > limit/5*4 || s.w.tight {
+	if limit := s.cfg.MaxSize / sqlite.PageSize; limit > 0 && used > limit/5*4 || s.w.tight {
 		delivered = now.UnixMilli() // room for what is still to be delivered comes first
 	}
 	n, err := s.outbox.withoutHook(c, now)
@@ -165,7 +166,7 @@ func (s *Store) step(c *conn, forgotten *[]string) (more bool, err error) {
 		s.behind = max(s.behind, time.Duration(old.beforeMS-oldest)*time.Millisecond)
 	}
 	calls, callsBefore := 0, before(s.cfg.KeepCalls)
-	err = c.all(`delete from call where id in (select id from call where seen_ms < ? order by seen_ms limit ?) returning linkedid, seen_ms`,
+	err = c.All(`delete from call where id in (select id from call where seen_ms < ? order by seen_ms limit ?) returning linkedid, seen_ms`,
 		[]any{callsBefore, upkeepRows}, func(scan func(...any) error) error {
 			var linkedid string
 			var seenMS int64
@@ -182,16 +183,16 @@ func (s *Store) step(c *conn, forgotten *[]string) (more bool, err error) {
 	if n = max(n, calls); n > 0 {
 		return n == upkeepRows, nil
 	}
-	return shrink(c, used, free)
+	return sqlite.Shrink(c, used, free)
 }
 
 // removeDeliveries removes a step's worth of deliveries that ended before a
 // moment, and the events that nobody refers to any more. It tells how many deliveries, and when the
 // first of them ended.
-func removeDeliveries(c *conn, state hooks.State, beforeMS int64) (n int, oldestMS int64, err error) {
+func removeDeliveries(c *sqlite.Conn, state hooks.State, beforeMS int64) (n int, oldestMS int64, err error) {
 	var events []int64
 	oldestMS = beforeMS
-	err = c.all(`delete from delivery where id in
+	err = c.All(`delete from delivery where id in
 		(select id from delivery where state = ? and finished_ms < ? order by finished_ms limit ?) returning event, finished_ms`,
 		[]any{int(state), beforeMS, upkeepRows}, func(scan func(...any) error) error {
 			var id, finishedMS int64
@@ -205,17 +206,17 @@ func removeDeliveries(c *conn, state hooks.State, beforeMS int64) (n int, oldest
 	}
 	for _, id := range events {
 		if err == nil {
-			_, err = c.exec("delete from event where id = ?1 and not exists (select 1 from delivery where event = ?1)", id)
+			_, err = c.Exec("delete from event where id = ?1 and not exists (select 1 from delivery where event = ?1)", id)
 		}
 	}
 	return len(events), oldestMS, err
 }
 
 // clamp brings back what is planned farther away than any schedule plans.
-func clamp(c *conn, now time.Time) error {
+func clamp(c *sqlite.Conn, now time.Time) error {
 	latest := now.Add(farthest).UnixMilli()
 	var names []string
-	err := c.all("select hook from tally where pending > 0", nil, func(scan func(...any) error) error {
+	err := c.All("select hook from tally where pending > 0", nil, func(scan func(...any) error) error {
 		var name string
 		err := scan(&name)
 		names = append(names, name)
@@ -223,28 +224,10 @@ func clamp(c *conn, now time.Time) error {
 	})
 	for _, name := range names {
 		if err == nil {
-			_, err = c.exec("update delivery set next_ms = ?2 where state = 0 and hook = ?1 and next_ms > ?2", name, latest)
+			_, err = c.Exec("update delivery set next_ms = ?2 where state = 0 and hook = ?1 and next_ms > ?2", name, latest)
 		}
 	}
 	return err
-}
-
-// shrink gives pages back to the file system where more than a quarter of the
-// file is free.
-func shrink(c *conn, used, free int64) (more bool, err error) {
-	if free < 1024 || free < used/3 {
-		return false, nil
-	}
-	err = c.all("pragma incremental_vacuum(200)", nil, func(func(...any) error) error { return nil })
-	return true, err
-}
-
-// pages tells how many pages of the file are in use, and how many free.
-func pages(c *conn) (used, free int64, err error) {
-	if _, err = c.one("pragma page_count", nil, &used); err == nil {
-		_, err = c.one("pragma freelist_count", nil, &free)
-	}
-	return used - free, free, err
 }
 
 // checkpoints brings the write-ahead log into the file between two batches,
@@ -260,19 +243,19 @@ type checkpoints struct {
 // How long the write-ahead log may become, in pages: 4 MiB where nobody waits,
 // 16 MiB where somebody does, and 64 MiB until the log itself is cut.
 const (
-	walIdle = 4 << 20 / pageSize
-	walBusy = 16 << 20 / pageSize
-	walCut  = 64 << 20 / pageSize
+	walIdle = 4 << 20 / sqlite.PageSize
+	walBusy = 16 << 20 / sqlite.PageSize
+	walCut  = 64 << 20 / sqlite.PageSize
 )
 
-func (p *checkpoints) between(c *conn) {
+func (p *checkpoints) between(c *sqlite.Conn) {
 	p.batches++
 	idle := p.idle()
 	if !idle && p.batches%16 != 0 {
 		return
 	}
 	var busy, length, done int64
-	_, err := c.one("pragma wal_checkpoint(noop)", nil, &busy, &length, &done)
+	_, err := c.One("pragma wal_checkpoint(noop)", nil, &busy, &length, &done)
 	if err == nil {
 		due := length-done > walBusy || idle && length-done > walIdle || p.tight() && length > done
 		if due {
@@ -280,9 +263,9 @@ func (p *checkpoints) between(c *conn) {
 		}
 		switch {
 		case idle && length > walCut:
-			_, err = c.one("pragma wal_checkpoint(truncate)", nil, &busy, &length, &done)
+			_, err = c.One("pragma wal_checkpoint(truncate)", nil, &busy, &length, &done)
 		case due:
-			_, err = c.one("pragma wal_checkpoint(passive)", nil, &busy, &length, &done)
+			_, err = c.One("pragma wal_checkpoint(passive)", nil, &busy, &length, &done)
 		}
 	}
 	if err != nil && !p.failing {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"ringhook/dialplan"
+	"ringhook/store/disk"
+	"ringhook/store/sqlite"
 )
 
 // rank says who goes first when several wait: what a call waits for, then
@@ -41,7 +43,7 @@ const slowCommit = 5 * time.Second
 type task struct {
 	rank    rank
 	bytes   int
-	apply   func(*conn) error
+	apply   func(*sqlite.Conn) error
 	lineage *dialplan.Lineage // of the call's record; nil for any other task
 	awaited bool
 	done    chan struct{} // closed when the task is over
@@ -52,28 +54,28 @@ type task struct {
 // the disk the next batch collects itself, so that many calls share one
 // commit and one alone waits for nobody.
 type writer struct {
-	open     func() (*conn, error)
-	c        *conn // nil after the disk failed, until it can be opened again
+	open     func() (*sqlite.Conn, error)
+	c        *sqlite.Conn // nil after the disk failed, until it can be opened again
 	queues   [ranks]chan *task
-	quit     chan struct{} // closed to end it
-	gone     chan struct{} // closed when it has ended
-	after    func(*conn)   // between two batches
-	damaged  func(error)   // when the file is found damaged
+	quit     chan struct{}      // closed to end it
+	gone     chan struct{}      // closed when it has ended
+	after    func(*sqlite.Conn) // between two batches
+	damaged  func(error)        // when the file is found damaged
 	log      *slog.Logger
 	meter    *meter
 	maxPages int64
-	reserve  *reserve // nil for a tool
-	tight    bool     // the reserve is given up
+	reserve  *disk.Reserve // nil for a tool
+	tight    bool          // the reserve is given up
 
 	rounds atomic.Int64 // batches that are over
 	began  atomic.Int64 // Unix nanoseconds, of the commit under way, else 0
 	failed atomic.Pointer[error]
 }
 
-func newWriter(c *conn, open func() (*conn, error), maxPages int64, log *slog.Logger, m *meter) *writer {
+func newWriter(c *sqlite.Conn, open func() (*sqlite.Conn, error), maxPages int64, log *slog.Logger, m *meter) *writer {
 	w := &writer{
 		open: open, c: c, maxPages: maxPages, log: log, meter: m,
-		quit: make(chan struct{}), gone: make(chan struct{}), after: func(*conn) {}, damaged: func(error) {},
+		quit: make(chan struct{}), gone: make(chan struct{}), after: func(*sqlite.Conn) {}, damaged: func(error) {},
 	}
 	for r := range w.queues {
 		w.queues[r] = make(chan *task, rooms[r])
@@ -83,7 +85,7 @@ func newWriter(c *conn, open func() (*conn, error), maxPages int64, log *slog.Lo
 
 // do has a task applied and waits until it is committed. The context ends only
 // the waiting: what is queued is done all the same.
-func (w *writer) do(ctx context.Context, r rank, bytes int, apply func(*conn) error) error {
+func (w *writer) do(ctx context.Context, r rank, bytes int, apply func(*sqlite.Conn) error) error {
 	t := &task{rank: r, bytes: bytes, apply: apply, awaited: true}
 	if err := w.queue(ctx, t); err != nil {
 		return err
@@ -226,5 +228,5 @@ func (w *writer) close() error {
 	if w.c == nil {
 		return nil
 	}
-	return w.c.close()
+	return w.c.Close()
 }

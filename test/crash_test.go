@@ -441,7 +441,7 @@ func (c *crash) age() {
 // that an earlier one knew, and tells how many steps it is behind.
 func (c *crash) downgrade() (behind int) {
 	c.t.Helper()
-	steps, err := filepath.Glob("store/migrations/outbox/*.sql")
+	steps, err := filepath.Glob("store/migrations/*.sql")
 	if err != nil || len(steps) < 2 {
 		c.t.Fatalf("migrations: %v, %v", steps, err)
 	}

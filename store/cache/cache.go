@@ -1,8 +1,11 @@
-package store
+// Package cache keeps the answers of lookups in a file of their own, which can be
+// rebuilt: its writes never wait for the outbox, and it can be deleted.
+package cache
 
 import (
 	"context"
 	"crypto/sha256"
+	"embed"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
@@ -11,23 +14,26 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"ringhook/lookup"
+	"ringhook/store/sqlite"
 )
 
 // Cache keeps the answers of lookups: it is the lookup.Cache. It never makes a
 // call fail or wait: a file that is locked, full or damaged is as if it were
 // empty, and a damaged one is deleted and begun anew. Its metric tells.
 type Cache struct {
-	opening opening
+	opening sqlite.Options
 	rows    int64
 	log     *slog.Logger
-	meter   *meter
+	metrics Metrics
 	now     func() time.Time
 
-	file   atomic.Pointer[cachePool] // to read from; nil while there is none
+	file   atomic.Pointer[pool] // to read from; nil while there is none
 	recent recent
-	c      *conn // the writer's own
-	tasks  chan cacheTask
+	c      *sqlite.Conn // the writer's own
+	tasks  chan task
 	hurry  chan struct{} // somebody waits for a task
 	broken chan struct{} // a reader found the file damaged
 	quit   chan struct{}
@@ -38,32 +44,49 @@ type Cache struct {
 	tried  time.Time
 }
 
+// File is the name of the cache's file.
+const File = "cache.db"
+
+//go:embed migrations
+var migrations embed.FS
+
+// Schema is that of the file.
+var Schema = sqlite.Schema{AppID: 0x52484341, Files: migrations}
+
+// Metrics count what goes wrong with the cache.
+type Metrics struct {
+	Errors  prometheus.Counter // reads and writes that failed
+	Dropped prometheus.Counter // answers that were not written because the writer was behind
+}
+
 var _ lookup.Cache = (*Cache)(nil)
 
-// cacheTask is something to write.
-type cacheTask struct {
-	apply func(*conn) error
+// task is something to write.
+type task struct {
+	apply func(*sqlite.Conn) error
 	done  chan error // nil where nobody waits
 }
 
 const (
-	// cacheRoom is how many answers may wait to be written.
-	cacheRoom = 4096
-	// cacheBatch is how many are written in one commit.
-	cacheBatch = 256
-	// cacheLinger is how long an answer waits for others to be written with. Until
+	// queueSize is how many answers may wait to be written.
+	queueSize = 4096
+	// batchSize is how many are written in one commit.
+	batchSize = 256
+	// commitDelay is how long an answer waits for others to be written with. Until
 	// then it is given out of recent.
-	cacheLinger = 100 * time.Millisecond
+	commitDelay = 100 * time.Millisecond
 	// touchAfter is how exactly the cache knows when an answer was last used.
 	// Each use of a busy one would be a write.
 	touchAfter = time.Hour
 )
 
-func newCache(path string, cfg Config, log *slog.Logger, m *meter, now func() time.Time) *Cache {
+// New returns the cache of a file, which Open or OpenBeside opens. maxSize is the
+// most that the file takes, in bytes, and rows the most entries.
+func New(path string, maxSize, rows int64, log *slog.Logger, m Metrics, now func() time.Time) *Cache {
 	return &Cache{
-		opening: opening{path: path, synchronous: "NORMAL", maxPages: cfg.MaxSize / pageSize, checkpoint: 1000, cacheKiB: 8 << 10},
-		rows:    cfg.CacheRows, log: log, meter: m, now: now,
-		tasks: make(chan cacheTask, cacheRoom), hurry: make(chan struct{}, 1), broken: make(chan struct{}, 1),
+		opening: sqlite.Options{Path: path, Synchronous: "NORMAL", MaxPages: maxSize / sqlite.PageSize, Checkpoint: 1000, CacheKiB: 8 << 10},
+		rows:    rows, log: log, metrics: m, now: now,
+		tasks: make(chan task, queueSize), hurry: make(chan struct{}, 1), broken: make(chan struct{}, 1),
 		quit: make(chan struct{}), gone: make(chan struct{}),
 	}
 }
@@ -90,9 +113,9 @@ func (c *Cache) Get(key string) (lookup.Entry, bool) {
 	if e.Key != key || !now.Before(e.Expires) {
 		return lookup.Entry{}, false
 	}
-	if now.Sub(fromMS(usedMS)) > touchAfter {
-		c.queue(func(c *conn) error {
-			_, err := c.exec("update entry set used_ms = ?2 where id = ?1", id, now.UnixMilli())
+	if now.Sub(sqlite.FromMS(usedMS)) > touchAfter {
+		c.queue(func(c *sqlite.Conn) error {
+			_, err := c.Exec("update entry set used_ms = ?2 where id = ?1", id, now.UnixMilli())
 			return err
 		})
 	}
@@ -112,12 +135,12 @@ func (c *Cache) Put(e lookup.Entry) {
 	now := c.now()
 	id, used := entryID(e.Key), now.UnixMilli()
 	c.recent.slot(id).Store(&recentEntry{e, now.Add(recentFor)})
-	ok := c.queue(func(c *conn) error {
-		_, err := c.exec(putEntry, id, e.Key, e.Lookup, e.Number, e.Missing, e.Vars, toMS(e.Stored), toMS(e.Expires), used)
+	ok := c.queue(func(c *sqlite.Conn) error {
+		_, err := c.Exec(putEntry, id, e.Key, e.Lookup, e.Number, e.Missing, e.Vars, sqlite.ToMS(e.Stored), sqlite.ToMS(e.Expires), used)
 		return err
 	})
 	if !ok {
-		c.meter.cacheLost.Inc()
+		c.metrics.Dropped.Inc()
 	}
 }
 
@@ -136,15 +159,15 @@ func (c *Cache) Show(number string) ([]lookup.Entry, error) {
 	}
 	rows, err := p.db.Query("select key, lookup, number, missing, vars, stored_ms, expires_ms from entry where number = ?", number)
 	var list []lookup.Entry
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var e lookup.Entry
 		var storedMS, expiresMS int64
 		err := scan(&e.Key, &e.Lookup, &e.Number, &e.Missing, &e.Vars, &storedMS, &expiresMS)
-		e.Stored, e.Expires = fromMS(storedMS), fromMS(expiresMS)
+		e.Stored, e.Expires = sqlite.FromMS(storedMS), sqlite.FromMS(expiresMS)
 		list = append(list, e)
 		return err
 	})
-	return list, fault("read the cache", err)
+	return list, sqlite.Wrap("read the cache", err)
 }
 
 // Forget removes what is kept for a number, and tells how much that was.
@@ -166,7 +189,7 @@ func (c *Cache) Clear(ctx context.Context) error {
 func (c *Cache) Len() int {
 	n := 0
 	if p := c.file.Load(); p != nil {
-		if _, err := one(p.db, "select entries from size", nil, &n); err != nil {
+		if _, err := sqlite.One(p.db, "select entries from size", nil, &n); err != nil {
 			c.failed(err)
 		}
 	}
@@ -175,8 +198,8 @@ func (c *Cache) Len() int {
 
 func (c *Cache) remove(ctx context.Context, query string, arg any) (int, error) {
 	result := make(chan int64, 1)
-	err := c.do(ctx, func(c *conn) error {
-		done, err := c.exec(query, arg)
+	err := c.do(ctx, func(c *sqlite.Conn) error {
+		done, err := c.Exec(query, arg)
 		if err != nil {
 			return err
 		}
@@ -191,12 +214,12 @@ func (c *Cache) remove(ctx context.Context, query string, arg any) (int, error) 
 	return int(<-result), nil
 }
 
-func (c *Cache) missing() error { return fmt.Errorf("cache %s: %w", c.opening.path, os.ErrNotExist) }
+func (c *Cache) missing() error { return fmt.Errorf("cache %s: %w", c.opening.Path, os.ErrNotExist) }
 
 // failed counts what went wrong, and has a damaged file replaced.
 func (c *Cache) failed(err error) {
-	c.meter.cacheErrs.Inc()
-	if classOf(err) == Corrupt {
+	c.metrics.Errors.Inc()
+	if sqlite.ClassOf(err) == sqlite.Corrupt {
 		select {
 		case c.broken <- struct{}{}:
 		default:

@@ -1,4 +1,4 @@
-package store
+package cache
 
 import (
 	"context"
@@ -9,15 +9,16 @@ import (
 	"io"
 
 	"ringhook/lookup"
+	"ringhook/store/sqlite"
 )
 
-// cacheReaders is how many calls read the cache at once; the next one waits
+// readers is how many calls read the cache at once; the next one waits
 // for one of them, some microseconds.
-const cacheReaders = 8
+const readers = 8
 
-// cachePool is an open cache, to read from. The one question that every call
+// pool is an open cache, to read from. The one question that every call
 // asks goes straight to the driver: through database/sql it takes twice as long.
-type cachePool struct {
+type pool struct {
 	db      *sql.DB
 	getters chan *getter // closed with the pool
 }
@@ -31,24 +32,24 @@ type getter struct {
 
 func (g *getter) close() error { return errors.Join(g.stmt.Close(), g.c.Close()) }
 
-func (o opening) cachePool() (*cachePool, error) {
-	db, err := o.pool(1)
+func openPool(o sqlite.Options) (*pool, error) {
+	db, err := o.Pool(1)
 	if err != nil {
 		return nil, err
 	}
-	p := &cachePool{db: db, getters: make(chan *getter, cacheReaders)}
-	o.readOnly = true
-	for range cacheReaders {
-		g, err := o.getter()
+	p := &pool{db: db, getters: make(chan *getter, readers)}
+	o.ReadOnly = true
+	for range readers {
+		g, err := openGetter(o)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("open %s for reading: %w", o.path, err), p.close(len(p.getters)))
+			return nil, errors.Join(fmt.Errorf("open %s for reading: %w", o.Path, err), p.close(len(p.getters)))
 		}
 		p.getters <- g
 	}
 	return p, nil
 }
 
-func (o opening) getter() (*getter, error) {
+func openGetter(o sqlite.Options) (*getter, error) {
 	c, err := o.Connect(context.Background())
 	if err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func (o opening) getter() (*getter, error) {
 const getEntry = `select key, lookup, number, missing, vars, stored_ms, expires_ms, used_ms from entry where id = ?`
 
 // get reads one entry; found is false where there is none, or the pool is closed.
-func (p *cachePool) get(id int64) (e lookup.Entry, usedMS int64, found bool, err error) {
+func (p *pool) get(id int64) (e lookup.Entry, usedMS int64, found bool, err error) {
 	g := <-p.getters
 	if g == nil {
 		return e, 0, false, nil
@@ -93,12 +94,12 @@ func (p *cachePool) get(id int64) (e lookup.Entry, usedMS int64, found bool, err
 	storedMS, _ := row[5].(int64)
 	expiresMS, _ := row[6].(int64)
 	usedMS, _ = row[7].(int64)
-	e.Stored, e.Expires = fromMS(storedMS), fromMS(expiresMS)
+	e.Stored, e.Expires = sqlite.FromMS(storedMS), sqlite.FromMS(expiresMS)
 	return e, usedMS, true, nil
 }
 
 // close waits for those who read, and closes n getters and the rest.
-func (p *cachePool) close(n int) error {
+func (p *pool) close(n int) error {
 	var err error
 	for range n {
 		err = errors.Join(err, (<-p.getters).close())

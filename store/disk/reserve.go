@@ -1,4 +1,5 @@
-package store
+// Package disk keeps room on the file system for what must not be lost.
+package disk
 
 import (
 	"errors"
@@ -17,30 +18,32 @@ const (
 	reserveMost  = 64 << 20
 )
 
-// reserve is a file that holds room on the disk. Where the disk is full it is
+// Reserve is a file that holds room on the disk. Where the disk is full it is
 // given up, so that results of deliveries can still be written, and what is old
 // removed; it is made anew when there is room again.
-type reserve struct {
+type Reserve struct {
 	path string
 	size int64
 	held atomic.Bool
 }
 
-func newReserve(folder string, maxSize int64) *reserve {
-	return &reserve{path: filepath.Join(folder, "outbox.reserve"), size: min(max(maxSize/64, reserveLeast), reserveMost)}
+// NewReserve returns the reserve of a folder whose files may take maxSize bytes
+// each. It is not taken yet.
+func NewReserve(folder string, maxSize int64) *Reserve {
+	return &Reserve{path: filepath.Join(folder, "outbox.reserve"), size: min(max(maxSize/64, reserveLeast), reserveMost)}
 }
 
-// release gives the room up, and tells whether there was any.
-func (r *reserve) release() (bool, error) {
+// Release gives the room up, and tells whether there was any.
+func (r *Reserve) Release() (bool, error) {
 	if !r.held.Swap(false) {
 		return false, nil
 	}
 	return true, os.Remove(r.path)
 }
 
-// take makes the file where it is not there. As much again has to stay free:
+// Take makes the file where it is not there. As much again has to stay free:
 // what was just given up would else be taken and given up over and over.
-func (r *reserve) take() error {
+func (r *Reserve) Take() error {
 	if info, err := os.Stat(r.path); err == nil && info.Size() == r.size {
 		r.held.Store(true)
 		return nil
@@ -61,6 +64,15 @@ func (r *reserve) take() error {
 	r.held.Store(true)
 	return nil
 }
+
+// Held reports whether the reserve is taken.
+func (r *Reserve) Held() bool { return r.held.Load() }
+
+// Size is the size of the reserve in bytes.
+func (r *Reserve) Size() int64 { return r.size }
+
+// Path is the file.
+func (r *Reserve) Path() string { return r.path }
 
 // fill takes room where the file system cannot allocate it.
 func fill(f *os.File, size int64) error {

@@ -1,8 +1,10 @@
-package store
+// Package phonebook keeps numbers and names of one's own in a file.
+package phonebook
 
 import (
 	"context"
 	"database/sql"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,9 +16,17 @@ import (
 	"time"
 
 	"ringhook/lookup"
+	"ringhook/store/sqlite"
 )
 
-const phonebookFile = "phonebook.db"
+// File is the name of the phonebook's file.
+const File = "phonebook.db"
+
+//go:embed migrations
+var migrations embed.FS
+
+// Schema is that of the file.
+var Schema = sqlite.Schema{AppID: 0x52485042, Files: migrations}
 
 // Phonebook keeps numbers and names of one's own: it is the lookup.Phonebook.
 // It is a file of its own, since it must not be lost as the cache may, and
@@ -29,56 +39,59 @@ type Phonebook struct {
 	find   *sql.Stmt
 
 	mu sync.Mutex // owns c
-	c  *conn
+	c  *sqlite.Conn
 }
 
 var _ lookup.Phonebook = (*Phonebook)(nil)
 
-// OpenPhonebook opens the phonebook of a folder for a command line. The error
+// Open opens the phonebook of a folder for a command line. The error
 // is an os.ErrNotExist where there is none.
-func OpenPhonebook(folder string) (*Phonebook, error) {
-	path := filepath.Join(folder, phonebookFile)
+func Open(folder string) (*Phonebook, error) {
+	path := filepath.Join(folder, File)
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("no phonebook in %s: it is made by ringhook phonebook import: %w", folder, err)
 	}
-	return openPhonebook(path, schema.current)
+	return open(path, sqlite.Schema.Current)
 }
 
-// MakePhonebook opens the phonebook of a folder, and makes both where they are
+// Make opens the phonebook of a folder, and makes both where they are
 // missing. One that is damaged is left as it is.
-func MakePhonebook(folder string) (*Phonebook, error) {
-	if err := checkVersion(); err != nil {
+func Make(folder string) (*Phonebook, error) {
+	if err := sqlite.CheckVersion(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the phonebook's folder: %w", err)
 	}
-	return openPhonebook(filepath.Join(folder, phonebookFile), schema.migrate)
+	return open(filepath.Join(folder, File), sqlite.Schema.Migrate)
 }
 
-// phonebookReaders is how many calls read the phonebook at once; the next one
+// readers is how many calls read the phonebook at once; the next one
 // waits for one of them, some microseconds.
-const phonebookReaders = 8
+const readers = 8
 
-func openPhonebook(path string, prepare func(schema, *conn) error) (*Phonebook, error) {
-	o := opening{path: path, synchronous: "FULL", busy: 5 * time.Second, checkpoint: 4000, cacheKiB: 16 << 10}
-	c, err := o.writer()
+func open(path string, prepare func(sqlite.Schema, *sqlite.Conn) error) (*Phonebook, error) {
+	o := sqlite.Options{Path: path, Synchronous: "FULL", Busy: 5 * time.Second, Checkpoint: 4000, CacheKiB: 16 << 10}
+	c, err := o.Writer()
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(phonebookSchema, c); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s %w", path, err), c.close())
+	if err := prepare(Schema, c); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s %w", path, err), c.Close())
 	}
 	p := &Phonebook{path: path, c: c}
-	o.cacheKiB = 2 << 10
-	if p.read, err = o.pool(phonebookReaders); err != nil {
-		return nil, errors.Join(err, c.close())
+	o.CacheKiB = 2 << 10
+	if p.read, err = o.Pool(readers); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	if p.find, err = p.read.Prepare(findContact); err != nil {
-		return nil, errors.Join(fault("read the phonebook", err), p.Close())
+		return nil, errors.Join(sqlite.Wrap("read the phonebook", err), p.Close())
 	}
 	return p, nil
 }
+
+// Broken returns a phonebook that cannot be used: its lookups fail with err.
+func Broken(err error) *Phonebook { return &Phonebook{broken: sqlite.Wrap("open the phonebook", err)} }
 
 const findContact = "select vars from entry where number = ?"
 
@@ -89,9 +102,9 @@ func (p *Phonebook) Find(number string) ([]lookup.Var, error) {
 		return nil, p.broken
 	}
 	var text []byte
-	found, err := scanned(p.find.QueryRow(number), []any{&text})
+	found, err := sqlite.Scan(p.find.QueryRow(number), []any{&text})
 	if err != nil || !found {
-		return nil, fault("read the phonebook", err)
+		return nil, sqlite.Wrap("read the phonebook", err)
 	}
 	return decodeContact(text)
 }
@@ -107,7 +120,7 @@ func (p *Phonebook) Put(contacts []lookup.Contact) error {
 			if err != nil {
 				return err
 			}
-			if _, err := p.c.exec(putContact, c.Number, text); err != nil {
+			if _, err := p.c.Exec(putContact, c.Number, text); err != nil {
 				return err
 			}
 		}
@@ -118,7 +131,7 @@ func (p *Phonebook) Put(contacts []lookup.Contact) error {
 // Remove removes a number, and tells whether it was there.
 func (p *Phonebook) Remove(number string) (removed bool, err error) {
 	err = p.write("remove from the phonebook", func() error {
-		done, err := p.c.exec("delete from entry where number = ?", number)
+		done, err := p.c.Exec("delete from entry where number = ?", number)
 		if err != nil {
 			return err
 		}
@@ -137,13 +150,13 @@ const eachContact = "select number, vars from entry where number >= ?1 and numbe
 func (p *Phonebook) Each(ctx context.Context, prefix string, f func(lookup.Contact) error) error {
 	rows, err := p.read.QueryContext(ctx, eachContact, prefix)
 	if err != nil {
-		return fault("read the phonebook", err)
+		return sqlite.Wrap("read the phonebook", err)
 	}
-	return each(rows, nil, func(scan func(...any) error) error {
+	return sqlite.Each(rows, nil, func(scan func(...any) error) error {
 		var c lookup.Contact
 		var text []byte
 		if err := scan(&c.Number, &text); err != nil {
-			return fault("read the phonebook", err)
+			return sqlite.Wrap("read the phonebook", err)
 		}
 		var err error
 		if c.Vars, err = decodeContact(text); err != nil {
@@ -157,19 +170,19 @@ func (p *Phonebook) Each(ctx context.Context, prefix string, f func(lookup.Conta
 func (p *Phonebook) Names(ctx context.Context) ([]string, error) {
 	var names []string
 	rows, err := p.read.QueryContext(ctx, "select distinct key from entry, json_each(entry.vars) order by key")
-	err = each(rows, err, func(scan func(...any) error) error {
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var name string
 		err := scan(&name)
 		names = append(names, name)
 		return err
 	})
-	return names, fault("read the phonebook", err)
+	return names, sqlite.Wrap("read the phonebook", err)
 }
 
 // Len tells how many contacts there are.
 func (p *Phonebook) Len() (n int, err error) {
-	_, err = one(p.read, "select count(*) from entry", nil, &n)
-	return n, fault("read the phonebook", err)
+	_, err = sqlite.One(p.read, "select count(*) from entry", nil, &n)
+	return n, sqlite.Wrap("read the phonebook", err)
 }
 
 // Close closes the file.
@@ -179,23 +192,23 @@ func (p *Phonebook) Close() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return errors.Join(p.read.Close(), p.c.close())
+	return errors.Join(p.read.Close(), p.c.Close())
 }
 
 func (p *Phonebook) write(op string, do func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, err := p.c.exec("begin immediate")
+	_, err := p.c.Exec("begin immediate")
 	if err != nil {
-		return fault(op, err)
+		return sqlite.Wrap(op, err)
 	}
 	if err = do(); err == nil {
-		_, err = p.c.exec("commit")
+		_, err = p.c.Exec("commit")
 	}
 	if err != nil {
-		_, _ = p.c.exec("rollback") // fails where SQLite has done so already
+		_, _ = p.c.Exec("rollback") // fails where SQLite has done so already
 	}
-	return fault(op, err)
+	return sqlite.Wrap(op, err)
 }
 
 func encodeContact(vars []lookup.Var) (string, error) {

@@ -1,4 +1,4 @@
-package store
+package cache
 
 import (
 	"context"
@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"ringhook/store/sqlite"
 )
 
 // queue has something written that nobody waits for.
-func (c *Cache) queue(apply func(*conn) error) bool {
+func (c *Cache) queue(apply func(*sqlite.Conn) error) bool {
 	select {
-	case c.tasks <- cacheTask{apply: apply}:
+	case c.tasks <- task{apply: apply}:
 		return true
 	default:
 		return false
@@ -19,14 +21,14 @@ func (c *Cache) queue(apply func(*conn) error) bool {
 }
 
 // do has something written and waits for it.
-func (c *Cache) do(ctx context.Context, apply func(*conn) error) error {
-	t := cacheTask{apply: apply, done: make(chan error, 1)}
+func (c *Cache) do(ctx context.Context, apply func(*sqlite.Conn) error) error {
+	t := task{apply: apply, done: make(chan error, 1)}
 	select {
 	case c.tasks <- t:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.gone:
-		return ErrClosed
+		return sqlite.ErrClosed
 	}
 	select {
 	case c.hurry <- struct{}{}:
@@ -38,15 +40,15 @@ func (c *Cache) do(ctx context.Context, apply func(*conn) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.gone:
-		return ErrClosed
+		return sqlite.ErrClosed
 	}
 }
 
-// run writes what is queued until the cache is closed.
-func (c *Cache) run() {
+// Run writes what is queued until the cache is closed.
+func (c *Cache) Run() {
 	defer close(c.gone)
 	for {
-		var batch []cacheTask
+		var batch []task
 		select {
 		case <-c.quit:
 			if batch = c.more(nil); len(batch) == 0 {
@@ -56,19 +58,19 @@ func (c *Cache) run() {
 			c.replace()
 			continue
 		case t := <-c.tasks:
-			if t.done == nil && len(c.tasks) < cacheBatch {
+			if t.done == nil && len(c.tasks) < batchSize {
 				c.linger()
 			}
-			batch = c.more([]cacheTask{t})
+			batch = c.more([]task{t})
 		}
 		err := c.write(batch)
 		if err != nil {
 			c.failed(err)
 		}
-		c.full = classOf(err) == Full
+		c.full = sqlite.ClassOf(err) == sqlite.Full
 		for _, t := range batch {
 			if t.done != nil {
-				t.done <- fault("write to the cache", err)
+				t.done <- sqlite.Wrap("write to the cache", err)
 			}
 		}
 	}
@@ -76,7 +78,7 @@ func (c *Cache) run() {
 
 // linger waits for what else is to be written, until somebody waits for it.
 func (c *Cache) linger() {
-	timer := time.NewTimer(cacheLinger)
+	timer := time.NewTimer(commitDelay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -86,8 +88,8 @@ func (c *Cache) linger() {
 }
 
 // more adds to a batch what is waiting already.
-func (c *Cache) more(batch []cacheTask) []cacheTask {
-	for len(batch) < cacheBatch {
+func (c *Cache) more(batch []task) []task {
+	for len(batch) < batchSize {
 		select {
 		case t := <-c.tasks:
 			batch = append(batch, t)
@@ -99,14 +101,14 @@ func (c *Cache) more(batch []cacheTask) []cacheTask {
 }
 
 // write commits a batch, and makes as much room as the batch may have taken.
-func (c *Cache) write(batch []cacheTask) (err error) {
+func (c *Cache) write(batch []task) (err error) {
 	if c.c == nil {
 		if c.reopen(); c.c == nil {
 			return c.missing()
 		}
 	}
 	if c.full {
-		if err := c.transaction(func() error { return c.evict(4 * cacheBatch) }); err != nil {
+		if err := c.transaction(func() error { return c.evict(4 * batchSize) }); err != nil {
 			return err
 		}
 	}
@@ -117,7 +119,7 @@ func (c *Cache) write(batch []cacheTask) (err error) {
 			}
 		}
 		var entries int64
-		if _, err := c.c.one("select entries from size", nil, &entries); err != nil {
+		if _, err := c.c.One("select entries from size", nil, &entries); err != nil {
 			return err
 		}
 		return c.evict(entries - c.rows)
@@ -125,32 +127,32 @@ func (c *Cache) write(batch []cacheTask) (err error) {
 }
 
 func (c *Cache) transaction(do func() error) error {
-	if _, err := c.c.exec("begin immediate"); err != nil {
+	if _, err := c.c.Exec("begin immediate"); err != nil {
 		return err
 	}
 	err := do()
 	if err == nil {
-		_, err = c.c.exec("commit")
+		_, err = c.c.Exec("commit")
 	}
 	if err != nil {
-		_, _ = c.c.exec("rollback") // fails where SQLite has done so already
+		_, _ = c.c.Exec("rollback") // fails where SQLite has done so already
 	}
 	return err
 }
 
-// open opens the cache for a daemon, a new one where the old one is no good.
-func (c *Cache) open() {
+// Open opens the cache for a daemon, a new one where the old one is no good.
+func (c *Cache) Open() {
 	c.own = true
-	if err := c.try(); err != nil && classOf(err) != IO && classOf(err) != Busy {
-		c.log.Warn("cache is no good, a new one is begun", "file", c.opening.path, "err", err)
-		c.meter.cacheErrs.Inc()
+	if err := c.try(); err != nil && sqlite.ClassOf(err) != sqlite.IO && sqlite.ClassOf(err) != sqlite.Busy {
+		c.log.Warn("cache is no good, a new one is begun", "file", c.opening.Path, "err", err)
+		c.metrics.Errors.Inc()
 		c.replace()
 	}
 }
 
-// openBeside opens a cache that is there, for a tool.
-func (c *Cache) openBeside() {
-	if _, err := os.Stat(c.opening.path); err == nil {
+// OpenBeside opens a cache that is there, for a tool.
+func (c *Cache) OpenBeside() {
+	if _, err := os.Stat(c.opening.Path); err == nil {
 		_ = c.try() // then there is none, and whoever asks is told so
 	}
 }
@@ -165,22 +167,22 @@ func (c *Cache) reopen() {
 
 func (c *Cache) try() error {
 	w := c.opening
-	w.busy = time.Second
-	writer, err := w.writer()
+	w.Busy = time.Second
+	writer, err := w.Writer()
 	if err != nil {
 		return err
 	}
 	if c.own {
-		err = cacheSchema.migrate(writer)
+		err = Schema.Migrate(writer)
 	} else {
-		err = cacheSchema.current(writer)
+		err = Schema.Current(writer)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("%s %w", c.opening.path, err), writer.close())
+		return errors.Join(fmt.Errorf("%s %w", c.opening.Path, err), writer.Close())
 	}
-	pool, err := c.opening.cachePool()
+	pool, err := openPool(c.opening)
 	if err != nil {
-		return errors.Join(err, writer.close())
+		return errors.Join(err, writer.Close())
 	}
 	c.c = writer
 	c.file.Store(pool)
@@ -196,7 +198,7 @@ func (c *Cache) replace() {
 		c.log.Warn("damaged cache closed with an error", "err", err)
 	}
 	for _, part := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(c.opening.path + part); err != nil && !os.IsNotExist(err) {
+		if err := os.Remove(c.opening.Path + part); err != nil && !os.IsNotExist(err) {
 			c.log.Error("damaged cache cannot be deleted, lookups go on without it", "err", err)
 			return
 		}
@@ -206,24 +208,24 @@ func (c *Cache) replace() {
 	default:
 	}
 	if err := c.try(); err != nil {
-		c.log.Error("cache cannot be begun, lookups go on without it", "file", c.opening.path, "err", err)
+		c.log.Error("cache cannot be begun, lookups go on without it", "file", c.opening.Path, "err", err)
 	}
 }
 
 func (c *Cache) shut() error {
 	var err error
 	if p := c.file.Swap(nil); p != nil {
-		err = p.close(cacheReaders)
+		err = p.close(readers)
 	}
 	if c.c != nil {
-		err = errors.Join(err, c.c.close())
+		err = errors.Join(err, c.c.Close())
 		c.c = nil
 	}
 	return err
 }
 
-// close writes what is queued and closes the file.
-func (c *Cache) close() {
+// Close writes what is queued and closes the file.
+func (c *Cache) Close() {
 	c.ending.Do(func() { close(c.quit) })
 	<-c.gone
 	if err := c.shut(); err != nil {

@@ -1,4 +1,6 @@
-package store
+// Package sqlite opens the SQLite files of the store: every connection gets
+// the same checked settings, every file its migrations, and every error a class.
+package sqlite
 
 import (
 	"context"
@@ -16,73 +18,73 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// pageSize is SQLite's own default, and that of every file made by ringhook.
-const pageSize = 4096
+// PageSize is SQLite's own default, and that of every file made by ringhook.
+const PageSize = 4096
 
 // minSQLite is the first version in which a checkpoint cannot meet a reset of
 // the write-ahead log and lose it.
 const minSQLite = 3_051_003
 
-// opening says how one file is opened: every connection of it gets the same
-// settings, and is refused where SQLite did not take them.
-type opening struct {
-	path        string
-	synchronous string // FULL or NORMAL
-	readOnly    bool
-	busy        time.Duration // how long SQLite waits for another process
-	maxPages    int64         // 0 for no limit of ours
-	checkpoint  int           // pages after which a commit has to checkpoint by itself, 0 for never
-	cacheKiB    int
+// Options are the settings with which one file is opened. Every connection of
+// the file gets them, and opening fails if SQLite does not accept one.
+type Options struct {
+	Path        string
+	Synchronous string // FULL or NORMAL
+	ReadOnly    bool
+	Busy        time.Duration // how long SQLite waits for another process
+	MaxPages    int64         // 0 for no limit of ours
+	Checkpoint  int           // pages after which a commit runs a checkpoint, 0 for never
+	CacheKiB    int
 }
 
 // settings are the pragmas of a connection, in the order in which they have
 // to be given: auto_vacuum only counts before the file has anything in it.
-func (o opening) settings() [][2]string {
+func (o Options) settings() [][2]string {
 	s := [][2]string{
-		{"busy_timeout", fmt.Sprint(o.busy.Milliseconds())},
+		{"busy_timeout", fmt.Sprint(o.Busy.Milliseconds())},
 		{"foreign_keys", "1"},
 		{"trusted_schema", "0"},
 		{"cell_size_check", "1"},
 		{"temp_store", "2"}, // memory: no temporary files on a full disk
 		{"mmap_size", "0"},  // a failing disk has to be an error, not a signal
-		{"cache_size", fmt.Sprint(-o.cacheKiB)},
+		{"cache_size", fmt.Sprint(-o.CacheKiB)},
 	}
-	if o.readOnly {
+	if o.ReadOnly {
 		return append(s, [2]string{"query_only", "1"}, [2]string{"journal_mode", "wal"})
 	}
 	s = append(s,
 		[2]string{"auto_vacuum", "2"}, // incremental
 		[2]string{"journal_mode", "wal"},
-		[2]string{"synchronous", map[string]string{"FULL": "2", "NORMAL": "1"}[o.synchronous]},
+		[2]string{"synchronous", map[string]string{"FULL": "2", "NORMAL": "1"}[o.Synchronous]},
 		[2]string{"secure_delete", "fast"},
 		[2]string{"journal_size_limit", fmt.Sprint(64 << 20)},
-		[2]string{"wal_autocheckpoint", fmt.Sprint(o.checkpoint)},
+		[2]string{"wal_autocheckpoint", fmt.Sprint(o.Checkpoint)},
 	)
-	if o.maxPages > 0 {
-		s = append(s, [2]string{"max_page_count", fmt.Sprint(o.maxPages)})
+	if o.MaxPages > 0 {
+		s = append(s, [2]string{"max_page_count", fmt.Sprint(o.MaxPages)})
 	}
 	return s
 }
 
-// Connect makes opening a driver.Connector, so that each pool has settings of
+// Connect makes Options a driver.Connector, so that each pool has settings of
 // its own without a driver registered for it.
-func (o opening) Connect(context.Context) (driver.Conn, error) {
+func (o Options) Connect(context.Context) (driver.Conn, error) {
 	mode := "rw"
-	if o.readOnly {
+	if o.ReadOnly {
 		mode = "ro"
 	}
-	path := (&url.URL{Path: o.path}).EscapedPath()
+	path := (&url.URL{Path: o.Path}).EscapedPath()
 	// The driver keeps that many statements prepared on each connection. No
 	// connection is used by two goroutines at a time, so SQLite need not lock it.
 	return o.Driver().Open("file:" + path + "?mode=" + mode + "&_stmt_cache_size=32&_mutex=no")
 }
 
 // Driver is part of driver.Connector.
-func (o opening) Driver() driver.Driver {
+func (o Options) Driver() driver.Driver {
 	return &sqlite3.SQLiteDriver{ConnectHook: o.configure}
 }
 
-func (o opening) configure(c *sqlite3.SQLiteConn) error {
+func (o Options) configure(c *sqlite3.SQLiteConn) error {
 	for _, s := range o.settings() {
 		name, want := s[0], s[1]
 		if name == "auto_vacuum" {
@@ -91,7 +93,7 @@ func (o opening) configure(c *sqlite3.SQLiteConn) error {
 				continue
 			}
 		}
-		if name != "journal_mode" || !o.readOnly {
+		if name != "journal_mode" || !o.ReadOnly {
 			if _, err := pragma(c, name+" = "+want); err != nil {
 				return fmt.Errorf("set %s: %w", name, err)
 			}
@@ -133,32 +135,32 @@ func pragma(c *sqlite3.SQLiteConn, text string) (string, error) {
 	return value, errors.Join(err, rows.Close())
 }
 
-// pool opens up to n connections for reading.
-func (o opening) pool(n int) (*sql.DB, error) {
-	o.readOnly = true
+// Pool opens up to n connections for reading.
+func (o Options) Pool(n int) (*sql.DB, error) {
+	o.ReadOnly = true
 	db := sql.OpenDB(o)
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	if err := db.Ping(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s for reading: %w", o.path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open %s for reading: %w", o.Path, err), db.Close())
 	}
 	return db, nil
 }
 
-// conn is the one connection that writes to a file. It belongs to one
+// Conn is the one connection that writes to a file. It belongs to one
 // goroutine. No context ever ends a statement: a transaction that is cut short
 // is rolled back in parts.
-type conn struct {
+type Conn struct {
 	db *sql.DB
 	c  *sql.Conn
 }
 
-// writer opens the connection for writing. The file is made, readable for
+// Writer opens the connection for writing. The file is made, readable for
 // its owner only, where it is missing. One that is there must not be opened
 // here: closing it again would free the locks that SQLite has on it in this
 // process, and another process could take the write-ahead log for unused.
-func (o opening) writer() (*conn, error) {
-	f, err := os.OpenFile(o.path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+func (o Options) Writer() (*Conn, error) {
+	f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err == nil {
 		err = f.Close()
 	}
@@ -169,19 +171,24 @@ func (o opening) writer() (*conn, error) {
 	db.SetMaxOpenConns(1)
 	c, err := db.Conn(context.Background())
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", o.path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open %s: %w", o.Path, err), db.Close())
 	}
-	return &conn{db: db, c: c}, nil
+	return &Conn{db: db, c: c}, nil
 }
 
-// exec runs a statement, or several without arguments.
-func (c *conn) exec(query string, args ...any) (sql.Result, error) {
+// Exec runs a statement, or several without arguments.
+func (c *Conn) Exec(query string, args ...any) (sql.Result, error) {
 	return c.c.ExecContext(context.Background(), query, args...)
 }
 
-// changes runs a statement and tells how many rows it changed.
-func (c *conn) changes(query string, args ...any) (int, error) {
-	done, err := c.exec(query, args...)
+// ExecContext runs a statement that the context ends.
+func (c *Conn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return c.c.ExecContext(ctx, query, args...)
+}
+
+// Changes runs a statement and returns how many rows it changed.
+func (c *Conn) Changes(query string, args ...any) (int, error) {
+	done, err := c.Exec(query, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -189,33 +196,35 @@ func (c *conn) changes(query string, args ...any) (int, error) {
 	return int(n), err
 }
 
-// one reads one row into dest; found is false where there is none.
-func (c *conn) one(query string, args []any, dest ...any) (found bool, err error) {
-	return scanned(c.c.QueryRowContext(context.Background(), query, args...), dest)
+// One reads one row into dest; found is false if there is none.
+func (c *Conn) One(query string, args []any, dest ...any) (found bool, err error) {
+	return Scan(c.c.QueryRowContext(context.Background(), query, args...), dest)
 }
 
-// all reads every row of a query to its end.
-func (c *conn) all(query string, args []any, row func(scan func(...any) error) error) error {
+// All reads every row of a query to its end.
+func (c *Conn) All(query string, args []any, row func(scan func(...any) error) error) error {
 	rows, err := c.c.QueryContext(context.Background(), query, args...)
-	return each(rows, err, row)
+	return Each(rows, err, row)
 }
 
-func (c *conn) close() error { return errors.Join(c.c.Close(), c.db.Close()) }
+// Close closes the connection.
+func (c *Conn) Close() error { return errors.Join(c.c.Close(), c.db.Close()) }
 
-// one reads one row of a pool into dest; found is false where there is none.
-func one(db *sql.DB, query string, args []any, dest ...any) (found bool, err error) {
-	return scanned(db.QueryRow(query, args...), dest)
+// One reads one row of a pool into dest; found is false if there is none.
+func One(db *sql.DB, query string, args []any, dest ...any) (found bool, err error) {
+	return Scan(db.QueryRow(query, args...), dest)
 }
 
-func scanned(row *sql.Row, dest []any) (found bool, err error) {
+// Scan reads one row into dest; found is false if there is none.
+func Scan(row *sql.Row, dest []any) (found bool, err error) {
 	if err = row.Scan(dest...); errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// each reads rows to their end and closes them.
-func each(rows *sql.Rows, err error, row func(scan func(...any) error) error) error {
+// Each reads rows to their end and closes them.
+func Each(rows *sql.Rows, err error, row func(scan func(...any) error) error) error {
 	if err != nil {
 		return err
 	}

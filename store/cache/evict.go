@@ -1,4 +1,4 @@
-package store
+package cache
 
 import (
 	"math"
@@ -25,7 +25,7 @@ const barrenLooks = 4
 func (c *Cache) evict(over int64) error {
 	nowMS := c.now().UnixMilli()
 	barren := 0
-	for round := 0; round == 0 || over > 0 && round < cacheBatch; round++ {
+	for round := 0; round == 0 || over > 0 && round < batchSize; round++ {
 		gone, err := c.sample(int64(rand.Uint64()), nowMS, over, barren < barrenLooks)
 		if err != nil {
 			return err
@@ -47,7 +47,7 @@ func (c *Cache) sample(from, nowMS, over int64, spare bool) (gone int64, err err
 	}
 	var list []entry
 	take := func(from int64, n int) error {
-		return c.c.all("select id, used_ms, expires_ms <= ?, missing from entry where id >= ? order by id limit ?",
+		return c.c.All("select id, used_ms, expires_ms <= ?, missing from entry where id >= ? order by id limit ?",
 			[]any{nowMS, from, n}, func(scan func(...any) error) error {
 				var e entry
 				err := scan(&e.id, &e.usedMS, &e.expired, &e.missing)
@@ -73,7 +73,7 @@ func (c *Cache) sample(from, nowMS, over int64, spare bool) (gone int64, err err
 		if err != nil || !e.expired && (gone >= over || spare && !e.missing) {
 			break
 		}
-		_, err = c.c.exec("delete from entry where id = ?", e.id)
+		_, err = c.c.Exec("delete from entry where id = ?", e.id)
 		gone++
 	}
 	return gone, err

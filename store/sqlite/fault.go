@@ -1,4 +1,4 @@
-package store
+package sqlite
 
 import (
 	"errors"
@@ -10,11 +10,8 @@ import (
 	"ringhook/failpoint"
 )
 
-// ErrClosed is given to whoever asks a store that was closed.
+// ErrClosed is returned by a store that was closed.
 var ErrClosed = errors.New("store is closed")
-
-// ErrNotFound says that there is no delivery of that number.
-var ErrNotFound = errors.New("no such delivery")
 
 // Class says what kind of thing went wrong with a file, and is the label of a
 // metric.
@@ -29,7 +26,8 @@ const (
 	Other   Class = "other"   // none of these: the operation itself was at fault
 )
 
-var classes = []Class{Full, IO, Busy, Corrupt, Other}
+// Classes are all classes.
+var Classes = []Class{Full, IO, Busy, Corrupt, Other}
 
 // Fault is a failed operation on one of the files.
 type Fault struct {
@@ -44,14 +42,16 @@ func (f *Fault) Error() string { return fmt.Sprintf("%s (%s): %v", f.Op, f.Class
 // Unwrap gives the error of SQLite.
 func (f *Fault) Unwrap() error { return f.Err }
 
-func fault(op string, err error) error {
+// Wrap returns err as a Fault of the operation op, and nil for nil.
+func Wrap(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &Fault{Op: op, Class: classOf(err), Err: err}
+	return &Fault{Op: op, Class: ClassOf(err), Err: err}
 }
 
-func classOf(err error) Class {
+// ClassOf returns the class of an error of SQLite; Other for any other error.
+func ClassOf(err error) Class {
 	var e sqlite3.Error
 	switch {
 	case errors.Is(err, failpoint.ErrInjected):

@@ -1,0 +1,328 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"ringhook/lookup"
+	"ringhook/store/sqlite"
+)
+
+// clock is set by the test.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func newClock() *clock { return &clock{t: time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+// testFile is a cache in a folder of its own, not opened yet.
+func testFile(t testing.TB, rows int64, now func() time.Time) *Cache {
+	m := Metrics{Errors: prometheus.NewCounter(prometheus.CounterOpts{}), Dropped: prometheus.NewCounter(prometheus.CounterOpts{})}
+	return New(filepath.Join(t.TempDir(), File), 64<<20, rows, slog.New(slog.DiscardHandler), m, now)
+}
+
+// start opens a cache as a daemon does.
+func start(t testing.TB, c *Cache) *Cache {
+	t.Helper()
+	c.Open()
+	go c.Run() // Close waits for it
+	t.Cleanup(c.Close)
+	return c
+}
+
+func testCache(t testing.TB, now func() time.Time) *Cache {
+	return start(t, testFile(t, 1_000_000, now))
+}
+
+// flush waits until what was put is written, or could not be.
+func flush(t testing.TB, c *Cache) {
+	t.Helper()
+	_ = c.do(context.Background(), func(*sqlite.Conn) error { return nil })
+}
+
+func TestCache(t *testing.T) {
+	clock := newClock()
+	c := testCache(t, clock.now)
+	put := func(key, number string, missing bool, life time.Duration) {
+		c.Put(lookup.Entry{Key: key, Lookup: "crm", Number: number, Missing: missing, Vars: []byte("name=Zoë"), Stored: clock.now(), Expires: clock.now().Add(life)})
+		flush(t, c)
+	}
+	get := func(key string, want bool) lookup.Entry {
+		t.Helper()
+		e, ok := c.Get(key)
+		if ok != want {
+			t.Errorf("get %s: got %v, want %v", key, ok, want)
+		}
+		return e
+	}
+	get("k1", false)
+	put("k1", "+1", false, time.Hour)
+	put("k2", "+1", true, time.Minute)
+	put("k3", "+2", false, time.Hour)
+	e := get("k1", true)
+	if e.Lookup != "crm" || e.Number != "+1" || e.Missing || string(e.Vars) != "name=Zoë" || !e.Stored.Equal(clock.now()) || !e.Expires.Equal(clock.now().Add(time.Hour)) {
+		t.Errorf("got %+v", e)
+	}
+	if e := get("k2", true); !e.Missing {
+		t.Errorf("got %+v", e)
+	}
+	clock.add(time.Minute)
+	get("k2", false)
+	if list, err := c.Show("+1"); err != nil || len(list) != 2 {
+		t.Errorf("show: %v, %v", list, err)
+	}
+	if n, err := c.Forget(context.Background(), "+1"); n != 2 || err != nil {
+		t.Errorf("forget: %d, %v", n, err)
+	}
+	get("k1", false)
+	get("k3", true)
+	if err := c.Clear(context.Background()); err != nil || c.Len() != 0 {
+		t.Errorf("clear: %v, %d left", err, c.Len())
+	}
+}
+
+// T-CACHE-03: a flood of numbers that nobody knows does not put out those in
+// use, and the cache keeps its bound.
+func TestCacheBound(t *testing.T) {
+	clock := newClock()
+	c := start(t, testFile(t, 2000, clock.now))
+	put := func(key string, missing bool, life time.Duration) {
+		for range 2 {
+			c.Put(lookup.Entry{Key: key, Number: key, Missing: missing, Stored: clock.now(), Expires: clock.now().Add(life)})
+			if len(c.tasks) < batchSize {
+				return
+			}
+			flush(t, c)
+		}
+	}
+	for i := range 1000 {
+		put(fmt.Sprint("hot", i), false, 24*time.Hour)
+	}
+	for i := range 20_000 {
+		put(fmt.Sprint("strange", i), true, time.Hour)
+	}
+	flush(t, c)
+	flush(t, c)
+	if n := c.Len(); n > 2000+batchSize {
+		t.Errorf("%d entries, the bound is 2000", n)
+	}
+	clock.add(recentFor)
+	hot := 0
+	for i := range 1000 {
+		if _, ok := c.Get(fmt.Sprint("hot", i)); ok {
+			hot++
+		}
+	}
+	if hot < 900 { // the worst are found by chance, so a few of the good go too
+		t.Errorf("%d of 1000 answers in use are left", hot)
+	}
+	clock.add(2 * time.Hour)
+	for i := range 500 { // used again, so the other half goes first
+		c.Get(fmt.Sprint("hot", i))
+	}
+	for i := range 3000 {
+		put(fmt.Sprint("new", i), false, time.Hour)
+	}
+	flush(t, c)
+	clock.add(recentFor)
+	left := [2]int{}
+	for i := range 1000 {
+		if _, ok := c.Get(fmt.Sprint("hot", i)); ok {
+			left[i/500]++
+		}
+	}
+	if left[0] < 2*left[1] {
+		t.Errorf("left of those used again: %d, of the others: %d", left[0], left[1])
+	}
+}
+
+// What a tool removes in a process of its own is gone after a moment.
+func TestCacheForgottenElsewhere(t *testing.T) {
+	clock := newClock()
+	c := testCache(t, clock.now)
+	c.Put(lookup.Entry{Key: "k", Number: "+1", Stored: clock.now(), Expires: clock.now().Add(time.Hour)})
+	flush(t, c)
+	if _, ok := c.Get("k"); !ok {
+		t.Fatal("not found")
+	}
+	tool := New(c.opening.Path, 0, 0, c.log, c.metrics, clock.now)
+	tool.OpenBeside()
+	go tool.Run()
+	if n, err := tool.Forget(context.Background(), "+1"); n != 1 || err != nil {
+		t.Fatalf("forget: %d, %v", n, err)
+	}
+	tool.Close()
+	clock.add(recentFor)
+	if _, ok := c.Get("k"); ok {
+		t.Error("still given after it was removed")
+	}
+}
+
+func TestCacheWriterBehind(t *testing.T) {
+	c := testCache(t, time.Now)
+	hold, entered := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = c.do(context.Background(), func(*sqlite.Conn) error {
+			close(entered)
+			<-hold
+			return nil
+		})
+	})
+	<-entered
+	for i := range queueSize + 5 {
+		c.Put(lookup.Entry{Key: fmt.Sprint(i), Expires: time.Now().Add(time.Hour)})
+	}
+	if got := testutil.ToFloat64(c.metrics.Dropped); got != 5 {
+		t.Errorf("dropped: got %v, want 5", got)
+	}
+	if _, ok := c.Get("1"); !ok { // and does not wait for the writer
+		t.Error("an answer that was just given is not found")
+	}
+	if _, ok := c.Get("none"); ok {
+		t.Error("found what was never put")
+	}
+	close(hold)
+	wg.Wait()
+}
+
+func cacheKey(i int) string { return fmt.Sprintf("crm https://crm.example/who?phone=+7495%07d", i) }
+
+func BenchmarkGet(b *testing.B) {
+	for _, rows := range []int{10_000, 1_000_000} {
+		c := testCache(b, time.Now)
+		fillCache(b, c, rows)
+		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, ok := c.Get(cacheKey(rand.IntN(rows))); !ok {
+						b.Fatal("not found")
+					}
+				}
+			})
+		})
+	}
+}
+
+func fillCache(b testing.TB, c *Cache, rows int) {
+	now := time.Now()
+	for from := 0; from < rows; from += 10_000 {
+		err := c.do(context.Background(), func(c *sqlite.Conn) error {
+			for i := from; i < min(rows, from+10_000); i++ {
+				e := lookup.Entry{Key: cacheKey(i), Lookup: "crm", Number: fmt.Sprintf("+7495%07d", i), Vars: make([]byte, 80), Stored: now, Expires: now.Add(time.Hour)}
+				if _, err := c.Exec(putEntry, entryID(e.Key), e.Key, e.Lookup, e.Number, e.Missing, e.Vars, sqlite.ToMS(e.Stored), sqlite.ToMS(e.Expires), sqlite.ToMS(now)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// F14: a damaged cache is deleted and begun anew, at the start and while it is used.
+func TestDamagedCache(t *testing.T) {
+	entry := lookup.Entry{Key: "k", Lookup: "crm", Number: "+1", Stored: time.Now(), Expires: time.Now().Add(time.Hour)}
+	first := testFile(t, 1_000_000, time.Now)
+	path := first.opening.Path
+	again := func() *Cache {
+		c := New(path, 64<<20, 1_000_000, first.log, first.metrics, time.Now)
+		return start(t, c)
+	}
+	fillCache(t, start(t, first), 2000)
+	first.Close()
+	for name, damage := range map[string]func(){
+		"garbage": func() { scribble(t, path, 0, 5000) },
+		"newer": func() {
+			db, err := sql.Open("sqlite3", path)
+			if err == nil {
+				_, err = db.Exec("pragma user_version = 99")
+			}
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"zero length": func() { _ = os.Truncate(path, 0) },
+	} {
+		damage()
+		c := again()
+		if n := c.Len(); n != 0 {
+			t.Errorf("%s: %d entries", name, n)
+		}
+		c.Put(entry)
+		flush(t, c)
+		if n := c.Len(); n != 1 {
+			t.Errorf("%s: nothing kept", name)
+		}
+		c.Close()
+	}
+
+	c := again()
+	fillCache(t, c, 5000)
+	c.Close()
+	scribble(t, path, 10*sqlite.PageSize, size(t, path)-10*sqlite.PageSize)
+	c = again()
+	for i := range 5000 {
+		c.Get(cacheKey(i))
+	}
+	c.Put(entry)
+	flush(t, c)
+	c.Put(entry)
+	flush(t, c)
+	if list, err := c.Show("+1"); err != nil || len(list) != 1 {
+		t.Error("not begun anew while in use")
+	}
+	if testutil.ToFloat64(first.metrics.Errors) == 0 {
+		t.Error("no error counted")
+	}
+}
+
+func size(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+func scribble(t *testing.T, path string, from, n int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, int(n)), from)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,84 @@
+package trace
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"ringhook/store/sqlite"
+)
+
+var start = time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
+
+func testFile(path string, now func() time.Time) *File {
+	return New(path, 24*time.Hour, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{}), now)
+}
+
+// TestTracesAreBounded fills the gathering and the file beyond their ends.
+func TestTracesAreBounded(t *testing.T) {
+	now := start
+	tr := testFile(filepath.Join(t.TempDir(), Name), func() time.Time { return now })
+	record := make([]byte, 100)
+	for range 2 * gatherRoom / len(record) {
+		tr.Add(now, record)
+	}
+	if len(tr.batch) > gatherRoom || testutil.ToFloat64(tr.dropped) == 0 {
+		t.Errorf("%d bytes gathered, %v dropped", len(tr.batch), testutil.ToFloat64(tr.dropped))
+	}
+	tr.Open()
+	t.Cleanup(func() {
+		if err := tr.Shut(); err != nil {
+			t.Error(err)
+		}
+	})
+	tr.size = 4 << 20
+	for range 3 * 4 {
+		now = now.Add(2 * tidyEvery)
+		if err := tr.write(tr.batch, now.UnixMilli()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func() (rows int, last int64) {
+		if _, err := tr.c.One("select count(*), coalesce(max(last_ms), 0) from batch", nil, &rows, &last); err != nil {
+			t.Fatal(err)
+		}
+		return rows, last
+	}
+	used, _, err := sqlite.Pages(tr.c)
+	if rows, last := count(); err != nil || used > tr.size/sqlite.PageSize || rows == 0 || last != now.UnixMilli() {
+		t.Errorf("%d rows in %d pages, the last of %d, %v", rows, used, last, err)
+	}
+	now = now.Add(25 * time.Hour)
+	if err := tr.write(nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if rows, _ := count(); rows != 0 {
+		t.Errorf("%d rows are left after a day", rows)
+	}
+}
+
+// TestTracesDamaged finds something else in place of the file.
+func TestTracesDamaged(t *testing.T) {
+	for name, content := range map[string][]byte{"noise": bytes.Repeat([]byte("noise"), 9000), "nothing": {}} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), Name)
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			tr := testFile(path, time.Now)
+			tr.Open()
+			if err := tr.write([]byte("\x01x"), 1); err != nil {
+				t.Error(err)
+			}
+			if err := tr.Shut(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
