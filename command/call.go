@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"ringhook/dialplan"
 	"ringhook/fastagi"
 	"ringhook/fastagi/asterisk"
 )
@@ -22,6 +23,7 @@ type callCmd struct {
 	Uniqueid  string            `placeholder:"ID" help:"The channel's uniqueid; a new one otherwise."`
 	Channel   string            `default:"PJSIP/ringhook-call" placeholder:"NAME" help:"The channel's name."`
 	Var       map[string]string `placeholder:"NAME=VALUE" help:"A variable that ringhook finds on the channel, such as DIALSTATUS=BUSY."`
+	NoEvents  bool              `help:"Keep no events, so that no receiver gets any."`
 	Timeout   time.Duration     `default:"70s" help:"The longest to wait; Asterisk itself has no limit."`
 }
 
@@ -42,7 +44,10 @@ func (c *callCmd) Run(s *streams) error {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, c.Timeout)
 	defer cancel()
-	result, err := asterisk.Call(ctx, addr, c.request(time.Now(), s.build.Version))
+	if !c.NoEvents {
+		fmt.Fprintln(s.err, "ringhook: the events of this call go to real receivers, with test = true; --no-events keeps none")
+	}
+	result, err := asterisk.Call(ctx, addr, c.request(time.Now()))
 	printCall(s.out, result)
 	if err != nil {
 		return fmt.Errorf("%w (is ringhook serving on %s?)", err, addr)
@@ -53,7 +58,7 @@ func (c *callCmd) Run(s *streams) error {
 	return nil
 }
 
-func (c *callCmd) request(now time.Time, version string) asterisk.CallRequest {
+func (c *callCmd) request(now time.Time) asterisk.CallRequest {
 	if c.Uniqueid == "" {
 		c.Uniqueid = fmt.Sprintf("%d.%d", now.Unix(), now.Nanosecond()/1000)
 	}
@@ -62,9 +67,13 @@ func (c *callCmd) request(now time.Time, version string) asterisk.CallRequest {
 	for name, value := range c.Var {
 		variables[name] = value
 	}
+	version := dialplan.TestVersion
+	if c.NoEvents {
+		version = dialplan.QuietVersion
+	}
 	return asterisk.CallRequest{
 		Env: fastagi.Env{
-			Point: point, Query: query, Channel: c.Channel, UniqueID: c.Uniqueid, Version: "ringhook " + version,
+			Point: point, Query: query, Channel: c.Channel, UniqueID: c.Uniqueid, Version: version,
 			CallerNum: c.From, CallerName: c.Name, DNID: c.To, Context: "ringhook", Extension: "s", Priority: "1", Args: c.Arguments,
 		},
 		Variables: variables,

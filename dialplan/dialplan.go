@@ -326,7 +326,7 @@ type pendingCommit struct {
 // the call's lock. It returns nil if there is nothing to wait for: no hook wants the
 // events, so nothing is promised.
 func (d *Dialplan) queue(ctx context.Context, cur *current, t *transition, e *entry) (*pendingCommit, error) {
-	if !cur.Hooks.Any() {
+	if !cur.Hooks.Any() || t.quiet {
 		return nil, nil
 	}
 	if !t.news && t.point != Lookup {

@@ -108,7 +108,7 @@ func (p Point) Takes(name string) bool {
 // Parameters lists every parameter that an event may have, but for those that a
 // lookup or the dialplan names itself.
 func Parameters() []string {
-	return append(sortedKeys(parameters), "presumed", "correction")
+	return append(sortedKeys(parameters), "presumed", "correction", "test")
 }
 
 // Arguments lists the arguments that every point takes.

@@ -24,12 +24,23 @@ type request struct {
 	args  map[string]string
 	event string   // name of a custom event
 	asked []string // arguments that the channel is asked for
+	test  bool     // asked by a test client, see TestVersion
+	quiet bool     // whose events are not kept
 }
+
+// TestVersion and QuietVersion are the agi_version of a test client, which no
+// Asterisk sends. Every event of a call that began with TestVersion has test =
+// true. QuietVersion keeps no events and promises none.
+const (
+	TestVersion  = "ringhook test"
+	QuietVersion = "ringhook test without events"
+)
 
 // parseRequest finds the point and takes the arguments apart. further names
 // the parameters beyond the contract that may be given.
 func parseRequest(env *fastagi.Env, further map[string]rule) (*request, error) {
-	r := &request{point: Point(env.Point), env: env}
+	quiet := env.Version == QuietVersion
+	r := &request{point: Point(env.Point), env: env, test: quiet || env.Version == TestVersion, quiet: quiet}
 	var known bool
 	if r.spec, known = specs[r.point]; !known {
 		return r, fmt.Errorf("unknown point %q: the path of the AGI URL must be one of %s", env.Point, strings.Join(Points(), ", "))

@@ -643,3 +643,41 @@ func TestOneCallWithoutEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestTestCall proves that the events of a test client say what they are, that a
+// quiet one makes none, and that what only looks like one is a call like any other.
+func TestTestCall(t *testing.T) {
+	for _, c := range []struct {
+		version string
+		events  int
+		test    any
+	}{
+		{dialplan.TestVersion, 1, true},
+		{dialplan.QuietVersion, 0, nil},
+		{"22", 1, nil},
+		{"ringhook tests", 1, nil},
+	} {
+		t.Run(c.version, func(t *testing.T) {
+			h := build(t, 10*time.Second, nil, nil)
+			result, err := asterisk.Call(t.Context(), h.addr, asterisk.CallRequest{
+				Env:       fastagi.Env{Point: "call-dial", Channel: "PJSIP/trunk-1", UniqueID: "1.1", Version: c.version, CallerNum: "02079460142"},
+				Variables: map[string]string{"CHANNEL(linkedid)": "1.1"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(result.Set); n == 0 || result.Set[n-1] != (fastagi.Variable{Name: "RINGHOOK_STATUS", Value: "OK"}) {
+				t.Errorf("call-dial set %v, want RINGHOOK_STATUS=OK last", result.Set)
+			}
+			kept := h.kept()
+			if len(kept) != c.events {
+				t.Fatalf("%d events kept, want %d", len(kept), c.events)
+			}
+			for _, ev := range kept {
+				if ev.Params["test"] != c.test {
+					t.Errorf("event %s has test = %v, want %v", ev.Name, ev.Params["test"], c.test)
+				}
+			}
+		})
+	}
+}

@@ -38,6 +38,9 @@ func (t *transition) mergeChannel() {
 	if t.call.Direction == "" && t.point != Lookup && t.point != CustomEvent {
 		t.call.Direction = t.direction()
 	}
+	if t.test {
+		known.keep("test", true)
+	}
 	if num := t.callerNum(); num != "" {
 		caller := t.numbers.Normalize(num)
 		known.keepFirst("callerid_raw", num)
