@@ -46,7 +46,7 @@ func TestBlockedIsNotDialled(t *testing.T) {
 		return addrs("169.254.169.254"), nil
 	})
 	flips.next = time.Time{}
-	conn, err := flips.dial("", 10*time.Second)
+	conn, err := flips.dial(in(10 * time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestBlockedIsNotDialled(t *testing.T) {
 	conn.Close()
 	blocked := func(what string, d *dialer) {
 		t.Helper()
-		_, err := d.dial("", 10*time.Second)
+		_, err := d.dial(in(10 * time.Second))
 		var e *dialError
 		if !errors.As(err, &e) || e.class != ClassBlocked {
 			t.Errorf("%s: %v, want class %s", what, err, ClassBlocked)
@@ -68,7 +68,7 @@ func TestBlockedIsNotDialled(t *testing.T) {
 		blocked(host, &dialer{host: host, port: port})
 	}
 	mixed := testDialer(port, func(context.Context) ([]netip.Addr, error) { return addrs("0.0.0.0", "127.0.0.1", "169.254.1.1"), nil })
-	conn, err = mixed.dial("", 10*time.Second)
+	conn, err = mixed.dial(in(10 * time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

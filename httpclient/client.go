@@ -3,6 +3,8 @@ package httpclient
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,35 +42,25 @@ type ClientConfig struct {
 }
 
 // Client sends requests, each once, and follows no redirect. It may be used
-// from many goroutines. It is the only place that holds fasthttp's pooled
-// requests and responses, so nothing that it hands out is ever overwritten.
+// from many goroutines. Nothing that it returns is ever overwritten: fasthttp's
+// pooled responses do not leave it.
 type Client struct {
 	cfg ClientConfig
 
 	mu     sync.Mutex
-	hosts  map[string]*fasthttp.HostClient
-	expiry map[string]time.Time // of certificates, by the key of hosts
+	hosts  map[target]*pool
+	expiry map[target]time.Time // of certificates
 	closed bool
-}
-
-// Request is what is to be sent.
-type Request struct {
-	Method      string // GET when empty
-	URL         string // absolute, http or https
-	Header      [][2]string
-	ContentType string // of Body
-	Body        []byte
-	// Fresh drops the idle connections to the host first, so that the request
-	// goes out on a new one: for the second try after ClassReset.
-	Fresh bool
 }
 
 // Response is what came back: a copy, which is the caller's own.
 type Response struct {
 	Status      int
 	ContentType string
-	RetryAfter  string // as the server wrote it
-	Date        string // as the server wrote it
+	RetryAfter  string      // as the server wrote it
+	Date        string      // as the server wrote it
+	Location    string      // as the server wrote it
+	Header      [][2]string // if the request has KeepHeader
 	Body        []byte
 	Took        time.Duration
 }
@@ -92,46 +84,75 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.TLS.ClientSessionCache == nil {
 		cfg.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(8)
 	}
-	return &Client{cfg: cfg, hosts: make(map[string]*fasthttp.HostClient), expiry: make(map[string]time.Time)}, nil
+	return &Client{cfg: cfg, hosts: make(map[target]*pool), expiry: make(map[target]time.Time)}, nil
 }
+
+// requests are buffers in which requests are written.
+var requests = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxRequest is the size up to which a buffer is kept, in bytes.
+const maxRequest = 64 << 10
 
 // Do sends a request and reads the whole response. Both end at the deadline,
 // resolving, connecting and the TLS handshake included. A response of any
 // status is a response; every error is an *Error.
 func (c *Client) Do(req *Request, deadline time.Time) (*Response, error) {
-	out, in := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(out)
-	defer fasthttp.ReleaseResponse(in)
-
-	if err := c.fill(out, req); err != nil {
+	buffer := requests.Get().(*[]byte)
+	defer func() {
+		if cap(*buffer) <= maxRequest {
+			requests.Put(buffer)
+		}
+	}()
+	out, to, err := req.append((*buffer)[:0], c.cfg.MaxDecoded > 0)
+	*buffer = out
+	if err != nil {
 		return nil, &Error{Class: ClassRequest, Err: err}
 	}
-	host, err := c.host(out.URI())
+	host, err := c.host(to)
 	if err != nil {
 		return nil, &Error{Class: ClassRequest, Err: err}
 	}
 	if req.Fresh {
-		host.CloseIdleConnections()
+		host.closeIdle()
 	}
-
 	start := time.Now()
-	err = host.DoDeadline(out, in, deadline)
-	c.sweep(host)
+	if !start.Before(deadline) {
+		return nil, &Error{Class: ClassTimeout, Host: to.host, Err: errors.New("deadline passed")}
+	}
+	conn, err := host.acquire(deadline)
 	if err != nil {
-		return nil, classify(string(out.URI().Host()), in, err)
+		return nil, unsent(to.host, err)
+	}
+	in := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(in)
+	reusable, err := conn.exchange(out, in, c.cfg.MaxBody, deadline)
+	if reusable {
+		host.release(conn)
+	} else {
+		host.discard(conn)
+	}
+	if err != nil {
+		return nil, sent(to.host, in, err)
 	}
 	body, err := c.body(in)
 	if err != nil {
-		return nil, &Error{Class: bodyClass(err), Host: string(out.URI().Host()), Sent: true, Err: err}
+		return nil, &Error{Class: bodyClass(err), Host: to.host, Sent: true, Err: err}
 	}
-	return &Response{
+	resp := &Response{
 		Status:      in.StatusCode(),
 		ContentType: string(in.Header.ContentType()),
 		RetryAfter:  string(in.Header.Peek(fasthttp.HeaderRetryAfter)),
 		Date:        string(in.Header.Peek(fasthttp.HeaderDate)),
+		Location:    string(in.Header.Peek(fasthttp.HeaderLocation)),
 		Body:        body,
 		Took:        time.Since(start),
-	}, nil
+	}
+	if req.KeepHeader {
+		for name, value := range in.Header.All() {
+			resp.Header = append(resp.Header, [2]string{string(name), string(value)})
+		}
+	}
+	return resp, nil
 }
 
 // Close closes the idle connections, and those in use after their request.
@@ -140,7 +161,7 @@ func (c *Client) Close() {
 	defer c.mu.Unlock()
 	c.closed = true
 	for _, h := range c.hosts {
-		h.CloseIdleConnections()
+		h.close()
 	}
 }
 
@@ -157,100 +178,52 @@ func (c *Client) CertificateExpiry() (first time.Time) {
 	return first
 }
 
-// fill copies what the caller wants into fasthttp's request.
-func (c *Client) fill(out *fasthttp.Request, req *Request) error {
-	uri := fasthttp.AcquireURI()
-	defer fasthttp.ReleaseURI(uri)
-	// Normalizing would decode %2F and fold dots: a placeholder's value could
-	// then leave the part of the path that it was escaped for.
-	uri.DisablePathNormalizing = true
-	if err := uri.Parse(nil, []byte(req.URL)); err != nil || len(uri.Host()) == 0 {
-		return errors.New("url is not absolute or not well-formed")
-	}
-	out.SetURI(uri)
-	if req.Method != "" {
-		out.Header.SetMethod(req.Method)
-	}
-	for _, h := range req.Header {
-		if strings.ContainsAny(h[0]+h[1], "\r\n\x00") {
-			return errors.New("header has a line break in it")
-		}
-		out.Header.Set(h[0], h[1])
-	}
-	if c.cfg.MaxDecoded > 0 {
-		out.Header.Set(fasthttp.HeaderAcceptEncoding, "gzip")
-	}
-	if req.ContentType != "" {
-		out.Header.SetContentType(req.ContentType)
-	}
-	if len(req.Body) > 0 {
-		out.SetBodyRaw(req.Body)
-	}
-	return nil
-}
-
-// host gives the pool of connections to a URI's host. Their number is that of
-// the hosts in the configuration, since no placeholder may stand in one.
-func (c *Client) host(uri *fasthttp.URI) (*fasthttp.HostClient, error) {
-	scheme := string(uri.Scheme())
-	if scheme != "http" && scheme != "https" {
-		return nil, errors.New("url is neither http nor https")
-	}
-	key := scheme + "://" + string(uri.Host())
+// host returns the connections to a server. Their number is that of the hosts
+// in the configuration, since a host has no placeholder.
+func (c *Client) host(to target) (*pool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, errors.New("client is closed")
 	}
-	if h := c.hosts[key]; h != nil {
-		return h, nil
+	if p := c.hosts[to]; p != nil {
+		return p, nil
 	}
-	d, err := newDialer(string(uri.Host()), scheme == "https", c.cfg.TLS)
+	d, err := newDialer(to.host, to.secure, c.cfg.TLS)
 	if err != nil {
 		return nil, err
 	}
 	d.expiry = func(at time.Time) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.expiry[key] = at
+		c.expiry[to] = at
 	}
-	h := &fasthttp.HostClient{
-		Addr:                      d.address(),
-		IsTLS:                     scheme == "https",
-		Name:                      "ringhook",
-		DialTimeout:               d.dial,
-		MaxConns:                  c.cfg.MaxConns,
-		MaxConnWaitTimeout:        connWait,
-		MaxIdleConnDuration:       idle,
-		MaxIdemponentCallAttempts: 1,
-		ReadTimeout:               exchange,
-		WriteTimeout:              exchange,
-		ReadBufferSize:            headers,
-		MaxResponseBodySize:       c.cfg.MaxBody,
-		DisablePathNormalizing:    true,
-		SecureErrorLogMessage:     true,
-	}
-	c.hosts[key] = h
-	return h, nil
+	p := newPool(d, c.cfg.MaxConns)
+	c.hosts[to] = p
+	return p, nil
 }
 
-// sweep closes what a request gave back after the client was closed.
-func (c *Client) sweep(h *fasthttp.HostClient) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		h.CloseIdleConnections()
-	}
-}
+// compressions are the content codings that change a body. Other words in Content-Encoding, such as a charset, are
+// mistakes of the server that change nothing.
+var compressions = []string{"gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "dcb", "dcz"}
 
-// body copies a response's body, decompressed where that was offered.
+// body copies a response's body, decompressed if compression was offered.
 func (c *Client) body(in *fasthttp.Response) ([]byte, error) {
-	encoding := in.Header.ContentEncoding()
-	if c.cfg.MaxDecoded == 0 || len(encoding) == 0 || len(in.Body()) == 0 || strings.EqualFold(string(encoding), "identity") {
-		return append([]byte(nil), in.Body()...), nil
+	body := in.Body()
+	if c.cfg.MaxDecoded == 0 || len(body) == 0 {
+		return append([]byte(nil), body...), nil
 	}
-	if !strings.EqualFold(string(encoding), "gzip") {
-		return nil, errors.New("content encoding was not asked for")
+	var codings []string
+	for word := range strings.SplitSeq(string(in.Header.ContentEncoding()), ",") {
+		if word = strings.ToLower(strings.TrimSpace(word)); slices.Contains(compressions, word) {
+			codings = append(codings, strings.TrimPrefix(word, "x-"))
+		}
+	}
+	switch {
+	case len(codings) == 0:
+		return append([]byte(nil), body...), nil
+	case len(codings) > 1 || codings[0] != "gzip":
+		return nil, fmt.Errorf("body is compressed with %s, and only gzip was offered", strings.Join(codings, ", "))
 	}
 	return in.BodyGunzipWithLimit(c.cfg.MaxDecoded)
 }

@@ -2,7 +2,6 @@ package httpclient
 
 import (
 	"crypto/tls"
-	"encoding/base64"
 	"strings"
 )
 
@@ -54,7 +53,7 @@ func (c *Credentials) Basic() string {
 	if c.Username == "" {
 		return ""
 	}
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(c.Username+":"+c.Password))
+	return basic(c.Username, c.Password)
 }
 
 // TLS reads the files of the certificates. It is nil where there are none.

@@ -13,9 +13,6 @@ import (
 )
 
 const (
-	// connect bounds a dial where fasthttp hands in no time of its own: it
-	// dials so for a request that waits for one of the connections in use.
-	connect = 10 * time.Second
 	// headStart is what one address gets before the next is tried beside it.
 	headStart = 150 * time.Millisecond
 	// resolveEvery is how long resolved addresses are used unasked, and
@@ -81,13 +78,10 @@ func (d *dialer) address() string {
 	return net.JoinHostPort(d.host, strconv.Itoa(int(d.port)))
 }
 
-// dial connects within a time that covers all of it. Its errors are
+// dial connects before the deadline, which covers all of it. Its errors are
 // *dialError.
-func (d *dialer) dial(_ string, timeout time.Duration) (net.Conn, error) {
-	if timeout <= 0 {
-		timeout = connect
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+func (d *dialer) dial(deadline time.Time) (net.Conn, error) {
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 
 	addrs, err := d.addresses(ctx)

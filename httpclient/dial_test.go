@@ -57,7 +57,7 @@ func TestResolverDown(t *testing.T) {
 			resolve := func(context.Context) ([]netip.Addr, error) { return addrs("127.0.0.1"), nil }
 			d := testDialer(port, func(ctx context.Context) ([]netip.Addr, error) { return resolve(ctx) })
 			dial := func() error {
-				conn, err := d.dial("", 400*time.Millisecond)
+				conn, err := d.dial(in(400 * time.Millisecond))
 				if err == nil {
 					conn.Close()
 				}
@@ -106,7 +106,7 @@ func TestResolvedOnce(t *testing.T) {
 		return addrs("127.0.0.1"), nil
 	})
 	for range 3 {
-		conn, err := d.dial("", time.Second)
+		conn, err := d.dial(in(time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestDeadAddress(t *testing.T) {
 	_, port := listen(t, "127.0.0.2:0")
 	for _, dead := range []string{"127.0.0.1", "::1"} {
 		d := testDialer(port, func(context.Context) ([]netip.Addr, error) { return addrs(dead, "127.0.0.2"), nil })
-		conn, err := d.dial("", 5*time.Second)
+		conn, err := d.dial(in(5 * time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestNoAddressAnswers(t *testing.T) {
 	ln, port := listen(t, "127.0.0.1:0")
 	ln.Close()
 	d := testDialer(port, func(context.Context) ([]netip.Addr, error) { return addrs("127.0.0.1", "127.0.0.2", "127.0.0.3"), nil })
-	_, err := d.dial("", time.Second)
+	_, err := d.dial(in(time.Second))
 	var e *dialError
 	if !errors.As(err, &e) || e.class != ClassConnect {
 		t.Errorf("dial: %v, want class %s", err, ClassConnect)

@@ -3,8 +3,6 @@ package httpclient
 import (
 	"errors"
 	"fmt"
-	"net"
-	"syscall"
 
 	"github.com/valyala/fasthttp"
 )
@@ -68,36 +66,43 @@ func (e *dialError) Error() string { return e.err.Error() }
 // Unwrap gives the error of the dialler.
 func (e *dialError) Unwrap() error { return e.err }
 
-// classify tells what an error of fasthttp means. A body in chunks that ends
-// between two of them is reported as if nothing had come: the head that was
-// read by then tells it apart.
-func classify(host string, in *fasthttp.Response, err error) *Error {
-	e := &Error{Class: ClassProtocol, Host: host, Sent: true, Err: err}
+// failure is an exchange that went wrong after the request was written.
+type failure struct {
+	class string
+	text  string
+	err   error
+}
+
+// Error returns what went wrong, without a byte of what the server sent.
+func (f *failure) Error() string { return f.text }
+
+// Unwrap returns the error of the connection or of fasthttp.
+func (f *failure) Unwrap() error { return f.err }
+
+// unsent classes an error before the request was written.
+func unsent(host string, err error) *Error {
+	e := &Error{Class: ClassConnect, Host: host, Err: err}
 	var dial *dialError
-	var small *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.As(err, &dial):
-		e.Class, e.Sent = dial.class, false
-	case errors.Is(err, fasthttp.ErrNoFreeConns):
-		e.Class, e.Sent = ClassBusy, false
-	case isTimeout(err):
-		e.Class = ClassTimeout
-	case errors.Is(err, fasthttp.ErrConnectionClosed) && in.Header.ContentLength() != -1,
-		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET) && !answered(err):
-		e.Class = ClassReset
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		e.Class, e.Status = ClassTooLarge, in.StatusCode()
-	case errors.As(err, &small):
-		e.Class = ClassTooLarge
+		e.Class = dial.class
+	case errors.Is(err, errBusy):
+		e.Class = ClassBusy
 	}
 	return e
 }
 
-// answered tells whether a broken connection broke while a response was being
-// read: fasthttp reports one that broke before the first byte in its own words.
-func answered(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "read"
+// sent classes an error after the server may have seen the request.
+func sent(host string, in *fasthttp.Response, err error) *Error {
+	e := &Error{Class: ClassProtocol, Host: host, Sent: true, Err: err}
+	var f *failure
+	if errors.As(err, &f) {
+		e.Class = f.class
+	}
+	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		e.Status = in.StatusCode()
+	}
+	return e
 }
 
 // bodyClass is the class of a body that cannot be decoded.
