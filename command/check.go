@@ -21,12 +21,8 @@ func (c *checkCmd) Run(s *streams) error {
 	for _, w := range cfg.Warnings {
 		fmt.Fprintln(s.err, "warning:", w.String())
 	}
-	name := s.config
-	if name == "" {
-		name = "built-in defaults"
-	}
-	fmt.Fprintf(s.out, "%s: good: %d lookups, %d hooks, %d queues, %d agents; FastAGI on %s, metrics on %s\n",
-		name, len(cfg.Lookups), len(cfg.Hooks), len(cfg.Queues), len(cfg.Agents), cfg.FastAGI.Listen, cfg.HTTP.Listen)
+	fmt.Fprintf(s.out, "%s: good: %d lookups, %d hooks, %d queues, %d agents; FastAGI on %s, metrics on %s, store in %s\n",
+		s.configuration(), len(cfg.Lookups), len(cfg.Hooks), len(cfg.Queues), len(cfg.Agents), cfg.FastAGI.Listen, cfg.HTTP.Listen, cfg.Store.Folder)
 	if c.Dialplan == "" {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -35,7 +36,8 @@ func Main(build app.Build) {
 
 // cli is the command line.
 type cli struct {
-	Config string `short:"c" placeholder:"FILE" help:"The configuration file; without one, built-in defaults serve."`
+	Config      string           `short:"c" placeholder:"FILE" help:"Configuration file (else $$RINGHOOK_CONFIG, ${file}, built-in defaults)."`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Serve   serveCmd   `cmd:"" group:"run" help:"Serve Asterisk until stopped; SIGHUP reloads the configuration."`
 	Check   checkCmd   `cmd:"" group:"run" help:"Check the configuration and the dialplan."`
@@ -72,18 +74,27 @@ var groups = []kong.Group{
 // streams are what a command reads its configuration from and writes to.
 type streams struct {
 	ctx    context.Context
-	config string
+	config string // the file of the command line, and that of conf.Find after load
+	loaded bool
 	out    io.Writer
 	err    io.Writer
 	build  app.Build
 }
 
-// load reads the configuration that the command line names.
+// load reads the configuration. The file is chosen once, for all reloads.
 func (s *streams) load() (*conf.Config, error) {
-	if s.config == "" {
-		return conf.Default(), nil
+	if !s.loaded {
+		s.config, s.loaded = conf.Find(s.config), true
 	}
 	return conf.Load(s.config)
+}
+
+// configuration names what load has read.
+func (s *streams) configuration() string {
+	if s.config == "" {
+		return "built-in defaults"
+	}
+	return s.config
 }
 
 // Run is the program but for the process around it. It gives the exit code.
@@ -95,6 +106,7 @@ func Run(ctx context.Context, build app.Build, args []string, out, errOut io.Wri
 		kong.Description("FastAGI service for Asterisk: looks callers up and tells the world about calls."),
 		kong.Writers(out, errOut),
 		kong.Exit(func(n int) { code = n }),
+		kong.Vars{"version": versionLine(build), "file": conf.DefaultFile},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.ExplicitGroups(groups),
 	)
@@ -110,11 +122,15 @@ func Run(ctx context.Context, build app.Build, args []string, out, errOut io.Wri
 		fmt.Fprintf(errOut, "ringhook: %v\nringhook --help tells the commands and their options.\n", err)
 		return exitUsage
 	}
-	err = parsed.Run(&streams{ctx: ctx, config: c.Config, out: out, err: errOut, build: build})
+	s := &streams{ctx: ctx, config: c.Config, out: out, err: errOut, build: build}
+	err = parsed.Run(s)
 	if err == nil {
 		return exitOK
 	}
 	fmt.Fprintln(errOut, "ringhook:", err)
+	if s.loaded && !strings.Contains(err.Error(), s.config+":") {
+		fmt.Fprintln(errOut, "configuration:", s.configuration())
+	}
 	if errors.As(err, new(usageError)) || errors.As(err, new(api.RequestError)) {
 		return exitUsage
 	}

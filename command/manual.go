@@ -45,11 +45,18 @@ reads the configuration again; a wrong one changes nothing.
 .BR SIGTERM ", " SIGINT
 It takes no more calls, answers those in progress, finishes the deliveries in flight and ends.
 A second one ends it at once; whatever is left is delivered after the next start.
+.SH ENVIRONMENT
+.TP
+.B RINGHOOK_CONFIG
+the configuration file, if the command line does not name one
 .SH FILES
 As the Debian package has them.
 .TP
 .I /etc/ringhook/ringhook.toml
-the configuration
+the configuration, used if neither the command line nor RINGHOOK_CONFIG names a file
+.TP
+.I /etc/ringhook/conf.d/*.toml
+further parts of the configuration
 .TP
 .I /etc/ringhook/environment
 NAME=value for each ${NAME} in it

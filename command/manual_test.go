@@ -57,7 +57,7 @@ func TestManual(t *testing.T) {
 		}
 		section, _, _ = strings.Cut(section, "\n.S")
 		for _, option := range options(t, command) {
-			if !regexp.MustCompile(`(?m)^(-[a-z], )?`+option+`( |$)`).MatchString(section) && option != "--help" && option != "--config" {
+			if !regexp.MustCompile(`(?m)^(-[a-z], )?`+option+`( |$)`).MatchString(section) && !slices.Contains([]string{"--help", "--config", "--version"}, option) {
 				t.Errorf("%s %s is not in the manual page", command, option)
 			}
 		}

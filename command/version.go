@@ -3,12 +3,18 @@ package command
 import (
 	"fmt"
 	"runtime"
+
+	"ringhook/app"
 )
 
 type versionCmd struct{}
 
 // Run prints the version.
 func (versionCmd) Run(s *streams) error {
-	fmt.Fprintf(s.out, "ringhook %s (%s, %s)\n", s.build.Version, s.build.RevisionOr("no revision"), runtime.Version())
-	return nil
+	_, err := fmt.Fprintln(s.out, versionLine(s.build))
+	return err
+}
+
+func versionLine(b app.Build) string {
+	return fmt.Sprintf("ringhook %s (%s, %s)", b.Version, b.RevisionOr("no revision"), runtime.Version())
 }

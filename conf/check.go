@@ -90,7 +90,7 @@ func (r *report) budget(c *Config, root *position) {
 func (r *report) in(table *position, name string) func(key, problem string) {
 	return func(key, problem string) {
 		if at := table.dotted(key); !at.wrong {
-			r.mistakes = append(r.mistakes, Mistake{r.file, at.line, name + "." + key, problem})
+			r.mistakes = append(r.mistakes, Mistake{at.file, at.line, name + "." + key, problem})
 		}
 	}
 }
@@ -104,7 +104,11 @@ func (r *report) once(names seen, at *position, key, name string) {
 		return
 	}
 	if first := names[name]; first != nil {
-		r.wrong(at, key, "%q is already used on line %d; each needs its own", name, first.line)
+		where := fmt.Sprintf("on line %d", first.line)
+		if first.file != at.file {
+			where = fmt.Sprintf("in %s:%d", first.file, first.line)
+		}
+		r.wrong(at, key, "%q is already used %s; each needs its own", name, where)
 		return
 	}
 	names[name] = at

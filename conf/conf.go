@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -45,6 +47,9 @@ type Config struct {
 	Hooks    []hooks.Config   `toml:"hook"`
 	AMI      []ami.Config     `toml:"ami"`
 
+	// File is the file that was loaded, as named; empty for the defaults. Files in
+	// conf.d beside it are part of it.
+	File string
 	// Warnings are likely mistakes, which do not prevent a start.
 	Warnings []Mistake
 }
@@ -65,61 +70,141 @@ func Default() *Config {
 	}
 }
 
-// Load reads a configuration file. ${NAME} stands for a variable of the process's
-// environment, or of the file "environment" beside it. The error is an *Error if the file's content is wrong.
-func Load(path string) (*Config, error) {
-	data, mode, err := read(path)
+// DefaultFile is the configuration file of an installed package.
+const DefaultFile = "/etc/ringhook/ringhook.toml"
+
+// FileVariable is the environment variable that names the configuration file.
+const FileVariable = "RINGHOOK_CONFIG"
+
+// Find returns the file to load: named if it is not empty, else that of
+// RINGHOOK_CONFIG, else DefaultFile if it exists, else "" for the defaults.
+func Find(named string) string {
+	if named != "" {
+		return named
+	}
+	if file := os.Getenv(FileVariable); file != "" {
+		return file
+	}
+	if _, err := os.Stat(DefaultFile); !errors.Is(err, fs.ErrNotExist) {
+		return DefaultFile // if it cannot be read, Load returns the reason
+	}
+	return ""
+}
+
+// Load reads a configuration file and then, in the order of their names, the files
+// conf.d/*.toml beside it. A later file adds tables to lists, and replaces single
+// values. ${NAME} stands for a variable of the process's environment, or of the file
+// "environment" in the same folder. Relative paths in the files are relative to the
+// folder of the first file, and absolute in the Config.
+//
+// Without a file ("") the defaults apply, and a relative path is relative to the
+// working directory. The error is an *Error if the content of the files is wrong.
+func Load(file string) (*Config, error) {
+	texts, err := read(file)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	c, r, err := parse(path, data, environmentBeside(path))
+	folder, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	c, r, err := parse(texts, folder, environmentBeside(file))
 	if err != nil {
 		return nil, err
 	}
-	if mode.Perm()&0o004 != 0 {
-		c.Warnings = append(c.Warnings, r.readable(mode.Perm())...)
-		slices.SortStableFunc(c.Warnings, byLine)
-	}
+	c.File = file
+	c.Warnings = append(c.Warnings, r.readable(texts)...)
+	slices.SortStableFunc(c.Warnings, r.order)
 	return c, nil
 }
 
-// read returns a file's content, at most one byte more than is allowed, and its mode.
-func read(path string) (data []byte, mode os.FileMode, err error) {
-	f, err := os.Open(path)
+// source is the content of one file.
+type source struct {
+	name string
+	data []byte
+	mode fs.FileMode
+}
+
+// read returns the content of a file and of the files in conf.d beside it. Of a file
+// that is too large it returns one byte more than is allowed.
+func read(file string) ([]source, error) {
+	if file == "" {
+		return nil, nil
+	}
+	// A pattern for Glob would need the folder's name escaped.
+	more := filepath.Join(filepath.Dir(file), "conf.d")
+	entries, err := os.ReadDir(more)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	files := []string{file}
+	for _, e := range entries { // sorted by name
+		if name := e.Name(); strings.HasSuffix(name, ".toml") && !strings.HasPrefix(name, ".") {
+			files = append(files, filepath.Join(more, name))
+		}
+	}
+	texts := make([]source, 0, len(files))
+	left := int64(maxSize)
+	for _, name := range files {
+		text, err := readSource(name, left+1)
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, text)
+		left = max(0, left-int64(len(text.data)))
+	}
+	return texts, nil
+}
+
+func readSource(name string, most int64) (source, error) {
+	f, err := os.Open(name)
 	if err != nil {
-		return nil, 0, err
+		return source{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, err
+		return source{}, err
 	}
-	data, err = io.ReadAll(io.LimitReader(f, maxSize+1))
-	return data, info.Mode(), err
+	data, err := io.ReadAll(io.LimitReader(f, most))
+	return source{name, data, info.Mode()}, err
 }
 
-// Parse reads a configuration from its text. Messages call the file name, and env
-// returns the variables of the environment. The error is an *Error.
+// Parse reads a configuration from the text of one file. Messages call the file name,
+// and env returns the variables of the environment. Relative paths stay as they are. The
+// error is an *Error.
 func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, error) {
-	c, _, err := parse(name, data, env)
+	c, _, err := parse([]source{{name: name, data: data}}, "", env)
 	return c, err
 }
 
-func parse(name string, data []byte, env func(string) (string, bool)) (*Config, *report, error) {
-	r := &report{file: name}
-	file := &position{}
-	if len(data) > maxSize {
-		r.wrong(file, "", "the file is larger than %d bytes: this is not a configuration", maxSize)
-		return nil, nil, r.done()
+// parse reads a configuration from the texts of its files. If folder is not empty,
+// relative paths are relative to it.
+func parse(texts []source, folder string, env func(string) (string, bool)) (*Config, *report, error) {
+	r := &report{}
+	root, tables := &position{line: 1}, make(map[string]any)
+	size := 0
+	for _, text := range texts {
+		r.files = append(r.files, text.name)
+		if size += len(text.data); size > maxSize {
+			what := "the file is"
+			if len(texts) > 1 {
+				what = "the files of the configuration together are"
+			}
+			r.wrong(&position{file: text.name}, "", "%s larger than %d bytes: this is not a configuration", what, maxSize)
+			break
+		}
+		at, values := r.decode(text.name, string(text.data))
+		if at == nil {
+			continue
+		}
+		if root.file == "" {
+			root.file, root.line = at.file, at.line
+		}
+		merge(root, at, tables, values)
 	}
-	root := r.locate(string(data))
-	if root == nil {
-		return nil, nil, r.done()
-	}
-	var tables map[string]any
-	if _, err := toml.Decode(string(data), &tables); err != nil {
-		r.syntax(string(data), err)
-		return nil, nil, r.done()
+	if err := r.done(); err != nil {
+		return nil, nil, err
 	}
 	c := Default()
 	d := &decoder{report: r, env: env, begin: map[reflect.Type]beginning{
@@ -128,6 +213,9 @@ func parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 		reflect.TypeFor[hooks.Config]():  r.hook,
 	}}
 	d.table(root, "", tables, reflect.ValueOf(c).Elem())
+	if folder != "" {
+		r.resolve(c, folder, root)
+	}
 	r.check(c, root)
 	if err := r.done(); err != nil {
 		return nil, nil, err
@@ -136,17 +224,79 @@ func parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	return c, r, nil
 }
 
+// decode parses the text of one file. It returns nil if the text is wrong.
+func (r *report) decode(name, text string) (*position, map[string]any) {
+	root := r.locate(name, text)
+	if root == nil {
+		return nil, nil
+	}
+	var tables map[string]any
+	if _, err := toml.Decode(text, &tables); err != nil {
+		r.syntax(name, text, err)
+		return nil, nil
+	}
+	return root, tables
+}
+
+// merge adds the tables of a later file. Lists of tables grow, tables are merged, and
+// other values are replaced.
+func merge(at, more *position, tables, later map[string]any) {
+	for name, value := range later {
+		before, has := tables[name]
+		if !has {
+			tables[name] = value
+			at.set(name, more.keys[name])
+			continue
+		}
+		first, isTable := before.(map[string]any)
+		second, bothTables := value.(map[string]any)
+		if isTable && bothTables {
+			merge(at.keys[name], more.keys[name], first, second)
+			continue
+		}
+		list, isList := listOfTables(before)
+		added, bothLists := listOfTables(value)
+		if isList && bothLists {
+			tables[name] = slices.Concat(list, added)
+			at.keys[name].items = append(at.keys[name].items, more.keys[name].items...)
+			continue
+		}
+		tables[name] = value
+		at.set(name, more.keys[name])
+	}
+}
+
+// listOfTables returns a list of tables, written as [[name]] or in one line.
+func listOfTables(value any) ([]any, bool) {
+	switch value := value.(type) {
+	case []map[string]any:
+		list := make([]any, len(value))
+		for i, table := range value {
+			list[i] = table
+		}
+		return list, true
+	case []any:
+		for _, v := range value {
+			if _, ok := v.(map[string]any); !ok {
+				return nil, false
+			}
+		}
+		return value, len(value) > 0
+	}
+	return nil, false
+}
+
 // syntax reports why a text is not TOML. It counts line and column itself: those of
 // the parser are wrong for an error at the start or the end of a line.
-func (r *report) syntax(text string, err error) {
+func (r *report) syntax(file, text string, err error) {
 	var wrong toml.ParseError
 	if !errors.As(err, &wrong) {
-		r.wrong(&position{}, "", "%v", err)
+		r.wrong(&position{file: file}, "", "%v", err)
 		return
 	}
 	text = strings.TrimPrefix(text, byteOrderMark)
 	before := text[:min(max(wrong.Position.Start, 0), len(text))]
-	at := &position{line: strings.Count(before, "\n") + 1}
+	at := &position{file: file, line: strings.Count(before, "\n") + 1}
 	column := utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
 	hint := ""
 	if strings.HasPrefix(wrong.Message, "expected value") || strings.Contains(wrong.Message, "top-level item to end") {

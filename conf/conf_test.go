@@ -183,11 +183,11 @@ func TestRoomsCheck(t *testing.T) {
 }
 
 func TestSecretsStayOut(t *testing.T) {
-	r := &report{file: "ringhook.toml"}
+	r := &report{files: []string{"ringhook.toml"}}
 	r.hide("abc\"def", "${A}")
 	r.hide("abc\"defghi", "${B}")
 	r.hide("is", "${SHORT}")
-	r.wrong(&position{line: 3}, "k", "%q, %s and %s: this is wrong", `abc"def`, `x abc"def y`, `abc"defghi`)
+	r.wrong(&position{file: "ringhook.toml", line: 3}, "k", "%q, %s and %s: this is wrong", `abc"def`, `x abc"def y`, `abc"defghi`)
 	want := "ringhook.toml:3: k: \"${A}\", x ${A} y and ${B}: this is wrong\n1 mistake; the file was not applied"
 	if err := r.done(); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)

@@ -41,7 +41,7 @@ func large(size int) map[string]string {
 		"many tables":             fill("[t%d]\n"),
 		"many hooks":              fill("[[hook]]\n")[:min(size, 9*maxRoomTables)],
 		"more hooks":              fill("[[hook]]\n"),
-		"many hooks with presets": fill("[[hook]]\npreset='sipsim'\n")[:min(size, 25*maxRoomTables)/25*25],
+		"many hooks with presets": fill("[[hook]]\npreset='sipsim'\n")[:min(size, 25*maxRoomTables/4)/25*25],
 		"many lookups":            fill("[[lookup]]\n"),
 		"many agents":             fill("[[agent]]\nid='%d'\n"),
 		"many elements":           "a = [" + fill("1,") + "]",

@@ -3,7 +3,6 @@ package conf
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +58,7 @@ func (e *Error) Error() string {
 
 // report collects the mistakes of one configuration.
 type report struct {
-	file     string
+	files    []string // in the order in which they are read
 	mistakes []Mistake
 	secrets  []Mistake // positions of secrets that are written in the file
 	hidden   []secret
@@ -74,7 +73,7 @@ type secret struct {
 func (r *report) wrong(at *position, key, format string, args ...any) {
 	if !at.wrong {
 		at.wrong = true
-		r.mistakes = append(r.mistakes, Mistake{r.file, at.line, key, fmt.Sprintf(format, args...)})
+		r.mistakes = append(r.mistakes, Mistake{at.file, at.line, key, fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -95,20 +94,29 @@ func (r *report) done() error {
 	for i := range r.mistakes {
 		r.mistakes[i].Problem = hide.Replace(r.mistakes[i].Problem)
 	}
-	slices.SortStableFunc(r.mistakes, byLine)
+	slices.SortStableFunc(r.mistakes, r.order)
 	return &Error{Mistakes: r.mistakes}
 }
 
 // readable returns a warning for each secret in a file that every user may read.
-func (r *report) readable(mode os.FileMode) []Mistake {
-	for i := range r.secrets {
-		r.secrets[i].Problem = fmt.Sprintf("is a secret, and every user of this machine may read the file (mode %04o); "+
+func (r *report) readable(texts []source) []Mistake {
+	var found []Mistake
+	for _, m := range r.secrets {
+		mode := texts[slices.Index(r.files, m.File)].mode.Perm()
+		if mode&0o004 == 0 {
+			continue
+		}
+		m.Problem = fmt.Sprintf("is a secret, and every user of this machine may read the file (mode %04o); "+
 			"run chmod o-r, or write ${NAME} here and set NAME in the service's environment", mode)
+		found = append(found, m)
 	}
-	return r.secrets
+	return found
 }
 
-func byLine(a, b Mistake) int { return cmp.Compare(a.Line, b.Line) }
+// order compares mistakes by file and line.
+func (r *report) order(a, b Mistake) int {
+	return cmp.Or(cmp.Compare(slices.Index(r.files, a.File), slices.Index(r.files, b.File)), cmp.Compare(a.Line, b.Line))
+}
 
 // hiding returns a replacer that hides secrets, plain and quoted.
 func (r *report) hiding() *strings.Replacer {

@@ -2,9 +2,10 @@ package conf
 
 import "strings"
 
-// position is the line of a value in the file: the line of its key, or of its first
+// position is the file and the line of a value: the line of its key, or of its first
 // character if it is an element of a list.
 type position struct {
+	file  string
 	line  int
 	keys  map[string]*position // of a table
 	items []*position          // of a list, and of tables written as [[name]]
@@ -17,7 +18,7 @@ func (p *position) key(name string) *position {
 	if at := p.keys[name]; at != nil {
 		return at
 	}
-	return &position{line: p.line}
+	return &position{file: p.file, line: p.line}
 }
 
 // dotted returns the position of a key inside tables, such as "headers.Accept".
@@ -34,7 +35,15 @@ func (p *position) item(i int) *position {
 	if i < len(p.items) {
 		return p.items[i]
 	}
-	return &position{line: p.line}
+	return &position{file: p.file, line: p.line}
+}
+
+// set stores the position of a table's key.
+func (p *position) set(name string, at *position) {
+	if p.keys == nil {
+		p.keys = make(map[string]*position)
+	}
+	p.keys[name] = at
 }
 
 // add returns the position of a table's key, and creates it on this line if it is new.
@@ -46,10 +55,7 @@ func (p *position) add(name string, line int) *position {
 	if at := p.keys[name]; at != nil {
 		return at
 	}
-	if p.keys == nil {
-		p.keys = make(map[string]*position)
-	}
-	at := &position{line: line}
-	p.keys[name] = at
+	at := &position{file: p.file, line: line}
+	p.set(name, at)
 	return at
 }

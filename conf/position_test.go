@@ -40,7 +40,7 @@ func TestLocate(t *testing.T) {
 	}, "\n")[1:]
 	for _, ending := range []string{"\n", "\r\n"} {
 		text := "\xef\xbb\xbf" + strings.ReplaceAll(text, "\n", ending)
-		root := (&report{}).locate(text)
+		root := (&report{}).locate("f", text)
 		var parsed map[string]any
 		if _, err := toml.Decode(text, &parsed); err != nil {
 			t.Fatal(err)
@@ -131,7 +131,7 @@ func FuzzLocate(f *testing.F) {
 	f.Add("a = [[1, {b.c = '''x\n'''''}],\n [2]] # c\n[[q.r]]\n\"s\\t\" = \"\"\"\\\n  \\\"\"\"\"\"\n[q.z]\r\n")
 	f.Add("\xff\xfe\r\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		at := (&report{}).locate(text)
+		at := (&report{}).locate("f", text)
 		if at == nil {
 			return // beyond a limit
 		}

@@ -44,7 +44,7 @@ func TestSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := (&report{}).locate(all)
+	root := (&report{}).locate(sample, all)
 	for _, key := range keysOf(reflect.TypeFor[Config](), "") {
 		if !appears(root, strings.Split(key, ".")) {
 			t.Errorf("%s has no %s", sample, key)
@@ -162,7 +162,7 @@ func TestManual(t *testing.T) {
 // checkDefault reads a default as a value in the file.
 func checkDefault(t *testing.T, table, name, text string, want reflect.Value) {
 	t.Helper()
-	d := &decoder{report: &report{file: manual}, env: environment}
+	d := &decoder{report: &report{}, env: environment}
 	var tables map[string]any
 	if _, err := toml.Decode(name+" = "+text, &tables); err != nil {
 		t.Errorf("%s: the default of %s.%s: %v", manual, table, name, err)

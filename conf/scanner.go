@@ -23,6 +23,7 @@ const (
 // the lines of all keys, which the parser does not return. As far as the text is valid,
 // it finds the same keys as the parser; of an invalid text it finds something.
 type scanner struct {
+	file     string
 	text     string
 	pos      int
 	lines    int // number of newlines before counted
@@ -40,17 +41,17 @@ type scope struct {
 	key    int // bytes of its key
 }
 
-// locate returns the positions of all keys of a text. It reports a limit that the text
+// locate returns the positions of all keys of a file. It reports a limit that the text
 // exceeds, and then returns nil.
-func (r *report) locate(text string) *position {
+func (r *report) locate(file, text string) *position {
 	for _, mark := range []string{byteOrderMark, "\xff\xfe", "\xfe\xff"} {
 		if rest, marked := strings.CutPrefix(text, mark); marked {
 			text = rest // the parser skips any of them, but only one
 			break
 		}
 	}
-	s := &scanner{text: text}
-	root := scope{at: &position{line: 1}}
+	s := &scanner{file: file, text: text}
+	root := scope{at: s.at(1)}
 	table := root
 	for s.skip(" \t\r\n"); s.pos < len(s.text); s.skip(" \t\r\n") {
 		if s.peek() != '[' {
@@ -65,7 +66,7 @@ func (r *report) locate(text string) *position {
 		}
 		table = s.name(root, line)
 		if list {
-			table.at.items = append(table.at.items, &position{line: line})
+			table.at.items = append(table.at.items, s.at(line))
 		} else {
 			table.at.line = line
 		}
@@ -78,10 +79,13 @@ func (r *report) locate(text string) *position {
 	return root.at
 }
 
+// at returns a position in the file.
+func (s *scanner) at(line int) *position { return &position{file: s.file, line: line} }
+
 // exceed records that a limit is exceeded, and ends the scan.
 func (s *scanner) exceed(line int, problem string) {
 	if s.exceeded == nil {
-		s.exceeded, s.problem = &position{line: line}, problem
+		s.exceeded, s.problem = s.at(line), problem
 	}
 	s.pos = len(s.text)
 }
@@ -171,7 +175,7 @@ func (s *scanner) value(in scope) {
 				continue
 			}
 			item, start := in, s.pos
-			item.at = &position{line: s.line()}
+			item.at = s.at(s.line())
 			in.at.items = append(in.at.items, item.at)
 			s.count(item.at.line)
 			s.value(item)

@@ -116,7 +116,7 @@ func (d *decoder) literal(at *position, key, s string) {
 		return
 	}
 	d.hide(s, "(hidden)")
-	d.secrets = append(d.secrets, Mistake{File: d.file, Line: at.line, Key: key})
+	d.secrets = append(d.secrets, Mistake{File: at.file, Line: at.line, Key: key})
 }
 
 const secretWords = `pass|pwd|secret|token|bearer|key|auth|cookie|credential`

@@ -46,7 +46,7 @@ func (r *report) warnings(c *Config, root *position) []Mistake {
 		}
 	}
 	slices.SortFunc(d.found, func(a, b Mistake) int {
-		return cmp.Or(byLine(a, b), strings.Compare(a.Key+a.Problem, b.Key+b.Problem))
+		return cmp.Or(r.order(a, b), strings.Compare(a.Key+a.Problem, b.Key+b.Problem))
 	})
 	return slices.Compact(d.found)
 }
@@ -101,5 +101,5 @@ func (d *warner) parameter(key, name string) {
 }
 
 func (d *warner) warn(at *position, key, problem string) {
-	d.found = append(d.found, Mistake{d.file, at.line, d.table + "." + key, d.hiding().Replace(problem)})
+	d.found = append(d.found, Mistake{at.file, at.line, d.table + "." + key, d.hiding().Replace(problem)})
 }

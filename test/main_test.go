@@ -153,6 +153,8 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{"--help", exitOK, "play asterisk"},
 		{"version", exitOK, "ringhook "},
+		{"--version", exitOK, "ringhook "},
+		{"outbox list -c " + good, exitFailure, "configuration: " + good},
 		{"check", exitOK, "built-in defaults: good"},
 		{"check -c " + good, exitOK, ": good"},
 		{"check -c " + doubtful, exitOK, "ringhook.toml:9: hook.events: no point emits"},
