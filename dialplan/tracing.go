@@ -54,7 +54,7 @@ func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration)
 	for _, s := range [...]string{env.CallerNum, env.CallerName, env.DNID, p.kind} {
 		b.text(s, maxTracedValue)
 	}
-	p.encodeLegs(b)
+	p.encodeSources(b)
 	for _, e := range p.traced.recorded[:b.count(len(p.traced.recorded))] {
 		b.text(e.Name, maxTracedValue)
 		b.number(int64(e.Hooks))
@@ -81,14 +81,14 @@ func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration)
 	}
 }
 
-func (p *pointSession) encodeLegs(b *traceBuffer) {
+func (p *pointSession) encodeSources(b *traceBuffer) {
 	if p.traced.pending == nil {
 		b.count(0)
 		return
 	}
-	legs := p.traced.pending.Legs()
-	for i := range legs[:b.count(len(legs))] {
-		l := &legs[i]
+	sources := p.traced.pending.Sources()
+	for i := range sources[:b.count(len(sources))] {
+		l := &sources[i]
 		b.text(l.Lookup, maxTracedValue)
 		b.text(l.Outcome, maxTracedValue)
 		b.text(l.Why, maxTracedReason)

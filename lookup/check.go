@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"ringhook/httpclient"
@@ -29,14 +30,10 @@ func (c *Config) Check(report func(key, problem string)) {
 	if len(c.Points) == 0 {
 		report("points", `is missing: without one the lookup is never asked; write for example points = ["queue-dial"]`)
 	}
-	switch c.Type {
-	case typeHTTP:
-		c.checkRequest(report)
-		c.checkFormat(report)
-	case typePhonebook:
-		c.checkPhonebook(report)
-	default:
-		report("type", "is unknown: http or phonebook is expected")
+	if kind, known := sourceTypes[c.Type]; known {
+		kind.check(c, report)
+	} else {
+		report("type", "is unknown: use one of "+strings.Join(typeNames(), ", "))
 	}
 	if c.MinLength < 0 || c.MinLength > 15 {
 		report("min_length", "is out of range: 0 to 15 digits are expected")
@@ -98,7 +95,7 @@ func (c *Config) checkAge(key string, d time.Duration, report func(key, problem 
 func (c *Config) checkRequest(report func(key, problem string)) {
 	if c.URL == "" {
 		report("url", "is missing: write for example https://crm.example/who?phone=%callerid%")
-	} else if _, err := newAsking(c); err != nil {
+	} else if _, err := newRequestTemplate(c); err != nil {
 		var wrong *answer.KeyError
 		if errors.As(err, &wrong) {
 			report(wrong.Key, wrong.Err.Error())

@@ -6,39 +6,39 @@ import (
 	"ringhook/lookup/answer"
 )
 
-// combine makes one answer of the leg that won and those that fill it.
+// combine makes one answer of the query that won and those that fill it.
 func (p *Pending) combine() Answer {
 	winner, _ := p.verdict()
 	if winner < 0 {
 		return p.nothing()
 	}
-	l := &p.legs[winner]
-	vars := l.vars
-	for i := winner + 1; i < len(p.legs); i++ {
-		if more := &p.legs[i]; more.source.cfg.Fill && more.done && more.knows() {
+	s := &p.queries[winner]
+	vars := s.vars
+	for i := winner + 1; i < len(p.queries); i++ {
+		if more := &p.queries[i]; more.source.cfg.Fill && more.done && more.knows() {
 			vars = fill(vars, more.vars)
 		}
 	}
 	return Answer{
-		Outcome: l.outcome, Vars: vars, Source: l.source.cfg.Name, Cached: l.fresh || l.outcome == Stale,
+		Outcome: s.outcome, Vars: vars, Source: s.source.cfg.Name, Cached: s.fresh || s.outcome == Stale,
 	}
 }
 
-// nothing is the answer where no leg knows anything.
+// nothing is the answer if no source knows the caller.
 func (p *Pending) nothing() Answer {
 	a := Answer{Outcome: Missing}
-	for i := range p.legs {
-		l := &p.legs[i]
-		a.Outcome = worse(a.Outcome, l.outcome)
-		if a.Vars == nil && l.outcome == Missing {
-			a.Vars = l.vars
+	for i := range p.queries {
+		s := &p.queries[i]
+		a.Outcome = worse(a.Outcome, s.outcome)
+		if a.Vars == nil && s.outcome == Missing {
+			a.Vars = s.vars
 		}
 	}
 	return a
 }
 
-// worse gives the outcome that says more of why nothing was found: that nobody
-// is known is true only where every source said so.
+// worse returns the outcome that says more about why nothing was found: Missing
+// is true only if every source said so.
 func worse(a, b Outcome) Outcome {
 	if a == Timeout || b == Missing {
 		return a
@@ -46,7 +46,7 @@ func worse(a, b Outcome) Outcome {
 	return b
 }
 
-// fill adds variables that are not there yet. What others share stays as it is.
+// fill adds variables that are not there yet. It does not change vars, which others share.
 func fill(vars, more []Var) []Var {
 	vars = slices.Clip(vars)
 	for _, v := range more {
@@ -57,22 +57,22 @@ func fill(vars, more []Var) []Var {
 	return vars
 }
 
-// compareWith counts how a shadow's answer stands to the one that was given.
-func (l *leg) compareWith(a *Answer) {
+// compareWith counts how a shadow's answer compares with the one that the call got.
+func (s *sourceQuery) compareWith(a *Answer) {
 	verdict := shadowDiffers
 	given := a.Outcome == Found || a.Outcome == Stale
 	switch {
-	case l.outcome == Failed, l.outcome == Timeout, a.Outcome == Failed, a.Outcome == Timeout:
+	case s.outcome == Failed, s.outcome == Timeout, a.Outcome == Failed, a.Outcome == Timeout:
 		verdict = shadowUnknown
-	case given && !l.knows():
+	case given && !s.knows():
 		verdict = shadowMissing
-	case given == l.knows() && agree(a.Vars, l.vars):
+	case given == s.knows() && agree(a.Vars, s.vars):
 		verdict = shadowAgrees
 	}
-	l.source.metrics.shadow[verdict].Inc()
+	s.source.metrics.shadow[verdict].Inc()
 }
 
-// agree tells whether no variable that both sides give has two values.
+// agree reports whether no variable has two different values.
 func agree(a, b answer.Record) bool {
 	for _, v := range a {
 		if other := b.Value(v.Name); other != "" && other != v.Value {

@@ -138,7 +138,7 @@ func TestBrokenCRM(t *testing.T) {
 			b := start(t, cfg)
 			q := ask(anna)
 			src := b.sources[0]
-			_, _, r := src.fetch(src.attempts(&q), deadlineIn(fetchTime(tc.outcome)))
+			r := fetch(src, &q, deadlineIn(fetchTime(tc.outcome)))
 			if r.outcome != tc.outcome || r.fault == nil || r.fault.reason != tc.reason || r.vars != nil {
 				t.Errorf("fetch = %s %v %v, want %s because of %s", r.outcome, r.vars, r.fault, tc.outcome, tc.reason)
 			}
@@ -165,6 +165,11 @@ func TestBrokenCRM(t *testing.T) {
 	}
 }
 
+// fetch asks a source past its cache.
+func fetch(s *source, q *Question, deadline time.Time) result {
+	return s.ask(s.backend.prepare(q), deadline)
+}
+
 func deadlineIn(d time.Duration) time.Time { return time.Now().Add(d) }
 
 // fetchTime is short where nothing but the deadline ends a request.
@@ -177,7 +182,7 @@ func fetchTime(want Outcome) time.Duration {
 
 // Answers that look odd and are none the less good.
 func TestGoodCRM(t *testing.T) {
-	big := strings.Repeat("x", 5000)
+	big := strings.Repeat("x", maxValue)
 	for name, handler := range map[string]http.HandlerFunc{
 		"byte order mark":        answers("\xef\xbb\xbfname=Anna&note=" + big),
 		"blank lines":            answers("\n\nname=Anna&note=" + big + "\r\n"),

@@ -23,7 +23,8 @@ type Report struct {
 	Vars    []Var         `json:"vars,omitempty"`
 	Outcome Outcome       `json:"outcome"`
 	Reason  string        `json:"reason,omitempty"` // of the closed list that the metric has
-	Detail  string        `json:"detail,omitempty"` // the error behind the reason
+	Detail  string        `json:"detail,omitempty"` // the error
+	Notes   []string      `json:"notes,omitempty"`  // values that were left out, and why
 }
 
 // maxRaw is how much of an answer a report shows, in bytes.
@@ -37,60 +38,55 @@ const maxRaw = 2048
 func (svc *Service) Explain(ctx context.Context, q Question) (Answer, []Report) {
 	at := svc.at(q.Point)
 	if q.Point == "" {
-		at = &asked{}
+		at = &pointSources{}
 		for _, s := range svc.sources {
 			at.add(s)
 		}
 		at.sort()
 	}
 	sources := slices.Concat(at.sources, at.shadows)
-	reports, legs := make([]Report, len(sources)), make([]leg, len(sources))
+	reports, queries := make([]Report, len(sources)), make([]sourceQuery, len(sources))
 	var all sync.WaitGroup
-	for i, s := range sources {
-		l := &legs[i]
-		l.source = s
-		l.prepare(&q)
-		all.Go(func() { reports[i] = l.explain(ctx, &q) })
+	for i, src := range sources {
+		s := &queries[i]
+		s.source = src
+		s.prepare(&q)
+		all.Go(func() { reports[i] = s.explain(ctx, &q) })
 	}
 	all.Wait()
-	p := &Pending{legs: legs[:len(at.sources)]}
+	p := &Pending{queries: queries[:len(at.sources)]}
 	return p.combine(), reports
 }
 
-// explain asks a leg's source, and ends the leg as a call would.
-func (l *leg) explain(ctx context.Context, q *Question) Report {
-	s := l.source
-	r := Report{Lookup: s.cfg.Name, Cache: "none"}
-	l.done = true
-	if s.byNum && !s.knowable(q.Number) {
-		l.outcome = Missing
+// explain asks a query's source, and ends the query as a call would.
+func (s *sourceQuery) explain(ctx context.Context, q *Question) Report {
+	src := s.source
+	r := Report{Lookup: src.cfg.Name, Cache: "none"}
+	s.done = true
+	if s.request == nil {
+		s.outcome = Missing
 		r.Outcome, r.Reason = Missing, "number"
-		r.Detail = "not asked: the number is withheld, an extension or a service"
+		r.Detail = "not asked: the number is withheld, an extension or a service, or has too few digits"
 		return r
 	}
 	start := time.Now()
-	var res result
-	if s.book != nil {
-		res = s.find(q.Number)
-		r.Request = "phonebook " + q.Number
-	} else {
-		l.cached = s.peek(l.key)
-		r.describe(s, l.cached)
-		last, resp, fetched := s.fetch(l.attempts, s.until(ctx, q))
-		res = fetched
-		r.Request = last.Method + " " + maskURL(last.URL)
-		if resp != nil {
-			r.Status, r.Raw = resp.Status, excerpt(resp.Body)
-		}
+	if s.request.key != "" {
+		s.cached = src.peek(s.request.key)
+		r.describe(src, s.cached)
+	}
+	res := src.ask(s.request, src.until(ctx, q))
+	r.Request, r.Notes = res.sent, res.notes
+	if res.response != nil {
+		r.Status, r.Raw = res.response.Status, excerpt(res.response.Body)
 	}
 	r.Took = time.Since(start)
 	r.Vars, r.Outcome = res.vars, res.outcome
 	if res.fault != nil {
 		r.Reason, r.Detail = res.fault.reason, res.fault.err.Error()
 	}
-	l.outcome, l.vars = res.outcome, res.vars
-	if res.fault != nil && l.cached.stale {
-		l.outcome, l.vars = Stale, l.cached.vars
+	s.outcome, s.vars = res.outcome, res.vars
+	if res.fault != nil && s.cached.stale {
+		s.outcome, s.vars = Stale, s.cached.vars
 	}
 	return r
 }

@@ -178,10 +178,10 @@ func TestEndlessExpression(t *testing.T) {
 			cfg := crm(t, page("text/plain", tc.body))
 			cfg.Format, cfg.Map, cfg.Records = tc.format, map[string]string{"name": tc.endless}, tc.records
 			src, q := start(t, cfg).sources[0], ask(anna)
-			if _, _, r := src.fetch(src.attempts(&q), deadlineIn(fetchTime(Timeout))); r.outcome != Timeout {
+			if r := fetch(src, &q, deadlineIn(fetchTime(Timeout))); r.outcome != Timeout {
 				t.Errorf("fetch = %+v, want timeout", r)
 			}
-			if _, _, r := src.fetch(src.attempts(&q), deadlineIn(time.Minute)); r.outcome != Failed || r.fault.reason != answer.ReasonLimit {
+			if r := fetch(src, &q, deadlineIn(time.Minute)); r.outcome != Failed || r.fault.reason != answer.ReasonLimit {
 				t.Errorf("fetch without haste = %+v, want error because of %s", r, answer.ReasonLimit)
 			}
 		})

@@ -1,9 +1,11 @@
 package lookup
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"ringhook/lookup/answer"
 	"ringhook/lookup/number"
@@ -18,7 +20,7 @@ const (
 	matchNone      = "none"
 )
 
-// What is to be done about several customers with one number.
+// The answers for several customers with one number.
 const (
 	ambiguousNone  = "none"
 	ambiguousFirst = "first"
@@ -28,12 +30,37 @@ const (
 // joiner stands between the values of several customers.
 const joiner = " / "
 
-// grade makes one answer of the customers that a source names. By is the grade
-// of the spelling that it was asked by.
-func (s *source) grade(records []answer.Record, by string) result {
+const (
+	// maxValue is the maximum length of a kept value, in bytes; the rest is cut
+	// off. A command to Asterisk is shorter than 2,048 bytes.
+	maxValue = 2048
+	// maxAnswer is the maximum length of all names and values of an answer that is
+	// kept, in bytes. An answer with more is an error.
+	maxAnswer = 32 << 10
+)
+
+// grader makes one answer of the customers that a source returned.
+type grader struct {
+	identity  string // the variable that tells customers apart
+	nobody    []string
+	ambiguous string
+}
+
+func newGrader(c *Config) grader {
+	g := grader{identity: c.Identity, nobody: c.Nobody, ambiguous: c.Ambiguous}
+	if c.Format == "text" {
+		g.identity = c.Variable // there is no other
+	}
+	return g
+}
+
+// grade makes one answer of customers. By is the grade of the spelling with
+// which the source was asked. What it keeps is a copy, so that nothing
+// holds on to the source's whole answer.
+func (g grader) grade(records []answer.Record, by string) result {
 	var known []answer.Record
 	for _, r := range records {
-		if !s.isNobody(r) && !slices.ContainsFunc(known, func(k answer.Record) bool { return s.same(k, r) }) {
+		if !g.isNobody(r) && !slices.ContainsFunc(known, func(k answer.Record) bool { return g.same(k, r) }) {
 			known = append(known, r)
 		}
 	}
@@ -43,40 +70,59 @@ func (s *source) grade(records []answer.Record, by string) result {
 		r.outcome, r.vars = Missing, withMatch(nil, matchNone, 0)
 	case len(known) == 1:
 		r.vars = withMatch(known[0], by, 1)
-	case s.cfg.Ambiguous == ambiguousFirst:
+	case g.ambiguous == ambiguousFirst:
 		r.vars = withMatch(known[0], matchAmbiguous, len(known))
-	case s.cfg.Ambiguous == ambiguousJoin:
+	case g.ambiguous == ambiguousJoin:
 		r.vars = withMatch(join(known), matchAmbiguous, len(known))
 	default:
 		r.outcome, r.vars = Missing, withMatch(nil, matchAmbiguous, len(known))
 	}
+	size := 0
+	for _, v := range r.vars {
+		size += len(v.Name) + len(v.Value)
+	}
+	if size > maxAnswer {
+		return failure(&fault{reason: answer.ReasonLimit, err: fmt.Errorf("variables of the answer are longer than %d bytes in total", maxAnswer)})
+	}
 	return r
 }
 
-// isNobody tells whether a record says in the source's own way that it names
-// no customer.
-func (s *source) isNobody(r answer.Record) bool {
-	return len(r) == 0 || slices.Contains(s.cfg.Nobody, r.Value(s.cfg.Identity))
+// isNobody reports whether a record says in the source's own way that it is no
+// customer.
+func (g grader) isNobody(r answer.Record) bool {
+	return len(r) == 0 || slices.Contains(g.nobody, r.Value(g.identity))
 }
 
-// same tells whether two records are of one customer.
-func (s *source) same(a, b answer.Record) bool {
-	if id := a.Value(s.cfg.Identity); id != "" {
-		return id == b.Value(s.cfg.Identity)
+// same reports whether two records are of one customer.
+func (g grader) same(a, b answer.Record) bool {
+	if id := a.Value(g.identity); id != "" {
+		return id == b.Value(g.identity)
 	}
 	return slices.Equal(a, b)
 }
 
-// withMatch adds the grade to a record, over what the source itself may have
-// said by those names.
+// withMatch copies a record and adds the grade to it, over what the source
+// itself may have said by those names.
 func withMatch(r answer.Record, match string, count int) []Var {
 	vars := make([]Var, 0, len(r)+2)
 	for _, v := range r {
 		if v.Name != "match" && v.Name != "match_count" {
-			vars = append(vars, v)
+			vars = append(vars, Var{Name: strings.Clone(v.Name), Value: strings.Clone(cut(v.Value))})
 		}
 	}
 	return append(vars, Var{Name: "match", Value: match}, Var{Name: "match_count", Value: strconv.Itoa(count)})
+}
+
+// cut returns the beginning of a value that is kept, whole characters of it.
+func cut(value string) string {
+	if len(value) <= maxValue {
+		return value
+	}
+	end := maxValue
+	for end > 0 && !utf8.RuneStart(value[end]) {
+		end--
+	}
+	return value[:end]
 }
 
 // join makes one record of several: texts that differ stand side by side, and
@@ -108,7 +154,7 @@ func join(records []answer.Record) answer.Record {
 	return kept
 }
 
-// gradeOf is what a match by a spelling is worth.
+// gradeOf returns the grade of a match by a spelling.
 func gradeOf(spelling string) string {
 	switch {
 	case spelling == number.SpellNational:
@@ -119,8 +165,8 @@ func gradeOf(spelling string) string {
 	return matchExact
 }
 
-// weakest is the grade of a match by any of several spellings, where the
-// source does not tell by which.
+// weakest returns the grade of a match by any of several spellings, if the
+// source does not say by which.
 func weakest(spellings []string) string {
 	grades := []string{matchExact, matchNational, matchSuffix}
 	worst := 0
@@ -128,14 +174,4 @@ func weakest(spellings []string) string {
 		worst = max(worst, slices.Index(grades, gradeOf(s)))
 	}
 	return grades[worst]
-}
-
-// knowable tells whether the source can know a number: a withheld one, an
-// extension or a service code names nobody.
-func (s *source) knowable(caller string) bool {
-	if number.IsAnonymous(caller) {
-		return false
-	}
-	digits, plain := number.Digits(caller)
-	return !plain || len(digits) >= s.cfg.MinLength
 }

@@ -1,59 +1,64 @@
 package lookup
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
-// Pending is a question on its way.
+// Pending is a question that is being answered.
 type Pending struct {
-	question Question
+	question *Question // within Ask
+	deadline time.Time
 
 	mu      sync.Mutex
-	legs    []leg // in the order in which their answers count
-	shadows []leg // whose answers are only compared
+	queries []sourceQuery // in the order in which their answers count
+	shadows []sourceQuery // whose answers are only compared
 	done    bool
 	answer  Answer
 	wake    func()
 }
 
-// Ask begins to answer a question and returns at once; an answer that the
-// cache holds is there already (Done).
+// Ask begins to answer a question and returns at once; an answer from the
+// cache is there already (Done).
 func (svc *Service) Ask(q Question) *Pending {
 	at := svc.at(q.Point)
-	p := &Pending{question: q, legs: make([]leg, len(at.sources))}
+	p := &Pending{question: &q, deadline: q.Deadline, queries: make([]sourceQuery, len(at.sources))}
 	for i, src := range at.sources {
-		p.legs[i].source = src
+		p.queries[i].source = src
 	}
+	defer func() { p.question = nil }() // the call's parameters may be gone later
 	if p.peek() && len(at.shadows) == 0 {
 		return p
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.done {
-		for i := range p.legs {
-			p.legs[i].prepare(&p.question)
+		for i := range p.queries {
+			p.queries[i].prepare(&q)
 		}
 		p.advance()
 	}
-	p.shadows = make([]leg, len(at.shadows))
+	p.shadows = make([]sourceQuery, len(at.shadows))
 	for i, src := range at.shadows {
-		l := &p.shadows[i]
-		l.source = src
-		l.prepare(&p.question)
-		p.begin(l, p.compare)
-		if l.done && p.done {
-			l.compareWith(&p.answer)
+		s := &p.shadows[i]
+		s.source = src
+		s.prepare(&q)
+		p.begin(s, p.compare)
+		if s.done && p.done {
+			s.compareWith(&p.answer)
 		}
 	}
 	return p
 }
 
-// Done tells whether the answer is there.
+// Done reports whether the answer is there.
 func (p *Pending) Done() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.done
 }
 
-// OnDone has f called, once, when the answer is there, on any goroutine.
+// OnDone calls f once when the answer is there, on any goroutine.
 func (p *Pending) OnDone(f func()) {
 	p.mu.Lock()
 	done := p.done
@@ -66,17 +71,17 @@ func (p *Pending) OnDone(f func()) {
 	}
 }
 
-// Answer gives the answer, or the best there is when it is not there yet:
-// what is stale, else Timeout. That then is the question's answer; what was
-// asked goes on in the background and fills the cache.
+// Answer returns the answer, or the best there is if it is not there yet:
+// what is stale, else Timeout. That is then the question's answer; requests in
+// flight go on in the background and fill the cache.
 func (p *Pending) Answer() Answer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.done {
-		for i := range p.legs {
-			l := &p.legs[i]
-			l.peek(p.question.Number)
-			l.finish(result{outcome: Timeout})
+		for i := range p.queries {
+			s := &p.queries[i]
+			s.peek()
+			s.finish(result{outcome: Timeout})
 		}
 		p.complete()
 	}
@@ -92,37 +97,37 @@ func (p *Pending) peek() bool {
 			p.complete()
 			return true
 		}
-		l := &p.legs[waits]
-		if l.peeked {
+		s := &p.queries[waits]
+		if s.peeked {
 			return false
 		}
-		l.prepareKey(&p.question)
-		l.peek(p.question.Number)
+		s.prepare(p.question)
+		s.peek()
 	}
 }
 
-// verdict gives the first leg that knows, and the leg that the answer still
-// waits for; -1 is none. Behind a leg that knows only those count that fill
-// what it left empty.
+// verdict returns the first query that knows the caller, and the query that the
+// answer still waits for; -1 is none. After a query that knows, only those count
+// that fill what it left empty.
 func (p *Pending) verdict() (winner, waits int) {
 	winner = -1
-	for i := range p.legs {
-		l := &p.legs[i]
-		if winner >= 0 && !l.source.cfg.Fill {
+	for i := range p.queries {
+		s := &p.queries[i]
+		if winner >= 0 && !s.source.cfg.Fill {
 			continue
 		}
-		if !l.done {
+		if !s.done {
 			return winner, i
 		}
-		if winner < 0 && l.knows() {
+		if winner < 0 && s.knows() {
 			winner = i
 		}
 	}
 	return winner, -1
 }
 
-// advance asks the legs whose turn it is, until the answer waits for one of
-// them or is there. It gives what is to be called once the lock is free.
+// advance asks the sources that are next, until the answer waits for one of
+// them or is there. It returns what must be called once the lock is free.
 func (p *Pending) advance() (wake func()) {
 	for {
 		winner, waits := p.verdict()
@@ -130,25 +135,25 @@ func (p *Pending) advance() (wake func()) {
 			p.complete()
 			return p.wake
 		}
-		turn := &p.legs[waits]
-		if turn.asked {
+		first := &p.queries[waits]
+		if first.asked {
 			return nil
 		}
-		for i := waits; i < len(p.legs); i++ {
-			l := &p.legs[i]
-			if winner >= 0 && l.source.cfg.Fill || winner < 0 && l.source.cfg.Rank == turn.source.cfg.Rank {
-				p.begin(l, p.arrived)
+		for i := waits; i < len(p.queries); i++ {
+			s := &p.queries[i]
+			if winner >= 0 && s.source.cfg.Fill || winner < 0 && s.source.cfg.Rank == first.source.cfg.Rank {
+				p.begin(s, p.arrived)
 			}
 		}
 	}
 }
 
-// arrived takes a leg's result, or that its time is over.
-func (p *Pending) arrived(l *leg, r result) {
+// arrived takes a query's result, or that its time is over.
+func (p *Pending) arrived(s *sourceQuery, r result) {
 	p.mu.Lock()
 	var wake func()
-	if !p.done && !l.done {
-		l.finish(r)
+	if !p.done && !s.done {
+		s.finish(r)
 		wake = p.advance()
 	}
 	p.mu.Unlock()
@@ -158,25 +163,25 @@ func (p *Pending) arrived(l *leg, r result) {
 }
 
 // compare takes a shadow's result.
-func (p *Pending) compare(l *leg, r result) {
+func (p *Pending) compare(s *sourceQuery, r result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l.done {
+	if s.done {
 		return
 	}
-	l.finish(r)
+	s.finish(r)
 	if p.done {
-		l.compareWith(&p.answer)
+		s.compareWith(&p.answer)
 	}
 }
 
-// complete makes the answer of what the legs know.
+// complete makes the answer of what the sources know.
 func (p *Pending) complete() {
 	p.done = true
 	p.answer = p.combine()
 	for i := range p.shadows {
-		if l := &p.shadows[i]; l.done {
-			l.compareWith(&p.answer)
+		if s := &p.shadows[i]; s.done {
+			s.compareWith(&p.answer)
 		}
 	}
 }

@@ -225,7 +225,7 @@ func TestDeadlineBeforeTimeout(t *testing.T) {
 	q := ask(anna)
 	q.Deadline = time.Now().Add(time.Second)
 	p := b.Ask(q)
-	if p.legs[0].timer != nil {
+	if p.queries[0].timer != nil {
 		t.Error("a timer runs beside the caller's deadline")
 	}
 	called := make(chan struct{}, 2)
@@ -273,7 +273,7 @@ func TestStale(t *testing.T) {
 	close(release)
 
 	// Who is gone from the CRM is not brought back by the cache.
-	b.sources[0].under.Wait()
+	b.sources[0].running.Wait()
 	set(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 	b.pass(time.Hour)
 	if got := await(b.Ask(ask(anna))); got.Outcome != Failed {
@@ -389,7 +389,7 @@ func TestSeveralSourcesLate(t *testing.T) {
 	b := start(t, first, second)
 	p := b.Ask(ask(anna))
 	<-b.cache.stored
-	for !legDone(p, 1) {
+	for !queryDone(p, 1) {
 		runtime.Gosched()
 	}
 	if p.Done() {
@@ -401,26 +401,27 @@ func TestSeveralSourcesLate(t *testing.T) {
 	close(release)
 }
 
-func legDone(p *Pending, i int) bool {
+func queryDone(p *Pending, i int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.legs[i].done
+	return p.queries[i].done
 }
 
 // F38: a bug in reading an answer costs that answer alone.
 func TestPanicWhileReading(t *testing.T) {
 	b := start(t, crm(t, answers("name=Anna")))
 	src := b.sources[0]
-	sound := src.parse
-	src.parse = func(context.Context, []byte, string) ([]answer.Record, error) { panic("out of cheese") }
+	parse := &src.backend.(*httpBackend).parse
+	sound := *parse
+	*parse = func(context.Context, []byte, string) (answer.Result, error) { panic("out of cheese") }
 	if got := await(b.Ask(ask(anna))); got.Outcome != Failed || got.Vars != nil {
 		t.Errorf("answer = %+v, want error", got)
 	}
 	if n := b.count(t, "ringhook_lookup_errors_total", "crm", reasonPanic); n != 1 {
 		t.Errorf("counted %v times as %s, want once", n, reasonPanic)
 	}
-	src.under.Wait()
-	src.parse = sound
+	src.running.Wait()
+	*parse = sound
 	if got := await(b.Ask(ask(boris))); got.Outcome != Found {
 		t.Errorf("the next answer = %+v, want found", got)
 	}

@@ -4,43 +4,38 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"ringhook/httpclient"
 	"ringhook/lookup/answer"
 	"ringhook/lookup/number"
 )
 
-// asking is how a source is asked: the templates of its request.
-type asking struct {
-	seed        []byte
+// requestTemplate is the request of an HTTP source with its placeholders.
+type requestTemplate struct {
+	seed        []byte // what the key covers beside the rendered request
 	method      string
 	url         *httpclient.Template
 	headers     []header
-	body        *httpclient.Template // nil where there is none
+	body        *httpclient.Template // nil if there is none
 	contentType string
 	spellings   []string
-	byNum       bool // by the caller's number
-	byList      bool // by all spellings of it in one request
+	names       []string // of the placeholders
+	bySpelling  bool     // contains %callerid%: one attempt for each spelling
+	byNumber    bool     // depends on the caller's number
+	byList      bool     // contains all spellings in one request
 }
 
 // allSpellings is the placeholder of a number in every spelling of the source.
 const allSpellings = "callerid_all"
 
-// header is one that goes with each request.
+// header is one that every request has.
 type header struct {
-	name    string
-	value   *httpclient.Template
-	differs bool // from question to question
-}
-
-// attempt is one request, and the grade of what it finds.
-type attempt struct {
-	*httpclient.Request
-	by string
+	name  string
+	value *httpclient.Template
 }
 
 // bodyTypes are the kinds of bodies, each with its place and its Content-Type.
@@ -54,127 +49,154 @@ var bodyTypes = map[string]struct {
 	"text": {httpclient.PlaceText, "text/plain; charset=utf-8"},
 }
 
-func newAsking(cfg *Config) (*asking, error) {
-	a := &asking{method: cmp.Or(cfg.Method, "GET"), spellings: cfg.Spellings}
+func newRequestTemplate(cfg *Config) (*requestTemplate, error) {
+	t := &requestTemplate{method: cmp.Or(cfg.Method, "GET"), spellings: cfg.Spellings}
 	var err error
-	if a.url, err = httpclient.ParseTemplate(cfg.URL, httpclient.PlaceURL); err != nil {
+	if t.url, err = httpclient.ParseTemplate(cfg.URL, httpclient.PlaceURL); err != nil {
 		return nil, &answer.KeyError{Key: "url", Err: err}
 	}
-	names := a.url.Names()
+	names := t.url.Names()
 	if cfg.Body != "" {
 		kind, ok := bodyTypes[cfg.BodyType]
 		if !ok {
-			return nil, &answer.KeyError{Key: "body_type", Err: fmt.Errorf("%q is unknown", cfg.BodyType)}
+			return nil, &answer.KeyError{Key: "body_type", Err: fmt.Errorf("unknown body type %q: use form, json, xml or text", cfg.BodyType)}
 		}
-		if a.body, err = httpclient.ParseTemplate(cfg.Body, kind.place); err != nil {
+		if t.body, err = httpclient.ParseTemplate(cfg.Body, kind.place); err != nil {
 			return nil, &answer.KeyError{Key: "body", Err: err}
 		}
-		a.method, a.contentType = cmp.Or(cfg.Method, "POST"), kind.contentType
-		names = append(names, a.body.Names()...)
+		t.method, t.contentType = cmp.Or(cfg.Method, "POST"), kind.contentType
+		names = append(names, t.body.Names()...)
 	}
 	for name, value := range cfg.Headers {
 		h := header{name: name}
 		if h.value, err = httpclient.ParseTemplate(value, httpclient.PlaceHeader); err != nil {
 			return nil, &answer.KeyError{Key: "headers." + name, Err: err}
 		}
-		h.differs = len(h.value.Names()) > 0
 		names = append(names, h.value.Names()...)
-		a.headers = append(a.headers, h)
+		t.headers = append(t.headers, h)
 	}
-	slices.SortFunc(a.headers, func(x, y header) int { return strings.Compare(x.name, y.name) })
-	a.byList = slices.Contains(names, allSpellings)
-	a.byNum = a.byList || slices.Contains(names, "callerid")
-	// What turns an answer into variables is part of their cache key: a
-	// changed mapping must not be given what the old one read.
-	a.seed = fmt.Appendf(nil, "%q\x00", []any{
-		cfg.Name, a.method, cfg.Spellings, cfg.Format, cfg.Charset, cfg.Map, cfg.Records, cfg.Variable, cfg.Identity, cfg.Nobody, cfg.Ambiguous,
+	slices.SortFunc(t.headers, func(x, y header) int { return strings.Compare(x.name, y.name) })
+	t.names = names
+	t.byList = slices.Contains(names, allSpellings)
+	t.bySpelling = slices.Contains(names, "callerid")
+	t.byNumber = t.byList || t.bySpelling || slices.Contains(names, "callerid_raw")
+	// What turns an answer into variables is part of the key: another mapping
+	// must not get what this one read. Secrets that change are not part of it.
+	t.seed = fmt.Appendf(nil, "%q\x00", []any{
+		cfg.Name, t.method, t.contentType, cfg.Username, cfg.OAuth2.ClientID,
+		cfg.Spellings, cfg.Format, cfg.Charset, cfg.Map, cfg.Records, cfg.Variable, cfg.Identity, cfg.Nobody, cfg.Ambiguous,
 	})
-	return a, nil
+	for _, h := range t.headers {
+		t.seed = fmt.Appendf(t.seed, "%q\x00", h.name)
+	}
+	return t, nil
 }
 
-// values gives what the placeholders of a question stand for, with the
-// caller's number in one of its spellings.
-func (a *asking) values(q *Question, number string) func(name string) string {
-	return func(name string) string {
+// rendered is a question's requests in one buffer: what is hashed for the key
+// is what is sent.
+type rendered struct {
+	template *requestTemplate
+	buffer   []byte
+	attempts []attempt
+}
+
+// attempt is one of a question's requests. It is made if the one before it
+// found no customer. Its parts are the ends of URL, body and headers in the buffer.
+type attempt struct {
+	begin int
+	parts []int
+	grade string // of what it finds
+}
+
+// render writes the requests of a question. There are none if the number has
+// too few digits in each spelling.
+func (t *requestTemplate) render(q *Question) rendered {
+	r := rendered{template: t, buffer: append(make([]byte, 0, 512), t.seed...)}
+	if t.byNumber {
+		// Numbers that one spelling makes equal are different callers: what is kept of
+		// one must be found, and forgotten, under its own number.
+		r.buffer = append(r.buffer, q.Number...)
+		r.buffer = binary.AppendUvarint(r.buffer, uint64(len(q.Number)))
+	}
+	spelled := number.Variants(q.Number, t.spellings)
+	switch {
+	case t.byList && len(spelled) > 0:
+		used := make([]string, len(spelled))
+		for i, v := range spelled {
+			used[i] = v.Spelling
+		}
+		r.add(q, spelled, spelled[0].Text, weakest(used))
+	case t.byList:
+	case t.bySpelling:
+		for _, v := range spelled {
+			r.add(q, spelled, v.Text, gradeOf(v.Spelling))
+		}
+	default:
+		r.add(q, spelled, q.Number, matchExact)
+	}
+	return r
+}
+
+// add renders one attempt, with the caller's number in one spelling.
+func (r *rendered) add(q *Question, all []number.Variant, caller, grade string) {
+	value := func(key string) string {
+		name, format, formatted := strings.Cut(key, ":")
 		switch {
-		case name == "callerid":
-			return number
-		case name == allSpellings:
-			return strings.Join(a.spelled(q.Number), ",")
+		case name == "callerid" && formatted && number.IsSpelling(format):
+			spelled, _ := number.Spell(q.Number, format)
+			return spelled
+		case key == "callerid":
+			return caller
+		case key == allSpellings:
+			return number.Join(all)
 		case q.Param == nil:
 			return ""
 		}
-		return q.Param(name)
+		return q.Param(key)
 	}
+	t := r.template
+	a := attempt{begin: len(r.buffer), grade: grade, parts: make([]int, 0, 2+len(t.headers))}
+	part := func(template *httpclient.Template) {
+		begin := len(r.buffer)
+		if template != nil {
+			r.buffer = template.Append(r.buffer, value)
+		}
+		a.parts = append(a.parts, len(r.buffer))
+		// The length after each part makes the buffer unambiguous.
+		r.buffer = binary.AppendUvarint(r.buffer, uint64(len(r.buffer)-begin))
+	}
+	part(t.url)
+	part(t.body)
+	for _, h := range t.headers {
+		part(h.value)
+	}
+	r.attempts = append(r.attempts, a)
 }
 
-// spelled gives a number in every spelling of the source, each once.
-func (a *asking) spelled(caller string) []string {
-	var list []string
-	for _, spelling := range a.spellings {
-		if s := number.Spell(caller, spelling); !slices.Contains(list, s) {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// key is a digest of everything that an answer depends on. It is short,
-// whatever the request is, and tells nothing of a secret in its URL.
-func (a *asking) key(q *Question) string {
-	value := a.values(q, number.Spell(q.Number, a.spellings[0]))
-	buf := buffers.Get().(*[]byte)
-	b := append((*buf)[:0], a.seed...)
-	b = a.url.Append(b, value)
-	if a.body != nil {
-		b = append(b, 0)
-		b = a.body.Append(b, value)
-	}
-	for _, h := range a.headers {
-		if h.differs {
-			b = append(b, 0)
-			b = h.value.Append(b, value)
-		}
-	}
-	sum := sha256.Sum256(b)
-	*buf = b
-	buffers.Put(buf)
+// key is a digest of everything that an answer depends on. It is short and
+// reveals no secret of the request.
+func (r *rendered) key() string {
+	sum := sha256.Sum256(r.buffer)
 	var text [24]byte
 	base64.RawURLEncoding.Encode(text[:], sum[:18])
 	return string(text[:])
 }
 
-// attempts gives the requests that answer a question, the next to be made
-// where the one before it found nobody.
-func (a *asking) attempts(q *Question) []attempt {
-	if a.byList || !a.byNum {
-		by := matchExact
-		if a.byList {
-			by = weakest(a.spellings)
-		}
-		return []attempt{{a.request(a.values(q, number.Spell(q.Number, a.spellings[0]))), by}}
+// request returns an attempt's request.
+func (r *rendered) request(a attempt) *httpclient.Request {
+	t := r.template
+	begin := a.begin
+	next := func(i int) []byte {
+		part := r.buffer[begin:a.parts[i]:a.parts[i]]
+		begin = a.parts[i] + len(binary.AppendUvarint(nil, uint64(len(part))))
+		return part
 	}
-	var list []attempt
-	var tried []string
-	for _, spelling := range a.spellings {
-		spelled := number.Spell(q.Number, spelling)
-		if !slices.Contains(tried, spelled) {
-			tried = append(tried, spelled)
-			list = append(list, attempt{a.request(a.values(q, spelled)), gradeOf(spelling)})
-		}
+	req := &httpclient.Request{Method: t.method, URL: string(next(0)), ContentType: t.contentType}
+	if body := next(1); t.body != nil {
+		req.Body = body
 	}
-	return list
-}
-
-func (a *asking) request(value func(string) string) *httpclient.Request {
-	req := &httpclient.Request{Method: a.method, URL: string(a.url.Append(nil, value)), ContentType: a.contentType}
-	for _, h := range a.headers {
-		req.Header = append(req.Header, [2]string{h.name, string(h.value.Append(nil, value))})
-	}
-	if a.body != nil {
-		req.Body = a.body.Append(nil, value)
+	for i, h := range t.headers {
+		req.Header = append(req.Header, [2]string{h.name, string(next(2 + i))})
 	}
 	return req
 }

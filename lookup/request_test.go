@@ -294,3 +294,157 @@ func TestCertificates(t *testing.T) {
 		}
 	}
 }
+
+// Everything that a request is made of is part of its key: two callers never
+// share an answer because one spelling of their numbers is equal.
+func TestKeyCoversTheRequest(t *testing.T) {
+	mexico, america := "+522125550123", "+12125550123"
+	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("phone") == america {
+			io.WriteString(w, "name=American")
+		}
+	})
+	cfg.Spellings = []string{"national", "e164"}
+	b := start(t, cfg)
+	if got := await(b.Ask(ask(america))); got.value("name") != "American" {
+		t.Fatalf("answer = %+v", got)
+	}
+	if got := await(b.Ask(ask(mexico))); got.Outcome != Missing || got.Cached {
+		t.Errorf("the other country's caller gets %+v, want missing, asked", got)
+	}
+	numbers := map[string]bool{}
+	for _, e := range b.cache.entries {
+		numbers[e.Number] = true
+	}
+	if !numbers[mexico] || !numbers[america] {
+		t.Errorf("the cache holds entries of %v, want one of each caller", numbers)
+	}
+}
+
+// Callers whose last digits are equal have entries of their own, which can be
+// forgotten; a request without the number belongs to no caller.
+func TestEntryBelongsToItsCaller(t *testing.T) {
+	cfg := crm(t, answers("name=Anna"))
+	cfg.Spellings = []string{"last:7"}
+	b := start(t, cfg)
+	for _, caller := range []string{"+74951234567", "+493011234567"} {
+		await(b.Ask(ask(caller)))
+		if e := <-b.cache.stored; e.Number != caller {
+			t.Errorf("entry of %s has the number %q", caller, e.Number)
+		}
+	}
+	cfg = crm(t, answers("name=Anna"))
+	cfg.URL = strings.Replace(cfg.URL, "%callerid%", "%queue_id%", 1)
+	b = start(t, cfg)
+	q := ask(anna)
+	q.Param = func(string) string { return "500" }
+	await(b.Ask(q))
+	if e := <-b.cache.stored; e.Number != "" {
+		t.Errorf("entry of a queue has the number %q", e.Number)
+	}
+	q.Number = boris
+	if got := await(b.Ask(q)); !got.Cached {
+		t.Errorf("the same question of another caller is %+v, want cached", got)
+	}
+}
+
+// A header that changes makes another request, a password that changes does not.
+func TestKeyAcrossConfigurations(t *testing.T) {
+	key := func(change func(*Config)) string {
+		cfg := crm(t, nil)
+		cfg.URL = "http://crm.example/?phone=%callerid%"
+		cfg.Username, cfg.Password = "me", "s3cret"
+		cfg.Headers = map[string]string{"X-Tenant": "a"}
+		cfg.Points = []string{"p"}
+		change(&cfg)
+		tmpl, err := newRequestTemplate(&cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := ask(anna)
+		r := tmpl.render(&q)
+		return r.key()
+	}
+	same := key(func(*Config) {})
+	for name, change := range map[string]func(*Config){
+		"tenant": func(c *Config) { c.Headers = map[string]string{"X-Tenant": "b"} },
+		"header": func(c *Config) { c.Headers = map[string]string{"X-Tenants": "a"} },
+		"user":   func(c *Config) { c.Username = "you" },
+		"method": func(c *Config) { c.Method = "POST" },
+		"type":   func(c *Config) { c.Body, c.BodyType = "x", "json" },
+	} {
+		if key(change) == same {
+			t.Errorf("another %s has the same key", name)
+		}
+	}
+	if key(func(c *Config) { c.Password = "new" }) != same {
+		t.Error("another password has another key")
+	}
+}
+
+// A number of which a spelling leaves too few digits is not asked about: the CRM
+// would answer with the first customer without a number.
+func TestNoDigits(t *testing.T) {
+	for _, tc := range []struct {
+		number    string
+		spellings []string
+		minLength int
+		want      []string // requests
+	}{
+		{"anna.berg", []string{"last:10"}, 0, nil},
+		{"anna.berg", []string{"digits"}, 0, nil},
+		{"anna.berg", []string{"e164"}, 0, nil},
+		{"blocked", []string{"last:10", "e164"}, 0, nil},
+		{"+", []string{"digits"}, 0, nil},
+		{"*", []string{"plus-less"}, 0, nil},
+		{"anna101", []string{"digits"}, 7, nil},
+		{"101", []string{"last:10", "e164"}, 3, []string{"101"}},
+		{"+4930123456", []string{"last:10", "last:15", "last:9"}, 7, []string{"4930123456", "930123456"}},
+		{"+4930123456", []string{"last:15"}, 7, nil},
+	} {
+		for _, placeholder := range []string{"%callerid%", "%callerid_all%"} {
+			var requests []string
+			cfg := crm(t, func(_ http.ResponseWriter, r *http.Request) { requests = append(requests, r.FormValue("phone")) })
+			cfg.URL = strings.Replace(cfg.URL, "%callerid%", placeholder, 1)
+			cfg.Spellings, cfg.MinLength = tc.spellings, tc.minLength
+			b := start(t, cfg)
+			got := await(b.Ask(ask(tc.number)))
+			if text := strings.Join(requests, ","); got.Outcome != Missing || text != strings.Join(tc.want, ",") {
+				t.Errorf("%q in %v by %s: %s after requests %q, want missing after %q", tc.number, tc.spellings, placeholder, got.Outcome, text, tc.want)
+			}
+		}
+	}
+}
+
+// FuzzRender holds that a request taken from the buffer is what its templates
+// render, and that different requests have different keys.
+func FuzzRender(f *testing.F) {
+	f.Add("+74951234567", "500", "+493012345678", "500")
+	f.Add("a\x00b", "\x00", "a", "b\x00")
+	f.Add("", "", "*", "%")
+	cfg := DefaultConfig()
+	cfg.Name, cfg.URL, cfg.Body, cfg.BodyType = "crm", "http://crm.example/%queue_id%?p=%callerid%", "%queue_id%", "text"
+	cfg.Headers = map[string]string{"X-A": "%queue_id%", "X-B": "b"}
+	cfg.Spellings = []string{"e164", "digits", "last:4"}
+	t, err := newRequestTemplate(&cfg)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(test *testing.T, number, queue, otherNumber, otherQueue string) {
+		render := func(number, queue string) rendered {
+			return t.render(&Question{Number: number, Param: func(string) string { return queue }})
+		}
+		r := render(number, queue)
+		for _, a := range r.attempts {
+			req := r.request(a)
+			if string(req.Body) != queue || !strings.HasPrefix(req.URL, "http://crm.example/") || req.Header[1] != [2]string{"X-B", "b"} {
+				test.Fatalf("request = %+v", req)
+			}
+		}
+		if other := render(otherNumber, otherQueue); len(r.attempts) > 0 && len(other.attempts) > 0 {
+			if (r.key() == other.key()) != (number == otherNumber && queue == otherQueue) {
+				test.Fatalf("keys of %q %q and %q %q", number, queue, otherNumber, otherQueue)
+			}
+		}
+	})
+}

@@ -5,51 +5,58 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/loglimit"
 )
 
-// Service asks the sources. A changed configuration is a new Service; the old
-// one's questions end as they would have.
+// Service asks the sources. A changed configuration is a new Service; questions
+// of the old one end as they began.
 type Service struct {
 	sources []*source
-	points  map[string]*asked
+	points  map[string]*pointSources
+	limited *loglimit.Limiter
 }
 
-// asked are the sources of one point.
-type asked struct {
+// logInterval is the time between two summaries of a repeated log message.
+const logInterval = 10 * time.Minute
+
+// pointSources are the sources of one point.
+type pointSources struct {
 	sources []*source // in the order in which their answers count
 	shadows []*source
 }
 
-func (a *asked) add(src *source) {
-	list := &a.sources
+func (at *pointSources) add(src *source) {
+	list := &at.sources
 	if src.cfg.Shadow {
-		list = &a.shadows
+		list = &at.shadows
 	}
 	if !slices.Contains(*list, src) {
 		*list = append(*list, src)
 	}
 }
 
-func (a *asked) sort() {
-	slices.SortStableFunc(a.sources, func(a, b *source) int { return a.cfg.Rank - b.cfg.Rank })
+func (at *pointSources) sort() {
+	slices.SortStableFunc(at.sources, func(a, b *source) int { return a.cfg.Rank - b.cfg.Rank })
 }
 
-// New makes a Service of lookups that Check has nothing to say against. Those
-// of the type phonebook look into book. What it starts, Close ends.
+// New returns a Service of lookups that have passed Check. Those of the type
+// phonebook use book. Close ends it.
 func New(cfgs []Config, cache Cache, book Phonebook, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
-	svc := &Service{points: make(map[string]*asked)}
+	svc := &Service{points: make(map[string]*pointSources), limited: loglimit.New(log, logInterval)}
 	m := newMetrics(reg)
 	for _, cfg := range cfgs {
-		src, err := newSource(cfg, cache, book, log, m)
+		src, err := newSource(cfg, cache, resources{book: book}, log, svc.limited, m)
 		if err != nil {
 			return nil, fmt.Errorf("set up lookup %s: %w", cfg.Name, err)
 		}
 		svc.sources = append(svc.sources, src)
 		for _, point := range cfg.Points {
 			if svc.points[point] == nil {
-				svc.points[point] = &asked{}
+				svc.points[point] = &pointSources{}
 			}
 			svc.points[point].add(src)
 		}
@@ -60,22 +67,23 @@ func New(cfgs []Config, cache Cache, book Phonebook, log *slog.Logger, reg prome
 	return svc, nil
 }
 
-// Wants tells whether a point has lookups at all.
+// Wants reports whether a point has lookups.
 func (svc *Service) Wants(point string) bool { return len(svc.at(point).sources) > 0 }
 
-// nobody is asked at a point without lookups.
-var nobody = &asked{}
+// noSources are asked at a point without lookups.
+var noSources = &pointSources{}
 
-func (svc *Service) at(point string) *asked {
+func (svc *Service) at(point string) *pointSources {
 	if at := svc.points[point]; at != nil {
 		return at
 	}
-	return nobody
+	return noSources
 }
 
-// Close refuses further requests, waits for those under way, which is seconds
-// at most, and closes the connections. It gives the context's error when that
-// ends first.
+// Close refuses further requests, waits for those in flight, which is seconds
+// at most, and closes the connections. It returns the context's error if that
+// ends first. Calls that still use the Service get ERROR, so it is for a time
+// when no session has it any more.
 func (svc *Service) Close(ctx context.Context) error {
 	for _, s := range svc.sources {
 		s.mu.Lock()
@@ -86,14 +94,9 @@ func (svc *Service) Close(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		for _, s := range svc.sources {
-			s.under.Wait()
-			if s.tokens != nil {
-				s.tokens.Close()
-			}
-			if s.client != nil {
-				s.client.Close()
-			}
+			s.close()
 		}
+		svc.limited.Close()
 	}()
 	select {
 	case <-done:

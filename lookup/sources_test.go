@@ -170,11 +170,11 @@ func fields(t *testing.T, body string) []Var {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, err := reader.Read(t.Context(), []byte(body), "")
-	if err != nil || len(records) != 1 {
-		t.Fatal(records, err)
+	read, err := reader.Read(t.Context(), []byte(body), "")
+	if err != nil || len(read.Records) != 1 {
+		t.Fatal(read, err)
 	}
-	return records[0]
+	return read.Records[0]
 }
 
 // A shadow alone is no lookup that a call would wait for.

@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"maps"
 	"mime"
+	"runtime"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -26,10 +28,15 @@ type Var struct {
 // value, each once.
 type Record []Var
 
-// parser reads an answer that is not empty. It gives the customers that it
-// speaks of; none means that nobody is known. Its errors are *Error, but for
-// those of the context.
-type parser func(ctx context.Context, d document) ([]Record, error)
+// Result is what an answer says.
+type Result struct {
+	Records []Record // of the customers; none means that no customer is known
+	Refused []string // variables that were left out, with the reason
+}
+
+// parser reads an answer that is not empty. Its errors are *Error, or those
+// of the context.
+type parser func(ctx context.Context, d document) (Result, error)
 
 // formats makes a parser for each format that a source may answer in. Its
 // error says what is wrong with which key.
@@ -60,7 +67,12 @@ type Config struct {
 type Reader struct {
 	cfg   Config
 	parse parser
+	slots chan struct{} // one for each answer that is read at the moment
 }
+
+// readTime is the maximum time to read an answer. What expressions cost depends
+// on the answer.
+const readTime = 500 * time.Millisecond
 
 // NewReader makes a Reader. Its error is a *KeyError.
 func NewReader(cfg Config) (*Reader, error) {
@@ -72,20 +84,32 @@ func NewReader(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{cfg: cfg, parse: parse}, nil
+	return &Reader{cfg: cfg, parse: parse, slots: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}, nil
 }
 
-// Read returns the customers that an answer speaks of; none means that no
-// customer is known. Its errors are *Error, or those of the context.
-func (r *Reader) Read(ctx context.Context, body []byte, contentType string) ([]Record, error) {
+// Read reads an answer. Its errors are *Error, or those of the context.
+func (r *Reader) Read(ctx context.Context, body []byte, contentType string) (Result, error) {
 	d, err := open(body, contentType, r.cfg.Charset)
 	if err != nil || len(d.body) == 0 {
-		return nil, err
+		return Result{}, err
 	}
 	if err := checkPage(d.body, contentType, r.cfg.Format); err != nil {
-		return nil, err
+		return Result{}, err
 	}
-	return r.parse(ctx, d)
+	// The memory that answers take while they are read is bounded by their number.
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+	limited, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	res, err := r.parse(limited, d)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = &Error{ReasonLimit, fmt.Errorf("the expressions of the mapping took longer than %v", readTime)}
+	}
+	return res, err
 }
 
 // KeyError is a mistake in one key of the configuration.

@@ -36,8 +36,8 @@ func TestParsePairsRaw(t *testing.T) {
 		{"&name=Anna", nil, ReasonSyntax},
 		{"name=\xc0", nil, ReasonCharset},
 	} {
-		records, err := parsePairsRaw(t.Context(), document{body: []byte(tc.body)})
-		checkParsed(t, tc.body, records, err, tc.want, tc.reason)
+		res, err := parsePairsRaw(t.Context(), document{body: []byte(tc.body)})
+		checkParsed(t, tc.body, res.Records, err, tc.want, tc.reason)
 	}
 }
 
@@ -65,8 +65,8 @@ func checkParsed(t *testing.T, body string, records []Record, err error, want []
 
 func TestParseText(t *testing.T) {
 	p := newParserOf(t, Config{Format: "text", Variable: "CALLERID(name)"})
-	records, err := p(t.Context(), document{body: []byte("Anna & Boris = 100%")})
-	checkParsed(t, "text", records, err, []Var{{"CALLERID(name)", "Anna & Boris = 100%"}}, "")
+	res, err := p(t.Context(), document{body: []byte("Anna & Boris = 100%")})
+	checkParsed(t, "text", res.Records, err, []Var{{"CALLERID(name)", "Anna & Boris = 100%"}}, "")
 }
 
 func TestParseJSON(t *testing.T) {
@@ -98,8 +98,8 @@ func TestParseJSON(t *testing.T) {
 		{"[" + strings.Repeat("1,", 100000) + "1]", nil, ReasonSyntax},
 		{"{\"contact\":{\"name\":\"\xff\"}}", nil, ReasonCharset},
 	} {
-		records, err := p(t.Context(), document{body: []byte(tc.body)})
-		checkParsed(t, tc.body, records, err, tc.want, tc.reason)
+		res, err := p(t.Context(), document{body: []byte(tc.body)})
+		checkParsed(t, tc.body, res.Records, err, tc.want, tc.reason)
 	}
 }
 
@@ -125,8 +125,8 @@ func TestParseXML(t *testing.T) {
 		{"<crm><contact><name>\xff</name></contact></crm>", nil, ReasonCharset},
 		{"<crm>\x00</crm>", nil, ReasonSyntax},
 	} {
-		records, err := p(t.Context(), document{body: []byte(tc.body)})
-		checkParsed(t, tc.body, records, err, tc.want, tc.reason)
+		res, err := p(t.Context(), document{body: []byte(tc.body)})
+		checkParsed(t, tc.body, res.Records, err, tc.want, tc.reason)
 	}
 }
 
@@ -146,8 +146,8 @@ func FuzzStructures(f *testing.F) {
 			return
 		}
 		for _, p := range []parser{parseJSON, parseXML} {
-			records, err := p(t.Context(), d)
-			checkRecords(t, records, err)
+			res, err := p(t.Context(), d)
+			checkRecords(t, res.Records, err)
 		}
 	})
 }

@@ -19,37 +19,37 @@ func newJSON(cfg *Config) (parser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, d document) ([]Record, error) {
+	return func(ctx context.Context, d document) (Result, error) {
 		text, err := d.text()
 		if err != nil {
-			return nil, err
+			return Result{}, err
 		}
 		whole, err := decodeJSON(text)
 		if err != nil {
-			return nil, &Error{ReasonSyntax, err}
+			return Result{}, &Error{ReasonSyntax, err}
 		}
 		customers := []any{whole}
 		if m.records != nil {
 			customers, err = runJQ(ctx, *m.records, whole, maxRecords)
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return Result{}, ctx.Err()
 			}
 			if err != nil {
-				return nil, &Error{ReasonType, fmt.Errorf("records: %w", err)}
+				return Result{}, &Error{ReasonType, fmt.Errorf("records: %w", err)}
 			}
 		}
-		var records []Record
+		var res Result
 		for _, customer := range customers {
 			if customer == nil {
 				continue
 			}
 			r, err := jsonRecord(ctx, m, customer)
 			if err != nil {
-				return nil, err
+				return Result{}, err
 			}
-			records = append(records, r)
+			res.Records = append(res.Records, r)
 		}
-		return records, nil
+		return res, nil
 	}, nil
 }
 

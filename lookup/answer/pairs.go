@@ -16,55 +16,55 @@ func newPairsRaw(*Config) (parser, error) { return parsePairsRaw, nil }
 // parsePairs reads name=value&name=value as a form is encoded, in whatever
 // charset the bytes behind the percent signs are. It is strict: an error in
 // plain text must not become a variable.
-func parsePairs(_ context.Context, d document) ([]Record, error) {
+func parsePairs(_ context.Context, d document) (Result, error) {
 	var r Record
 	for n, rest := 1, d.body; len(rest) > 0; n++ {
 		var pair []byte
 		pair, rest, _ = bytes.Cut(rest, []byte("&"))
 		rawName, rawValue, ok := bytes.Cut(pair, []byte("="))
 		if !ok {
-			return nil, &Error{ReasonSyntax, fmt.Errorf("pair %d has no equals sign", n)}
+			return Result{}, &Error{ReasonSyntax, fmt.Errorf("pair %d has no equals sign", n)}
 		}
 		if n > maxVars {
-			return nil, &Error{ReasonLimit, fmt.Errorf("more than %d variables", maxVars)}
+			return Result{}, &Error{ReasonLimit, fmt.Errorf("more than %d variables", maxVars)}
 		}
 		name, nameErr := url.QueryUnescape(string(rawName))
 		raw, valueErr := url.QueryUnescape(string(rawValue))
 		if nameErr != nil || valueErr != nil {
-			return nil, &Error{ReasonSyntax, fmt.Errorf("pair %d: percent sign without two hex digits", n)}
+			return Result{}, &Error{ReasonSyntax, fmt.Errorf("pair %d: percent sign without two hex digits", n)}
 		}
 		value, err := d.decode([]byte(raw))
 		if err != nil {
-			return nil, err
+			return Result{}, err
 		}
 		if r, err = r.add(name, value); err != nil {
-			return nil, err
+			return Result{}, err
 		}
 	}
-	return []Record{r}, nil
+	return Result{Records: []Record{r}}, nil
 }
 
 // parsePairsRaw reads name=value&name=value where the values are written as
 // they are, plus and percent signs too. What follows an ampersand and is no
 // name with an equals sign belongs to the value before it: Smith & Sons.
-func parsePairsRaw(_ context.Context, d document) ([]Record, error) {
+func parsePairsRaw(_ context.Context, d document) (Result, error) {
 	text, err := d.text()
 	if err != nil {
-		return nil, err
+		return Result{}, err
 	}
 	if name, _, ok := strings.Cut(text, "="); !ok || !IsVarName(name) {
-		return nil, &Error{ReasonSyntax, errors.New("answer does not begin with a name and an equals sign")}
+		return Result{}, &Error{ReasonSyntax, errors.New("answer does not begin with a name and an equals sign")}
 	}
 	var r Record
 	for text != "" {
 		name, rest, _ := strings.Cut(text, "=")
 		end := rawEnd(rest)
 		if r, err = r.add(name, strings.TrimSpace(rest[:end])); err != nil {
-			return nil, err
+			return Result{}, err
 		}
 		text = strings.TrimPrefix(rest[end:], "&")
 	}
-	return []Record{r}, nil
+	return Result{Records: []Record{r}}, nil
 }
 
 // rawEnd finds the ampersand that ends a value.
@@ -87,12 +87,12 @@ func newText(cfg *Config) (parser, error) {
 	if !IsVarName(name) {
 		return nil, &KeyError{"variable", errors.New("is no name of a variable: CALLERID(name) is one")}
 	}
-	return func(_ context.Context, d document) ([]Record, error) {
+	return func(_ context.Context, d document) (Result, error) {
 		text, err := d.text()
 		if err != nil {
-			return nil, err
+			return Result{}, err
 		}
 		r, err := Record(nil).add(name, text)
-		return []Record{r}, err
+		return Result{Records: []Record{r}}, err
 	}, nil
 }

@@ -50,8 +50,8 @@ func TestParsePairs(t *testing.T) {
 		{strings.Join(many[:maxVars], "&"), nil, ""},
 		{strings.Join(many, "&"), nil, ReasonLimit},
 	} {
-		records, err := parsePairs(t.Context(), document{body: []byte(tc.body)})
-		got := one(records)
+		res, err := parsePairs(t.Context(), document{body: []byte(tc.body)})
+		got := one(res.Records)
 		if tc.reason != "" {
 			if reasonOf(err) != tc.reason {
 				t.Errorf("parsePairs(%.60q) = %v, %v, want reason %s", tc.body, got, err, tc.reason)
@@ -106,11 +106,11 @@ func FuzzPairs(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, charset := range []encoding.Encoding{nil, charmap.Windows1251} {
 			d := document{body: body, charset: charset}
-			records, err := parsePairs(t.Context(), d)
-			checkRecords(t, records, err)
-			records, err = parsePairsRaw(t.Context(), d)
+			res, err := parsePairs(t.Context(), d)
+			checkRecords(t, res.Records, err)
+			res, err = parsePairsRaw(t.Context(), d)
 			if len(body) > 0 {
-				checkRecords(t, records, err)
+				checkRecords(t, res.Records, err)
 			}
 		}
 	})

@@ -32,26 +32,26 @@ func newXML(cfg *Config) (parser, error) {
 	}
 	// An expression keeps state while it is evaluated.
 	turn := make(chan struct{}, 1)
-	return func(ctx context.Context, d document) (records []Record, err error) {
+	return func(ctx context.Context, d document) (res Result, err error) {
 		text, err := d.text()
 		if err != nil {
-			return nil, err
+			return Result{}, err
 		}
 		text = xmlDeclaration.ReplaceAllLiteralString(text, "")
 		if err := checkXML(text); err != nil {
-			return nil, err
+			return Result{}, err
 		}
 		root, err := xmlquery.ParseWithOptions(strings.NewReader(text), xmlquery.ParserOptions{
 			Decoder: &xmlquery.DecoderOptions{Strict: true},
 		})
 		if err != nil {
-			return nil, &Error{ReasonSyntax, errors.New("answer is no XML")}
+			return Result{}, &Error{ReasonSyntax, errors.New("answer is no XML")}
 		}
 		select {
 		case turn <- struct{}{}:
 			defer func() { <-turn }()
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return Result{}, ctx.Err()
 		}
 		defer func() {
 			if p := recover(); p != nil {
@@ -59,7 +59,7 @@ func newXML(cfg *Config) (parser, error) {
 				if !ok {
 					panic(p)
 				}
-				records, err = nil, long.error
+				res, err = Result{}, long.error
 			}
 		}()
 		customers := []*xmlquery.Node{root}
@@ -69,11 +69,11 @@ func newXML(cfg *Config) (parser, error) {
 		for _, customer := range customers {
 			r, err := xmlRecord(ctx, m, customer)
 			if err != nil {
-				return nil, err
+				return Result{}, err
 			}
-			records = append(records, r)
+			res.Records = append(res.Records, r)
 		}
-		return records, nil
+		return res, nil
 	}, nil
 }
 

@@ -41,3 +41,6 @@ func Digits(raw string) (string, bool) {
 	}
 	return string(digits), len(digits) > 0
 }
+
+// CountDigits returns the number of digits in a number.
+func CountDigits(number string) int { return len(onlyDigits(number)) }

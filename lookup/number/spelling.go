@@ -9,13 +9,13 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// The spellings of a number that a source may have it in, beside last:9 and
-// the like, which are its last digits.
+// The spellings in which a source may keep a number. SpellLast is followed by a
+// number of digits, such as last:9.
 const (
 	SpellE164     = "e164"      // +74951234567
 	SpellPlusLess = "plus-less" // 74951234567
 	SpellNational = "national"  // 84951234567
-	SpellDigits   = "digits"    // what is a digit in it
+	SpellDigits   = "digits"    // its digits
 	SpellZeros    = "00"        // 0074951234567
 	SpellLast     = "last:"
 )
@@ -25,9 +25,19 @@ func IsSpelling(s string) bool { return spellingPattern.MatchString(s) }
 
 var spellingPattern = regexp.MustCompile(`^(?:e164|plus-less|national|digits|00|last:(?:[4-9]|1[0-5]))$`)
 
-// Spell writes a number in one spelling. One that is not in E.164 has no
-// country, so that it is only shortened.
-func Spell(number, spelling string) string {
+// Spell writes a number in one spelling. A number that is not in E.164 has no
+// country, so it is only shortened. It reports false if there is nothing to ask
+// about: no digit is left, or fewer than a spelling such as last:9 names.
+func Spell(number, spelling string) (string, bool) {
+	spelled := spell(number, spelling)
+	wanted := 1
+	if n, ok := strings.CutPrefix(spelling, SpellLast); ok {
+		wanted, _ = strconv.Atoi(n)
+	}
+	return spelled, len(onlyDigits(spelled)) >= wanted
+}
+
+func spell(number, spelling string) string {
 	if spelling == SpellE164 {
 		return number
 	}
@@ -49,12 +59,43 @@ func Spell(number, spelling string) string {
 	return number
 }
 
-// Spellings gives a number in every way in which a trunk or a system may write
-// it: itself, and where it is in E.164 its digits, those behind 00 and the national number.
+// Variant is a number in one spelling.
+type Variant struct {
+	Text     string
+	Spelling string
+}
+
+// Variants returns a number in several spellings, each text once and without
+// those for which Spell reports false.
+func Variants(number string, spellings []string) []Variant {
+	list := make([]Variant, 0, len(spellings))
+	for _, spelling := range spellings {
+		text, ok := Spell(number, spelling)
+		if ok && !slices.ContainsFunc(list, func(v Variant) bool { return v.Text == text }) {
+			list = append(list, Variant{text, spelling})
+		}
+	}
+	return list
+}
+
+// Join returns the texts of variants with commas between them.
+func Join(variants []Variant) string {
+	var b strings.Builder
+	for i, v := range variants {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(v.Text)
+	}
+	return b.String()
+}
+
+// Spellings returns a number in every way in which a trunk or a system may write
+// it: itself, and if it is in E.164 its digits, those after 00 and the national number.
 func Spellings(number string) []string {
 	list := []string{number}
 	for _, spelling := range []string{SpellPlusLess, SpellZeros, SpellNational} {
-		if s := Spell(number, spelling); !slices.Contains(list, s) {
+		if s := spell(number, spelling); !slices.Contains(list, s) {
 			list = append(list, s)
 		}
 	}

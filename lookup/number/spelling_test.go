@@ -20,7 +20,7 @@ func TestSpell(t *testing.T) {
 		{"", "last:9", ""},
 		{"+", "national", "+"},
 	} {
-		if got := Spell(tc.number, tc.spelling); got != tc.want {
+		if got, _ := Spell(tc.number, tc.spelling); got != tc.want {
 			t.Errorf("Spell(%q, %s) = %q, want %q", tc.number, tc.spelling, got, tc.want)
 		}
 	}

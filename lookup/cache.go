@@ -1,15 +1,15 @@
 package lookup
 
-// cached is what the cache holds for a question.
+// cached is what the cache holds for a request.
 type cached struct {
 	entry Entry
 	vars  []Var
-	fresh bool // may be given without asking
-	stale bool // may be given when the source fails
+	fresh bool // may be the answer without asking
+	stale bool // may be the answer if the source fails
 }
 
-// peek looks into the cache. How old an answer may be is today's
-// configuration's matter, not that of the day it was stored.
+// peek looks into the cache. How old an answer may be is up to the
+// configuration in force, not to the one under which it was stored.
 func (s *source) peek(key string) cached {
 	e, ok := s.cache.Get(key)
 	if !ok {
@@ -34,9 +34,9 @@ func (s *source) peek(key string) cached {
 }
 
 // keep stores a result. A failure stores nothing: what was known stays.
-func (s *source) keep(key, number string, r result) {
+func (s *source) keep(req *request, r result) {
 	now := s.now()
-	e := Entry{Key: key, Lookup: s.cfg.Name, Number: number, Vars: encodeVars(r.vars), Stored: now}
+	e := Entry{Key: req.key, Lookup: s.cfg.Name, Number: req.number, Vars: encodeVars(r.vars), Stored: now}
 	switch r.outcome {
 	case Found:
 		e.Expires = now.Add(max(s.cfg.Cache, s.cfg.Stale))

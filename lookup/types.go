@@ -1,0 +1,83 @@
+package lookup
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"ringhook/httpclient"
+)
+
+// sourceTypes are the values of the key type. A new one is a file with its
+// backend and a line here.
+var sourceTypes = map[string]sourceType{
+	typeHTTP:      {check: checkHTTP, open: openHTTP, parameters: httpParameters},
+	typePhonebook: {check: checkPhonebook, open: openPhonebook},
+}
+
+// typeNames returns the names of the source types, sorted.
+func typeNames() []string { return slices.Sorted(maps.Keys(sourceTypes)) }
+
+// sourceType is one kind of source.
+type sourceType struct {
+	// check reports mistakes in the keys that only this type has.
+	check func(c *Config, report func(key, problem string))
+	// open returns the backend of a checked configuration. A backend that holds
+	// connections has a method Close.
+	open func(c *Config, r resources) (backend, error)
+	// parameters reports the parameters of the call that a request contains, with
+	// the key that names them; nil if there are none.
+	parameters func(c *Config, report func(key, name string))
+}
+
+// resources are what backends may use.
+type resources struct {
+	book Phonebook
+}
+
+// backend asks one source.
+type backend interface {
+	// prepare renders a question's request, so that the question is not needed
+	// any more. It returns nil if the source cannot be asked about this caller.
+	prepare(q *Question) *request
+}
+
+// request is a question as one source is asked it.
+type request struct {
+	// key identifies the request: cache entries and requests in flight with equal
+	// keys are shared. It is empty if the source answers from memory, at once.
+	key string
+	// number is the caller's number if the request depends on it.
+	number string
+	// ask asks the source and returns at the deadline at the latest.
+	ask func(deadline time.Time) result
+}
+
+// result is what a source answered.
+type result struct {
+	outcome Outcome // Found, Missing, Timeout or Failed
+	vars    []Var
+	count   int    // customers
+	fault   *fault // the cause of Timeout or Failed
+
+	// For people only:
+	sent     string               // the last request that was made, without secrets
+	response *httpclient.Response // nil if there was none
+	notes    []string             // values that were left out, and why
+}
+
+func failure(err error) result {
+	f := asFault(err)
+	if f.reason == httpclient.ClassTimeout {
+		return result{outcome: Timeout, fault: f}
+	}
+	return result{outcome: Failed, fault: f}
+}
+
+// Parameters calls report for every parameter of the call that a request contains, with
+// the key that names it. The configuration must have passed Check.
+func (c *Config) Parameters(report func(key, name string)) {
+	if t := sourceTypes[c.Type]; t.parameters != nil {
+		t.parameters(c, report)
+	}
+}
