@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // TestPromisesAreTested wants every test that these documents name to exist.
@@ -36,6 +37,85 @@ func TestPromisesAreTested(t *testing.T) {
 		for _, name := range names {
 			if !bytes.Contains(tests.Bytes(), []byte("\nfunc "+string(name[1])+"(")) {
 				t.Errorf("%s names %s, which does not exist", file, name[1])
+			}
+		}
+	}
+}
+
+// documents lists every Markdown file of the project, relative to its root.
+func documents(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("../*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	further, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(files, further...)
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	fenced  = regexp.MustCompile("(?ms)^```.*?^```")
+	source  = regexp.MustCompile("`([a-z]+(?:/[a-z]+)*/[a-z_]+\\.go)`")
+)
+
+// anchors returns the names by which the headings of a document can be linked to.
+func anchors(text string) map[string]bool {
+	found := map[string]bool{}
+	for _, m := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+		name := strings.Map(func(c rune) rune {
+			switch {
+			case c == ' ':
+				return '-'
+			case c == '-', c == '_', unicode.IsLetter(c), unicode.IsDigit(c):
+				return unicode.ToLower(c)
+			}
+			return -1
+		}, m[1])
+		found[name] = true
+	}
+	return found
+}
+
+// TestLinks checks that every link in a document leads to a file, and to a heading
+// in it, and that every source file that a document names exists.
+func TestLinks(t *testing.T) {
+	for _, file := range documents(t) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(fenced.ReplaceAllString(string(text), ""), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			target, anchor, _ := strings.Cut(m[1], "#")
+			linked := file
+			if target != "" {
+				linked = filepath.Join(filepath.Dir(file), target)
+			}
+			if _, err := os.Stat(linked); err != nil {
+				t.Errorf("%s links to %s: %v", file, m[1], err)
+				continue
+			}
+			if anchor == "" || !strings.HasSuffix(linked, ".md") {
+				continue
+			}
+			other, err := os.ReadFile(linked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !anchors(string(other))[anchor] {
+				t.Errorf("%s links to %s, which has no such heading", file, m[1])
+			}
+		}
+		for _, m := range source.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat("../" + m[1]); err != nil {
+				t.Errorf("%s names the file %s, which does not exist", file, m[1])
 			}
 		}
 	}
