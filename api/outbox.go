@@ -219,10 +219,12 @@ func (a *API) mend(ctx context.Context, now *apiSettings, body []byte, change fu
 // replay sends a span of time again.
 func (a *API) replay(ctx context.Context, now *apiSettings, body []byte) (any, error) {
 	var asked struct {
-		Hook  string `json:"hook"`
-		Since string `json:"since"`
-		Until string `json:"until"`
-		NewID bool   `json:"new_id"`
+		Hook   string `json:"hook"`
+		From   string `json:"from"`
+		Since  string `json:"since"`
+		Until  string `json:"until"`
+		NewID  bool   `json:"new_id"`
+		DryRun bool   `json:"dry_run"`
 	}
 	if err := decode(body, &asked); err != nil {
 		return nil, err
@@ -235,7 +237,20 @@ func (a *API) replay(ctx context.Context, now *apiSettings, body []byte) (any, e
 	if asked.Hook == "" || !ok || !ended {
 		return nil, &refusal{status: fasthttp.StatusBadRequest, text: "give hook, since and, where it is not now, until, as on the command line"}
 	}
-	n, err := a.outbox.Replay(ctx, asked.Hook, since.Time, until.EndOf(since.Time), asked.NewID)
+	if asked.NewID && asked.From != "" {
+		return nil, &refusal{status: fasthttp.StatusBadRequest, text: "new_id is for the hook's own events, from for those of another hook"}
+	}
+	r := store.Replay{Hook: asked.Hook, From: asked.From, Since: since.Time, Until: until.EndOf(since.Time), NewID: asked.NewID}
+	if asked.From != "" {
+		if r.Wants, ok = now.hooks.Subscription(asked.Hook); !ok {
+			return nil, &refusal{status: fasthttp.StatusBadRequest, text: fmt.Sprintf("there is no hook %q", asked.Hook)}
+		}
+	}
+	if asked.DryRun {
+		n, err := a.outbox.Replayable(r)
+		return map[string]any{"replayable": n, "seconds": int(store.ReplayTime(n).Seconds())}, err
+	}
+	n, err := a.outbox.Replay(ctx, r)
 	now.hooks.WakeAll()
-	return map[string]int{"replayed": n}, err
+	return map[string]any{"replayed": n, "seconds": int(store.ReplayTime(n).Seconds())}, err
 }

@@ -193,22 +193,47 @@ func (c *outboxDropCmd) Run(s *streams) error {
 }
 
 type outboxReplayCmd struct {
-	Hook  string     `required:"" placeholder:"NAME" help:"The hook."`
-	Since api.Moment `required:"" placeholder:"TIME" help:"From the events of then on: 2h for the last two hours, 10:42, or \"2006-01-02 15:04\"."`
-	Until api.Moment `default:"0s" placeholder:"TIME" help:"To the events before then; now otherwise."`
-	NewID bool       `name:"new-id" help:"Give each event an id of its own, for a receiver that shall process it again and drops what it knows."`
+	Hook   string     `required:"" placeholder:"NAME" help:"The hook to send to."`
+	From   string     `placeholder:"NAME" help:"Send what this other hook got and --hook did not."`
+	Since  api.Moment `required:"" placeholder:"TIME" help:"First event: 2h for two hours ago, 10:42, or \"2006-01-02 15:04\"."`
+	Until  api.Moment `default:"0s" placeholder:"TIME" help:"Only events before this time. Default: now."`
+	NewID  bool       `name:"new-id" help:"Give each event a new id, for a receiver that drops ids it knows."`
+	DryRun bool       `help:"Print how many events would be sent, and how long that takes."`
 }
 
-// Run makes new deliveries of what is delivered, dead or dropped.
+// Run makes new deliveries of what was delivered, given up or dropped.
 func (c *outboxReplayCmd) Run(s *streams) (err error) {
-	st, _, err := openStore(s)
+	if c.NewID && c.From != "" {
+		return usageError{errors.New("--new-id is for the hook's own events, --from for those of another hook: give one of them")}
+	}
+	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	n, err := st.Outbox().Replay(s.ctx, c.Hook, c.Since.Time, c.Until.EndOf(c.Since.Time), c.NewID)
-	fmt.Fprintf(s.out, "%d deliveries are sent again, one after the other and behind what is new\n", n)
+	r := store.Replay{Hook: c.Hook, From: c.From, Since: c.Since.Time, Until: c.Until.EndOf(c.Since.Time), NewID: c.NewID}
+	if c.From != "" {
+		if r.Wants, err = hooks.Wants(cfg.Hooks, c.Hook, s.warnings()); err != nil {
+			return err
+		}
+	}
+	if c.DryRun {
+		n, err := st.Outbox().Replayable(r)
+		if err == nil {
+			fmt.Fprintf(s.out, "%d deliveries would be sent: %s\n", n, replayEnd(n))
+		}
+		return err
+	}
+	n, err := st.Outbox().Replay(s.ctx, r)
+	fmt.Fprintf(s.out, "%d deliveries are queued: %s\n", n, replayEnd(n))
 	return err
+}
+
+// replayEnd says when n replayed deliveries are sent if the receiver takes each at once.
+func replayEnd(n int) string {
+	took := store.ReplayTime(n)
+	return fmt.Sprintf("one at a time, at most %d a second, after new events; at the earliest done in %s (%s)",
+		int(time.Second/store.ReplayTime(2)), took.Round(time.Second), time.Now().Add(took).Format(time.DateTime))
 }
 
 type outboxSalvageCmd struct {

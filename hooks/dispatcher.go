@@ -82,6 +82,15 @@ func (d *Dispatcher) add(c *Config, n int, outbox Outbox) (*hook, error) {
 // order of the configuration.
 func (d *Dispatcher) Names() []string { return slices.Clone(d.names) }
 
+// Subscription returns a function that reports whether the hook wants an event; ok is false if there is no such hook.
+func (d *Dispatcher) Subscription(hook string) (wants func(*Event) bool, ok bool) {
+	s := d.senders[hook]
+	if s == nil {
+		return nil, false
+	}
+	return func(ev *Event) bool { return s.hook.wants(ev, d.log) }, true
+}
+
 func newClient(c *Config) (*httpclient.Client, error) {
 	trust, err := c.TLS()
 	if err != nil {

@@ -45,7 +45,21 @@ func Try(cfgs []Config, ev *Event, hook string, log *slog.Logger) (p Preview, a 
 	o := s.try(ev, started)
 	return p, Attempt{
 		Started: started, Took: time.Since(started), Class: o.class, Status: o.status, Excerpt: h.mask.Replace(o.excerpt),
-	}, h.cfg.subscribes(ev.Name) && h.meets(ev, log), nil
+	}, h.wants(ev, log), nil
+}
+
+// Wants returns a function that reports whether a hook of the configuration subscribes to an event and its condition holds.
+func Wants(cfgs []Config, hook string, log *slog.Logger) (func(*Event) bool, error) {
+	h, err := find(cfgs, hook)
+	if err != nil {
+		return nil, err
+	}
+	return func(ev *Event) bool { return h.wants(ev, log) }, nil
+}
+
+// wants reports whether the hook subscribes to the event and its condition holds.
+func (h *hook) wants(ev *Event, log *slog.Logger) bool {
+	return h.cfg.subscribes(ev.Name) && h.meets(ev, log)
 }
 
 // find compiles the named hook.

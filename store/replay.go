@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"strings"
 	"time"
 
 	"ringhook/failpoint"
+	"ringhook/hooks"
 	"ringhook/store/sqlite"
 )
 
@@ -27,47 +29,112 @@ func pace(okey string) int64 {
 }
 
 const (
-	replayable = `select d.id from delivery d join event e on e.id = d.event
+	// Deliveries that a hook got itself: what is pending is left out.
+	replayable = `select d.id, e.event_id, e.linkedid, e.body from delivery d join event e on e.id = d.event
 		where d.id > ?1 and d.hook = ?2 and d.state <> 0 and d.replay_of is null and e.accepted_ms >= ?3 and e.accepted_ms < ?4
-		order by d.id limit ?5`
-	// What is on its way again already is left out.
+		and not exists (select 1 from delivery x where x.replay_of = d.id and x.state = 0) order by d.id limit ?5`
+	// Deliveries that another hook got: what the hook has had itself is left out.
+	fillable = `select d.id, e.event_id, e.linkedid, e.body from delivery d join event e on e.id = d.event
+		where d.id > ?1 and d.hook = ?2 and d.replay_of is null and e.accepted_ms >= ?3 and e.accepted_ms < ?4
+		and not exists (select 1 from delivery x where x.event = d.event and x.hook = ?6) order by d.id limit ?5`
+	// Deliveries that are being sent again are left out, also if another command added them meanwhile.
 	replayOne = `insert or ignore into delivery (id, event, hook, okey, hold_ms, begun_ms, replay_of)
-		select ` + newNumber + `, event, hook, '` + replayLane + `', hold_ms, ?2, id from delivery where id = ?1 and state <> 0 returning hook, id`
+		select ` + newNumber + `, event, hook, '` + replayLane + `', hold_ms, ?2, id from delivery where id = ?1 and state <> 0 returning id`
+	fillOne = `insert into delivery (id, event, hook, okey, hold_ms, begun_ms)
+		select ` + newNumber + `, event, ?3, '` + replayLane + `', hold_ms, ?2 from delivery d where id = ?1
+		and not exists (select 1 from delivery x where x.event = d.event and x.hook = ?3) returning id`
 )
 
-// Replay sends the events again that were accepted for a hook in a span of
-// time, until excluded, and that are delivered, dead or dropped; it tells how
-// many. Each is a new delivery with the same event, and a full time to be tried. Asked
-// twice, it adds only what is not on its way.
-// With newID each is a new event too, under an id of its own, for receivers that
-// drop what they know.
-func (o *Outbox) Replay(ctx context.Context, hook string, since, until time.Time, newID bool) (int, error) {
-	total, last := 0, int64(0)
-	for {
-		ids, err := o.replayable(last, hook, since, until)
-		if err != nil || len(ids) == 0 {
-			return total, err
-		}
+// Replay chooses events to send again.
+type Replay struct {
+	Hook  string    // gets the events
+	From  string    // the hook that got them before; Hook if empty
+	Since time.Time // accepted then or later
+	Until time.Time // accepted before
+	NewID bool      // give each event an id of its own, for receivers that drop ids they know
+	// Wants reports whether to send an event; nil sends all.
+	Wants func(*hooks.Event) bool
+}
+
+// ReplayTime returns the shortest time in which n events are sent again: one by one, at a
+// fixed pace, so that new events are not delayed.
+func ReplayTime(n int) time.Duration { return time.Duration(max(n-1, 0)) * replayPace }
+
+// Replay makes new deliveries of events that a hook got, whatever became of them, and
+// returns their number. Each has the full time to be delivered. Asked twice, it adds
+// only what is not on its way. With another hook in From, events that Hook was given
+// already are left out.
+func (o *Outbox) Replay(ctx context.Context, r Replay) (int, error) {
+	total := 0
+	err := o.replayable(r, func(ids []int64) error {
 		nowMS := o.s.now().UnixMilli()
 		n, err := o.mend(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
 			if err := failpoint.Hit(failpoint.ReplayMid); err != nil {
 				return false, err
 			}
-			var hook string
+			insert, args := replayOne, []any{id, nowMS}
+			if r.filled() {
+				insert, args = fillOne, append(args, r.Hook)
+			}
 			var added int64
-			found, err := c.One(replayOne, []any{id, nowMS}, &hook, &added)
-			if err == nil && found && newID {
+			found, err := c.One(insert, args, &added)
+			if err == nil && found && r.NewID {
 				err = renew(c, added, nowMS)
 			}
 			if err == nil && found {
-				_, err = c.Exec(releaseNext, hook, replayLane, nowMS)
+				_, err = c.Exec(releaseNext, r.Hook, replayLane, nowMS)
 			}
 			return found, err
 		})
-		if total += n; err != nil {
-			return total, err
+		total += n
+		return err
+	})
+	return total, err
+}
+
+// Replayable returns the number of deliveries that Replay would make.
+func (o *Outbox) Replayable(r Replay) (int, error) {
+	total := 0
+	err := o.replayable(r, func(ids []int64) error {
+		total += len(ids)
+		return nil
+	})
+	return total, err
+}
+
+// filled reports whether another hook's events are sent.
+func (r *Replay) filled() bool { return r.From != "" && r.From != r.Hook }
+
+// replayable calls use with the deliveries to repeat, some at a time, the oldest first.
+func (o *Outbox) replayable(r Replay, use func(ids []int64) error) error {
+	for last := int64(0); ; {
+		query, args := replayable, []any{last, r.Hook, r.Since.UnixMilli(), r.Until.UnixMilli(), mendRows}
+		if r.filled() {
+			query, args[1] = fillable, r.From
+			args = append(args, r.Hook)
 		}
-		last = ids[len(ids)-1]
+		var ids []int64
+		found := 0
+		rows, err := o.s.read.Query(query, args...)
+		err = sqlite.Each(rows, err, func(scan func(...any) error) error {
+			var id, linkedid string
+			var text sql.RawBytes
+			if err := scan(&last, &id, &linkedid, &text); err != nil {
+				return err
+			}
+			found++
+			ev, err := decodeEvent(id, linkedid, text)
+			if err == nil && (r.Wants == nil || r.Wants(&ev)) {
+				ids = append(ids, last)
+			}
+			return err
+		})
+		if err != nil || found == 0 {
+			return o.s.reading("list what can be sent again", err)
+		}
+		if err := use(ids); err != nil {
+			return err
+		}
 	}
 }
 
@@ -99,15 +166,4 @@ func renew(c *sqlite.Conn, delivery, nowMS int64) error {
 		_, err = c.Exec("update delivery set event = ? where id = ?", number, delivery)
 	}
 	return err
-}
-
-func (o *Outbox) replayable(after int64, hook string, since, until time.Time) (ids []int64, err error) {
-	rows, err := o.s.read.Query(replayable, after, hook, since.UnixMilli(), until.UnixMilli(), mendRows)
-	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
-		var id int64
-		err := scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, o.s.reading("list what can be sent again", err)
 }

@@ -27,7 +27,7 @@ func TestReplay(t *testing.T) {
 	begun := c.add(48 * time.Hour)
 	replay := func(want int) {
 		t.Helper()
-		if n, err := o.Replay(context.Background(), "a", since, until, false); n != want || err != nil {
+		if n, err := o.Replay(context.Background(), Replay{Hook: "a", Since: since, Until: until}); n != want || err != nil {
 			t.Fatalf("got %d, %v, want %d", n, err, want)
 		}
 	}
@@ -107,7 +107,7 @@ func TestReplayNewID(t *testing.T) {
 	ids := map[string]bool{list[0].Event.ID: true}
 	for range 2 {
 		c.add(time.Minute)
-		if n, err := o.Replay(context.Background(), "a", since, c.now(), true); n != 1 || err != nil {
+		if n, err := o.Replay(context.Background(), Replay{Hook: "a", Since: since, Until: c.now(), NewID: true}); n != 1 || err != nil {
 			t.Fatalf("got %d, %v", n, err)
 		}
 		_, again := due(t, o, "a", c.now())
@@ -126,5 +126,38 @@ func TestReplayNewID(t *testing.T) {
 	}
 	if item, _, err := o.Show(list[0].ID); err != nil || item.Event.ID != list[0].Event.ID {
 		t.Errorf("the first is %+v, %v", item.Event, err)
+	}
+}
+
+// TestReplayFromAnotherHook fills a new hook with what another one got: what the new
+// one wants and has not had, once, whatever became of it at the other.
+func TestReplayFromAnotherHook(t *testing.T) {
+	c := newClock()
+	s := testStore(t, c.now)
+	o := s.Outbox()
+	since := c.now()
+	keep(t, s.Journal(), testRecord("1.1", 1, "old"))
+	keep(t, s.Journal(), testRecord("1.2", 1, "old", "new"))
+	keep(t, s.Journal(), testRecord("1.3", 1, "old"))
+	keep(t, s.Journal(), testRecord("1.4", 1, "old"))
+	_, list := due(t, o, "old", c.now())
+	settleOne(t, o, list[0].ID, hooks.Delivered, time.Time{})
+	settleOne(t, o, list[2].ID, hooks.Dead, time.Time{})
+	c.add(time.Minute)
+	r := Replay{Hook: "new", From: "old", Since: since, Until: c.now(), Wants: func(ev *hooks.Event) bool { return ev.LinkedID != "1.4" }}
+	if n, err := o.Replayable(r); n != 2 || err != nil {
+		t.Errorf("replayable: got %d, %v, want 2", n, err)
+	}
+	for _, want := range []int{2, 0} {
+		if n, err := o.Replay(t.Context(), r); n != want || err != nil {
+			t.Errorf("replay: got %d, %v, want %d", n, err, want)
+		}
+	}
+	// Its own delivery of 1.2 is untouched, the two others come one by one.
+	if got, _ := due(t, o, "new", c.now()); len(got) != 2 || got[0] != "msg_1.2_1" && got[1] != "msg_1.2_1" {
+		t.Errorf("due: got %v, want msg_1.2_1 and one of those sent again", got)
+	}
+	if got, _ := due(t, o, "old", c.now()); len(got) != 2 {
+		t.Errorf("due at the other hook: got %v, want its two", got)
 	}
 }
