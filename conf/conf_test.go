@@ -15,6 +15,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/store"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files of testdata")
@@ -87,6 +88,7 @@ fastagi = { budget = "900ms", allow = ["192.0.2.10"] }
 
 [store]
 folder = "/var/lib/ringhook"
+max_size = "512MiB"
 
 [dialplan]
 variables = { customer_id = "int", level = { type = "int", min = 1, max = 5 } }
@@ -132,6 +134,7 @@ url = ["https://crm.example/cti", "https://${HOST}.example/?q=%callerid%"]
 		{"fastagi.allow", c.FastAGI.Allow, []string{"192.0.2.10"}},
 		{"fastagi.listen", c.FastAGI.Listen, defaults.FastAGI.Listen},
 		{"store.folder", c.Store.Folder, "/var/lib/ringhook"},
+		{"store.max_size", c.Store.MaxSize, store.Size(512 << 20)},
 		{"store.synchronous", c.Store.Synchronous, defaults.Store.Synchronous},
 		{"dialplan.variables", c.Dialplan.Variables, map[string]any{
 			"customer_id": "int", "level": map[string]any{"type": "int", "min": int64(1), "max": int64(5)}}},

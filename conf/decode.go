@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"encoding"
 	"maps"
 	"reflect"
 	"regexp"
@@ -27,6 +28,7 @@ type beginning func(at *position, in any) any
 var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 var (
+	textType      = reflect.TypeFor[encoding.TextUnmarshaler]()
 	durationType  = reflect.TypeFor[time.Duration]()
 	addressesType = reflect.TypeFor[hooks.Addresses]() // one text or a list of texts
 )
@@ -72,6 +74,14 @@ func (d *decoder) value(at *position, key string, in any, out reflect.Value) {
 	}
 	switch in := in.(type) {
 	case string:
+		if u, ok := out.Addr().Interface().(encoding.TextUnmarshaler); ok {
+			if s, ok := d.expand(at, key, in); ok {
+				if err := u.UnmarshalText([]byte(s)); err != nil {
+					d.wrong(at, key, "%v", err)
+				}
+			}
+			return
+		}
 		if out.Kind() == reflect.String {
 			if s, ok := d.expand(at, key, in); ok {
 				out.SetString(s)

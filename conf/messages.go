@@ -51,6 +51,8 @@ func expected(key string, in any, t reflect.Type) string {
 		return `it must be a string, such as "text"`
 	case t.Kind() == reflect.Bool:
 		return "it must be true or false, without quotes"
+	case reflect.PointerTo(t).Implements(textType):
+		return `it must be a text with a unit, such as "4GiB"`
 	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
 		if s, ok := in.(string); ok {
 			if _, err := strconv.Atoi(s); err == nil {

@@ -19,7 +19,7 @@ type Config struct {
 	KeepCalls time.Duration `toml:"keep_calls"`
 	// MaxSize is the most that outbox.db and cache.db may take each, in bytes. A
 	// 64th of it, 4 to 64 MiB, is held back on the disk.
-	MaxSize int64 `toml:"max_size"`
+	MaxSize Size `toml:"max_size"`
 	// CacheRows is the most answers that the cache keeps.
 	CacheRows int64 `toml:"cache_rows"`
 }
@@ -58,7 +58,7 @@ func (c *Config) Check(report func(key, problem string)) {
 		report("keep_dead", "must not be shorter than keep_calls: a repeated event of a running call would be sent again")
 	}
 	if c.MaxSize < 16<<20 {
-		report("max_size", "must be at least 16777216 bytes (16 MiB)")
+		report("max_size", "must be at least 16MiB")
 	}
 	if c.CacheRows < 1000 {
 		report("cache_rows", "must be at least 1000")

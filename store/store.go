@@ -181,7 +181,7 @@ func newStore(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func(
 	s.journal = &Journal{s: s, calls: newCallSet()}
 	s.outbox = &Outbox{s: s}
 	s.traces = trace.New(filepath.Join(cfg.Folder, trace.Name), cfg.KeepCalls, log, s.meter.traceLost, now)
-	s.cache = cache.New(filepath.Join(cfg.Folder, cache.File), cfg.MaxSize, cfg.CacheRows, log, cache.Metrics{Errors: s.meter.cacheErrs, Dropped: s.meter.cacheLost}, now)
+	s.cache = cache.New(filepath.Join(cfg.Folder, cache.File), int64(cfg.MaxSize), cfg.CacheRows, log, cache.Metrics{Errors: s.meter.cacheErrs, Dropped: s.meter.cacheLost}, now)
 	return s
 }
 
@@ -195,7 +195,7 @@ func (s *Store) outboxOpening() sqlite.Options {
 	}
 	return sqlite.Options{
 		Path: filepath.Join(s.folder, outboxFile), Synchronous: synchronous, Busy: 5 * time.Second,
-		MaxPages: s.cfg.MaxSize / sqlite.PageSize, Checkpoint: 8000, CacheKiB: 16 << 10,
+		MaxPages: int64(s.cfg.MaxSize) / sqlite.PageSize, Checkpoint: 8000, CacheKiB: 16 << 10,
 	}
 }
 
@@ -216,7 +216,7 @@ func (s *Store) start() error {
 		return errors.Join(err, s.read.Close(), c.Close())
 	}
 	s.w = newWriter(c, o.Writer, o.MaxPages, s.log, s.meter)
-	s.w.reserve = disk.NewReserve(s.folder, s.cfg.MaxSize)
+	s.w.reserve = disk.NewReserve(s.folder, int64(s.cfg.MaxSize))
 	if err := s.w.reserve.Take(); err != nil {
 		s.log.Warn("disk has little room: nothing is held back for results of deliveries", "err", err)
 	}

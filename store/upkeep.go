@@ -146,7 +146,7 @@ func (s *Store) step(c *sqlite.Conn, forgotten *[]string) (more bool, err error)
 	}
 	before := func(keep time.Duration) int64 { return now.Add(-keep).UnixMilli() }
 	delivered := before(s.cfg.KeepDelivered)
-	if limit := s.cfg.MaxSize / sqlite.PageSize; limit > 0 && used > limit/5*4 || s.w.tight {
+	if limit := int64(s.cfg.MaxSize) / sqlite.PageSize; limit > 0 && used > limit/5*4 || s.w.tight {
 		delivered = now.UnixMilli() // room for what is still to be delivered comes first
 	}
 	n, err := s.outbox.withoutHook(c, now)

@@ -27,7 +27,7 @@ func TestNoRoom(t *testing.T) {
 			l := newLedger(t)
 			receiver := httptest.NewServer(l)
 			defer receiver.Close()
-			file, agi, web := config(t, fmt.Sprintf("max_size = 67108864\n[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nformat = \"json\"\nschedule = \"fast\"\n", receiver.URL))
+			file, agi, web := config(t, fmt.Sprintf("max_size = \"64MiB\"\n[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nformat = \"json\"\nschedule = \"fast\"\n", receiver.URL))
 			data := filepath.Join(filepath.Dir(file), "data")
 			if err := os.Mkdir(data, 0o700); err != nil {
 				t.Fatal(err)

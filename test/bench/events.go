@@ -149,7 +149,7 @@ func fullOutbox(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	lines := "store.max_size = 68719476736\n" + crmLines(receiver.url("/who"), `cache = "1h"`) +
+	lines := "store.max_size = \"64GiB\"\n" + crmLines(receiver.url("/who"), `cache = "1h"`) +
 		hookLines("journal", "agent-dial", receiver.url("/event"), "") + hookLines("dead", "call-hangup", nobody, "")
 	folder := filepath.Join(b.folder, "full")
 	began := time.Now()
@@ -218,7 +218,7 @@ func retention(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	lines := "store.max_size = 68719476736\n" + crmLines(receiver.url("/who"), `cache = "1h"`) +
+	lines := "store.max_size = \"64GiB\"\n" + crmLines(receiver.url("/who"), `cache = "1h"`) +
 		hookLines("journal", "agent-dial", receiver.url("/event"), "")
 	folder := filepath.Join(b.folder, "day")
 	if err := errors.Join(fillOutbox(ctx, folder, "journal", b.n), expire(ctx, folder)); err != nil {

@@ -125,7 +125,7 @@ func bigCache(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	lines := fmt.Sprintf("store.cache_rows = %d\nstore.max_size = %d\n", 2*b.n, int64(64)<<30) + crmLines(crm.url("/who"), `cache = "24h"`)
+	lines := fmt.Sprintf("store.cache_rows = %d\nstore.max_size = \"64GiB\"\n", 2*b.n) + crmLines(crm.url("/who"), `cache = "24h"`)
 	few, err := b.ringhook(ctx, "few", filepath.Join(b.folder, "few"), lines)
 	if err != nil {
 		return err
