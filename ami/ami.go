@@ -37,7 +37,7 @@ type Watcher interface {
 	Connected(ctx context.Context) error
 	// Event is called for each event that the client was told to deliver.
 	Event(ctx context.Context, m Message)
-	// Tick is called about once a minute while connected.
+	// Tick is called every ten seconds while connected.
 	Tick(ctx context.Context)
 	// Disconnected is called when the connection is lost.
 	Disconnected()
@@ -66,7 +66,7 @@ const (
 	// stableAfter is the duration after which a connection counts as good, so that the next
 	// pause is short again.
 	stableAfter = time.Minute
-	tickEvery   = time.Minute
+	tickEvery   = 10 * time.Second
 	// actionTime is the longest that a response or list is waited for; most take under 1 ms.
 	actionTime = 10 * time.Second
 )
@@ -263,4 +263,20 @@ func (c *Client) run(ctx context.Context, a Action, list bool) (response Message
 		return nil, nil, fmt.Errorf("%s on %s: %w", a.Name, c.cfg.Name, err)
 	}
 	return response, items, nil
+}
+
+// Once connects the session for actions alone, calls f, and ends the session. It is for
+// commands; a client that runs is already connected.
+func (c *Client) Once(ctx context.Context, f func(ctx context.Context) error) error {
+	s, err := c.open(ctx, "system", loginTime)
+	if err != nil {
+		return err
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() { _ = s.read() })
+	defer reading.Wait()
+	defer s.close(nil)
+	c.actions.Store(s)
+	defer c.actions.Store(nil)
+	return f(ctx)
 }

@@ -3,11 +3,9 @@ package ami
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -60,31 +58,20 @@ func Inspect(ctx context.Context, cfg Config) (*Rights, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.inspect(ctx)
+	var r *Rights
+	err = c.Once(ctx, func(ctx context.Context) (err error) {
+		r, err = c.rights(ctx)
+		return err
+	})
+	return r, err
 }
 
-// inspectBoot is shorter than bootTime: a person waits.
-const inspectBoot = loginTime
-
-func (c *Client) inspect(ctx context.Context) (*Rights, error) {
-	s, err := c.open(ctx, "system", inspectBoot)
+func (c *Client) rights(ctx context.Context) (*Rights, error) {
+	s := c.actions.Load()
+	r := &Rights{Version: s.version, Local: s.conn.LocalAddr().String(), actions: map[string]bool{}}
+	commands, err := c.Do(ctx, Action{Name: "ListCommands"})
 	if err != nil {
 		return nil, err
-	}
-	var reading sync.WaitGroup
-	reading.Go(func() { _ = s.read() })
-	defer reading.Wait()
-	defer s.close(nil)
-
-	ctx, cancel := context.WithTimeout(ctx, actionTime)
-	defer cancel()
-	r := &Rights{Version: s.version, actions: map[string]bool{}}
-	if host := s.conn.LocalAddr(); host != nil {
-		r.Local = host.String()
-	}
-	commands, _, err := s.do(ctx, Action{Name: "ListCommands"}, false)
-	if err != nil {
-		return nil, fmt.Errorf("list the available actions: %w", err)
 	}
 	for _, f := range commands {
 		_, privileges, ok := strings.Cut(f.Value, "(Priv: ")
@@ -99,7 +86,7 @@ func (c *Client) inspect(ctx context.Context) (*Rights, error) {
 		}
 	}
 	slices.Sort(r.Write)
-	value, err := s.accountRead(ctx, c.cfg.Username)
+	value, err := c.accountRead(ctx)
 	if err != nil && !errors.As(err, new(*RejectedError)) {
 		return nil, err
 	}
@@ -112,12 +99,9 @@ func (c *Client) inspect(ctx context.Context) (*Rights, error) {
 }
 
 // accountRead returns the read rights that manager.conf gives an account, or "" if it has no such
-// section. The name was checked by Config.Check, so it cannot end the function's argument.
-func (s *session) accountRead(ctx context.Context, username string) (string, error) {
-	if !userPattern.MatchString(username) {
-		return "", nil
-	}
-	m, _, err := s.do(ctx, Action{"Getvar", []Field{{"Variable", "AST_CONFIG(manager.conf," + username + ",read)"}}}, false)
+// section. The name passed Config.Check, so it cannot end the function's argument.
+func (c *Client) accountRead(ctx context.Context) (string, error) {
+	m, err := c.Do(ctx, Action{"Getvar", []Field{{"Variable", "AST_CONFIG(manager.conf," + c.cfg.Username + ",read)"}}})
 	return m.Get("Value"), err
 }
 

@@ -1,0 +1,157 @@
+package control
+
+import (
+	"time"
+
+	"ringhook/ami"
+)
+
+// handlers say what an event changes. They return false if the event is about something that should
+// be known and is not: then the lists are read again.
+var handlers = map[string]func(s *state, m ami.Message, now time.Time) bool{
+	"Newchannel": func(s *state, m ami.Message, now time.Time) bool {
+		c := newChannel(m, now)
+		s.channels[c.uniqueID] = c
+		return true
+	},
+	"Newstate":         changed,
+	"NewCallerid":      changed,
+	"NewConnectedLine": changed,
+	"NewExten":         changed,
+	"Rename": func(s *state, m ami.Message, _ time.Time) bool {
+		if c := s.channels[text(m.Get("Uniqueid"))]; c != nil {
+			c.name = text(m.Get("Newname"))
+		}
+		return true
+	},
+	// Only Newchannel makes a channel: other events of it can follow its Hangup.
+	"Hangup": func(s *state, m ami.Message, _ time.Time) bool {
+		id := text(m.Get("Uniqueid"))
+		delete(s.channels, id)
+		delete(s.parked, id)
+		s.leaveAll(id)
+		return true
+	},
+	"BridgeEnter": func(s *state, m ami.Message, now time.Time) bool {
+		id := text(m.Get("Uniqueid"))
+		// Bridge and Park of a waiting caller send no QueueCallerLeave.
+		s.leaveAll(id)
+		if c := s.channels[id]; c != nil {
+			c.update(m)
+			c.bridge = text(m.Get("BridgeUniqueid"))
+		}
+		return true
+	},
+	"BridgeLeave": func(s *state, m ami.Message, now time.Time) bool {
+		if c := s.channels[text(m.Get("Uniqueid"))]; c != nil && c.bridge == text(m.Get("BridgeUniqueid")) {
+			c.bridge, c.held = "", false
+		}
+		return true
+	},
+	"Hold":   func(s *state, m ami.Message, _ time.Time) bool { return s.hold(m, true) },
+	"Unhold": func(s *state, m ami.Message, _ time.Time) bool { return s.hold(m, false) },
+
+	"ParkedCall": func(s *state, m ami.Message, now time.Time) bool {
+		p := newParked(m, now)
+		s.leaveAll(p.uniqueID)
+		s.parked[p.uniqueID] = p
+		return true
+	},
+	"ParkedCallGiveUp":  unparked,
+	"ParkedCallTimeOut": unparked,
+	"UnParkedCall":      unparked,
+
+	"QueueCallerJoin": func(s *state, m ami.Message, now time.Time) bool {
+		q := s.queues[text(m.Get("Queue"))]
+		if q == nil {
+			return false
+		}
+		id := text(m.Get("Uniqueid"))
+		q.join(&waiting{
+			uniqueID: id, linkedID: text(m.Get("Linkedid")), channel: text(m.Get("Channel")),
+			number: known(m.Get("CallerIDNum")), callerName: unescaped(m.Get("CallerIDName")),
+			position: integer(m.Get("Position")), since: now,
+		})
+		return true
+	},
+	"QueueCallerLeave": func(s *state, m ami.Message, _ time.Time) bool {
+		if q := s.queues[text(m.Get("Queue"))]; q != nil {
+			q.leave(text(m.Get("Uniqueid")))
+		}
+		return true
+	},
+	"QueueMemberAdded": func(s *state, m ami.Message, _ time.Time) bool {
+		q := s.queues[text(m.Get("Queue"))]
+		if q == nil {
+			return false
+		}
+		member := newMember(m)
+		q.members[member.iface] = member
+		return true
+	},
+	"QueueMemberRemoved": func(s *state, m ami.Message, _ time.Time) bool {
+		if q := s.queues[text(m.Get("Queue"))]; q != nil {
+			delete(q.members, text(m.Get("Interface")))
+		}
+		return true
+	},
+	"QueueMemberPause":     memberChanged,
+	"QueueMemberPenalty":   memberChanged,
+	"QueueMemberRinginuse": memberChanged,
+	"QueueMemberStatus":    memberChanged,
+
+	// What a reload changed is in no event.
+	"Reload": func(*state, ami.Message, time.Time) bool { return false },
+}
+
+// eventNames lists the events that are handled.
+func eventNames() []string {
+	names := make([]string, 0, len(handlers))
+	for name := range handlers {
+		names = append(names, name)
+	}
+	return names
+}
+
+func changed(s *state, m ami.Message, _ time.Time) bool {
+	id := text(m.Get("Uniqueid"))
+	c := s.channels[id]
+	if c == nil {
+		return true
+	}
+	c.update(m)
+	for _, q := range s.queues {
+		for _, w := range q.waiting {
+			if w.uniqueID == id { // a late answer or the dialplan named the caller
+				w.number, w.callerName, w.linkedID = c.number, c.callerName, c.linkedID
+			}
+		}
+	}
+	return true
+}
+
+func (s *state) hold(m ami.Message, held bool) bool {
+	if c := s.channels[text(m.Get("Uniqueid"))]; c != nil {
+		c.held = held
+	}
+	return true
+}
+
+func unparked(s *state, m ami.Message, _ time.Time) bool {
+	delete(s.parked, text(m.Get("ParkeeUniqueid")))
+	return true
+}
+
+func memberChanged(s *state, m ami.Message, _ time.Time) bool {
+	q := s.queues[text(m.Get("Queue"))]
+	if q == nil {
+		return false
+	}
+	member := newMember(m)
+	// Only QueueMemberAdded makes a member: a status can follow the removal.
+	if q.members[member.iface] == nil {
+		return false
+	}
+	q.members[member.iface] = member
+	return true
+}

@@ -1,0 +1,251 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/ami"
+)
+
+// kinds are the parts of the state that are compared, and label values.
+var kinds = []string{"channel", "caller", "member", "queue", "parked"}
+
+// rereadPause is the shortest time between two readings of the lists that events caused.
+const rereadPause = time.Second
+
+// server is one Asterisk. It is an ami.Watcher.
+type server struct {
+	config      ami.Config
+	client      *ami.Client
+	from        lister // the client
+	log         *slog.Logger
+	differences *prometheus.CounterVec
+	stop        func() // nil before start
+
+	suspects map[string]string // what the last comparison found, by entry, with its kind
+	read     time.Time         // when the lists were read last
+	reread   bool              // as soon as rereadPause is over
+
+	mu        sync.Mutex
+	state     *state // guarded by mu
+	connected bool   // guarded by mu: the state is complete
+}
+
+// Connected reads the state.
+func (s *server) Connected(ctx context.Context) error {
+	next, err := s.lists(ctx)
+	if err != nil {
+		return err
+	}
+	s.replace(next)
+	return nil
+}
+
+// replace puts a state from the lists in force.
+func (s *server) replace(next *state) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, c := range next.channels {
+		// No list says who is on hold.
+		if old := s.state.channels[id]; old != nil && old.bridge == c.bridge {
+			c.held = old.held
+		}
+	}
+	s.state, s.connected = next, true
+	s.suspects, s.reread = nil, false
+}
+
+// Disconnected forgets the state: what is not known to be true is not shown.
+func (s *server) Disconnected() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state, s.connected = newState(), false
+	s.suspects = nil
+}
+
+// Event changes the state.
+func (s *server) Event(ctx context.Context, m ami.Message) {
+	now := time.Now()
+	s.mu.Lock()
+	if handle := handlers[m.Event()]; handle != nil && !handle(s.state, m, now) {
+		s.reread = true
+	}
+	s.mu.Unlock()
+	if s.reread && now.Sub(s.read) >= rereadPause {
+		s.refresh(ctx)
+	}
+}
+
+// checkEvery is the time between two comparisons with the lists.
+const checkEvery = time.Minute
+
+// Tick compares the state with the lists. Events that have not been processed yet can explain a difference, so
+// only one that the next tick finds too is counted.
+func (s *server) Tick(ctx context.Context) {
+	switch {
+	case s.reread:
+		s.refresh(ctx)
+		return
+	case len(s.suspects) == 0 && time.Since(s.read) < checkEvery:
+		return
+	}
+	next, err := s.lists(ctx)
+	if err != nil {
+		s.log.Warn("cannot compare the live state with Asterisk's lists", "err", err)
+		return
+	}
+	found := s.compare(next)
+	first := s.suspects == nil
+	for entry, kind := range found {
+		if s.suspects[entry] != "" {
+			s.differences.WithLabelValues(s.config.Name, kind).Inc()
+			s.log.Warn("live state corrected by Asterisk's lists", "kind", kind)
+		}
+	}
+	if first && len(found) > 0 {
+		s.suspects = found
+		return
+	}
+	s.replace(next)
+}
+
+// refresh reads the lists because an event was about something unknown, such as a queue that a reload brought.
+func (s *server) refresh(ctx context.Context) {
+	next, err := s.lists(ctx)
+	if err != nil {
+		s.log.Warn("cannot read Asterisk's lists", "err", err)
+		return
+	}
+	s.replace(next)
+}
+
+// lists reads the whole state.
+func (s *server) lists(ctx context.Context) (*state, error) {
+	s.read = time.Now()
+	return readState(ctx, s.from)
+}
+
+// lister is an *ami.Client.
+type lister interface {
+	List(ctx context.Context, a ami.Action) ([]ami.Message, error)
+}
+
+// readState reads the state of an Asterisk from its lists.
+func readState(ctx context.Context, from lister) (*state, error) {
+	s := newState()
+	channels, err := from.List(ctx, ami.Action{Name: "CoreShowChannels"})
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	for _, m := range channels {
+		c := newChannel(m, now.Add(-duration(m.Get("Duration"))))
+		c.bridge = text(m.Get("BridgeId"))
+		s.channels[c.uniqueID] = c
+	}
+	queues, err := from.List(ctx, ami.Action{Name: "QueueStatus"})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range queues {
+		s.queueEntry(m, time.Now())
+	}
+	calls, err := from.List(ctx, ami.Action{Name: "ParkedCalls"})
+	if rejected := new(ami.RejectedError); errors.As(err, &rejected) && strings.Contains(rejected.Message, "Invalid/unknown command") {
+		err = nil // Asterisk runs without res_parking
+	}
+	if err != nil {
+		return nil, err
+	}
+	now = time.Now()
+	for _, m := range calls {
+		p := newParked(m, now)
+		s.parked[p.uniqueID] = p
+	}
+	return s, nil
+}
+
+// queueEntry takes one message of QueueStatus.
+func (s *state) queueEntry(m ami.Message, now time.Time) {
+	name := text(m.Get("Queue"))
+	q := s.queues[name]
+	if q == nil {
+		q = &queue{name: name, members: map[string]*member{}}
+		s.queues[name] = q
+	}
+	switch m.Event() {
+	case "QueueParams":
+		q.strategy = text(m.Get("Strategy"))
+		q.completed, q.abandoned = integer(m.Get("Completed")), integer(m.Get("Abandoned"))
+	case "QueueMember":
+		member := newMember(m)
+		q.members[member.iface] = member
+	case "QueueEntry":
+		w := &waiting{
+			uniqueID: text(m.Get("Uniqueid")), channel: text(m.Get("Channel")),
+			number: known(m.Get("CallerIDNum")), callerName: known(m.Get("CallerIDName")),
+			position: integer(m.Get("Position")), priority: integer(m.Get("Priority")),
+			since: now.Add(-time.Duration(integer(m.Get("Wait"))) * time.Second),
+		}
+		if c := s.channels[w.uniqueID]; c != nil {
+			w.linkedID = c.linkedID
+		}
+		q.waiting = append(q.waiting, w)
+	}
+}
+
+// duration reads 00:01:30.
+func duration(s string) time.Duration {
+	var h, m, sec int
+	if _, err := fmt.Sscanf(s, "%d:%d:%d", &h, &m, &sec); err != nil {
+		return 0
+	}
+	return time.Duration(h)*time.Hour + time.Duration(m)*time.Minute + time.Duration(sec)*time.Second
+}
+
+// compare returns every entry that is not in both states, with its kind.
+func (s *server) compare(next *state) map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, b := s.state.entries(), next.entries()
+	found := map[string]string{}
+	for entry, kind := range a {
+		if b[entry] == "" {
+			found[entry] = kind
+		}
+	}
+	for entry, kind := range b {
+		if a[entry] == "" {
+			found[entry] = kind
+		}
+	}
+	return found
+}
+
+// entries describes all that is compared, each with its kind.
+func (s *state) entries() map[string]string {
+	entries := make(map[string]string, len(s.channels)+len(s.parked)+4*len(s.queues))
+	for id, c := range s.channels {
+		entries[fmt.Sprintf("channel %q in %q", id, c.bridge)] = "channel"
+	}
+	for id := range s.parked {
+		entries[fmt.Sprintf("parked %q", id)] = "parked"
+	}
+	for name, q := range s.queues {
+		entries[fmt.Sprintf("queue %q", name)] = "queue"
+		for _, w := range q.waiting {
+			entries[fmt.Sprintf("caller %q in %q at %d", w.uniqueID, name, w.position)] = "caller"
+		}
+		for iface, m := range q.members {
+			entries[fmt.Sprintf("member %q in %q: %d %t %q %d", iface, name, m.status, m.paused, m.reason, m.penalty)] = "member"
+		}
+	}
+	return entries
+}

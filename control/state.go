@@ -1,0 +1,179 @@
+package control
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ringhook/ami"
+)
+
+// state is what is alive on one Asterisk.
+type state struct {
+	channels map[string]*channel // by uniqueid
+	queues   map[string]*queue   // by name
+	parked   map[string]*parked  // by uniqueid
+}
+
+func newState() *state {
+	return &state{channels: map[string]*channel{}, queues: map[string]*queue{}, parked: map[string]*parked{}}
+}
+
+// channel is one side of a call.
+type channel struct {
+	uniqueID, linkedID, name string
+	number, callerName       string // of the caller ID; empty if unknown
+	extension                string
+	state                    string // as Asterisk's ChannelStateDesc: Down, Ring, Ringing, Up, Busy
+	bridge                   string // "" if not in a bridge
+	held                     bool   // by the phone
+	since                    time.Time
+}
+
+type queue struct {
+	name, strategy       string
+	completed, abandoned int // as of the last list
+	waiting              []*waiting
+	members              map[string]*member // by interface
+}
+
+// waiting is a caller in a queue.
+type waiting struct {
+	uniqueID, linkedID, channel string
+	number, callerName          string
+	position, priority          int
+	since                       time.Time
+}
+
+// member is an agent's place in one queue.
+type member struct {
+	iface, name, stateInterface string
+	dynamic                     bool
+	status, penalty             int
+	paused                      bool
+	reason                      string
+	inCall                      bool // of this queue
+	taken                       int
+	lastPause, login            time.Time
+}
+
+type parked struct {
+	uniqueID, linkedID, channel string
+	lot, space                  string
+	number, callerName          string
+	since, until                time.Time
+}
+
+// longest bounds the texts that are kept, in bytes. Asterisk's own names are shorter.
+const longest = 256
+
+// text makes a value fit to be kept and shown: valid UTF-8, no control characters, bounded.
+func text(s string) string {
+	if len(s) > longest {
+		s = s[:longest]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+}
+
+// known is text, or "" for Asterisk's words for nothing.
+func known(s string) string {
+	if s == "<unknown>" || s == "unknown" {
+		return ""
+	}
+	return text(s)
+}
+
+// escapes are those of C, which Asterisk writes in the names of channel events, and there alone.
+var escapes = strings.NewReplacer(`\a`, " ", `\b`, " ", `\f`, " ", `\n`, " ", `\r`, " ", `\t`, " ", `\v`, " ", `\\`, `\`, `\'`, `'`, `\"`, `"`, `\?`, `?`)
+
+func unescaped(s string) string { return known(escapes.Replace(s)) }
+
+func integer(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
+}
+
+// at reads a time in seconds since 1970; 0 is none.
+func at(s string) time.Time {
+	n, _ := strconv.ParseInt(s, 10, 64)
+	if n <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(n, 0)
+}
+
+// newChannel reads a channel's state at now from an event or list entry.
+func newChannel(m ami.Message, now time.Time) *channel {
+	c := &channel{uniqueID: text(m.Get("Uniqueid")), since: now}
+	c.update(m)
+	return c
+}
+
+// update takes over what every event of a channel repeats.
+func (c *channel) update(m ami.Message) {
+	c.linkedID, c.name = text(m.Get("Linkedid")), text(m.Get("Channel"))
+	c.number, c.callerName = known(m.Get("CallerIDNum")), unescaped(m.Get("CallerIDName"))
+	c.extension, c.state = text(m.Get("Exten")), text(m.Get("ChannelStateDesc"))
+}
+
+// newMember reads a member from an event, or from a QueueMember of a list, whose names differ.
+func newMember(m ami.Message) *member {
+	return &member{
+		iface: text(cmp.Or(m.Get("Interface"), m.Get("Location"))), name: text(cmp.Or(m.Get("MemberName"), m.Get("Name"))),
+		stateInterface: text(m.Get("StateInterface")), dynamic: m.Get("Membership") == "dynamic",
+		status: integer(m.Get("Status")), penalty: integer(m.Get("Penalty")), taken: integer(m.Get("CallsTaken")),
+		paused: m.Get("Paused") == "1", reason: text(m.Get("PausedReason")), inCall: m.Get("InCall") == "1",
+		lastPause: at(m.Get("LastPause")), login: at(m.Get("LoginTime")),
+	}
+}
+
+func newParked(m ami.Message, now time.Time) *parked {
+	p := &parked{
+		uniqueID: text(m.Get("ParkeeUniqueid")), linkedID: text(m.Get("ParkeeLinkedid")), channel: text(m.Get("ParkeeChannel")),
+		lot: text(m.Get("Parkinglot")), space: text(m.Get("ParkingSpace")),
+		number: known(m.Get("ParkeeCallerIDNum")), callerName: unescaped(m.Get("ParkeeCallerIDName")),
+		since: now.Add(-time.Duration(integer(m.Get("ParkingDuration"))) * time.Second),
+	}
+	if n := integer(m.Get("ParkingTimeout")); n > 0 {
+		p.until = p.since.Add(time.Duration(n) * time.Second)
+	}
+	return p
+}
+
+// join adds a caller at a position, unless the caller is there.
+func (q *queue) join(w *waiting) {
+	q.leave(w.uniqueID)
+	for _, other := range q.waiting {
+		if other.position >= w.position {
+			other.position++
+		}
+	}
+	q.waiting = append(q.waiting, w)
+	slices.SortStableFunc(q.waiting, func(a, b *waiting) int { return cmp.Compare(a.position, b.position) })
+}
+
+// leave removes a caller, if the caller is there.
+func (q *queue) leave(uniqueID string) {
+	i := slices.IndexFunc(q.waiting, func(w *waiting) bool { return w.uniqueID == uniqueID })
+	if i < 0 {
+		return
+	}
+	for _, other := range q.waiting[i+1:] {
+		other.position--
+	}
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+}
+
+// leaveAll removes a channel from every queue: a caller who is bridged, parked or gone waits no more.
+func (s *state) leaveAll(uniqueID string) {
+	for _, q := range s.queues {
+		q.leave(uniqueID)
+	}
+}

@@ -1,0 +1,222 @@
+package control
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Live is what is alive on every connected Asterisk.
+type Live struct {
+	Servers []Server `json:"servers"`
+	Queues  []Queue  `json:"queues"`
+	Calls   []Call   `json:"calls"`
+}
+
+// Server is one Asterisk of the configuration.
+type Server struct {
+	Server string `json:"server"`
+	// Connected is false while its state is not known.
+	Connected bool `json:"connected"`
+}
+
+// Queue is one queue of an Asterisk.
+type Queue struct {
+	Server   string `json:"server"`
+	ID       string `json:"id"`
+	Strategy string `json:"strategy"`
+	// Longest is when the caller joined who waits longest; nil if no caller waits.
+	Longest *time.Time `json:"longest,omitempty"`
+	// Free, Busy and Paused count members; one that is paused is not counted as free or busy. Unavailable
+	// phones are counted nowhere.
+	Free   int `json:"free"`
+	Busy   int `json:"busy"` // ringing ones among them
+	Paused int `json:"paused"`
+	// Completed and Abandoned are Asterisk's own counters, at most a minute old.
+	Completed int      `json:"completed"`
+	Abandoned int      `json:"abandoned"`
+	Waiting   []Waiter `json:"waiting"`
+	Members   []Member `json:"members"`
+}
+
+// Waiter is a caller in a queue.
+type Waiter struct {
+	LinkedID string    `json:"linkedid"`
+	UniqueID string    `json:"uniqueid"`
+	Caller   string    `json:"caller,omitempty"` // as Asterisk shows it
+	Name     string    `json:"name,omitempty"`
+	Position int       `json:"position"`
+	Priority int       `json:"priority"` // at most a minute old
+	Since    time.Time `json:"since"`
+}
+
+// Member is an agent in a queue.
+type Member struct {
+	Interface string `json:"interface"`
+	Phone     string `json:"phone"`
+	Name      string `json:"name"`
+	// State is free, busy, ringing, unavailable, invalid, held or unknown: that of the phone, paused or not.
+	State   string     `json:"state"`
+	Paused  bool       `json:"paused"`
+	Reason  string     `json:"reason,omitempty"` // of the pause
+	Since   *time.Time `json:"since,omitempty"`  // of the pause
+	Login   *time.Time `json:"login,omitempty"`  // absent for one from queues.conf on some versions
+	Dynamic bool       `json:"dynamic"`          // false for one from queues.conf, who cannot log out
+	Penalty int        `json:"penalty"`
+	InCall  bool       `json:"in_call"` // of this queue
+	Taken   int        `json:"calls_taken"`
+}
+
+// Call is all channels of one linkedid.
+type Call struct {
+	Server   string `json:"server"`
+	LinkedID string `json:"linkedid"`
+	// State is waiting (in a queue), parked, held, talking, ringing or up.
+	State    string    `json:"state"`
+	Since    time.Time `json:"since"` // of the first channel
+	Caller   string    `json:"caller,omitempty"`
+	Name     string    `json:"name,omitempty"`
+	Dialed   string    `json:"dialed,omitempty"` // the extension of the first channel, now
+	Queue    string    `json:"queue,omitempty"`  // in which the call waits
+	Channels []Channel `json:"channels"`
+}
+
+// Channel is one side of a call.
+type Channel struct {
+	UniqueID string `json:"uniqueid"`
+	Channel  string `json:"channel"`
+	State    string `json:"state"` // as Asterisk says it: Down, Ring, Ringing, Up, Busy
+	Bridged  bool   `json:"bridged"`
+	Held     bool   `json:"held"`
+}
+
+// Live returns the state of now. Lists are sorted and never nil.
+func (c *Control) Live() Live {
+	all := Live{Servers: []Server{}, Queues: []Queue{}, Calls: []Call{}}
+	for _, s := range c.all() {
+		s.mu.Lock()
+		all.add(s.config.Name, s.connected, s.state)
+		s.mu.Unlock()
+	}
+	return all
+}
+
+func (l *Live) add(name string, connected bool, s *state) {
+	l.Servers = append(l.Servers, Server{name, connected})
+	for _, q := range s.queues {
+		l.Queues = append(l.Queues, q.view(name))
+	}
+	slices.SortFunc(l.Queues, func(a, b Queue) int { return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.ID, b.ID)) })
+	l.Calls = append(l.Calls, s.calls(name)...)
+	slices.SortFunc(l.Calls, func(a, b Call) int { return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.LinkedID, b.LinkedID)) })
+}
+
+// states are the words for Asterisk's device states.
+var states = map[int]string{1: "free", 2: "busy", 3: "busy", 4: "invalid", 5: "unavailable", 6: "ringing", 7: "ringing", 8: "held"}
+
+func (q *queue) view(server string) Queue {
+	v := Queue{
+		Server: server, ID: q.name, Strategy: q.strategy, Completed: q.completed, Abandoned: q.abandoned,
+		Waiting: make([]Waiter, 0, len(q.waiting)), Members: make([]Member, 0, len(q.members)),
+	}
+	for _, w := range q.waiting {
+		v.Waiting = append(v.Waiting, Waiter{w.linkedID, w.uniqueID, w.number, w.callerName, w.position, w.priority, w.since})
+		if v.Longest == nil || w.since.Before(*v.Longest) {
+			v.Longest = &w.since
+		}
+	}
+	for _, m := range q.members {
+		member := Member{
+			Interface: m.iface, Phone: phone(cmp.Or(m.stateInterface, m.iface)), Name: m.name, State: cmp.Or(states[m.status], "unknown"),
+			Paused: m.paused, Dynamic: m.dynamic, Penalty: m.penalty, InCall: m.inCall, Taken: m.taken, Login: some(m.login),
+		}
+		switch {
+		case m.paused:
+			v.Paused++
+			member.Reason, member.Since = m.reason, some(m.lastPause)
+		case member.State == "free":
+			v.Free++
+		case member.State == "busy" || member.State == "ringing" || member.State == "held":
+			v.Busy++
+		}
+		v.Members = append(v.Members, member)
+	}
+	slices.SortFunc(v.Members, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(a.Penalty, b.Penalty), strings.Compare(a.Name, b.Name), strings.Compare(a.Interface, b.Interface))
+	})
+	return v
+}
+
+func some(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// phone is the number in an interface such as PJSIP/101 or Local/101@agents/n.
+func phone(iface string) string {
+	_, number, ok := strings.Cut(iface, "/")
+	if !ok {
+		return iface
+	}
+	number, _, _ = strings.Cut(number, "/")
+	number, _, _ = strings.Cut(number, "@")
+	return number
+}
+
+// calls groups the channels by their linkedid.
+func (s *state) calls(server string) []Call {
+	byID := map[string][]*channel{}
+	for _, c := range s.channels {
+		byID[c.linkedID] = append(byID[c.linkedID], c)
+	}
+	queued := map[string]string{}
+	for _, q := range s.queues {
+		for _, w := range q.waiting {
+			queued[w.uniqueID] = q.name
+		}
+	}
+	calls := make([]Call, 0, len(byID))
+	for id, channels := range byID {
+		slices.SortFunc(channels, func(a, b *channel) int {
+			return cmp.Or(a.since.Compare(b.since), strings.Compare(a.uniqueID, b.uniqueID))
+		})
+		first := channels[0]
+		for _, c := range channels {
+			if c.uniqueID == id {
+				first = c
+			}
+		}
+		call := Call{Server: server, LinkedID: id, Since: channels[0].since, Caller: first.number, Name: first.callerName, Dialed: first.extension}
+		var parked, held, ringing bool
+		bridged := 0
+		for _, c := range channels {
+			call.Channels = append(call.Channels, Channel{c.uniqueID, c.name, c.state, c.bridge != "", c.held})
+			call.Queue = cmp.Or(call.Queue, queued[c.uniqueID])
+			parked = parked || s.parked[c.uniqueID] != nil
+			held = held || c.held
+			ringing = ringing || strings.HasPrefix(c.state, "Ring")
+			if c.bridge != "" {
+				bridged++
+			}
+		}
+		switch {
+		case call.Queue != "":
+			call.State = "waiting"
+		case parked:
+			call.State = "parked"
+		case held:
+			call.State = "held"
+		case bridged > 1:
+			call.State = "talking"
+		case ringing:
+			call.State = "ringing"
+		default:
+			call.State = "up"
+		}
+		calls = append(calls, call)
+	}
+	return calls
+}
