@@ -20,6 +20,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"ringhook/control"
 	"ringhook/hooks"
 	"ringhook/store"
 	"ringhook/store/cache"
@@ -34,6 +35,7 @@ type API struct {
 	log      *slog.Logger
 	cache    *cache.Cache
 	outbox   *store.Outbox
+	control  *control.Control
 	local    bool // listens on the loopback interface only
 	throttle *throttle
 	current  atomic.Pointer[apiSettings]
@@ -47,10 +49,10 @@ type apiSettings struct {
 	hooks     *hooks.Dispatcher
 }
 
-// New makes an API that answers from a store. At is the address that its server listens on.
-func New(log *slog.Logger, st *store.Store, at net.Addr) *API {
+// New makes an API that answers from a store and the live state. At is the address that its server listens on.
+func New(log *slog.Logger, st *store.Store, live *control.Control, at net.Addr) *API {
 	tcp, ok := at.(*net.TCPAddr)
-	return &API{log: log, cache: st.Cache(), outbox: st.Outbox(), local: ok && tcp.IP.IsLoopback(), throttle: newThrottle(time.Now)}
+	return &API{log: log, cache: st.Cache(), outbox: st.Outbox(), control: live, local: ok && tcp.IP.IsLoopback(), throttle: newThrottle(time.Now)}
 }
 
 // Exchange puts other settings in force.
@@ -61,6 +63,7 @@ func (a *API) Exchange(token string, e *Explainer, d *hooks.Dispatcher) {
 // refusal is an answer that is not what was asked for.
 type refusal struct {
 	status int
+	code   string // for programs; none for older refusals
 	text   string
 	after  time.Duration // Retry-After, none when zero
 }
@@ -92,7 +95,11 @@ func (a *API) serve(r *fasthttp.RequestCtx) {
 		if refused.after > 0 {
 			r.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(refused.after/time.Second)+1))
 		}
-		status, answer = refused.status, map[string]string{"error": refused.text}
+		said := map[string]string{"error": refused.text}
+		if refused.code != "" {
+			said["code"] = refused.code
+		}
+		status, answer = refused.status, said
 	}
 	text, err := json.Marshal(answer)
 	if err != nil {
@@ -115,7 +122,13 @@ func (a *API) handle(r *fasthttp.RequestCtx) (any, error) {
 	}
 	path := string(r.Path())
 	do := routes[path]
-	switch outbox := path == outboxPath || strings.HasPrefix(path, outboxPath+"/"); {
+	if under(path, queuesPath) || under(path, callsPath) {
+		if !r.IsGet() && !r.IsHead() {
+			return nil, &refusal{status: fasthttp.StatusMethodNotAllowed, text: "only GET is understood here"}
+		}
+		return a.live(path, r.QueryArgs())
+	}
+	switch outbox := under(path, outboxPath); {
 	case outbox && do == nil && (r.IsGet() || r.IsHead()):
 		return a.browse(now, path, r.QueryArgs())
 	case path == hooksPath && (r.IsGet() || r.IsHead()):
@@ -123,7 +136,7 @@ func (a *API) handle(r *fasthttp.RequestCtx) (any, error) {
 	case outbox && do == nil:
 		return nil, &refusal{status: fasthttp.StatusNotFound, text: "POST goes to /v1/outbox/retry, /v1/outbox/drop and /v1/outbox/replay"}
 	case do == nil:
-		return nil, &refusal{status: fasthttp.StatusNotFound, text: "here are /v1/lookup, /v1/cache/forget, /v1/outbox, /v1/hooks and /v1/hooks/enable"}
+		return nil, &refusal{status: fasthttp.StatusNotFound, text: "here are /v1/lookup, /v1/cache/forget, /v1/outbox, /v1/hooks, /v1/hooks/enable, /v1/queues and /v1/calls"}
 	}
 	kind, _, err := mime.ParseMediaType(string(r.Request.Header.ContentType()))
 	switch {
@@ -137,6 +150,11 @@ func (a *API) handle(r *fasthttp.RequestCtx) (any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), store.Wait)
 	defer cancel()
 	return do(a, ctx, now, r.PostBody())
+}
+
+// under reports whether a path is a folder or in it.
+func under(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
 }
 
 // admit tells whether a request comes from a program that knows the token.

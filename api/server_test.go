@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ringhook/control"
 	"ringhook/store"
 )
 
@@ -29,7 +30,7 @@ func TestAPIPanics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := New(log, st, l.Addr())
+	a := New(log, st, control.New(log, registry), l.Addr())
 	a.Exchange(token, nil, nil)
 	server := NewServer(a, registry, func() string { return "" }, log)
 	ended := make(chan error, 1)

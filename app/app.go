@@ -17,6 +17,7 @@ import (
 
 	"ringhook/api"
 	"ringhook/conf"
+	"ringhook/control"
 	"ringhook/dialplan"
 	"ringhook/fastagi"
 	"ringhook/hooks"
@@ -45,6 +46,7 @@ type App struct {
 	web      *api.Server
 	webAt    net.Listener
 	api      *api.API
+	control  *control.Control
 	parts    dialplan.Parts
 	draining atomic.Bool
 	reloads  reloadMetrics
@@ -102,7 +104,14 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	if a.webAt, err = net.Listen("tcp", cfg.HTTP.Listen); err != nil {
 		return a, fmt.Errorf("[http] listen: %w", err)
 	}
-	a.api = api.New(log, a.store, a.webAt.Addr())
+	a.control = control.New(log, a.registry)
+	servers, err := a.control.Prepare(cfg.AMI)
+	if err != nil {
+		return a, err
+	}
+	a.control.Exchange(servers)
+	a.onStop("manager interface", a.control.Close)
+	a.api = api.New(log, a.store, a.control, a.webAt.Addr())
 	a.api.Exchange(cfg.HTTP.Token, explainer(cfg, a.parts), a.parts.Hooks)
 	a.web = api.NewServer(a.api, a.registry, a.unready, log)
 	return a, nil

@@ -64,6 +64,10 @@ func (a *App) reload(cfg *conf.Config) error {
 	if err := a.fixed(cfg); err != nil {
 		return err
 	}
+	servers, err := a.control.Prepare(cfg.AMI)
+	if err != nil {
+		return err
+	}
 	parts, err := a.newParts(cfg)
 	if err != nil {
 		return err
@@ -79,6 +83,7 @@ func (a *App) reload(cfg *conf.Config) error {
 	if err := a.closeHooks(old.Hooks); err != nil {
 		a.log.Warn("deliveries of the old configuration were cut short and will be repeated", "err", err)
 	}
+	a.control.Exchange(servers)
 	a.hooksAre(parts.Hooks.Names())
 	parts.Hooks.Start()
 	if err := a.closeLookups(old.Lookups); err != nil {

@@ -48,6 +48,8 @@ type cli struct {
 	Lookup  lookupCmd  `cmd:"" group:"look" help:"Look a number up now and show what each source answers."`
 	Trace   traceCmd   `cmd:"" group:"look" help:"Show a call's trace, or list recent calls."`
 	AMI     amiCmd     `cmd:"" name:"ami" group:"look" help:"Check the account at the manager interface of Asterisk."`
+	Queue   queueCmd   `cmd:"" group:"look" help:"List and show the live queues of Asterisk."`
+	Calls   callsCmd   `cmd:"" group:"look" help:"List the live calls of Asterisk."`
 	Presets presetsCmd `cmd:"" group:"look" help:"List and show the presets of hooks."`
 
 	Hook   hookCmd   `cmd:"" group:"repair" help:"Show, enable and try hooks."`

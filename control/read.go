@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -11,15 +12,15 @@ import (
 )
 
 // Read connects to each Asterisk, reads its lists once, and returns what is alive. It needs no
-// running server. An Asterisk that cannot be read is not connected in the result, and in the error.
-func Read(ctx context.Context, configs []ami.Config) (Live, []error) {
+// running server. An Asterisk that cannot be read is not connected in the result, and named in the error.
+func Read(ctx context.Context, configs []ami.Config) (Live, error) {
 	all := Live{Servers: []Server{}, Queues: []Queue{}, Calls: []Call{}}
-	var failed []error
+	var failed error
 	metrics := ami.NewMetrics(prometheus.NewRegistry())
 	for _, cfg := range configs {
 		s, err := readOnce(ctx, cfg, metrics)
 		if err != nil {
-			failed = append(failed, fmt.Errorf("[[ami]] %s: %w", cfg.Name, err))
+			failed = errors.Join(failed, fmt.Errorf("[[ami]] %s: %w", cfg.Name, err))
 			s = newState()
 		}
 		all.add(cfg.Name, err == nil, s)

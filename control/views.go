@@ -178,6 +178,7 @@ func (s *state) calls(server string) []Call {
 			queued[w.uniqueID] = q.name
 		}
 	}
+	caller := func(c *channel) bool { return c.number != "" || c.callerName != "" }
 	calls := make([]Call, 0, len(byID))
 	for id, channels := range byID {
 		slices.SortFunc(channels, func(a, b *channel) int {
@@ -189,7 +190,11 @@ func (s *state) calls(server string) []Call {
 				first = c
 			}
 		}
-		call := Call{Server: server, LinkedID: id, Since: channels[0].since, Caller: first.number, Name: first.callerName, Dialed: first.extension}
+		call := Call{Server: server, LinkedID: id, Since: channels[0].since, Dialed: first.extension}
+		if i := slices.IndexFunc(channels, caller); !caller(first) && i >= 0 {
+			first = channels[i] // the first one is a Local channel without a caller ID
+		}
+		call.Caller, call.Name = first.number, first.callerName
 		var parked, held, ringing bool
 		bridged := 0
 		for _, c := range channels {

@@ -1,0 +1,102 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"ringhook/ami"
+	"ringhook/ami/amitest"
+	"ringhook/control"
+)
+
+func TestLive(t *testing.T) {
+	live := control.New(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	defer live.Close()
+	a := &API{control: live}
+	get := func(path, server string) (any, error) {
+		var query fasthttp.Args
+		if server != "" {
+			query.Set("server", server)
+		}
+		return a.live(path, &query)
+	}
+	refused := func(path, server, code string, status int) {
+		t.Helper()
+		answer, err := get(path, server)
+		var r *refusal
+		if !errors.As(err, &r) || r.code != code || r.status != status {
+			t.Errorf("%s, server %q: got %v, %v, want %s", path, server, answer, err, code)
+		}
+	}
+	refused("/v1/queues", "", "away", 503)
+	refused("/v1/queues", "pbx", "unknown", 404)
+
+	var configs []ami.Config
+	for _, name := range []string{"one", "two"} {
+		s := amitest.New()
+		defer s.Close()
+		s.AnswerList("QueueStatus", amitest.Text("Event: QueueParams", "Queue: sales/1", "Strategy: ringall"),
+			amitest.Text("Event: QueueParams", "Queue: only-"+name, "Strategy: linear"))
+		s.AnswerList("CoreShowChannels", amitest.Text("Event: CoreShowChannel", "Channel: PJSIP/101-1", "Uniqueid: "+name+"-1.1", "Linkedid: "+name+"-1.1"))
+		address, err := s.Listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		configs = append(configs, ami.Config{Name: name, Address: address, Username: amitest.Username, Secret: amitest.Secret})
+	}
+	servers, err := live.Prepare(configs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live.Exchange(servers)
+	connected := func() bool {
+		now := live.Live()
+		return now.Servers[0].Connected && now.Servers[1].Connected
+	}
+	for end := time.Now().Add(20 * time.Second); !connected(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not connected")
+		}
+	}
+
+	count := func(path, server, list string, want int) {
+		t.Helper()
+		answer, err := get(path, server)
+		text, _ := json.Marshal(answer)
+		var lists map[string]json.RawMessage
+		var got []any
+		if err == nil {
+			err = json.Unmarshal(text, &lists)
+		}
+		if err == nil {
+			err = json.Unmarshal(lists[list], &got)
+		}
+		if err != nil || len(got) != want {
+			t.Errorf("%s, server %q: %s, %v, want %d", path, server, text, err, want)
+		}
+	}
+	count("/v1/queues", "", "queues", 4)
+	count("/v1/queues", "two", "queues", 2)
+	count("/v1/queues", "two", "servers", 1)
+	count("/v1/calls", "", "calls", 2)
+	refused("/v1/queues/sales/1", "", "unclear", 409)
+	refused("/v1/queues/none", "", "unknown", 404)
+	refused("/v1/calls/none", "", "unknown", 404)
+	if answer, err := get("/v1/queues/sales/1", "two"); err != nil || answer.(control.Queue).Server != "two" {
+		t.Errorf("got %v, %v", answer, err)
+	}
+	if answer, err := get("/v1/calls/two-1.1", ""); err != nil || answer.(control.Call).Channels[0].Channel != "PJSIP/101-1" {
+		t.Errorf("got %v, %v", answer, err)
+	}
+	var query fasthttp.Args
+	query.Set("sever", "two")
+	if _, err := a.live("/v1/queues", &query); err == nil {
+		t.Error("an unknown parameter was accepted")
+	}
+}
