@@ -62,7 +62,7 @@ func TestGate(t *testing.T) {
 		{"QUEUESTATUS", "FULL", ""},
 		{"unlisted", "x", ""},
 	} {
-		set, _ := s.filterAnswer(newCall("c", time.Now()), []lookup.Var{{Name: c.name, Value: c.value}})
+		set, _ := s.filterAnswer(newCall(Identity{LinkedID: "c"}, time.Now()), []lookup.Var{{Name: c.name, Value: c.value}})
 		var got string
 		if len(set) > 0 {
 			got = set[0].Name + "=" + set[0].Value
@@ -76,7 +76,7 @@ func TestGate(t *testing.T) {
 // TestNameLimit is phones that show only so many characters of a name.
 func TestNameLimit(t *testing.T) {
 	s := newSettings(Settings{Dialplan: Config{NameLimit: 4}})
-	set, _ := s.filterAnswer(newCall("c", time.Now()), []lookup.Var{{Name: "CALLERID(name)", Value: "Zoë Müller"}, {Name: "call_info", Value: "Zoë Müller"}})
+	set, _ := s.filterAnswer(newCall(Identity{LinkedID: "c"}, time.Now()), []lookup.Var{{Name: "CALLERID(name)", Value: "Zoë Müller"}, {Name: "call_info", Value: "Zoë Müller"}})
 	if set[0].Value != "Zoë " || set[1].Value != "Zoë Müller" {
 		t.Errorf("set %q, want the name cut at 4 characters and nothing else", set)
 	}
@@ -98,7 +98,7 @@ func TestRefusedLabel(t *testing.T) {
 // that the call has of its own.
 func TestGateParameters(t *testing.T) {
 	s := newSettings(Settings{})
-	c := newCall("c", time.Now())
+	c := newCall(Identity{LinkedID: "c"}, time.Now())
 	_, refused := s.filterAnswer(c, []lookup.Var{
 		{Name: "customer_id", Value: "4711"}, {Name: "linkedid", Value: "other"}, {Name: "final", Value: "true"}, {Name: "callerid", Value: "+1"},
 		{Name: "CALLERID(name)", Value: "Zoë"}, {Name: "call_info", Value: "gold"}, {Name: "call_info", Value: "silver"}, {Name: "agent_name", Value: "Anna"},
@@ -121,7 +121,7 @@ func TestGateParameters(t *testing.T) {
 // TestGateBounds shows that no answer makes a call grow without bound.
 func TestGateBounds(t *testing.T) {
 	s := newSettings(Settings{})
-	c := newCall("c", time.Now())
+	c := newCall(Identity{LinkedID: "c"}, time.Now())
 	for i := range 1000 {
 		s.filterAnswer(c, []lookup.Var{{Name: "a" + strings.Repeat("b", i%60) + string(rune('a'+i%26)), Value: strings.Repeat("x", 5000)}})
 	}
@@ -262,7 +262,7 @@ func BenchmarkGate(b *testing.B) {
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		if set, refused := s.filterAnswer(newCall("c", now), answer); len(set) != 4 || len(refused) > 0 {
+		if set, refused := s.filterAnswer(newCall(Identity{LinkedID: "c"}, now), answer); len(set) != 4 || len(refused) > 0 {
 			b.Fatal(set, refused)
 		}
 	}

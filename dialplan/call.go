@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -21,6 +22,8 @@ const (
 // It is kept as JSON with each event, so that a restart in mid-call forgets nothing.
 type call struct {
 	LinkedID   string         `json:"linkedid"`
+	Asterisk   string         `json:"asterisk,omitempty"` // see Identity
+	First      channel        `json:"first,omitzero"`     // on which the call began, if that point was heard
 	Direction  string         `json:"direction,omitempty"`
 	Began      time.Time      `json:"began"`
 	Answered   time.Time      `json:"answered,omitzero"`
@@ -33,6 +36,23 @@ type call struct {
 
 	points int // asked since the call is at hand
 }
+
+// channel tells a channel from that of another call with the same uniqueid.
+type channel struct {
+	UniqueID string `json:"uniqueid"`
+	Name     string `json:"name"`
+	Caller   string `json:"caller,omitempty"` // number, as it came
+}
+
+// contradicts reports whether a channel cannot be of this call: it has the uniqueid of the
+// channel that the call began on, but another name and another caller. Asterisk
+// renames channels and the dialplan rewrites numbers, so one of them proves nothing.
+func (c *call) contradicts(ch channel) bool {
+	return c.First.UniqueID != "" && c.First.UniqueID == ch.UniqueID && c.First.Name != ch.Name && c.First.Caller != ch.Caller
+}
+
+// id is the call's identity.
+func (c *call) id() Identity { return Identity{Asterisk: c.Asterisk, LinkedID: c.LinkedID} }
 
 // visit is one stay of one channel in one queue.
 type visit struct {
@@ -101,14 +121,16 @@ func parseMarker(value string) (m marker, ended, ok bool) {
 
 const markerEnd = "/end"
 
-func newCall(linkedid string, now time.Time) *call {
-	return &call{LinkedID: linkedid, Began: now, Known: map[string]any{}}
+func newCall(id Identity, now time.Time) *call {
+	return &call{LinkedID: id.LinkedID, Asterisk: id.Asterisk, Began: now, Known: map[string]any{}}
 }
 
 // decodeCall reads a call as it was kept.
 func decodeCall(state []byte) (*call, error) {
 	c := &call{}
-	if err := json.Unmarshal(state, c); err != nil {
+	d := json.NewDecoder(bytes.NewReader(state))
+	d.UseNumber() // a float64 changes integers above 2^53
+	if err := d.Decode(c); err != nil {
 		return nil, fmt.Errorf("decode state of call: %w", err)
 	}
 	if c.Known == nil {
@@ -117,8 +139,8 @@ func decodeCall(state []byte) (*call, error) {
 	c.Visits = slices.DeleteFunc(c.Visits, func(v *visit) bool { return v == nil })
 	c.Rings = slices.DeleteFunc(c.Rings, func(r *ring) bool { return r == nil })
 	for name, v := range c.Known {
-		if f, ok := v.(float64); ok {
-			c.Known[name] = int64(f)
+		if n, ok := v.(json.Number); ok {
+			c.Known[name] = typed(integer, n.String())
 		}
 	}
 	return c, nil

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,6 +110,7 @@ type pointSession struct {
 	session    *fastagi.Session
 	deadline   time.Time // of the point's budget
 	request    *request
+	id         Identity       // of the call
 	numbers    *number.Reader // of the trunk's country
 	kind       string         // of the caller's number, where it is one that no source is asked about
 	entry      *entry         // of the call, while the turn is this session's
@@ -201,11 +203,22 @@ func (p *pointSession) release() {
 // begin locks the call, and starts the lookups of the point.
 func (p *pointSession) begin() error {
 	now := p.now()
+	p.id = p.request.identity()
 	e, err := p.acquire(now, p.deadline)
 	if err != nil {
 		return err
 	}
 	p.hold(e)
+	here := p.request.channel()
+	if e.call.contradicts(here) {
+		if e, err = p.acquireOther(now, here); err != nil {
+			return err
+		}
+		p.hold(e)
+	}
+	if e.call.First.UniqueID == "" && here.UniqueID == e.call.LinkedID {
+		e.call.First = here
+	}
 	p.transition = &transition{request: p.request, call: e.call, settings: p.settings, now: now, numbers: p.numbers, wanted: p.Hooks.Wants}
 	e.call.points++
 	p.traced.nth = e.call.points
@@ -275,10 +288,23 @@ func (p *pointSession) acquire(now, deadline time.Time) (*entry, error) {
 	if soon := time.Now().Add(maxLockWait); soon.Before(deadline) {
 		deadline = soon
 	}
-	e, err := p.calls.acquire(p.request.linkedid(), now, deadline)
+	e, err := p.calls.acquire(p.id, now, deadline)
 	if err != nil && e != nil {
 		p.log().Error("call's past not readable, going on without it", "err", err)
 		err = nil
+	}
+	return e, err
+}
+
+// acquireOther locks a call of its own for a channel that contradicts the call of the
+// same identity, and unlocks that one.
+func (p *pointSession) acquireOther(now time.Time, here channel) (*entry, error) {
+	p.calls.release(p.hold(nil), true)
+	p.id.Asterisk = strings.TrimPrefix(p.id.Asterisk+"~"+here.Name, "~")
+	e, err := p.acquire(now, p.deadline)
+	if err == nil && e.call.First.UniqueID == "" {
+		p.log().Warn("two Asterisks use the same linkedid, two calls are kept apart by their channels",
+			"hint", "set systemname in each asterisk.conf, or give every point the argument server=NAME")
 	}
 	return e, err
 }
@@ -340,7 +366,7 @@ func (d *Dialplan) queue(ctx context.Context, cur *current, t *transition, e *en
 	if err != nil {
 		return nil, err
 	}
-	r := Record{LinkedID: t.call.LinkedID, State: state, Lineage: e.lineage}
+	r := Record{Call: t.call.id().Key(), State: state, Lineage: e.lineage}
 	for i := range t.events {
 		routes := cur.Hooks.Match(&t.events[i])
 		t.countHooks(t.events[i].Name, len(routes))
@@ -377,7 +403,7 @@ func (d *Dialplan) await(ctx context.Context, cur *current, e *entry, c *pending
 		ctx, cancel := context.WithTimeout(context.Background(), maxLate)
 		defer cancel()
 		if _, err := c.commit.Wait(ctx); errors.Is(err, context.DeadlineExceeded) {
-			d.log.Error("outcome of a late commit is not known", "linkedid", e.linkedid, "err", err)
+			d.log.Error("outcome of a late commit is not known", "linkedid", e.id.LinkedID, "err", err)
 		}
 		d.settled(e, c)
 	})

@@ -29,7 +29,7 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("%s of %q is %q", name, arg, v)
 			}
 		}
-		s := &transition{request: r, call: newCall("1.1", time.Now()), settings: newSettings(Settings{}), now: time.Now(), numbers: numbersOnce}
+		s := &transition{request: r, call: newCall(Identity{LinkedID: "1.1"}, time.Now()), settings: newSettings(Settings{}), now: time.Now(), numbers: numbersOnce}
 		s.mergeChannel()
 		r.spec.step(s)
 		for _, ev := range s.events {
@@ -50,7 +50,7 @@ func FuzzGate(f *testing.F) {
 	f.Add("SHELL(id)", "x")
 	f.Add("QUEUE_PRIO", "9223372036854775808")
 	f.Fuzz(func(t *testing.T, name, value string) {
-		set, _ := newSettings(Settings{}).filterAnswer(newCall("1.1", time.Now()), []lookup.Var{{Name: name, Value: value}})
+		set, _ := newSettings(Settings{}).filterAnswer(newCall(Identity{LinkedID: "1.1"}, time.Now()), []lookup.Var{{Name: name, Value: value}})
 		for _, v := range set {
 			if _, ok := contract[strings.TrimPrefix(v.Name, "__")]; !ok || strings.HasPrefix(name, "_") {
 				t.Errorf("%q sets %q", name, v.Name)

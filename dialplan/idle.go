@@ -10,8 +10,8 @@ import (
 
 // IdleCall is a call of which nothing was heard since a moment.
 type IdleCall struct {
-	LinkedID string
-	Seen     time.Time
+	Call string // its key, see Identity
+	Seen time.Time
 }
 
 const (
@@ -51,8 +51,8 @@ func (d *Dialplan) closeIdleCalls(ctx context.Context, swept time.Time) time.Tim
 			return swept
 		}
 		for _, u := range list {
-			if err := d.closeIdleCall(ctx, cur, u.LinkedID); err != nil {
-				d.log.Error("call whose end was never told cannot be closed", "linkedid", u.LinkedID, "err", err)
+			if err := d.closeIdleCall(ctx, cur, IdentityOf(u.Call)); err != nil {
+				d.log.Error("call whose end was never told cannot be closed", "linkedid", IdentityOf(u.Call).LinkedID, "err", err)
 				return swept
 			}
 			swept = u.Seen
@@ -66,9 +66,9 @@ func (d *Dialplan) closeIdleCalls(ctx context.Context, swept time.Time) time.Tim
 
 // closeIdleCall ends a call in the way of its call-hangup, unless it has ended
 // already.
-func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, linkedid string) error {
+func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, id Identity) error {
 	now := d.now()
-	e, err := d.calls.acquire(linkedid, now, time.Now().Add(idleWait))
+	e, err := d.calls.acquire(id, now, time.Now().Add(idleWait))
 	if e == nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, linkedid str
 		return err
 	}
 	s := &transition{
-		request: &request{point: CallHangup, spec: specs[CallHangup], env: &fastagi.Env{UniqueID: linkedid}, args: map[string]string{}, event: string(CallHangup)},
+		request: &request{point: CallHangup, spec: specs[CallHangup], env: &fastagi.Env{UniqueID: id.LinkedID}, args: map[string]string{}, event: string(CallHangup)},
 		call:    e.call, settings: cur.settings, now: now, numbers: cur.Numbers, presumed: true,
 	}
 	callHangup(s)
@@ -91,7 +91,7 @@ func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, linkedid str
 		d.calls.leave(e)
 	}
 	if err == nil {
-		d.log.LogAttrs(ctx, slog.LevelWarn, "end of call was never told, presumed", slog.String("linkedid", linkedid), slog.Duration("after", cur.maxCall))
+		d.log.LogAttrs(ctx, slog.LevelWarn, "end of call was never told, presumed", slog.String("linkedid", id.LinkedID), slog.Duration("after", cur.maxCall))
 	}
 	return err
 }

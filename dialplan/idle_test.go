@@ -33,7 +33,7 @@ type committed struct{}
 func (committed) Wait(context.Context) ([]hooks.Delivery, error) { return nil, nil }
 
 func (m *memory) KeepLater(r Record) {
-	m.states[r.LinkedID], m.seen[r.LinkedID] = r.State, m.now()
+	m.states[r.Call], m.seen[r.Call] = r.State, m.now()
 	for _, a := range r.Events {
 		m.events = append(m.events, a.Event)
 	}
@@ -46,7 +46,7 @@ func (m *memory) Barrier(context.Context) error { return nil }
 func (m *memory) IdleCalls(after, until time.Time, limit int) (list []IdleCall, _ error) {
 	for _, id := range sortedKeys(m.seen) {
 		if seen := m.seen[id]; seen.After(after) && !seen.After(until) && len(list) < limit {
-			list = append(list, IdleCall{LinkedID: id, Seen: seen})
+			list = append(list, IdleCall{Call: id, Seen: seen})
 		}
 	}
 	return list, nil

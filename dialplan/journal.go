@@ -10,10 +10,10 @@ import (
 
 // Record is the result of one point, kept in one commit.
 type Record struct {
-	LinkedID string
-	State    []byte // of the call, from now on
-	Events   []Accepted
-	Lineage  *Lineage // may be nil: then the record stands alone
+	Call    string // the call's key, see Identity
+	State   []byte // of the call, from now on
+	Events  []Accepted
+	Lineage *Lineage // may be nil: then the record stands alone
 }
 
 // Accepted is an event with its route to each hook that wants it.
@@ -48,8 +48,10 @@ type Commit interface {
 
 // Calls returns what was kept of calls.
 type Calls interface {
-	// Call returns a call's state as last kept, nil if the call is not known.
-	Call(linkedid string) ([]byte, error)
+	// Call returns the state of the call of that key as last kept, nil if it is not
+	// known. A key that is a linkedid alone also finds the latest call of that linkedid
+	// on any Asterisk.
+	Call(key string) ([]byte, error)
 	// IdleCalls lists up to limit calls whose last record was kept after one moment
 	// and not after another, the longest idle first.
 	IdleCalls(after, until time.Time, limit int) ([]IdleCall, error)

@@ -133,6 +133,7 @@ func ValidEvent(name string) bool {
 // and then nothing is read for them.
 var channelReads = map[string]string{
 	"linkedid":       "CHANNEL(linkedid)",
+	"server":         "ENTITYID",
 	"visit":          visitVariable,
 	"ring":           ringVariable,
 	"connected":      "CONNECTEDLINE(num)",
@@ -161,7 +162,8 @@ const (
 // parameters are the names of the contract, each of which can be given as an
 // argument; the value tells its type in events.
 var parameters = map[string]kind{
-	"event": text, "event_id": text, "seq": integer, "final": boolean, "time": text, "uniqueid": text, "linkedid": text,
+	"event": text, "event_id": text, "seq": integer, "final": boolean, "time": text, "uniqueid": text, "linkedid": text, "call_uuid": text,
+	"started": text, "answered": text, "ended": text, "ring_started": text,
 	"transfer_uniqueid": text, "direction": text, "callerid": text, "callerid_raw": text, "callerid_name": text, "callerid_kind": text,
 	"directid": text, "dialed": text, "ivr": text, "queue_id": text, "queue_name": text, "queue_position": integer,
 	"agent_id": text, "agent_phone": text, "agent_name": text, "agent_info": text, "call_info": text, "queue_prio": integer,

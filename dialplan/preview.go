@@ -21,7 +21,7 @@ func (s Settings) Question(point, number string, args map[string]string, numbers
 	}
 	r := &request{point: at, spec: specs[at], env: &fastagi.Env{Point: string(at), CallerNum: number}, event: string(at), args: make(map[string]string)}
 	maps.Copy(r.args, args)
-	st := &transition{request: r, call: newCall("", time.Time{}), settings: newSettings(s), now: time.Now(), numbers: numbers}
+	st := &transition{request: r, call: newCall(Identity{}, time.Time{}), settings: newSettings(s), now: time.Now(), numbers: numbers}
 	if st.direction() == outgoing {
 		r.args["dialed"] = number
 	}
@@ -49,7 +49,7 @@ type Refusal struct {
 
 // Preview says what a call would get of an answer, and changes nothing.
 func (s Settings) Preview(a lookup.Answer) Preview {
-	c := newCall("", time.Time{})
+	c := newCall(Identity{}, time.Time{})
 	set, refused := newSettings(s).filterAnswer(c, a.Vars)
 	var p Preview
 	done := make(map[string]bool)

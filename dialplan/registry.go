@@ -26,30 +26,32 @@ type registry struct {
 		Acceptor
 	}
 	mu      sync.Mutex
-	entries map[string]*entry // guarded by mu
+	entries map[string]*entry // by key; guarded by mu
+	latest  map[string]*entry // of each linkedid, for points that do not know their Asterisk; guarded by mu
 	idle    *list.List        // of entries without users, the longest unused first; guarded by mu
 }
 
 // entry is a call's place in the registry. Only the holder of the lock may use call and lineage.
 type entry struct {
-	linkedid string
-	call     *call    // nil until it is read from the journal
-	lineage  *Lineage // of the records built on call; nil until it is first read
-	lock     chan struct{}
-	last     atomic.Pointer[Commit] // of the latest record with events, until it is known to be kept or lost
-	users    int                    // holders of the lock, and sessions that wait for it or for a commit; guarded by the registry's mu
-	idle     *list.Element          // guarded by the registry's mu
+	id      Identity
+	key     string
+	call    *call    // nil until it is read from the journal
+	lineage *Lineage // of the records built on call; nil until it is first read
+	lock    chan struct{}
+	last    atomic.Pointer[Commit] // of the latest record with events, until it is known to be kept or lost
+	users   int                    // holders of the lock, and sessions that wait for it or for a commit; guarded by the registry's mu
+	idle    *list.Element          // guarded by the registry's mu
 }
 
 func newRegistry(journal Journal) *registry {
-	return &registry{journal: journal, entries: map[string]*entry{}, idle: list.New()}
+	return &registry{journal: journal, entries: map[string]*entry{}, latest: map[string]*entry{}, idle: list.New()}
 }
 
 // acquire locks the call, loading it from the journal if it is not in memory. If the journal
 // cannot be read, the error comes with a locked entry that holds a new call; with
 // any other error the entry is nil.
-func (r *registry) acquire(linkedid string, now, deadline time.Time) (*entry, error) {
-	e := r.enter(linkedid)
+func (r *registry) acquire(id Identity, now, deadline time.Time) (*entry, error) {
+	e := r.enter(id)
 	select {
 	case e.lock <- struct{}{}:
 	default:
@@ -81,14 +83,27 @@ func (r *registry) load(e *entry, now, deadline time.Time) (*entry, error) {
 		}
 	}
 	e.call, e.lineage = nil, &Lineage{}
-	state, err := r.journal.Call(e.linkedid)
-	if err == nil && state != nil {
-		e.call, err = decodeCall(state)
+	c, err := r.read(e.key)
+	if c == nil && err == nil && e.key != e.id.LinkedID {
+		// A call that began before an upgrade, or at a point that did not know its Asterisk.
+		if c, err = r.read(e.id.LinkedID); c != nil && c.Asterisk != "" {
+			c = nil
+		}
 	}
-	if e.call == nil || err != nil {
-		e.call = newCall(e.linkedid, now)
+	if c == nil || err != nil {
+		c = newCall(e.id, now)
 	}
+	e.call = c
 	return e, err
+}
+
+// read returns the call of a key, nil if it is not known.
+func (r *registry) read(key string) (*call, error) {
+	state, err := r.journal.Call(key)
+	if err != nil || state == nil {
+		return nil, err
+	}
+	return decodeCall(state)
 }
 
 // unlock releases the lock. If the call's last change was not queued, the call is
@@ -106,13 +121,17 @@ func (r *registry) release(e *entry, queued bool) {
 	r.leave(e)
 }
 
-func (r *registry) enter(linkedid string) *entry {
+func (r *registry) enter(id Identity) *entry {
+	key := id.Key()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.entries[linkedid]
+	e := r.entries[key]
+	if e == nil && id.Asterisk == "" {
+		e = r.latest[id.LinkedID]
+	}
 	if e == nil {
-		e = &entry{linkedid: linkedid, lock: make(chan struct{}, 1)}
-		r.entries[linkedid] = e
+		e = &entry{id: id, key: key, lock: make(chan struct{}, 1)}
+		r.entries[key], r.latest[id.LinkedID] = e, e
 	}
 	if e.idle != nil {
 		r.idle.Remove(e.idle)
@@ -133,6 +152,9 @@ func (r *registry) leave(e *entry) {
 	e.idle = r.idle.PushBack(e)
 	for r.idle.Len() > maxLive {
 		oldest := r.idle.Remove(r.idle.Front()).(*entry)
-		delete(r.entries, oldest.linkedid)
+		delete(r.entries, oldest.key)
+		if r.latest[oldest.id.LinkedID] == oldest {
+			delete(r.latest, oldest.id.LinkedID)
+		}
 	}
 }

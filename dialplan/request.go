@@ -130,6 +130,10 @@ func (r *request) read(s *fastagi.Session, deadline time.Time) error {
 	if len(names) == 0 {
 		return nil
 	}
+	if _, given := r.args["server"]; !given && systemName(r.env.UniqueID) == "" {
+		names = append(names, "server")
+		expressions = append(expressions, channelReads["server"])
+	}
 	r.asked = names
 	values, err := s.Read(deadline, expressions...)
 	if err != nil {
@@ -152,6 +156,14 @@ func (r *request) linkedid() string {
 		return id
 	}
 	return r.env.UniqueID
+}
+
+// identity is the identity of the call, as far as this point knows it.
+func (r *request) identity() Identity { return NewIdentity(r.linkedid(), r.args["server"], "") }
+
+// channel is what tells the point's channel from that of another call.
+func (r *request) channel() channel {
+	return channel{UniqueID: r.env.UniqueID, Name: cut(clean(r.env.Channel), 128), Caller: cut(clean(r.env.CallerNum), 64)}
 }
 
 // phone is the agent's phone: 101 of 101, PJSIP/101 or Local/101@agents/n.

@@ -301,6 +301,7 @@ func (t *transition) ringParams(r *ring) map[string]any {
 		own["queue_id"], own["queue_name"] = r.Visit.What, t.settings.queueName(r.Visit.What)
 	}
 	own["uniqueid"] = r.Marker.UniqueID
+	own["ring_started"] = moment(r.Began)
 	if r.Dialed != "" {
 		own["dialed"] = r.Dialed
 	}

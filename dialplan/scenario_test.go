@@ -79,7 +79,7 @@ func (p *pbx) at(second float64, channel string, point Point, args ...string) []
 		}
 	}
 	now := p.began.Add(time.Duration(second * float64(time.Second)))
-	c := newCall("call-1", now)
+	c := newCall(Identity{LinkedID: "call-1"}, now)
 	if p.kept != nil {
 		if c, err = decodeCall(p.kept); err != nil {
 			p.t.Fatal(err)

@@ -681,3 +681,94 @@ func TestTestCall(t *testing.T) {
 		})
 	}
 }
+
+// line is an AGI() line of one of several Asterisks.
+type line struct{ entity, number, channel, point, args string }
+
+func (h *house) on(l line) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	result, err := asterisk.Call(ctx, h.addr, asterisk.CallRequest{
+		Env: fastagi.Env{
+			Point: l.point, Channel: l.channel, UniqueID: "1768469400.1", Version: "22", CallerNum: l.number, Args: strings.Split(l.args, ","),
+		},
+		Variables: map[string]string{"ENTITYID": l.entity},
+	})
+	if err != nil || len(result.Set) == 0 || result.Set[len(result.Set)-1].Value != "OK" {
+		h.t.Fatalf("%+v: set %v, %v", l, result.Set, err)
+	}
+}
+
+// TestTwoAsterisks has two Asterisks without a system name produce one linkedid at the
+// same time: each caller's events come, with his own number.
+func TestTwoAsterisks(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		first, then line
+		lookalike   bool // nothing but the channel tells the two apart
+	}{
+		{name: "by entity", first: line{entity: "02:00:00:00:00:01", channel: "PJSIP/trunk-00000001"}, then: line{entity: "02:00:00:00:00:02", channel: "PJSIP/trunk-00000001"}},
+		{name: "by argument", first: line{entity: "e", channel: "PJSIP/trunk-00000001", args: "server=left"}, then: line{entity: "e", channel: "PJSIP/trunk-00000001", args: "server=right"}},
+		{name: "copies of one machine", first: line{entity: "e", channel: "PJSIP/trunk-00000001"}, then: line{entity: "e", channel: "PJSIP/other-00000001"}, lookalike: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := build(t, 10*time.Second, nil, nil)
+			c.first.number, c.then.number = "02079460142", "02079460143"
+			for _, point := range []string{"queue-dial", "call-hangup"} {
+				for _, l := range []line{c.first, c.then} {
+					l.point, l.args = point, strings.Trim(l.args+",queue_id=500", ",")
+					h.on(l)
+				}
+			}
+			count := map[string]int{}
+			uuids := map[any]any{}
+			for _, ev := range h.kept() {
+				count[fmt.Sprint(ev.Name, " ", ev.Params["callerid"])]++
+				if ev.LinkedID != "1768469400.1" {
+					t.Errorf("%s has linkedid %s", ev.Name, ev.LinkedID)
+				}
+				uuids[ev.Params["call_uuid"]] = ev.Params["callerid"]
+			}
+			for _, number := range []string{"+442079460142", "+442079460143"} {
+				for _, event := range []string{"queue-dial", "queue-hangup", "call-hangup"} {
+					if got := count[event+" "+number]; got != 1 {
+						t.Errorf("%d %s of %s, want 1; all: %v", got, event, number, count)
+					}
+				}
+			}
+			if len(uuids) != 2 {
+				t.Errorf("call_uuid does not tell the calls apart: %v", uuids)
+			}
+			if warned := strings.Contains(h.log.String(), "two Asterisks use the same linkedid"); warned != c.lookalike {
+				t.Errorf("warned: %v, want %v:\n%s", warned, c.lookalike, h.log)
+			}
+		})
+	}
+}
+
+// TestIdentityAfterRestart is a call that began before an upgrade, and one whose later
+// points read nothing from the channel: each goes on as the call that it is.
+func TestIdentityAfterRestart(t *testing.T) {
+	t.Run("upgrade", func(t *testing.T) {
+		h := build(t, 10*time.Second, nil, nil)
+		state := `{"linkedid":"1768469400.1","direction":"incoming","began":"2026-03-02T09:00:00Z","seq":1,"known":{"callerid":"+442079460142"},
+			"visits":[{"marker":{"uniqueid":"1768469400.1","n":1,"what":"500"},"began":"2026-03-02T09:00:00Z"}]}`
+		if _, err := h.st.Journal().Keep(t.Context(), dialplan.Record{Call: "1768469400.1", State: []byte(state)}); err != nil {
+			t.Fatal(err)
+		}
+		h.on(line{entity: "e", number: "02079460142", channel: "PJSIP/trunk-1", point: "queue-dial", args: "queue_id=500"})
+		if got := h.keptNames(); got != "" {
+			t.Errorf("events %s, want none: the visit had begun", got)
+		}
+	})
+	t.Run("nothing read", func(t *testing.T) {
+		h := build(t, 10*time.Second, nil, nil)
+		h.on(line{entity: "e", number: "02079460142", channel: "PJSIP/trunk-1", point: "queue-dial", args: "queue_id=500"})
+		h.d.Forget()
+		h.on(line{entity: "e", number: "02079460142", channel: "PJSIP/trunk-1", point: "queue-dial", args: "queue_id=500,linkedid=1768469400.1,visit=,ring=,recording_file="})
+		if got := h.keptNames(); got != "queue-dial" {
+			t.Errorf("events %s, want one queue-dial", got)
+		}
+	})
+}

@@ -213,15 +213,17 @@ func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 		return
 	}
 	if id == "" {
-		id = eventID(t.call.LinkedID, key, name)
+		id = eventID(t.call.id(), key, name)
 	}
 	p := make(map[string]any, len(t.call.Known)+len(own)+12)
 	maps.Copy(p, t.call.Known)
 	p["uniqueid"] = t.env.UniqueID
 	maps.Copy(p, own)
 	p["event"], p["event_id"], p["seq"] = name, id, int64(t.call.Seq)
-	p["time"] = t.now.Format("2006-01-02T15:04:05.000Z07:00")
-	p["linkedid"] = t.call.LinkedID
+	p["time"] = moment(t.now)
+	p["linkedid"], p["call_uuid"] = t.call.LinkedID, t.call.id().UUID()
+	p["started"] = moment(t.call.Began)
+	p["answered"], p["ended"] = moment(t.call.Answered), moment(t.call.Ended)
 	p["final"] = name == string(CallHangup)
 	if t.call.Direction != "" {
 		p["direction"] = t.call.Direction
@@ -239,6 +241,14 @@ func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 	})
 }
 
+// moment is a time as events have it; empty for one that has not come.
+func moment(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.Format("2006-01-02T15:04:05.000Z07:00")
+}
+
 // countHooks notes how many hooks take an event.
 func (t *transition) countHooks(event string, hooks int) {
 	for i := range t.recorded {
@@ -251,7 +261,7 @@ func (t *transition) countHooks(event string, hooks int) {
 // emitOnce emits an event that belongs to no visit and no ring, unless it was
 // told already.
 func (t *transition) emitOnce(name, key string, own map[string]any) {
-	id := eventID(t.call.LinkedID, key, name)
+	id := eventID(t.call.id(), key, name)
 	if slices.Contains(t.call.EmittedIDs, id) {
 		return
 	}
@@ -262,8 +272,8 @@ func (t *transition) emitOnce(name, key string, own map[string]any) {
 // eventID is made from the call and the place alone, so that the same point
 // asked twice, or on two servers, is the same event. It holds no full stop,
 // which a signature over id, time and body needs as separator.
-func eventID(linkedid, key, name string) string {
-	b := append(make([]byte, 0, 128), linkedid...)
+func eventID(call Identity, key, name string) string {
+	b := append(make([]byte, 0, 128), call.Key()...)
 	b = append(append(b, 0), key...)
 	b = append(append(b, 0), name...)
 	sum := sha256.Sum256(b)

@@ -12,6 +12,7 @@ import (
 // HeldCall is what is known of a call.
 type HeldCall struct {
 	LinkedID string          `json:"linkedid"`
+	Key      string          `json:"-"`    // see dialplan.Identity
 	Seen     time.Time       `json:"seen"` // when it was last heard of
 	State    json.RawMessage `json:"state"`
 }
@@ -22,14 +23,16 @@ func scanCall(scan func(...any) error) (HeldCall, error) {
 	var c HeldCall
 	var seenMS int64
 	var state sql.RawBytes
-	err := scan(&c.LinkedID, &seenMS, &state)
+	err := scan(&c.Key, &seenMS, &state)
+	c.LinkedID = dialplan.IdentityOf(c.Key).LinkedID
 	c.Seen, c.State = sqlite.FromMS(seenMS), json.RawMessage(string(state))
 	return c, err
 }
 
-// Call gives what is known of a call; false where nothing is.
+// Call returns what is known of a call, by its linkedid: the latest one if several Asterisks
+// had calls of that linkedid. It reports false if none is known.
 func (s *Store) Call(linkedid string) (c HeldCall, known bool, err error) {
-	rows, err := s.read.Query(heldCalls+" where linkedid = ?", linkedid)
+	rows, err := s.read.Query(heldCalls+" where linkedid = ?1 or linkedid > ?1 || ' @' and linkedid < ?1 || ' A' order by seen_ms", linkedid)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var err error
 		c, err = scanCall(scan)
@@ -79,7 +82,7 @@ func (j *Journal) IdleCalls(after, until time.Time, limit int) ([]dialplan.IdleC
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var u dialplan.IdleCall
 		var seenMS int64
-		err := scan(&u.LinkedID, &seenMS)
+		err := scan(&u.Call, &seenMS)
 		u.Seen = sqlite.FromMS(seenMS)
 		list = append(list, u)
 		return err

@@ -328,7 +328,7 @@ func TestQueueFull(t *testing.T) {
 	}()
 	<-entered
 	for i := range rooms[acceptance] + 10 {
-		s.Journal().KeepLater(dialplan.Record{LinkedID: fmt.Sprint(i), State: []byte("x")})
+		s.Journal().KeepLater(dialplan.Record{Call: fmt.Sprint(i), State: []byte("x")})
 	}
 	if got := testutil.ToFloat64(s.meter.unsaved); got != 10 {
 		t.Errorf("unsaved: got %v, want 10", got)

@@ -23,15 +23,30 @@ type Journal struct {
 
 var _ dialplan.Journal = (*Journal)(nil)
 
-// Call gives a call's state as last committed, nil where nothing is known. A
+// Call returns the state of the call of that key as last committed, nil if it is not known. A key
+// that is a linkedid alone also finds the latest call of that linkedid on any Asterisk. A
 // call that was never kept costs no read: which ones were is in memory.
-func (j *Journal) Call(linkedid string) ([]byte, error) {
-	if !j.calls.has(linkedid) {
+func (j *Journal) Call(key string) ([]byte, error) {
+	if !j.calls.has(key) {
 		return nil, nil
 	}
 	var state []byte
-	_, err := sqlite.One(j.s.read, "select state from call where linkedid = ?", []any{linkedid}, &state)
+	found, err := sqlite.One(j.s.read, "select state from call where linkedid = ?", []any{key}, &state)
+	if err == nil && !found && dialplan.IdentityOf(key).LinkedID == key {
+		_, err = sqlite.One(j.s.read, latestOf, []any{key}, &state)
+	}
 	return state, j.s.reading("read a call's state", err)
+}
+
+// latestOf is the latest call of a linkedid on any Asterisk, as dialplan.Identity.Key makes keys.
+const latestOf = "select state from call where linkedid > ?1 || ' @' and linkedid < ?1 || ' A' order by seen_ms desc limit 1"
+
+// knows remembers that the file has a call, by its key and by its linkedid alone.
+func (j *Journal) knows(key string) {
+	j.calls.add(key)
+	if linkedid := dialplan.IdentityOf(key).LinkedID; linkedid != key {
+		j.calls.add(linkedid)
+	}
 }
 
 // Queue queues a record; the context bounds the wait for room. A Fault says why
@@ -112,7 +127,7 @@ type event struct {
 
 func (j *Journal) encode(r dialplan.Record) (*record, error) {
 	now := j.s.now()
-	rec := &record{linkedid: r.LinkedID, state: r.State, now: now, nowMS: now.UnixMilli(), bytes: len(r.State), journal: j}
+	rec := &record{linkedid: r.Call, state: r.State, now: now, nowMS: now.UnixMilli(), bytes: len(r.State), journal: j}
 	for i := range r.Events {
 		a := &r.Events[i]
 		if len(a.Hooks) == 0 {
@@ -122,7 +137,7 @@ func (j *Journal) encode(r dialplan.Record) (*record, error) {
 		if err != nil {
 			return nil, err
 		}
-		linkedid := cmp.Or(a.Event.LinkedID, r.LinkedID)
+		linkedid := cmp.Or(a.Event.LinkedID, dialplan.IdentityOf(r.Call).LinkedID)
 		rec.events = append(rec.events, event{Event: &a.Event, linkedid: linkedid, body: body, routes: a.Hooks})
 		rec.bytes += len(body)
 	}
@@ -142,7 +157,7 @@ func (r *record) apply(c *sqlite.Conn) error {
 		if _, err := c.Exec(keepCall, r.linkedid, r.state, r.nowMS); err != nil {
 			return err
 		}
-		r.journal.calls.add(r.linkedid)
+		r.journal.knows(r.linkedid)
 	}
 	for i := range r.events {
 		if err := r.insert(c, &r.events[i]); err != nil {

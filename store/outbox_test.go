@@ -370,7 +370,7 @@ func TestOversizedEventIsRefused(t *testing.T) {
 	s := testStore(t, time.Now)
 	e := testEvent("1.1", 1)
 	e.Params["note"] = strings.Repeat("x", maxBody)
-	_, err := s.Journal().Keep(context.Background(), dialplan.Record{LinkedID: "1.1", Events: []dialplan.Accepted{{Event: e, Hooks: testRoutes("1.1", "a")}}})
+	_, err := s.Journal().Keep(context.Background(), dialplan.Record{Call: "1.1", Events: []dialplan.Accepted{{Event: e, Hooks: testRoutes("1.1", "a")}}})
 	if err == nil || !strings.Contains(err.Error(), "more than the outbox takes") {
 		t.Errorf("got %v", err)
 	}

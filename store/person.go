@@ -148,13 +148,13 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 	if err != nil {
 		return e, err
 	}
-	var linkedids []string
+	var keys, linkedids []string
 	for _, c := range p.Calls {
-		linkedids = append(linkedids, c.LinkedID)
+		keys, linkedids = append(keys, c.Key), append(linkedids, c.LinkedID)
 	}
-	err = inSteps(ctx, s.w, linkedids, func(c *sqlite.Conn, linkedid string) error {
-		_, err := c.Exec("delete from call where linkedid = ?", linkedid)
-		s.journal.calls.remove(linkedid)
+	err = inSteps(ctx, s.w, keys, func(c *sqlite.Conn, key string) error {
+		_, err := c.Exec("delete from call where linkedid = ?", key)
+		s.journal.calls.remove(key)
 		return err
 	})
 	if err != nil {

@@ -17,7 +17,7 @@ func TestErase(t *testing.T) {
 	add := func(linkedid, number string, seq int) {
 		ev := testEvent(linkedid, seq)
 		ev.Params["callerid"] = number
-		keep(t, s.Journal(), dialplan.Record{LinkedID: linkedid, State: fmt.Appendf(nil, `{"known":{"callerid":%q}}`, number),
+		keep(t, s.Journal(), dialplan.Record{Call: linkedid, State: fmt.Appendf(nil, `{"known":{"callerid":%q}}`, number),
 			Events: []dialplan.Accepted{{Event: ev, Hooks: []hooks.Route{{Hook: "a", Key: "", Hold: time.Minute}}}}})
 	}
 	const wanted, longer, other = "+442079460142", "+4420794601420", "+442079460500"

@@ -24,11 +24,11 @@ func TestScrub(t *testing.T) {
 		linkedid := "1." + string(rune('a'+i%20))
 		ev := testEvent(linkedid, i)
 		ev.Params["callerid"], ev.Params["note"] = number, string(long)
-		keep(t, s.Journal(), dialplan.Record{LinkedID: linkedid, State: slices.Concat([]byte(`{"note":"`), long, []byte(`","callerid":"`+number+`"}`)),
+		keep(t, s.Journal(), dialplan.Record{Call: linkedid, State: slices.Concat([]byte(`{"note":"`), long, []byte(`","callerid":"`+number+`"}`)),
 			Events: []dialplan.Accepted{{Event: ev, Hooks: testRoutes(linkedid, "a")}}})
 		s.Journal().Trace(c.now(), pointRecord(linkedid, number, c.now()))
 	}
-	keep(t, s.Journal(), dialplan.Record{LinkedID: "2.1", State: []byte(`{"callerid":"+442079460500"}`)})
+	keep(t, s.Journal(), dialplan.Record{Call: "2.1", State: []byte(`{"callerid":"+442079460500"}`)})
 	points(t, s, "1.a", 2)
 	if e, err := s.Erase(t.Context(), number); err != nil || e.Calls != 20 || e.Events != 40 || e.Points != 40 {
 		t.Errorf("erased %+v, %v", e, err)

@@ -261,7 +261,7 @@ func (s *Store) recall(c *sqlite.Conn) error {
 	err := c.All("select linkedid from call", nil, func(scan func(...any) error) error {
 		var linkedid string
 		err := scan(&linkedid)
-		s.journal.calls.add(linkedid)
+		s.journal.knows(linkedid)
 		return err
 	})
 	if err == nil {

@@ -83,7 +83,7 @@ func testEvent(linkedid string, seq int) hooks.Event {
 
 func testRecord(linkedid string, seq int, names ...string) dialplan.Record {
 	return dialplan.Record{
-		LinkedID: linkedid, State: fmt.Appendf(nil, `{"seq":%d}`, seq),
+		Call: linkedid, State: fmt.Appendf(nil, `{"seq":%d}`, seq),
 		Events: []dialplan.Accepted{{Event: testEvent(linkedid, seq), Hooks: testRoutes(linkedid, names...)}},
 	}
 }

@@ -43,9 +43,9 @@ func testHome(t *testing.T, open func(t *testing.T, now func() time.Time) (h hom
 		if state, err := h.Call("1.1"); state != nil || err != nil {
 			t.Fatalf("unknown call: got %q, %v", state, err)
 		}
-		keep(t, h, dialplan.Record{LinkedID: "1.1", State: []byte("one")})
-		h.KeepLater(dialplan.Record{LinkedID: "1.1", State: []byte("two")})
-		keep(t, h, dialplan.Record{LinkedID: "1.2", State: []byte("other")})
+		keep(t, h, dialplan.Record{Call: "1.1", State: []byte("one")})
+		h.KeepLater(dialplan.Record{Call: "1.1", State: []byte("two")})
+		keep(t, h, dialplan.Record{Call: "1.2", State: []byte("other")})
 		for range 2 {
 			for linkedid, want := range map[string]string{"1.1": "two", "1.2": "other"} {
 				if state, err := h.Call(linkedid); string(state) != want || err != nil {
@@ -93,7 +93,7 @@ func testHome(t *testing.T, open func(t *testing.T, now func() time.Time) (h hom
 	run("event comes back as it was", func(t *testing.T, c *clock, h home, reopen func() home) {
 		want := testEvent("1.1", 7)
 		want.Final = true
-		keep(t, h, dialplan.Record{LinkedID: "1.1", Events: []dialplan.Accepted{{Event: want, Hooks: testRoutes("1.1", "a")}}})
+		keep(t, h, dialplan.Record{Call: "1.1", Events: []dialplan.Accepted{{Event: want, Hooks: testRoutes("1.1", "a")}}})
 		h = reopen()
 		list := expect(t, h, "a", c.now(), want.ID)
 		got := list[0]
@@ -234,7 +234,7 @@ func testHome(t *testing.T, open func(t *testing.T, now func() time.Time) (h hom
 			if key != "" {
 				name = "none"
 			}
-			keep(t, h, dialplan.Record{LinkedID: ev.LinkedID, Events: []dialplan.Accepted{{Event: ev, Hooks: []hooks.Route{{Hook: name, Key: key, Hold: time.Minute}}}}})
+			keep(t, h, dialplan.Record{Call: ev.LinkedID, Events: []dialplan.Accepted{{Event: ev, Hooks: []hooks.Route{{Hook: name, Key: key, Hold: time.Minute}}}}})
 		}
 		expect(t, h, "none", c.now(), "msg_1.2_1", "msg_1.3_1")
 		one := expect(t, h, "strict", c.now(), "msg_1.0_1")[0].ID

@@ -59,7 +59,7 @@ func pendingCall(now time.Time, i int64, hook string) dialplan.Record {
 	linkedid := fmt.Sprintf("%d.%d", now.Unix(), i)
 	number := fmt.Sprintf("+4930%07d", i)
 	return dialplan.Record{
-		LinkedID: linkedid,
+		Call: linkedid,
 		State: fmt.Appendf(nil, `{"linkedid":%q,"direction":"incoming","began":%q,"ended":%q,"seq":4,"known":{"callerid":%q}}`,
 			linkedid, now.Format(time.RFC3339), now.Format(time.RFC3339), number),
 		Events: []dialplan.Accepted{{

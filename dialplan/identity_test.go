@@ -1,0 +1,55 @@
+package dialplan
+
+import (
+	"testing"
+	"time"
+)
+
+var oneDay = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+func TestIdentity(t *testing.T) {
+	for _, c := range []struct{ linkedid, server, entity, asterisk, key string }{
+		{"1768469400.17", "", "", "", "1768469400.17"},
+		{"1768469400.17", "", "02:fc:00:00:00:01", "02:fc:00:00:00:01", "1768469400.17 @02:fc:00:00:00:01"},
+		{"1768469400.17", "left", "02:fc:00:00:00:01", "left", "1768469400.17 @left"},
+		{"pbx-1768469400.17", "left", "02:fc:00:00:00:01", "pbx", "pbx-1768469400.17"},
+		{"pbx/1-2-1768469400.17", "", "", "pbx/1-2", "pbx/1-2-1768469400.17"},
+		{"-1768469400.17", "", "e", "e", "-1768469400.17 @e"},
+		{"campaign-a", "", "e", "e", "campaign-a @e"},
+		{"campaign-1.", "", "e", "e", "campaign-1. @e"},
+	} {
+		id := NewIdentity(c.linkedid, c.server, c.entity)
+		if id.Asterisk != c.asterisk || id.Key() != c.key {
+			t.Errorf("%s %s %s: got %+v, key %s", c.linkedid, c.server, c.entity, id, id.Key())
+		}
+		if got := IdentityOf(id.Key()); got != id {
+			t.Errorf("%s comes back as %+v, want %+v", id.Key(), got, id)
+		}
+	}
+}
+
+// The UUID is computed by other programs too: Python's uuid.uuid5(uuid.UUID(
+// "8f0b1c5e-6d0a-4c57-9d3e-52494e47484b"), "pbx/pbx-1768469400.17") gives the first.
+func TestCallUUID(t *testing.T) {
+	for id, want := range map[Identity]string{
+		NewIdentity("pbx-1768469400.17", "", ""): "45c20a96-174b-5949-91b4-47cc1657669c",
+		NewIdentity("1768469400.17", "left", ""): "7fa1d026-6ba5-5ca3-a320-72a28a09e8e4",
+	} {
+		if got := id.UUID(); got != want {
+			t.Errorf("%+v: got %s, want %s", id, got, want)
+		}
+	}
+}
+
+// TestBigIntegers is a customer's number above 2^53 across a restart.
+func TestBigIntegers(t *testing.T) {
+	c := newCall(Identity{LinkedID: "1.1"}, oneDay)
+	c.keep("customer_id", int64(9007199254740993))
+	state, err := c.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = decodeCall(state); err != nil || c.Known["customer_id"] != int64(9007199254740993) {
+		t.Errorf("got %v, %v", c.Known, err)
+	}
+}
