@@ -13,41 +13,40 @@ import (
 	"ringhook/lookup/number"
 )
 
-// Explainer looks numbers up as calls do, for people who want to see how.
+// Explainer looks numbers up as calls do, and reports each step.
 type Explainer struct {
 	settings dialplan.Settings
 	numbers  *number.Reader
 	lookups  *lookup.Service
 }
 
-// NewExplainer makes one that asks what calls would ask.
+// NewExplainer returns an Explainer of a configuration.
 func NewExplainer(settings dialplan.Settings, numbers *number.Reader, lookups *lookup.Service) *Explainer {
 	return &Explainer{settings: settings, numbers: numbers, lookups: lookups}
 }
 
-// RequestError is a request that makes no sense.
+// RequestError is a mistake in a request.
 type RequestError struct{ error }
 
-// LookupRequest is what is to be looked up, as the HTTP API takes it.
+// LookupRequest is a request for a lookup.
 type LookupRequest struct {
 	Number string            `json:"number"`
-	Point  string            `json:"point,omitempty"` // all sources there are without one
+	Point  string            `json:"point,omitempty"` // empty for all sources
 	Params map[string]string `json:"params,omitempty"`
 }
 
-// LookupReport is all that there is to see of a lookup. Its times are in
-// nanoseconds.
+// LookupReport is the result of a lookup. Its durations are in nanoseconds.
 type LookupReport struct {
 	Number  NumberReport     `json:"number"`
 	Point   string           `json:"point,omitempty"`
 	Sources []lookup.Report  `json:"sources"`
 	Outcome lookup.Outcome   `json:"outcome"`
-	Source  string           `json:"source,omitempty"` // that gave the answer
+	Source  string           `json:"source,omitempty"` // of the answer
 	Channel dialplan.Preview `json:"channel"`
 	Took    time.Duration    `json:"took"`
 }
 
-// NumberReport tells how a number was read.
+// NumberReport is how a number was read.
 type NumberReport struct {
 	Raw        string      `json:"raw"`
 	Read       string      `json:"read"`
@@ -57,7 +56,7 @@ type NumberReport struct {
 	RegionTime string      `json:"region_time,omitempty"`
 }
 
-// Explain asks now, past the cache and within the budget of a call.
+// Explain asks the sources now, without the cache and within the budget of a call.
 func (a *Explainer) Explain(ctx context.Context, asked LookupRequest) (*LookupReport, error) {
 	if asked.Point != "" {
 		if !slices.Contains(dialplan.Points(), asked.Point) {

@@ -9,15 +9,15 @@ import (
 	"ringhook/store"
 )
 
-// HookReport is how a hook stands.
+// HookReport is the state of a hook.
 type HookReport struct {
 	Hook    string     `json:"hook"`
 	Pending int        `json:"pending"`
 	Oldest  *time.Time `json:"oldest,omitempty"` // when the oldest pending one was accepted
 	Dead    int        `json:"dead"`
-	// State is fine, failing, waiting, disabled or unknown: waiting where nothing is
-	// sent until Until, unknown where the configuration has no such hook: what is
-	// pending is dead then at Until.
+	// State is fine, failing, waiting, disabled or unknown. A waiting hook is paused
+	// until Until. An unknown one is not in the configuration: its pending deliveries
+	// are given up at Until.
 	State    string     `json:"state"`
 	Since    *time.Time `json:"since,omitempty"` // it is failing, waiting or disabled
 	Until    *time.Time `json:"until,omitempty"`
@@ -26,8 +26,8 @@ type HookReport struct {
 	Failures int        `json:"failures,omitempty"`
 }
 
-// HookReports tells how the named hooks stand, and those of which there is
-// something in the outbox though nobody names them.
+// HookReports returns the state of the named hooks, and of others that have
+// deliveries in the outbox.
 func HookReports(o *store.Outbox, names []string, now time.Time) ([]HookReport, error) {
 	tallies, err := o.Tallies()
 	if err != nil {
@@ -84,23 +84,22 @@ func HookReports(o *store.Outbox, names []string, now time.Time) ([]HookReport, 
 	return reports, nil
 }
 
-// hooksPath is where the API lists the hooks.
-const hooksPath = apiPrefix + "hooks"
-
-func (a *API) listHooks(now *apiSettings) (any, error) {
+// listHooks lists the configured hooks and those that deliveries still wait for.
+func (a *API) listHooks(_ context.Context, now *settings, _ *request) (any, error) {
 	reports, err := HookReports(a.outbox, now.hooks.Names(), time.Now())
 	return map[string][]HookReport{"hooks": reports}, err
 }
 
-func (a *API) enableHook(ctx context.Context, now *apiSettings, body []byte) (any, error) {
+// enableHook enables a disabled hook.
+func (a *API) enableHook(ctx context.Context, now *settings, r *request) (any, error) {
 	var asked struct {
 		Hook string `json:"hook"`
 	}
-	if err := decode(body, &asked); err != nil {
+	if err := decode(r.body, &asked); err != nil {
 		return nil, err
 	}
 	if !slices.Contains(now.hooks.Names(), asked.Hook) {
-		return nil, &refusal{status: 404, text: fmt.Sprintf("there is no hook %q", asked.Hook)}
+		return nil, &refusal{status: 404, text: fmt.Sprintf("the configuration has no hook %q", asked.Hook)}
 	}
 	was, err := a.outbox.Enable(ctx, asked.Hook)
 	now.hooks.Wake(asked.Hook)

@@ -1,45 +1,52 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/valyala/fasthttp"
 
 	"ringhook/control"
 )
 
-// The paths of the live state.
-const (
-	queuesPath = apiPrefix + "queues"
-	callsPath  = apiPrefix + "calls"
-)
+func (a *API) listQueues(_ context.Context, _ *settings, r *request) (any, error) {
+	now, err := a.live(r)
+	return map[string]any{"servers": now.Servers, "queues": now.Queues}, err
+}
 
-// live answers GET /v1/queues, /v1/queues/{id}, /v1/calls and /v1/calls/{linkedid}; the parameter
-// server names one Asterisk.
-func (a *API) live(path string, query *fasthttp.Args) (any, error) {
+func (a *API) showQueue(_ context.Context, _ *settings, r *request) (any, error) {
+	now, err := a.live(r)
+	if err != nil {
+		return nil, err
+	}
+	return one(now.Queues, "queue", r.name, func(q *control.Queue) bool { return q.ID == r.name })
+}
+
+func (a *API) listCalls(_ context.Context, _ *settings, r *request) (any, error) {
+	now, err := a.live(r)
+	return map[string]any{"servers": now.Servers, "calls": now.Calls}, err
+}
+
+func (a *API) showCall(_ context.Context, _ *settings, r *request) (any, error) {
+	now, err := a.live(r)
+	if err != nil {
+		return nil, err
+	}
+	return one(now.Calls, "call", r.name, func(c *control.Call) bool { return c.LinkedID == r.name })
+}
+
+// live returns the live state; the parameter server names one Asterisk.
+func (a *API) live(r *request) (now control.Live, err error) {
 	server := ""
-	for name, value := range query.All() {
+	for name, value := range r.query.All() {
 		if string(name) != "server" {
-			return nil, &refusal{status: fasthttp.StatusBadRequest, text: fmt.Sprintf("unknown parameter %s", name)}
+			return now, &refusal{status: fasthttp.StatusBadRequest, text: fmt.Sprintf("unknown parameter %s", name)}
 		}
 		server = string(value)
 	}
-	now := a.control.Live()
-	if err := only(&now, server); err != nil {
-		return nil, err
-	}
-	if id, ok := strings.CutPrefix(path, queuesPath+"/"); ok {
-		return one(now.Queues, "queue", id, func(q *control.Queue) bool { return q.ID == id })
-	}
-	if id, ok := strings.CutPrefix(path, callsPath+"/"); ok {
-		return one(now.Calls, "call", id, func(c *control.Call) bool { return c.LinkedID == id })
-	}
-	if path == queuesPath {
-		return map[string]any{"servers": now.Servers, "queues": now.Queues}, nil
-	}
-	return map[string]any{"servers": now.Servers, "calls": now.Calls}, nil
+	now = a.control.Live()
+	return now, only(&now, server)
 }
 
 // only reduces the state to one Asterisk, and refuses if nothing is known because none is connected.

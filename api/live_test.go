@@ -24,7 +24,8 @@ func TestLive(t *testing.T) {
 		if server != "" {
 			query.Set("server", server)
 		}
-		return a.live(path, &query)
+		route, name := find(path)
+		return route.do(a, t.Context(), nil, &request{query: &query, name: name})
 	}
 	refused := func(path, server, code string, status int) {
 		t.Helper()
@@ -96,7 +97,7 @@ func TestLive(t *testing.T) {
 	}
 	var query fasthttp.Args
 	query.Set("sever", "two")
-	if _, err := a.live("/v1/queues", &query); err == nil {
+	if _, err := a.live(&request{query: &query}); err == nil {
 		t.Error("an unknown parameter was accepted")
 	}
 }

@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// Moment is a point in time on the command line: so long ago, or by the clock
-// and calendar of this machine.
+// Moment is a point in time as people write it: a duration ago, or a local time or date.
 type Moment struct {
 	time.Time
-	clock bool // a time of the last day, which has no date
+	clock bool // a time within the last 24 hours, without a date
 }
 
-// momentLayouts are how a date may be written, and a time of the last day.
+// The layouts of dates, and of times within the last 24 hours.
 var (
 	momentLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime, "2006-01-02 15:04", time.DateOnly}
 	clockLayouts  = []string{"15:04", time.TimeOnly}
@@ -22,13 +21,13 @@ var (
 func (m *Moment) UnmarshalText(text []byte) error {
 	var ok bool
 	if *m, ok = ParseMoment(string(text), time.Now()); !ok {
-		return fmt.Errorf("%q is no time: write 2h for two hours ago, 10:42, or \"2006-01-02 15:04\"", text)
+		return fmt.Errorf("%q is not a time: write 2h for two hours ago, 10:42, or \"2006-01-02 15:04\"", text)
 	}
 	return nil
 }
 
-// EndOf gives the end of a span of time from its beginning on: at 10:43 the span from
-// 10:40 to 10:45 ends in two minutes, and not yesterday.
+// EndOf returns m as the end of a time span that begins at since: at 10:43 the span from
+// 10:40 to 10:45 ends in two minutes, not yesterday.
 func (m Moment) EndOf(since time.Time) time.Time {
 	if m.clock && !m.After(since) {
 		return m.AddDate(0, 0, 1)
@@ -36,7 +35,7 @@ func (m Moment) EndOf(since time.Time) time.Time {
 	return m.Time
 }
 
-// ParseMoment reads a moment, seen from now.
+// ParseMoment reads a moment relative to now.
 func ParseMoment(text string, now time.Time) (Moment, bool) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return Moment{Time: now.Add(-ago)}, true

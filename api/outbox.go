@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -14,13 +13,10 @@ import (
 	"ringhook/store"
 )
 
-// outboxPath is where the API's paths to the outbox begin.
-const outboxPath = apiPrefix + "outbox"
-
-// maxListed bounds what one request lists, or names one by one.
+// maxListed is the maximum number of deliveries that one request lists or names.
 const maxListed = 1000
 
-// DeliveryReport is a delivery as the API gives it.
+// DeliveryReport is a delivery in a response.
 type DeliveryReport struct {
 	ID       int64      `json:"id"`
 	Hook     string     `json:"hook"`
@@ -39,15 +35,15 @@ type DeliveryReport struct {
 	ReplayOf int64      `json:"replay_of,omitempty"`
 }
 
-// DeliveryDetails are what there is to see of one delivery.
+// DeliveryDetails are everything about one delivery.
 type DeliveryDetails struct {
 	DeliveryReport
 	Params  map[string]any  `json:"params"`
-	Request *hooks.Preview  `json:"request,omitempty"` // as it would be sent today, without secrets
+	Request *hooks.Preview  `json:"request,omitempty"` // as it would be sent now, without secrets
 	Made    []AttemptReport `json:"attempts_made"`
 }
 
-// AttemptReport is one attempt as the API gives it.
+// AttemptReport is one attempt in a response.
 type AttemptReport struct {
 	Started time.Time `json:"started"`
 	TookMS  int64     `json:"took_ms"`
@@ -70,6 +66,7 @@ func reportDelivery(d *store.Item) DeliveryReport {
 	}
 }
 
+// ReportDetails returns a delivery with its attempts, without its request.
 func ReportDetails(d *store.Item, attempts []hooks.Attempt) *DeliveryDetails {
 	details := &DeliveryDetails{DeliveryReport: reportDelivery(d), Params: d.Event.Params, Made: []AttemptReport{}}
 	for _, a := range attempts {
@@ -78,15 +75,11 @@ func ReportDetails(d *store.Item, attempts []hooks.Attempt) *DeliveryDetails {
 	return details
 }
 
-// browse answers GET: the list, or one delivery.
-func (a *API) browse(now *apiSettings, path string, query *fasthttp.Args) (any, error) {
-	rest, one := strings.CutPrefix(path, outboxPath+"/")
-	if !one {
-		return a.listOutbox(query)
-	}
-	id, err := strconv.ParseInt(rest, 10, 64)
+// showDelivery returns one delivery, its attempts and its request.
+func (a *API) showDelivery(_ context.Context, now *settings, r *request) (any, error) {
+	id, err := strconv.ParseInt(r.name, 10, 64)
 	if err != nil {
-		return nil, &refusal{status: fasthttp.StatusNotFound, text: "a delivery has a number, from the list"}
+		return nil, &refusal{status: fasthttp.StatusNotFound, text: "not the number of a delivery"}
 	}
 	d, attempts, err := a.outbox.Show(id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -102,10 +95,11 @@ func (a *API) browse(now *apiSettings, path string, query *fasthttp.Args) (any, 
 	return details, nil
 }
 
-func (a *API) listOutbox(query *fasthttp.Args) (any, error) {
+// listOutbox lists deliveries.
+func (a *API) listOutbox(_ context.Context, _ *settings, r *request) (any, error) {
 	var asked outboxQuery
 	var err error
-	for name, value := range query.All() {
+	for name, value := range r.query.All() {
 		switch text := string(value); string(name) {
 		case "hook":
 			asked.Hook = text
@@ -120,7 +114,7 @@ func (a *API) listOutbox(query *fasthttp.Args) (any, error) {
 		case "limit":
 			asked.Limit, err = strconv.Atoi(text)
 		default:
-			err = fmt.Errorf("there is no parameter %s", name)
+			err = fmt.Errorf("unknown parameter %s", name)
 		}
 		if err != nil {
 			return nil, &refusal{status: fasthttp.StatusBadRequest, text: err.Error()}
@@ -141,13 +135,13 @@ func (a *API) listOutbox(query *fasthttp.Args) (any, error) {
 	return map[string]any{"deliveries": reports}, nil
 }
 
-// outboxQuery chooses deliveries, by number or by everything that is set.
+// outboxQuery selects deliveries: by number, or by all other fields that are set.
 type outboxQuery struct {
 	IDs   []int64 `json:"ids"`
 	Hook  string  `json:"hook"`
 	Call  string  `json:"call"`
 	State string  `json:"state"`
-	Since string  `json:"since"` // as on the command line
+	Since string  `json:"since"` // a Moment
 	Until string  `json:"until"`
 	Limit int     `json:"limit"`
 }
@@ -176,23 +170,25 @@ func (q *outboxQuery) filter() (store.Filter, error) {
 	if state, ok := hooks.StateNamed(q.State); ok {
 		filter.States = []hooks.State{state}
 	} else if q.State != "" && q.State != "all" {
-		return wrong("%q is no state: pending, dead, delivered, dropped or all", q.State)
+		return wrong("unknown state %q: use pending, dead, delivered, dropped or all", q.State)
 	}
 	return filter, nil
 }
 
-// retry and drop change what is chosen, as the commands do.
-func (a *API) retry(ctx context.Context, now *apiSettings, body []byte) (any, error) {
-	return a.mend(ctx, now, body, a.outbox.Retry)
+// retry makes deliveries due now.
+func (a *API) retry(ctx context.Context, now *settings, r *request) (any, error) {
+	return a.change(ctx, now, r, a.outbox.Retry)
 }
 
-func (a *API) drop(ctx context.Context, now *apiSettings, body []byte) (any, error) {
-	return a.mend(ctx, now, body, a.outbox.Drop)
+// drop drops deliveries.
+func (a *API) drop(ctx context.Context, now *settings, r *request) (any, error) {
+	return a.change(ctx, now, r, a.outbox.Drop)
 }
 
-func (a *API) mend(ctx context.Context, now *apiSettings, body []byte, change func(context.Context, ...int64) (int, error)) (any, error) {
+// change changes the deliveries that a request selects.
+func (a *API) change(ctx context.Context, now *settings, r *request, change func(context.Context, ...int64) (int, error)) (any, error) {
 	var asked outboxQuery
-	if err := decode(body, &asked); err != nil {
+	if err := decode(r.body, &asked); err != nil {
 		return nil, err
 	}
 	if len(asked.IDs) == 0 && asked.Hook == "" && asked.Call == "" && asked.Since == "" {
@@ -216,8 +212,8 @@ func (a *API) mend(ctx context.Context, now *apiSettings, body []byte, change fu
 	return map[string]int{"changed": n}, err
 }
 
-// replay sends a span of time again.
-func (a *API) replay(ctx context.Context, now *apiSettings, body []byte) (any, error) {
+// replay sends the events of a time span again.
+func (a *API) replay(ctx context.Context, now *settings, in *request) (any, error) {
 	var asked struct {
 		Hook   string `json:"hook"`
 		From   string `json:"from"`
@@ -226,7 +222,7 @@ func (a *API) replay(ctx context.Context, now *apiSettings, body []byte) (any, e
 		NewID  bool   `json:"new_id"`
 		DryRun bool   `json:"dry_run"`
 	}
-	if err := decode(body, &asked); err != nil {
+	if err := decode(in.body, &asked); err != nil {
 		return nil, err
 	}
 	since, ok := ParseMoment(asked.Since, time.Now())
@@ -235,7 +231,7 @@ func (a *API) replay(ctx context.Context, now *apiSettings, body []byte) (any, e
 		until, ended = ParseMoment(asked.Until, time.Now())
 	}
 	if asked.Hook == "" || !ok || !ended {
-		return nil, &refusal{status: fasthttp.StatusBadRequest, text: "give hook, since and, where it is not now, until, as on the command line"}
+		return nil, &refusal{status: fasthttp.StatusBadRequest, text: "give hook and since, and until if it is not now, as on the command line"}
 	}
 	if asked.NewID && asked.From != "" {
 		return nil, &refusal{status: fasthttp.StatusBadRequest, text: "new_id is for the hook's own events, from for those of another hook"}

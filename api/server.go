@@ -15,37 +15,39 @@ import (
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 )
 
-const (
-	// MaxConnections is how many connections are served at once.
-	MaxConnections = 256
-	// share is how many of them one address may have.
-	share = MaxConnections / 4
-)
+// MaxConnections is the maximum number of connections served at once. One address may have a
+// quarter of them.
+const MaxConnections = 256
 
 // Server is the HTTP server for metrics, health and the API.
-type Server struct{ *fasthttp.Server }
+type Server struct {
+	http *fasthttp.Server
+	log  *slog.Logger
+}
 
-// Serve serves a listener until Shutdown, which closes it.
-func (s *Server) Serve(l net.Listener) error { return s.Server.Serve(newFairListener(l, share)) }
+// Serve serves a listener until Shutdown, which closes it and makes Serve return nil.
+func (s *Server) Serve(l net.Listener) error {
+	return s.http.Serve(newFairListener(l, max(1, s.http.Concurrency/4), s.log))
+}
 
-// Shutdown waits until ctx ends for the requests in progress.
-func (s *Server) Shutdown(ctx context.Context) error { return s.ShutdownWithContext(ctx) }
+// Shutdown stops accepting and waits until ctx ends for the requests in progress.
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.ShutdownWithContext(ctx) }
 
-// NewServer makes the server. Unready says why no new call should be sent here, empty
-// where it should.
-func NewServer(a *API, registry *prometheus.Registry, unready func() string, log *slog.Logger) *Server {
+// NewServer returns a server with at most the given number of connections. Unready
+// returns the reason why no new calls should be sent to this instance, or "".
+func NewServer(a *API, connections int, registry *prometheus.Registry, unready func() string, log *slog.Logger) *Server {
 	metrics := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	return &Server{&fasthttp.Server{
+	return &Server{log: log, http: &fasthttp.Server{
 		Name: "ringhook", ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second,
-		ReadBufferSize: 8 << 10, MaxRequestBodySize: 1 << 20, Concurrency: MaxConnections, CloseOnShutdown: true, NoDefaultServerHeader: true,
-		Logger: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // of what clients do wrong
+		ReadBufferSize: 8 << 10, MaxRequestBodySize: 1 << 20, Concurrency: connections, CloseOnShutdown: true, NoDefaultServerHeader: true,
+		Logger: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' mistakes
 		Handler: guarded(registry, log, func(r *fasthttp.RequestCtx) {
 			if bytes.HasPrefix(r.Path(), []byte(apiPrefix)) {
 				a.serve(r)
 				return
 			}
 			if !r.IsGet() && !r.IsHead() {
-				r.Error("only GET is understood here\n", fasthttp.StatusMethodNotAllowed)
+				r.Error("use GET\n", fasthttp.StatusMethodNotAllowed)
 				return
 			}
 			switch string(r.Path()) {
@@ -60,14 +62,13 @@ func NewServer(a *API, registry *prometheus.Registry, unready func() string, log
 				}
 				r.SetBodyString("ready\n")
 			default:
-				r.Error("here are /metrics, /healthz and /readyz, and the API under /v1/\n", fasthttp.StatusNotFound)
+				r.Error("no such path; there are /metrics, /healthz, /readyz, and the API under /v1/\n", fasthttp.StatusNotFound)
 			}
 		}),
 	}}
 }
 
-// guarded keeps a panic of one request from ending the program: unlike
-// net/http, fasthttp recovers none.
+// guarded recovers a panic of a handler, which fasthttp does not.
 func guarded(reg prometheus.Registerer, log *slog.Logger, handler fasthttp.RequestHandler) fasthttp.RequestHandler {
 	panics := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "ringhook_http_panics_total", Help: "HTTP requests that ended in a panic, which is a bug.",
@@ -77,8 +78,8 @@ func guarded(reg prometheus.Registerer, log *slog.Logger, handler fasthttp.Reque
 		defer func() {
 			if v := recover(); v != nil {
 				panics.Inc()
-				log.Error("http request panicked", "path", string(r.Path()), "err", fmt.Sprint(v), "stack", string(debug.Stack()))
-				r.Error("a bug, the log says more\n", fasthttp.StatusInternalServerError)
+				log.Error("HTTP request panicked", "path", string(r.Path()), "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+				r.Error("internal error; the log has the reason\n", fasthttp.StatusInternalServerError)
 			}
 		}()
 		handler(r)

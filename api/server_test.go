@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,8 +19,9 @@ import (
 // F38: a panic ends its own request only.
 func TestAPIPanics(t *testing.T) {
 	const path, token = "/v1/panic", "0123456789abcdef"
-	routes[path] = func(*API, context.Context, *apiSettings, []byte) (any, error) { panic("out of cheese") }
-	defer delete(routes, path)
+	known := routes
+	defer func() { routes = known }()
+	routes = append(slices.Clone(known), route{"POST", path, func(*API, context.Context, *settings, *request) (any, error) { panic("out of cheese") }})
 	log, registry := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 	st, err := store.Open(store.Config{Folder: t.TempDir()}, log, registry)
 	if err != nil {
@@ -32,7 +34,7 @@ func TestAPIPanics(t *testing.T) {
 	}
 	a := New(log, st, control.New(log, registry), l.Addr())
 	a.Exchange(token, nil, nil)
-	server := NewServer(a, registry, func() string { return "" }, log)
+	server := NewServer(a, MaxConnections, registry, func() string { return "" }, log)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	web := "http://" + l.Addr().String()

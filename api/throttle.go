@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// maxFailures is how many wrong tokens an address may send within
-	// failureWindow before it is not listened to for the rest of that.
+	// maxFailures is the number of wrong tokens that an address may send within
+	// failureWindow. Further ones are refused until it ends.
 	maxFailures   = 10
 	failureWindow = time.Minute
-	// maxWatched is how many addresses are told apart; all others are counted
-	// as one.
+	// maxWatched is the number of addresses that are counted separately; all
+	// others are counted as one.
 	maxWatched = 1024
 )
 
-// throttle slows down whoever guesses tokens. Its memory is bounded.
+// throttle slows down clients that guess tokens. Its memory is bounded.
 type throttle struct {
 	now func() time.Time
 
@@ -35,7 +35,7 @@ func newThrottle(now func() time.Time) *throttle {
 	return &throttle{now: now, seen: make(map[netip.Prefix]failures)}
 }
 
-// wait is how long an address is not listened to any more, 0 where it is.
+// wait returns how long wrong tokens of an address are still refused.
 func (t *throttle) wait(from net.Addr) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,7 +59,7 @@ func (t *throttle) fail(from net.Addr) {
 	t.seen[place] = f
 }
 
-// networkOf is an address itself, and of IPv6 the network of a subscriber.
+// networkOf returns the address itself, or the /64 network of an IPv6 address, which one subscriber has.
 func networkOf(from net.Addr) netip.Prefix {
 	tcp, ok := from.(*net.TCPAddr)
 	if !ok {
@@ -74,8 +74,8 @@ func networkOf(from net.Addr) netip.Prefix {
 	return network
 }
 
-// place is what an address is counted under: its network, and the zero prefix
-// once too many are watched.
+// place returns what an address is counted under: its network, or the zero prefix
+// if too many are counted already.
 func (t *throttle) place(from net.Addr) netip.Prefix {
 	place := networkOf(from)
 	if _, watched := t.seen[place]; watched {

@@ -113,7 +113,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	a.onStop("manager interface", a.control.Close)
 	a.api = api.New(log, a.store, a.control, a.webAt.Addr())
 	a.api.Exchange(cfg.HTTP.Token, explainer(cfg, a.parts), a.parts.Hooks)
-	a.web = api.NewServer(a.api, a.registry, a.unready, log)
+	a.web = api.NewServer(a.api, api.MaxConnections, a.registry, a.unready, log)
 	return a, nil
 }
 

@@ -133,15 +133,17 @@ func TestAPIRefuses(t *testing.T) {
 		{"another host", "forget", number, func(r *http.Request) { r.Host = "rebound.example" }, 403, "Host"},
 		{"a host that looks local", "forget", number, func(r *http.Request) { r.Host = "127.0.0.1.example" }, 403, "Host"},
 		{"a browser", "forget", number, set("Origin", "http://127.0.0.1"), 403, "browsers"},
+		{"an image of a page", "forget", number, set("Sec-Fetch-Site", "cross-site"), 403, "browsers"},
+		{"a page of this machine", "forget", number, set("Sec-Fetch-Site", "same-site"), 403, "browsers"},
 		{"no path", "nothing", number, func(*http.Request) {}, 404, "/v1/lookup"},
 		{"GET", "forget", "", func(r *http.Request) { r.Method = http.MethodGet }, 405, "POST"},
 		{"a form", "forget", number, set("Content-Type", "application/x-www-form-urlencoded"), 415, "application/json"},
 		{"no type", "forget", number, func(r *http.Request) { r.Header.Del("Content-Type") }, 415, "application/json"},
 		{"chunks", "forget", number, func(r *http.Request) { r.ContentLength = -1 }, 411, "Content-Length"},
 		{"no JSON", "forget", "number=1", func(*http.Request) {}, 400, "expected"},
-		{"more behind", "forget", number + "x", func(*http.Request) {}, 400, "behind"},
+		{"more after it", "forget", number + "x", func(*http.Request) {}, 400, "after"},
 		{"another key", "forget", `{"phone": "1"}`, func(*http.Request) {}, 400, "phone"},
-		{"nobody", "forget", `{"number": "anonymous"}`, func(*http.Request) {}, 400, "nobody"},
+		{"nobody", "forget", `{"number": "anonymous"}`, func(*http.Request) {}, 400, "not a caller"},
 		{"unknown point", "lookup", `{"number": "1", "point": "queue"}`, func(*http.Request) {}, 400, "unknown point"},
 		{"a point without lookups", "lookup", `{"number": "1", "point": "call-dial"}`, func(*http.Request) {}, 400, "call-dial"},
 		{"no number", "lookup", `{}`, func(*http.Request) {}, 400, "number"},
@@ -199,21 +201,42 @@ func TestAPIOff(t *testing.T) {
 	}
 }
 
-// T-API-02: after ten wrong tokens the right one is not taken either.
+// T-API-02: after ten wrong tokens no other one is tried for this address. The right
+// one is accepted all the same, and requests without a token, as any page in the
+// administrator's browser can send them, are no guesses.
 func TestAPIThrottled(t *testing.T) {
 	var asked atomic.Int32
 	file, web := daemon(t, testToken, withCRM(t, &asked))
-	for range 10 {
-		request(t, web+"/v1/lookup", "{}", func(r *http.Request) { r.Header.Set("Authorization", "Bearer guess") })
+	send := func(token string) (status int, header http.Header) {
+		t.Helper()
+		status, header, _ = request(t, web+"/v1/cache/forget", `{"number": "+442079460142"}`, func(r *http.Request) {
+			r.Header.Del("Authorization")
+			if token != "" {
+				r.Header.Set("Authorization", "Bearer "+token)
+			}
+		})
+		return status, header
 	}
-	status, header, _ := request(t, web+"/v1/lookup", "{}", func(*http.Request) {})
-	if status != 429 || header.Get("Retry-After") == "" {
-		t.Errorf("got %d with Retry-After %q, want 429 with one", status, header.Get("Retry-After"))
+	for range 20 {
+		if status, _ := send(""); status != 401 {
+			t.Fatalf("without a token: got %d, want 401", status)
+		}
 	}
-	var out bytes.Buffer
-	if code := run(t.Context(), []string{"lookup", "020 7946 0142", "-c", file}, &out, &out); code != exitFailure || !strings.Contains(out.String(), "429") {
-		t.Errorf("ringhook lookup ended with %d: %s", code, &out)
+	for n := range 10 {
+		if status, _ := send("guess"); status != 401 {
+			t.Fatalf("wrong token %d: got %d, want 401", n+1, status)
+		}
 	}
+	if status, header := send("guess"); status != 429 || header.Get("Retry-After") == "" {
+		t.Errorf("wrong token 11: got %d with Retry-After %q, want 429 with one", status, header.Get("Retry-After"))
+	}
+	if status, _ := send(""); status != 401 {
+		t.Errorf("without a token: got %d, want 401", status)
+	}
+	if status, _ := send(testToken); status != 200 {
+		t.Errorf("the right token: got %d, want 200", status)
+	}
+	ringhook(t, "lookup", "020 7946 0142", "-c", file)
 }
 
 // TestLookup has a number looked up by the server and by the command itself:

@@ -172,7 +172,7 @@ func TestCommandLine(t *testing.T) {
 		{"lookup +442079460142", exitFailure, "no [[lookup]]"},
 		{"outbox list -c " + good, exitFailure, "outbox"},
 		{"outbox retry", exitUsage, "--hook"},
-		{"outbox list --since soon", exitUsage, "is no time"},
+		{"outbox list --since soon", exitUsage, "is not a time"},
 		{"outbox replay --hook journal", exitUsage, "--since"},
 		{"presets", exitOK, "sipsim"},
 		{"presets show sipsim", exitOK, "incoming_call_start_chain_member_call"},

@@ -91,7 +91,8 @@ url = "%s/cti?key=sesame-open"
 	get("/v1/outbox?hok=journal", 400, &refused)
 	post("/v1/outbox/retry", `{}`, 400, "give ids")
 	post("/v1/outbox/replay", `{"hook": "journal"}`, 400, "since")
-	post("/v1/outbox/17", `{}`, 404, "POST goes to")
+	post("/v1/outbox/17", `{}`, 405, "use GET")
+	post("/v1/nothing", `{}`, 404, "POST /v1/outbox/retry")
 }
 
 // TestRetryNow is a receiver that asked to be left alone for an hour, and an
