@@ -18,6 +18,8 @@ type decoder struct {
 	*report
 	env   func(string) (string, bool)
 	begin map[reflect.Type]beginning
+	// expanded holds the values of environment variables in the order of their use.
+	expanded []string
 }
 
 // beginning returns the value of a new list element before the file's keys are
@@ -143,7 +145,11 @@ func (d *decoder) list(at *position, key string, in []any, out reflect.Value) {
 		if first, ok := d.begin[elem]; ok {
 			list.Index(i).Set(reflect.ValueOf(first(at.item(i), v)))
 		}
+		from := len(d.expanded)
 		d.value(at.item(i), key, v, list.Index(i))
+		if c, ok := list.Index(i).Addr().Interface().(interface{ SetEnvironment([]string) }); ok && len(d.expanded) > from {
+			c.SetEnvironment(slices.Clone(d.expanded[from:]))
+		}
 		if elem.Kind() != reflect.Struct && at.item(i).wrong {
 			at.wrong = true
 		}

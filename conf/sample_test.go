@@ -77,7 +77,7 @@ func keysOf(typ reflect.Type, table string) []string {
 			continue
 		}
 		name := field.Tag.Get("toml")
-		if name == "" {
+		if name == "" || name == "-" {
 			continue
 		}
 		key, inner := join(table, name), field.Type

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ringhook/httpclient"
 )
 
 // duration decodes "1m30s".
@@ -94,6 +96,7 @@ func (d *decoder) expand(at *position, key, s string) (string, bool) {
 			return ref
 		}
 		d.hide(value, ref)
+		d.expanded = append(d.expanded, value)
 		return value
 	})
 	switch {
@@ -119,7 +122,7 @@ func (d *decoder) literal(at *position, key, s string) {
 	d.secrets = append(d.secrets, Mistake{File: at.file, Line: at.line, Key: key})
 }
 
-const secretWords = `pass|pwd|secret|token|bearer|key|auth|cookie|credential`
+var secretWords = strings.Join(httpclient.SecretWords(), "|")
 
 var (
 	// secretName matches the keys and headers that hold secrets. If all headers

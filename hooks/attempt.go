@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
-	"strings"
 	"time"
 
 	"ringhook/failpoint"
@@ -65,7 +64,7 @@ func (s *sender) attempt(d *Delivery) finished {
 		s.metrics.retries.WithLabelValues(s.hook.name).Inc()
 	}
 	r := Result{Delivery: d.ID, State: Dead, Attempt: Attempt{
-		Started: started, Took: ended.Sub(started), Class: o.class, Status: o.status, Excerpt: s.hook.mask.Replace(o.excerpt),
+		Started: started, Took: ended.Sub(started), Class: o.class, Status: o.status, Excerpt: s.excerpt(&o),
 	}}
 	switch o.class {
 	case classDelivered:
@@ -85,7 +84,7 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic in delivery", "event_id", ev.ID, "event", ev.Name, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
-			o = outcome{class: classPoison, excerpt: excerptOf(fmt.Sprintf("panic: %v", p))}
+			o = outcome{class: classPoison, text: fmt.Sprintf("panic: %v", p)}
 		}
 	}()
 	if failpoint.On {
@@ -93,7 +92,7 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	}
 	req, err := s.hook.request(ev, started)
 	if err != nil {
-		return outcome{class: classPoison, excerpt: excerptOf(err.Error())}
+		return outcome{class: classPoison, text: err.Error()}
 	}
 	deadline := started.Add(s.hook.cfg.Timeout)
 	token := ""
@@ -112,11 +111,18 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 		resp, err = s.send(req, deadline)
 	}
 	o = outcomeOf(resp, err, time.Now())
-	if token != "" {
-		o.excerpt = strings.ReplaceAll(o.excerpt, token, masked)
-		if o.status == http.StatusUnauthorized {
-			s.tokens.Forget(token)
-		}
+	if token != "" && o.status == http.StatusUnauthorized {
+		s.tokens.Forget(token)
 	}
 	return o
+}
+
+// excerpt returns what is kept of an answer or an error. It is cut after the secrets are hidden: half of one would not be
+// found.
+func (s *sender) excerpt(o *outcome) string {
+	text := o.text
+	if s.tokens != nil {
+		text = s.tokens.Mask(text)
+	}
+	return cutExcerpt(s.hook.mask.Replace(text))
 }

@@ -30,7 +30,7 @@ type hook struct {
 	zone        *time.Location     // nil leaves times in the zone in which they came
 	signers     []signer
 	delays      []time.Duration
-	mask        *strings.Replacer
+	mask        *httpclient.Mask
 }
 
 // header is one configured header.

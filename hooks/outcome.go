@@ -52,7 +52,7 @@ const excerptSize = 2 << 10
 type outcome struct {
 	class      string
 	status     int
-	excerpt    string
+	text       string        // the answer or the error, whole and with its secrets
 	overload   bool          // the receiver has too much to do
 	skew       time.Duration // of the receiver's clock against ours, where its answer told the time
 	retryAfter time.Duration
@@ -66,11 +66,11 @@ func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {
 		resp, err = &httpclient.Response{Status: failure.Status, Body: []byte(err.Error())}, nil
 	}
 	if err != nil {
-		o := outcome{class: errorClass(err), excerpt: excerptOf(err.Error())}
+		o := outcome{class: errorClass(err), text: err.Error()}
 		o.overload = o.class == classTimeout
 		return o
 	}
-	o := outcome{class: statusClass(resp.Status), status: resp.Status, excerpt: excerptOf(string(resp.Body))}
+	o := outcome{class: statusClass(resp.Status), status: resp.Status, text: string(resp.Body)}
 	switch resp.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		o.overload = true
@@ -128,8 +128,8 @@ func errorClass(err error) string {
 	return classProtocol
 }
 
-// excerptOf cuts a text to what is kept, at a rune.
-func excerptOf(s string) string {
+// cutExcerpt cuts a text to what is kept, at a rune.
+func cutExcerpt(s string) string {
 	s = s[:min(len(s), excerptSize)]
 	for range utf8.UTFMax - 1 {
 		if r, size := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || size != 1 {

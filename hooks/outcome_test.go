@@ -23,7 +23,7 @@ func TestEveryStatus(t *testing.T) {
 			want = []string{classDelivered, classRedirect, classRejected, classServer}[status/100-2]
 		}
 		got := outcomeOf(&httpclient.Response{Status: status, Body: []byte("b"), RetryAfter: "9"}, nil, now)
-		if got.class != want || got.status != status || got.excerpt != "b" || got.overload != overload[status] {
+		if got.class != want || got.status != status || got.text != "b" || got.overload != overload[status] {
 			t.Errorf("%d: got %+v, want class %s", status, got, want)
 		}
 		if wants := want != classDelivered; wants != (got.retryAfter > 0) {
@@ -44,7 +44,7 @@ func TestEveryError(t *testing.T) {
 	}
 	for _, class := range httpclient.Classes() {
 		got := outcomeOf(nil, &httpclient.Error{Class: class, Host: "crm.example", Err: errors.New("cause")}, time.Now())
-		if got.class != want[class] || got.status != 0 || !strings.Contains(got.excerpt, "cause") || got.overload != (class == httpclient.ClassTimeout) {
+		if got.class != want[class] || got.status != 0 || !strings.Contains(got.text, "cause") || got.overload != (class == httpclient.ClassTimeout) {
 			t.Errorf("%s: got %+v, want %q", class, got, want[class])
 		}
 		if metricOutcomes[got.class] == "" {
@@ -65,7 +65,7 @@ func TestEveryError(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	for status, want := range map[int]string{200: classDelivered, 410: classGone, 503: classServer, 0: classProtocol} {
 		got := outcomeOf(nil, &httpclient.Error{Class: httpclient.ClassTooLarge, Status: status, Err: errors.New("too large")}, time.Now())
-		if got.class != want || got.status != status || !strings.Contains(got.excerpt, "too large") {
+		if got.class != want || got.status != status || !strings.Contains(got.text, "too large") {
 			t.Errorf("%d: got %+v", status, got)
 		}
 	}
@@ -74,7 +74,7 @@ func TestTooLarge(t *testing.T) {
 func TestExcerpt(t *testing.T) {
 	for _, s := range []string{"", "short", strings.Repeat("a", 5000), strings.Repeat("é", 5000), "a" + strings.Repeat("é", 5000),
 		"aa" + strings.Repeat("日", 5000), strings.Repeat("😀", 5000), strings.Repeat("\xff", 5000), "\xff"} {
-		got := excerptOf(s)
+		got := cutExcerpt(s)
 		if !utf8.ValidString(got) || len(got) > 3*excerptSize || len(s) <= excerptSize && utf8.ValidString(s) && got != s {
 			t.Errorf("%.10q: got %d bytes %.10q", s, len(got), got)
 		}

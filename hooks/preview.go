@@ -44,7 +44,7 @@ func Try(cfgs []Config, ev *Event, hook string, log *slog.Logger) (p Preview, a 
 	started := time.Now()
 	o := s.try(ev, started)
 	return p, Attempt{
-		Started: started, Took: time.Since(started), Class: o.class, Status: o.status, Excerpt: h.mask.Replace(o.excerpt),
+		Started: started, Took: time.Since(started), Class: o.class, Status: o.status, Excerpt: s.excerpt(&o),
 	}, h.wants(ev, log), nil
 }
 

@@ -20,7 +20,12 @@ type Credentials struct {
 	// shows who it is, and its key.
 	CertFile string `toml:"cert_file"`
 	KeyFile  string `toml:"key_file"`
+	// Environment holds the values that the table took from environment variables. They are hidden in all that is shown.
+	Environment []string `toml:"-"`
 }
+
+// SetEnvironment stores the values that the table took from environment variables.
+func (c *Credentials) SetEnvironment(values []string) { c.Environment = values }
 
 // Check reports what is missing or cannot work, in the files too. Headers are
 // those that go with the requests.

@@ -62,6 +62,7 @@ type Tokens struct {
 
 	mu       sync.Mutex
 	token    *oauth2.Token // nil where there is none
+	mask     *Mask         // of this token and the one before
 	renew    time.Time
 	renewing bool
 	closed   bool
@@ -117,6 +118,14 @@ func (t *Tokens) Forget(token string) {
 	}
 }
 
+// Mask hides the present token and the one before it in a text.
+func (t *Tokens) Mask(text string) string {
+	t.mu.Lock()
+	mask := t.mask
+	t.mu.Unlock()
+	return mask.Replace(text)
+}
+
 // Close waits for a token that is being renewed, and renews none any more.
 func (t *Tokens) Close() {
 	t.mu.Lock()
@@ -165,6 +174,11 @@ func (t *Tokens) fetch(ctx context.Context) (string, error) {
 	life := time.Until(token.Expiry)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	secrets := []string{token.AccessToken}
+	if t.token != nil {
+		secrets = append(secrets, t.token.AccessToken)
+	}
+	t.mask = NewMask(secrets...)
 	t.token, t.renew = token, token.Expiry.Add(-min(tokenRenew, life/5))
 	return token.AccessToken, nil
 }

@@ -2,12 +2,10 @@ package lookup
 
 import (
 	"context"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -75,20 +73,34 @@ func (s *sourceQuery) explain(ctx context.Context, q *Question) Report {
 		r.describe(src, s.cached)
 	}
 	res := src.ask(s.request, src.until(ctx, q))
-	r.Request, r.Notes = res.sent, res.notes
+	r.Request, r.Notes = src.hide(res.sent), res.notes
+	for i, note := range r.Notes {
+		r.Notes[i] = src.hide(note)
+	}
 	if res.response != nil {
-		r.Status, r.Raw = res.response.Status, excerpt(res.response.Body)
+		r.Status, r.Raw = res.response.Status, excerpt([]byte(src.hide(string(res.response.Body))))
 	}
 	r.Took = time.Since(start)
-	r.Vars, r.Outcome = res.vars, res.outcome
+	r.Vars, r.Outcome = slices.Clone(res.vars), res.outcome
+	for i := range r.Vars {
+		r.Vars[i].Value = src.hide(r.Vars[i].Value)
+	}
 	if res.fault != nil {
-		r.Reason, r.Detail = res.fault.reason, res.fault.err.Error()
+		r.Reason, r.Detail = res.fault.reason, src.hide(res.fault.err.Error())
 	}
 	s.outcome, s.vars = res.outcome, res.vars
 	if res.fault != nil && s.cached.stale {
 		s.outcome, s.vars = Stale, s.cached.vars
 	}
 	return r
+}
+
+// hide replaces the source's secrets in a text for people: an answer or an error may repeat what the request says.
+func (s *source) hide(text string) string {
+	if b, ok := s.backend.(interface{ hide(string) string }); ok {
+		return b.hide(text)
+	}
+	return text
 }
 
 // until is when a source that is asked now has to have answered.
@@ -129,55 +141,4 @@ func excerpt(body []byte) string {
 		}
 		return r
 	}, strings.ToValidUTF8(string(body), string(utf8.RuneError)))
-}
-
-const mask = "***"
-
-// secretNames are parts of the names of parameters whose value is not shown.
-var secretNames = []string{"key", "token", "secret", "pass", "pwd", "auth", "sig", "session", "hash", "login", "user"}
-
-// maskURL hides what may be secret in a URL: credentials before the host, the
-// values of parameters that are named like secrets, and parts that look drawn
-// by chance, as the key in the path of a webhook.
-func maskURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return mask
-	}
-	if u.User != nil {
-		u.User = url.User("xxx")
-	}
-	path := strings.Split(u.EscapedPath(), "/")
-	for i, part := range path {
-		if isRandom(part) {
-			path[i] = mask
-		}
-	}
-	pairs := strings.Split(u.RawQuery, "&")
-	for i, pair := range pairs {
-		name, value, found := strings.Cut(pair, "=")
-		if found && value != "" && isSecret(name, value) {
-			pairs[i] = name + "=" + mask
-		}
-	}
-	u.RawQuery = strings.Join(pairs, "&")
-	u.RawPath = strings.Join(path, "/")
-	u.Path, _ = url.PathUnescape(u.RawPath)
-	return u.String()
-}
-
-func isSecret(name, value string) bool {
-	name = strings.ToLower(name)
-	for _, part := range secretNames {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	return isRandom(value)
-}
-
-// isRandom knows a key by its length and its mixture of letters and digits.
-func isRandom(s string) bool {
-	return len(s) >= 12 && !strings.Contains(s, "%") && strings.ContainsAny(s, "0123456789") &&
-		strings.ContainsFunc(s, unicode.IsLetter)
 }

@@ -29,10 +29,11 @@ type httpBackend struct {
 	parse    func(ctx context.Context, body []byte, contentType string) (answer.Result, error)
 	client   *httpclient.Client
 	tokens   *httpclient.Tokens // nil if none are needed
+	mask     *httpclient.Mask
 }
 
 func openHTTP(cfg *Config, _ resources) (backend, error) {
-	b := &httpBackend{cfg: cfg, grader: newGrader(cfg)}
+	b := &httpBackend{cfg: cfg, grader: newGrader(cfg), mask: httpclient.MaskOf(&cfg.Credentials, []string{cfg.URL}, cfg.Headers, nil)}
 	var err error
 	if b.template, err = newRequestTemplate(cfg); err != nil {
 		return nil, err
@@ -56,6 +57,14 @@ func openHTTP(cfg *Config, _ resources) (backend, error) {
 		b.tokens = httpclient.NewTokens(cfg.OAuth2, b.client)
 	}
 	return b, nil
+}
+
+// hide replaces the secrets of the source in a text.
+func (b *httpBackend) hide(text string) string {
+	if b.tokens != nil {
+		text = b.tokens.Mask(text)
+	}
+	return b.mask.Replace(text)
 }
 
 // Close closes the connections. No request is in flight by then.
@@ -92,7 +101,7 @@ func (b *httpBackend) fetch(r *rendered, deadline time.Time) (res result) {
 		} else {
 			res = b.read(resp, a.grade, deadline)
 		}
-		res.sent, res.response = req.Method+" "+maskURL(req.URL), resp
+		res.sent, res.response = req.Method+" "+httpclient.MaskURL(req.URL), resp
 		if res.outcome != Missing || res.count > 0 {
 			break
 		}
