@@ -42,6 +42,9 @@ type Config struct {
 	// Records is an expression that gives every customer of such an answer;
 	// those of Map then begin there.
 	Records string `toml:"records"`
+	// Entities means that values contain HTML entities, such as &amp;, which are
+	// replaced by their characters.
+	Entities bool `toml:"entities"`
 	// Variable is the one that an answer of format text is the value of.
 	Variable string `toml:"variable"`
 	// Identity is the variable that tells one customer from another, and Nobody
@@ -85,7 +88,7 @@ const renewBehind = "behind"
 
 // answer is the part of the configuration that says how answers are read.
 func (c *Config) answer() answer.Config {
-	return answer.Config{Format: c.Format, Charset: c.Charset, Map: c.Map, Records: c.Records, Variable: c.Variable}
+	return answer.Config{Format: c.Format, Charset: c.Charset, Map: c.Map, Records: c.Records, Variable: c.Variable, Entities: c.Entities}
 }
 
 // DefaultConfig is what holds where a [[lookup]] table says nothing.

@@ -45,7 +45,7 @@ func asFault(err error) *fault {
 	}
 	var a *answer.Error
 	if errors.As(err, &a) {
-		return &fault{reason: a.Reason, down: a.Reason == answer.ReasonHTML, err: a.Err}
+		return &fault{reason: a.Reason, down: answer.IsPage(err), err: a.Err}
 	}
 	var w *httpclient.Error
 	if errors.As(err, &w) {

@@ -136,7 +136,7 @@ func TestBrokenStructures(t *testing.T) {
 		"page as JSON":      {"json", "text/html", "<html>", answer.ReasonHTML},
 		"page as XML":       {"xml", "text/html", "<!DOCTYPE html><html><p>log in", answer.ReasonHTML},
 		"neat page as XML":  {"xml", "text/xml", "<?xml version='1.0'?><html/>", answer.ReasonHTML},
-		"XML as JSON":       {"json", "text/xml", "<crm/>", answer.ReasonHTML},
+		"XML as JSON":       {"json", "text/xml", "<crm/>", answer.ReasonSyntax},
 		"JSON as XML":       {"xml", "application/json", `{"name":1}`, answer.ReasonSyntax},
 		"half of JSON":      {"json", "application/json", `{"name":"An`, answer.ReasonSyntax},
 		"half of XML":       {"xml", "text/xml", "<crm><name>An", answer.ReasonSyntax},

@@ -84,7 +84,7 @@ func newRequestTemplate(cfg *Config) (*requestTemplate, error) {
 	// must not get what this one read. Secrets that change are not part of it.
 	t.seed = fmt.Appendf(nil, "%q\x00", []any{
 		cfg.Name, t.method, t.contentType, cfg.Username, cfg.OAuth2.ClientID,
-		cfg.Spellings, cfg.Format, cfg.Charset, cfg.Map, cfg.Records, cfg.Variable, cfg.Identity, cfg.Nobody, cfg.Ambiguous,
+		cfg.Spellings, cfg.Format, cfg.Charset, cfg.Map, cfg.Records, cfg.Variable, cfg.Entities, cfg.Identity, cfg.Nobody, cfg.Ambiguous,
 	})
 	for _, h := range t.headers {
 		t.seed = fmt.Appendf(t.seed, "%q\x00", h.name)

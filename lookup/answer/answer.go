@@ -7,6 +7,7 @@ package answer
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -25,7 +27,7 @@ type Var struct {
 }
 
 // Record is what a source says of one customer: its variables that have a
-// value, each once.
+// value, each once and on one line.
 type Record []Var
 
 // Result is what an answer says.
@@ -61,6 +63,7 @@ type Config struct {
 	Map      map[string]string
 	Records  string
 	Variable string
+	Entities bool // values contain HTML entities such as &amp;
 }
 
 // Reader reads answers of one source. It may be used from many goroutines.
@@ -93,9 +96,7 @@ func (r *Reader) Read(ctx context.Context, body []byte, contentType string) (Res
 	if err != nil || len(d.body) == 0 {
 		return Result{}, err
 	}
-	if err := checkPage(d.body, contentType, r.cfg.Format); err != nil {
-		return Result{}, err
-	}
+	d.entities = r.cfg.Entities
 	// The memory that answers take while they are read is bounded by their number.
 	select {
 	case r.slots <- struct{}{}:
@@ -108,6 +109,10 @@ func (r *Reader) Read(ctx context.Context, body []byte, contentType string) (Res
 	res, err := r.parse(limited, d)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		err = &Error{ReasonLimit, fmt.Errorf("the expressions of the mapping took longer than %v", readTime)}
+	}
+	var wrong *Error
+	if errors.As(err, &wrong) && wrong.Reason == ReasonSyntax {
+		err = explain(wrong, d.body, contentType, r.cfg.Format)
 	}
 	return res, err
 }
@@ -139,6 +144,14 @@ type Error struct {
 	Err    error
 }
 
+// errPage is an answer that is a page from its first byte on, as a source answers
+// everybody whose login has ended.
+var errPage = errors.New("a page for people in place of an answer")
+
+// IsPage reports whether an answer was a page for people: then the source does
+// not work, whoever is asked about.
+func IsPage(err error) bool { return errors.Is(err, errPage) }
+
 // Error returns the reason and the cause.
 func (e *Error) Error() string { return e.Reason + ": " + e.Err.Error() }
 
@@ -156,18 +169,18 @@ const (
 // add adds a variable with a value to a record.
 func (r Record) add(name, value string) (Record, error) {
 	if !IsVarName(name) {
-		return nil, &Error{ReasonSyntax, fmt.Errorf("variable %d has an unfit name", len(r)+1)}
+		return nil, &Error{ReasonSyntax, fmt.Errorf("variable %d has a name that no variable can have", len(r)+1)}
 	}
 	if !utf8.ValidString(value) {
 		return nil, &Error{ReasonCharset, fmt.Errorf("value of %s is not UTF-8", name)}
 	}
-	if value == "" {
+	if value = OneLine(value); value == "" {
 		return r, nil
 	}
 	if had := r.Value(name); had == value {
 		return r, nil
 	} else if had != "" {
-		return nil, &Error{ReasonSyntax, fmt.Errorf("%s is given twice with two values", name)}
+		return nil, &Error{ReasonSyntax, fmt.Errorf("%s stands there twice with two values", name)}
 	}
 	if len(r) == maxVars {
 		return nil, &Error{ReasonLimit, fmt.Errorf("more than %d variables", maxVars)}
@@ -202,18 +215,66 @@ func IsVarName(s string) bool {
 	return true
 }
 
-// checkPage refuses a page for people in place of an answer. A script in PHP
-// says text/html of whatever it prints unless it is told otherwise, so that
-// alone does not make one.
-func checkPage(body []byte, contentType, format string) error {
+// isPage reports whether an answer is a page for people from its first byte on.
+func isPage(body []byte) bool {
 	start := bytes.ToLower(body[:min(len(body), 15)])
-	page := bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
-	if format != "xml" {
-		media, _, _ := mime.ParseMediaType(contentType)
-		page = body[0] == '<' || media == "text/html" && bytes.IndexByte(body, '<') >= 0
-	}
-	if page {
-		return &Error{ReasonHTML, errors.New("a page in place of an answer")}
-	}
-	return nil
+	return bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
 }
+
+// explain makes an error of an answer that is not in its format more helpful: it
+// says what the answer is, and the key that reads it. The format was tried first:
+// a script in PHP says text/html of whatever it prints unless it is told
+// otherwise, and a value may contain any character.
+func explain(err *Error, body []byte, contentType, format string) *Error {
+	if isPage(body) {
+		return &Error{ReasonHTML, errPage}
+	}
+	media, _, _ := mime.ParseMediaType(contentType)
+	switch looks := looksLike(body); {
+	case looks == "xml" && format != "xml", media == "text/html" && bytes.IndexByte(body, '<') >= 0:
+		if bytes.HasPrefix(body, []byte("<?xml")) || strings.Contains(media, "xml") {
+			return &Error{ReasonSyntax, errors.New(`answer is XML: set format = "xml"`)}
+		}
+		return &Error{ReasonHTML, errors.New("answer has HTML in it, such as a warning of PHP")}
+	case looks != "" && looks != format && !(strings.HasPrefix(looks, "pairs") && strings.HasPrefix(format, "pairs")):
+		return &Error{err.Reason, fmt.Errorf("%w; the answer looks like another format: set format = %q", err.Err, looks)}
+	}
+	return err
+}
+
+// looksLike returns the format that an answer seems to be in, empty if that is
+// not plain.
+func looksLike(body []byte) string {
+	switch {
+	case json.Valid(body) && (body[0] == '{' || body[0] == '['):
+		return "json"
+	case body[0] == '<':
+		return "xml"
+	}
+	if name, _, found := bytes.Cut(body[:min(len(body), maxName+1)], []byte("=")); found && IsVarName(string(name)) {
+		return "pairs"
+	}
+	if len(body) <= maxName && !bytes.ContainsAny(body, "=&<>{}[]\"\n") && bytes.Count(body, []byte(" ")) < 2 {
+		return "text"
+	}
+	return ""
+}
+
+// OneLine makes a value one line: a run of control characters, with the blanks
+// around it, becomes one blank, and blanks at the ends are cut off.
+func OneLine(s string) string {
+	if strings.IndexFunc(s, isControl) < 0 {
+		return strings.TrimSpace(s)
+	}
+	parts := strings.FieldsFunc(s, isControl)
+	kept := parts[:0]
+	for _, part := range parts {
+		if part = strings.TrimSpace(part); part != "" {
+			kept = append(kept, part)
+		}
+	}
+	return strings.Join(kept, " ")
+}
+
+// isControl knows control characters, and the two line breaks that are none.
+func isControl(c rune) bool { return unicode.IsControl(c) || c == '\u2028' || c == '\u2029' }

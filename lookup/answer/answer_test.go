@@ -1,9 +1,11 @@
 package answer
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -33,7 +35,10 @@ func TestParsePairsRaw(t *testing.T) {
 		{"a=1&a=2", nil, ReasonSyntax},
 		{"Anna", nil, ReasonSyntax},
 		{"Fatal error: x=1", nil, ReasonSyntax},
-		{"&name=Anna", nil, ReasonSyntax},
+		{"&name=Anna", []Var{{"name", "Anna"}}, ""},
+		{"name=ACME Corp.\r\nDoe&x=1", []Var{{"name", "ACME Corp. Doe"}, {"x", "1"}}, ""},
+		{"name=Smith & Sons\r\nprio=5\r\n", []Var{{"name", "Smith & Sons"}, {"prio", "5"}}, ""},
+		{"name=Anna\n\n&&prio=5&", []Var{{"name", "Anna"}, {"prio", "5"}}, ""},
 		{"name=\xc0", nil, ReasonCharset},
 	} {
 		res, err := parsePairsRaw(t.Context(), document{body: []byte(tc.body)})
@@ -80,6 +85,10 @@ func TestParseJSON(t *testing.T) {
 			[]Var{{"id", "12345678901234567890"}, {"name", `Anna "A"`}, {"tags", "a,b"}, {"vip", "true"}}, ""},
 		{`{"contact":{"name":"\u0410","id":9007199254740993}}`, []Var{{"id", "9007199254740993"}, {"name", "А"}}, ""},
 		{`{"contact":{"id":1.50}}`, []Var{{"id", "1.50"}}, ""},
+		{`{"contact":{"name":"ACME Corp.\r\nDoe\u0085x"}}`, []Var{{"name", "ACME Corp. Doe x"}}, ""},
+		{`{"contact":{"id":10.0,"name":"10 "}}`, []Var{{"id", "10"}, {"name", "10"}}, ""},
+		{`{"contact":{"id":1e3}}`, []Var{{"id", "1000"}}, ""},
+		{`{"contact":{"id":1e999999999}}`, []Var{{"id", "1e999999999"}}, ""},
 		{`{"contact":null}`, nil, ""},
 		{`{}`, nil, ""},
 		{`null`, nil, ""},
@@ -87,7 +96,12 @@ func TestParseJSON(t *testing.T) {
 		{`{"contact":{"name":["Anna"]}}`, nil, ReasonType},
 		{`{"contact":[1]}`, nil, ReasonType},
 		{`"Anna"`, nil, ReasonType},
-		{`[]`, nil, ReasonType},
+		{`{"contact":{"name":false,"id":false,"vip":false}}`, nil, ""},
+		{`{"contact":false}`, nil, ""},
+		{`{"contact":[]}`, nil, ""},
+		{`{"contact":""}`, nil, ""},
+		{`{"contact":{"name":"Anna","id":{"x":1},"vip":[1,2]}}`, []Var{{"name", "Anna"}}, ""},
+		{`{"contact":{"id":` + strings.Repeat("9", 1000000) + `}}`, nil, ReasonLimit},
 		{`{"contact":{"name":"Anna"`, nil, ReasonSyntax},
 		{`{"contact":{"name":"Anna"}} trailing`, nil, ReasonSyntax},
 		{`{"contact":{"name":"Anna"}}{}`, nil, ReasonSyntax},
@@ -113,7 +127,9 @@ func TestParseXML(t *testing.T) {
 		{`<crm><contact id="7"><name> Anna &amp; <![CDATA[<B>]]></name><phone/><phone/><vip>yes</vip></contact></crm>`,
 			[]Var{{"id", "7"}, {"n", "2"}, {"name", "Anna & <B>"}, {"vip", "yes"}}, ""},
 		{`<?xml version="1.0" encoding="utf-8"?><crm/>`, []Var{{"n", "0"}}, ""},
-		{`<crm><contact><name>A</name></contact><contact><name>B</name></contact></crm>`, nil, ReasonType},
+		{`<crm><contact><name>A</name></contact><contact><name>B</name></contact></crm>`, []Var{{"n", "0"}}, ""},
+		{`<?xml version="1.0" encoding="utf-16"?><crm><contact><name>Żółw</name></contact></crm>`, []Var{{"n", "0"}, {"name", "Żółw"}}, ""},
+		{"<crm><contact><name>ACME\r\n  Corp.</name></contact></crm>", []Var{{"n", "0"}, {"name", "ACME Corp."}}, ""},
 		{`<crm><contact>`, nil, ReasonSyntax},
 		{`<crm></contact>`, nil, ReasonSyntax},
 		{`name=Anna`, nil, ReasonSyntax},
@@ -150,4 +166,171 @@ func FuzzStructures(f *testing.F) {
 			checkRecords(t, res.Records, err)
 		}
 	})
+}
+
+// read reads an answer as a source's.
+func read(t testing.TB, cfg Config, body, contentType string) (Result, error) {
+	t.Helper()
+	r, err := NewReader(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Read(t.Context(), []byte(body), contentType)
+}
+
+var (
+	pairsConfig = Config{Format: "pairs"}
+	rawConfig   = Config{Format: "pairs-raw"}
+	textConfig  = Config{Format: "text", Variable: "name"}
+	jsonConfig  = Config{Format: "json", Map: map[string]string{"name": ".name"}}
+	xmlConfig   = Config{Format: "xml", Map: map[string]string{"name": "//name"}}
+)
+
+// An answer in its format is read, whatever its Content-Type says and whatever
+// characters its values have.
+func TestFormatBeforePage(t *testing.T) {
+	for body, cfg := range map[string]Config{
+		`{"name":"Anna <anna@example.com>"}`:             jsonConfig,
+		"name=Anna <anna@example.com>":                   pairsConfig,
+		"name=Anna <anna@example.com>&":                  rawConfig,
+		"Anna <anna@example.com>":                        textConfig,
+		"<c><name>Anna &lt;anna@example.com></name></c>": xmlConfig,
+	} {
+		res, err := read(t, cfg, body, "text/html; charset=utf-8")
+		if got := one(res.Records); err != nil || !slices.Equal(got, []Var{{"name", "Anna <anna@example.com>"}}) {
+			t.Errorf("%s as %s becomes %v, %v", body, cfg.Format, got, err)
+		}
+	}
+}
+
+// Only a page from its first byte on says that the source does not work.
+func TestIsPage(t *testing.T) {
+	for _, cfg := range []Config{pairsConfig, rawConfig, textConfig, jsonConfig, xmlConfig} {
+		for body, want := range map[string]bool{
+			"<!DOCTYPE html><p>log in":                        true,
+			"\xef\xbb\xbf\n <HTML><form action=?a=b>":         true,
+			"<br />\n<b>Warning</b>: x in who.php\nname=Anna": false,
+			"{": false,
+		} {
+			_, err := read(t, cfg, body, "text/html")
+			if cfg.Format == "text" && body == "{" {
+				continue
+			}
+			if err == nil || IsPage(err) != want {
+				t.Errorf("%q as %s: %v, a page: %v, want %v", body, cfg.Format, err, IsPage(err), want)
+			}
+		}
+	}
+}
+
+// An answer in another format names the key that reads it.
+func TestRemedy(t *testing.T) {
+	for _, tc := range []struct {
+		cfg               Config
+		contentType, body string
+		want              string
+	}{
+		{pairsConfig, "", `{"name":"Anna"}`, `set format = "json"`},
+		{pairsConfig, "text/html", `[{"name":"Anna"}]`, `set format = "json"`},
+		{pairsConfig, "", "Anna", `set format = "text"`},
+		{pairsConfig, "text/plain", "Anna Berg", `set format = "text"`},
+		{pairsConfig, "", `<?xml version="1.0"?><c/>`, `set format = "xml"`},
+		{jsonConfig, "application/xml", `<c/>`, `set format = "xml"`},
+		{jsonConfig, "", "name=Anna", `set format = "pairs"`},
+		{jsonConfig, "", "Anna", `set format = "text"`},
+		{xmlConfig, "", `{"name":"Anna"}`, `set format = "json"`},
+		{pairsConfig, "", "name=100%&x=1", `set format = "pairs-raw"`},
+		{pairsConfig, "", "name=Smith & Sons&x=1", `set format = "pairs-raw"`},
+		{pairsConfig, "", "name=Anna&amp;x=1", "set entities = true"},
+		{pairsConfig, "text/plain; charset=martian", "name=Anna", `unknown charset "martian" in the Content-Type`},
+		{xmlConfig, "", `<?xml version="1.0" encoding="klingon"?><c/>`, `unknown charset "klingon" in the XML declaration`},
+	} {
+		_, err := read(t, tc.cfg, tc.body, tc.contentType)
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s as %s: %v, want %s", tc.body, tc.cfg.Format, err, tc.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "Anna") {
+			t.Errorf("the error quotes the answer: %v", err)
+		}
+	}
+}
+
+// entities = true reads HTML entities in the values of every format.
+func TestEntities(t *testing.T) {
+	for body, cfg := range map[string]Config{
+		`{"name":"Smith &amp; S&ouml;hne &#34;&#x41;&quot;"}`:              jsonConfig,
+		"x=1&amp;name=Smith+%26amp%3B+S%26ouml%3Bhne %22A%22":              pairsConfig,
+		"name=Smith &amp; S&ouml;hne &quot;A&quot;&x=1":                    rawConfig,
+		"Smith &amp; S&ouml;hne &quot;A&quot;":                             textConfig,
+		"<c><name>Smith &amp;amp; S&amp;ouml;hne &quot;A&quot;</name></c>": xmlConfig,
+	} {
+		cfg.Entities = true
+		res, err := read(t, cfg, body, "")
+		if len(res.Records) != 1 || res.Records[0].Value("name") != `Smith & Söhne "A"` {
+			t.Errorf("%s as %s becomes %v, %v", body, cfg.Format, res.Records, err)
+		}
+	}
+}
+
+// One of a new customer's values that does not fit costs that value alone.
+func TestRefusedAlone(t *testing.T) {
+	cfg := Config{Format: "json", Records: ".list[]", Map: map[string]string{"name": ".name", "company": ".company.name", "tags": ".tags"}}
+	res, err := read(t, cfg, `{"list":[{"name":"Anna","company":"ACME","tags":["a"]},{"name":"Boris","company":false}]}`, "")
+	if err != nil || len(res.Records) != 2 || res.Records[0].Value("name") != "Anna" || len(res.Records[0]) != 1 || res.Records[1].Value("name") != "Boris" {
+		t.Errorf("records = %v, %v", res.Records, err)
+	}
+	if len(res.Refused) != 2 || !strings.HasPrefix(res.Refused[0], "map.company: ") || !strings.HasPrefix(res.Refused[1], "map.tags: ") {
+		t.Errorf("refused = %q, want company and tags", res.Refused)
+	}
+}
+
+// Nobody in another shape than the mapping expects is nobody.
+func TestNobody(t *testing.T) {
+	list := Config{Format: "json", Records: ".data[]", Map: map[string]string{"name": ".name"}}
+	object := Config{Format: "json", Map: map[string]string{"name": ".data.name"}}
+	for _, body := range []string{`[]`, `false`, `""`, `null`, `{}`, `{"data":[]}`, `{"data":false}`, `{"data":""}`, `{"data":null}`} {
+		for _, cfg := range []Config{list, object, jsonConfig} {
+			res, err := read(t, cfg, body, "")
+			if err != nil || len(res.Records) > 1 || len(res.Records) == 1 && len(res.Records[0]) > 0 {
+				t.Errorf("%s with %s %v becomes %v, %v, want nobody", body, cfg.Records, cfg.Map, res.Records, err)
+			}
+		}
+	}
+}
+
+// Expressions of one source run at the same time.
+func TestReadConcurrently(t *testing.T) {
+	for body, cfg := range map[string]Config{`{"name":"Anna"}`: jsonConfig, "<c><name>Anna</name></c>": xmlConfig} {
+		r, err := NewReader(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				res, err := r.Read(t.Context(), []byte(body), "")
+				if err != nil || len(res.Records) != 1 || res.Records[0].Value("name") != "Anna" {
+					t.Errorf("%s: %v, %v", cfg.Format, res, err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
+// A new format is one new file and one line.
+func TestNewFormat(t *testing.T) {
+	formats["reverse"] = func(*Config) (parser, error) {
+		return func(_ context.Context, d document) (Result, error) {
+			body := slices.Clone(d.body)
+			slices.Reverse(body)
+			r, err := Record(nil).add("name", string(body))
+			return Result{Records: []Record{r}}, err
+		}, nil
+	}
+	defer delete(formats, "reverse")
+	res, err := read(t, Config{Format: "reverse"}, "annA", "")
+	if err != nil || one(res.Records)[0].Value != "Anna" || !slices.Contains(Formats(), "reverse") {
+		t.Errorf("read %v, %v", res, err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"html"
 	"mime"
 	"regexp"
 	"strings"
@@ -14,38 +15,43 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// document is the body of an answer. Its charset is nil where that is UTF-8.
+// document is the body of an answer. Its charset is nil if that is UTF-8.
 type document struct {
-	body    []byte
-	charset encoding.Encoding
+	body     []byte
+	charset  encoding.Encoding
+	entities bool // the values contain HTML entities
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// open finds out a body's charset: the configured one, else that of the
+// open finds a body's charset: the configured one, else that of the
 // Content-Type, else that of the XML declaration, else UTF-8. Byte order marks
-// and blanks around the text are taken away, and UTF-16, in which not even a
-// blank is one byte, is turned into UTF-8.
+// and blanks around the text are removed, and UTF-16, in which not even a
+// blank is one byte, becomes UTF-8.
 func open(body []byte, contentType, configured string) (document, error) {
 	d := document{body: body}
-	name := configured
+	name, from := configured, "the key charset"
 	switch {
 	case name != "":
 	case bytes.HasPrefix(body, []byte{0xff, 0xfe}), bytes.HasPrefix(body, []byte{0xfe, 0xff}):
 		d.charset = unicode.UTF16(unicode.BigEndian, unicode.UseBOM)
 	default:
 		if _, params, err := mime.ParseMediaType(contentType); err == nil {
-			name = params["charset"]
+			name, from = params["charset"], "the Content-Type"
 		}
 		if name == "" {
-			name = declared(body)
+			name, from = declared(body), "the XML declaration"
 		}
 	}
 	if d.charset == nil {
 		var err error
 		if d.charset, err = Charset(name); err != nil {
-			return d, &Error{ReasonCharset, errors.New("charset that the answer names is unknown")}
+			return d, &Error{ReasonCharset, fmt.Errorf("%w in %s; set charset to the right one", err, from)}
 		}
+	}
+	// What declares UTF-16 in single bytes is not in UTF-16.
+	if d.charset != nil && isWide(d.charset) && configured == "" && name != "" && bytes.IndexByte(body, 0) < 0 && utf8.Valid(body) {
+		d.charset = nil
 	}
 	if d.charset != nil && isWide(d.charset) {
 		text, err := d.decode(body)
@@ -58,8 +64,8 @@ func open(body []byte, contentType, configured string) (document, error) {
 	return d, nil
 }
 
-// Charset gives a charset by the name that the web has for it, and nil
-// for UTF-8 and for none.
+// Charset returns a charset by the name that the web has for it, and nil
+// for UTF-8 and for no name.
 func Charset(name string) (encoding.Encoding, error) {
 	name = strings.ToLower(strings.TrimSpace(name))
 	if name == "" || name == "utf-8" || name == "utf8" {
@@ -67,12 +73,12 @@ func Charset(name string) (encoding.Encoding, error) {
 	}
 	charset, err := htmlindex.Get(name)
 	if err != nil {
-		return nil, fmt.Errorf("charset %q is unknown", name)
+		return nil, fmt.Errorf("unknown charset %.40q", name)
 	}
 	if canonical, _ := htmlindex.Name(charset); canonical == "utf-8" {
 		return nil, nil
 	} else if canonical == "replacement" {
-		return nil, fmt.Errorf("charset %q is not supported", name)
+		return nil, fmt.Errorf("charset %.40q is not supported", name)
 	}
 	return charset, nil
 }
@@ -84,7 +90,7 @@ func isWide(charset encoding.Encoding) bool {
 
 var declaration = regexp.MustCompile(`^(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']`)
 
-// declared gives the charset that an XML declaration names.
+// declared returns the charset that an XML declaration names.
 func declared(body []byte) string {
 	found := declaration.FindSubmatch(body[:min(len(body), 300)])
 	if found == nil {
@@ -93,21 +99,29 @@ func declared(body []byte) string {
 	return string(found[1])
 }
 
-// text is the whole body in UTF-8.
+// value returns a value without HTML entities, if it may contain some.
+func (d document) value(s string) string {
+	if d.entities {
+		return html.UnescapeString(s)
+	}
+	return s
+}
+
+// text returns the whole body in UTF-8.
 func (d document) text() (string, error) { return d.decode(d.body) }
 
-// decode gives a part of the body in UTF-8. Bytes that are no text in the
-// charset make it a fault: what is half readable is not what was meant.
+// decode returns a part of the body in UTF-8. Bytes that are no text in the
+// charset are an error: what is half readable is not what was meant.
 func (d document) decode(part []byte) (string, error) {
 	if d.charset == nil {
 		if !utf8.Valid(part) {
-			return "", &Error{ReasonCharset, errors.New("answer is not UTF-8; charset says what it is")}
+			return "", &Error{ReasonCharset, errors.New("answer is not UTF-8: set charset to what it is")}
 		}
 		return string(part), nil
 	}
 	text, err := d.charset.NewDecoder().Bytes(part)
 	if err != nil || bytes.ContainsRune(text, utf8.RuneError) {
-		return "", &Error{ReasonCharset, errors.New("answer is not in the charset it should be in")}
+		return "", &Error{ReasonCharset, errors.New("answer is not in the charset that it names")}
 	}
 	return string(text), nil
 }

@@ -6,19 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"strconv"
 	"strings"
-
-	"github.com/itchyny/gojq"
 )
 
 // newJSON reads JSON through expressions of jq.
 func newJSON(cfg *Config) (parser, error) {
-	m, err := newMapping(cfg, compileJQ)
+	m, err := newMapping(cfg, parseJQ)
 	if err != nil {
 		return nil, err
 	}
+	j := newJQ(m)
 	return func(ctx context.Context, d document) (Result, error) {
 		text, err := d.text()
 		if err != nil {
@@ -26,91 +26,85 @@ func newJSON(cfg *Config) (parser, error) {
 		}
 		whole, err := decodeJSON(text)
 		if err != nil {
-			return Result{}, &Error{ReasonSyntax, err}
+			return Result{}, err
 		}
-		customers := []any{whole}
-		if m.records != nil {
-			customers, err = runJQ(ctx, *m.records, whole, maxRecords)
-			if ctx.Err() != nil {
-				return Result{}, ctx.Err()
-			}
-			if err != nil {
-				return Result{}, &Error{ReasonType, fmt.Errorf("records: %w", err)}
-			}
-		}
-		var res Result
-		for _, customer := range customers {
-			if customer == nil {
-				continue
-			}
-			r, err := jsonRecord(ctx, m, customer)
-			if err != nil {
-				return Result{}, err
-			}
-			res.Records = append(res.Records, r)
-		}
-		return res, nil
+		r := j.runners.Get().(*jqRunner)
+		defer j.runners.Put(r)
+		r.Context, r.value, r.made, r.over = ctx, d.value, 0, false
+		return r.read(whole)
 	}, nil
 }
 
-func compileJQ(text string) (*gojq.Code, error) {
-	query, err := gojq.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("is no expression of jq: %w", err)
-	}
-	code, err := gojq.Compile(query)
-	if err != nil {
-		return nil, fmt.Errorf("is no expression of jq: %w", err)
-	}
-	return code, nil
-}
-
-func jsonRecord(ctx context.Context, m *mapping[*gojq.Code], customer any) (Record, error) {
-	var r Record
-	for _, f := range m.fields {
-		values, err := runJQ(ctx, f.expr, customer, 2)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+// read takes the customers and their variables out of an answer.
+func (r *jqRunner) read(whole any) (res Result, err error) {
+	customers := []any{whole}
+	if r.records != nil {
+		customers, err = r.run(r.records, whole, maxRecords)
+		if errors.Is(err, errStructure) {
+			return Result{}, &Error{ReasonType, fmt.Errorf("records: %w", err)}
 		}
 		if err != nil {
-			return nil, &Error{ReasonType, fmt.Errorf("map.%s: %w", f.name, err)}
+			return Result{}, err
+		}
+	}
+	for _, customer := range customers {
+		if isNothing(customer) {
+			continue
+		}
+		record, refused, err := r.record(customer)
+		if err != nil {
+			return Result{}, err
+		}
+		if len(record) == 0 && len(refused) > 0 {
+			return Result{}, &Error{ReasonType, errors.New(refused[0])}
+		}
+		res.Records = append(res.Records, record)
+		res.Refused = append(res.Refused, refused...)
+	}
+	return res, nil
+}
+
+// record takes the variables of one customer. A value that does not fit is left
+// out alone.
+func (r *jqRunner) record(customer any) (record Record, refused []string, err error) {
+	for _, f := range r.fields {
+		values, err := r.run(f.expr, customer, 2)
+		if err != nil && !errors.Is(err, errStructure) {
+			return nil, nil, err
 		}
 		value := ""
-		for i, v := range values {
-			text, err := scalar(v)
-			if err == nil && i > 0 && text != value {
-				err = errors.New("more than one value; records tells customers apart")
-			}
-			if err != nil {
-				return nil, &Error{ReasonType, fmt.Errorf("map.%s: %w", f.name, err)}
-			}
-			value = text
+		if err == nil {
+			value, err = single(values)
 		}
-		if r, err = r.add(f.name, value); err != nil {
-			return nil, err
+		if err != nil {
+			refused = append(refused, fmt.Sprintf("map.%s: %v", f.name, err))
+			continue
+		}
+		if record, err = record.add(f.name, r.value(value)); err != nil {
+			return nil, nil, err
 		}
 	}
-	return r, nil
+	return record, refused, nil
 }
 
-// runJQ gives up to limit results of an expression. Its errors do not quote
-// the answer, as those of gojq do.
-func runJQ(ctx context.Context, code *gojq.Code, input any, limit int) ([]any, error) {
-	var results []any
-	for iter := code.RunWithContext(ctx, input); len(results) < limit; {
-		v, ok := iter.Next()
-		if !ok {
-			break
+// single returns the one text that an expression results in, empty if there is
+// none.
+func single(values []any) (value string, err error) {
+	for i, v := range values {
+		text, err := scalar(v)
+		if err == nil && i > 0 && text != value {
+			err = errors.New("more than one value; records tells customers apart")
 		}
-		if _, failed := v.(error); failed {
-			return nil, errors.New("answer has another structure than the expression")
+		if err != nil {
+			return "", err
 		}
-		results = append(results, v)
+		value = text
 	}
-	return results, nil
+	return value, nil
 }
 
-// scalar is a value of JSON as text; null is empty.
+// scalar returns a value of JSON as text. Null is empty, and so is false, with
+// which Odoo and PHP say that there is no value. A whole number has no fraction.
 func scalar(v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -118,7 +112,10 @@ func scalar(v any) (string, error) {
 	case string:
 		return v, nil
 	case bool:
-		return strconv.FormatBool(v), nil
+		if !v {
+			return "", nil
+		}
+		return "true", nil
 	case int:
 		return strconv.Itoa(v), nil
 	case float64:
@@ -126,13 +123,16 @@ func scalar(v any) (string, error) {
 	case *big.Int:
 		return v.String(), nil
 	case json.Number:
+		if f, err := v.Float64(); err == nil && strings.ContainsAny(string(v), ".eE") && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+			return strconv.FormatFloat(f, 'f', 0, 64), nil
+		}
 		return v.String(), nil
 	}
 	return "", errors.New("neither text nor number")
 }
 
 // decodeJSON reads one value of JSON, with numbers as they are written: an id
-// may be longer than a floating-point number is exact.
+// may be longer than a floating-point number is exact. Long texts are cut.
 func decodeJSON(text string) (any, error) {
 	if err := checkJSON(text); err != nil {
 		return nil, err
@@ -141,10 +141,39 @@ func decodeJSON(text string) (any, error) {
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
-		return nil, errors.New("answer is no JSON, or ends too early")
+		return nil, &Error{ReasonSyntax, errors.New("answer is no JSON, or ends too early")}
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the JSON")
+		return nil, &Error{ReasonSyntax, errors.New("something follows the JSON")}
+	}
+	return clip(v)
+}
+
+// clip cuts texts that are too long for an expression, such as pictures, and
+// refuses numbers that are no numbers of anything.
+func clip(v any) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case string:
+		if len(v) > maxText {
+			return strings.ToValidUTF8(v[:maxText], ""), nil
+		}
+	case json.Number:
+		if len(v) > maxDigits {
+			return nil, &Error{ReasonLimit, fmt.Errorf("number with more than %d characters", maxDigits)}
+		}
+	case []any:
+		for i := range v {
+			if v[i], err = clip(v[i]); err != nil {
+				return nil, err
+			}
+		}
+	case map[string]any:
+		for name := range v {
+			if v[name], err = clip(v[name]); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return v, nil
 }
@@ -174,7 +203,7 @@ func checkJSON(text string) error {
 			nodes++
 		}
 		if depth > maxDepth || nodes > maxNodes {
-			return errors.New("JSON is too deep or too large")
+			return &Error{ReasonSyntax, errors.New("JSON is too deep or too large")}
 		}
 	}
 	return nil

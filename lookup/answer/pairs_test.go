@@ -33,7 +33,10 @@ func TestParsePairs(t *testing.T) {
 		{"a=1&a=2", nil, ReasonSyntax},
 		{"name", nil, ReasonSyntax},
 		{"a=1&", []Var{{"a", "1"}}, ""},
-		{"a=1&&b=2", nil, ReasonSyntax},
+		{"a=1&&b=2", []Var{{"a", "1"}, {"b", "2"}}, ""},
+		{"a=1\r\nb=2\n\nc=3", []Var{{"a", "1"}, {"b", "2"}, {"c", "3"}}, ""},
+		{"name=ACME%0D%0ACorp.%09Ltd", []Var{{"name", "ACME Corp. Ltd"}}, ""},
+		{"a=1& b=2", []Var{{"a", "1"}, {"b", "2"}}, ""},
 		{"=1", nil, ReasonSyntax},
 		{"a=%4", nil, ReasonSyntax},
 		{"a=%zz", nil, ReasonSyntax},
@@ -89,7 +92,7 @@ func checkRecords(t *testing.T, records []Record, err error) {
 			t.Fatalf("%d variables", len(r))
 		}
 		for i, v := range r {
-			if !IsVarName(v.Name) || v.Value == "" || !utf8.ValidString(v.Value) {
+			if !IsVarName(v.Name) || v.Value == "" || !utf8.ValidString(v.Value) || strings.ContainsFunc(v.Value, isControl) {
 				t.Fatalf("variable %q = %q", v.Name, v.Value)
 			}
 			if r[:i].Value(v.Name) != "" {

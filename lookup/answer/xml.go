@@ -9,30 +9,30 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/antchfx/xmlquery"
 	"github.com/antchfx/xpath"
 )
 
-// xmlDeclaration is cut off, since it names a charset that the text is not in
+// xmlDeclaration is cut off, because it names a charset that the text is not in
 // any more.
 var xmlDeclaration = regexp.MustCompile(`^<\?xml[^>]*\?>`)
 
 // newXML reads XML through XPath.
 func newXML(cfg *Config) (parser, error) {
-	m, err := newMapping(cfg, func(text string) (*xpath.Expr, error) {
-		e, err := xpath.Compile(text)
-		if err != nil {
-			return nil, fmt.Errorf("is no XPath: %w", err)
-		}
-		return e, nil
-	})
-	if err != nil {
+	if _, err := newMapping(cfg, compileXPath); err != nil {
 		return nil, err
 	}
 	// An expression keeps state while it is evaluated.
-	turn := make(chan struct{}, 1)
-	return func(ctx context.Context, d document) (res Result, err error) {
+	mappings := sync.Pool{New: func() any {
+		m, err := newMapping(cfg, compileXPath)
+		if err != nil {
+			panic(err) // it was compiled above
+		}
+		return m
+	}}
+	return func(ctx context.Context, d document) (Result, error) {
 		text, err := d.text()
 		if err != nil {
 			return Result{}, err
@@ -47,62 +47,77 @@ func newXML(cfg *Config) (parser, error) {
 		if err != nil {
 			return Result{}, &Error{ReasonSyntax, errors.New("answer is no XML")}
 		}
-		select {
-		case turn <- struct{}{}:
-			defer func() { <-turn }()
-		case <-ctx.Done():
-			return Result{}, ctx.Err()
-		}
-		defer func() {
-			if p := recover(); p != nil {
-				long, ok := p.(tooLong)
-				if !ok {
-					panic(p)
-				}
-				res, err = Result{}, long.error
-			}
-		}()
-		customers := []*xmlquery.Node{root}
-		if m.records != nil {
-			customers = selected(ctx, *m.records, root)
-		}
-		for _, customer := range customers {
-			r, err := xmlRecord(ctx, m, customer)
-			if err != nil {
-				return Result{}, err
-			}
-			res.Records = append(res.Records, r)
-		}
-		return res, nil
+		m := mappings.Get().(*mapping[*xpath.Expr])
+		defer mappings.Put(m)
+		return readXML(ctx, m, root, d.value)
 	}, nil
 }
 
-// selected gives the first nodes that an expression selects.
+func compileXPath(text string) (*xpath.Expr, error) {
+	e, err := xpath.Compile(text)
+	if err != nil {
+		return nil, fmt.Errorf("is no XPath: %w", err)
+	}
+	return e, nil
+}
+
+// readXML takes the customers and their variables out of an answer.
+func readXML(ctx context.Context, m *mapping[*xpath.Expr], root *xmlquery.Node, value func(string) string) (res Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			late, ok := p.(errDeadline)
+			if !ok {
+				panic(p)
+			}
+			res, err = Result{}, late.error
+		}
+	}()
+	customers := []*xmlquery.Node{root}
+	if m.records != nil {
+		customers = selected(ctx, *m.records, root)
+	}
+	for _, customer := range customers {
+		r, refused, err := xmlRecord(ctx, m, customer, value)
+		if err != nil {
+			return Result{}, err
+		}
+		if len(r) == 0 && len(refused) > 0 {
+			return Result{}, &Error{ReasonType, errors.New(refused[0])}
+		}
+		res.Records = append(res.Records, r)
+		res.Refused = append(res.Refused, refused...)
+	}
+	return res, nil
+}
+
+// selected returns the first nodes that an expression selects.
 func selected(ctx context.Context, expr *xpath.Expr, top *xmlquery.Node) (nodes []*xmlquery.Node) {
-	for it := expr.Select(newWalker(ctx, top)); len(nodes) < maxRecords && it.MoveNext(); {
-		nodes = append(nodes, it.Current().(*walker).Current())
+	for it := expr.Select(newNavigator(ctx, top)); len(nodes) < maxRecords && it.MoveNext(); {
+		nodes = append(nodes, it.Current().(*deadlineNavigator).Current())
 	}
 	return nodes
 }
 
-func xmlRecord(ctx context.Context, m *mapping[*xpath.Expr], customer *xmlquery.Node) (Record, error) {
-	var r Record
+// xmlRecord takes the variables of one customer. A value that does not fit is
+// left out alone.
+func xmlRecord(ctx context.Context, m *mapping[*xpath.Expr], customer *xmlquery.Node, value func(string) string) (r Record, refused []string, err error) {
 	for _, f := range m.fields {
-		value, err := xpathValue(ctx, f.expr, customer)
-		if err == nil {
-			r, err = r.add(f.name, value)
-		}
+		text, err := xpathValue(ctx, f.expr, customer)
 		if err != nil {
-			return nil, err
+			refused = append(refused, fmt.Sprintf("map.%s: %v", f.name, err))
+			continue
+		}
+		if r, err = r.add(f.name, value(text)); err != nil {
+			return nil, nil, err
 		}
 	}
-	return r, nil
+	return r, refused, nil
 }
 
-// xpathValue is what an expression gives as text: an element's, an
+// xpathValue returns what an expression results in as text: an element's, an
 // attribute's, or what a function of XPath makes.
 func xpathValue(ctx context.Context, expr *xpath.Expr, node *xmlquery.Node) (string, error) {
-	switch v := expr.Evaluate(newWalker(ctx, node)).(type) {
+	switch v := expr.Evaluate(newNavigator(ctx, node)).(type) {
 	case string:
 		return strings.TrimSpace(v), nil
 	case float64:
@@ -114,16 +129,16 @@ func xpathValue(ctx context.Context, expr *xpath.Expr, node *xmlquery.Node) (str
 		for n := 0; v.MoveNext(); n++ {
 			text := strings.TrimSpace(v.Current().Value())
 			if n > 0 && text != value {
-				return "", &Error{ReasonType, fmt.Errorf("%s: more than one value; records tells customers apart", expr)}
+				return "", errors.New("more than one value; records tells customers apart")
 			}
 			value = text
 		}
 		return value, nil
 	}
-	return "", &Error{ReasonType, fmt.Errorf("%s: neither text nor number", expr)}
+	return "", errors.New("neither text nor number")
 }
 
-// checkXML proves that a text is XML, and bounds its depth and the number of
+// checkXML checks that a text is XML, and bounds its depth and the number of
 // its nodes before a tree is made of them. Entities of its own are an error.
 func checkXML(text string) error {
 	dec := xml.NewDecoder(strings.NewReader(text))
@@ -140,7 +155,10 @@ func checkXML(text string) error {
 		switch t := token.(type) {
 		case xml.StartElement:
 			if elements == 0 && strings.EqualFold(t.Name.Local, "html") {
-				return &Error{ReasonHTML, errors.New("a page in place of an answer")}
+				return &Error{ReasonHTML, errPage}
+			}
+			if elements > 0 && depth == 0 {
+				return &Error{ReasonSyntax, errors.New("XML has more than one root element")}
 			}
 			depth++
 			elements++

@@ -1,0 +1,83 @@
+package answer
+
+import (
+	"context"
+
+	"github.com/antchfx/xmlquery"
+	"github.com/antchfx/xpath"
+)
+
+// deadlineNavigator walks over an answer for an expression of XPath, which has no
+// deadline: one expression may look at every node for every node, and a source
+// decides how many those are. It stops with a panic of errDeadline.
+type deadlineNavigator struct {
+	*xmlquery.NodeNavigator
+	ctx   context.Context
+	steps *int
+}
+
+// errDeadline is the panic of a deadlineNavigator when its context is over.
+type errDeadline struct{ error }
+
+// checkEvery is the number of steps between two looks at the context.
+const checkEvery = 256
+
+func newNavigator(ctx context.Context, top *xmlquery.Node) *deadlineNavigator {
+	return &deadlineNavigator{NodeNavigator: xmlquery.CreateXPathNavigator(top), ctx: ctx, steps: new(int)}
+}
+
+func (n *deadlineNavigator) step() {
+	if *n.steps++; *n.steps%checkEvery == 0 {
+		n.check()
+	}
+}
+
+func (n *deadlineNavigator) check() {
+	if err := n.ctx.Err(); err != nil {
+		panic(errDeadline{err})
+	}
+}
+
+// Copy implements xpath.NodeNavigator.
+func (n *deadlineNavigator) Copy() xpath.NodeNavigator {
+	n.step()
+	c := *n
+	c.NodeNavigator = n.NodeNavigator.Copy().(*xmlquery.NodeNavigator)
+	return &c
+}
+
+// MoveTo implements xpath.NodeNavigator.
+func (n *deadlineNavigator) MoveTo(other xpath.NodeNavigator) bool {
+	o, ok := other.(*deadlineNavigator)
+	return ok && n.NodeNavigator.MoveTo(o.NodeNavigator)
+}
+
+// Value implements xpath.NodeNavigator. It may collect all of the answer's text.
+func (n *deadlineNavigator) Value() string {
+	n.check()
+	return n.NodeNavigator.Value()
+}
+
+// MoveToParent implements xpath.NodeNavigator.
+func (n *deadlineNavigator) MoveToParent() bool {
+	n.step()
+	return n.NodeNavigator.MoveToParent()
+}
+
+// MoveToChild implements xpath.NodeNavigator.
+func (n *deadlineNavigator) MoveToChild() bool {
+	n.step()
+	return n.NodeNavigator.MoveToChild()
+}
+
+// MoveToNext implements xpath.NodeNavigator.
+func (n *deadlineNavigator) MoveToNext() bool {
+	n.step()
+	return n.NodeNavigator.MoveToNext()
+}
+
+// MoveToPrevious implements xpath.NodeNavigator.
+func (n *deadlineNavigator) MoveToPrevious() bool {
+	n.step()
+	return n.NodeNavigator.MoveToPrevious()
+}
