@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"ringhook/dialplan"
 	"ringhook/hooks"
 )
 
@@ -33,7 +34,11 @@ func (c *hookTestCmd) Run(s *streams) error {
 	if n < 0 {
 		return fmt.Errorf("the configuration has no hook %q", c.Name)
 	}
-	ev := sampleEventOf(c.event(cfg.Hooks[n].Events))
+	event, err := c.event(cfg.Hooks[n].Events)
+	if err != nil {
+		return err
+	}
+	ev := sampleEventOf(event)
 	p, a, wanted, err := hooks.Try(cfg.Hooks, ev, c.Name, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -56,17 +61,23 @@ func (c *hookTestCmd) Run(s *streams) error {
 	return nil
 }
 
-// event is the one that was asked for, else the first that the hook names.
-func (c *hookTestCmd) event(named []string) string {
+// event returns the event to send: the one asked for, else the first that the hook names. An event of the dialplan's
+// own has to be among those that the hook names.
+func (c *hookTestCmd) event(named []string) (string, error) {
 	if c.Event != "" {
-		return c.Event
+		known := append(dialplan.Events(), hooks.HookDisabled)
+		if !slices.Contains(known, c.Event) && !slices.Contains(named, c.Event) {
+			return "", usageError{fmt.Errorf("no point makes an event %q: use %s, or an event of your dialplan that the hook names in events",
+				c.Event, strings.Join(known, ", "))}
+		}
+		return c.Event, nil
 	}
 	for _, name := range named {
 		if !strings.ContainsAny(name, `*?[\`) {
-			return name
+			return name, nil
 		}
 	}
-	return "call-hangup"
+	return "call-hangup", nil
 }
 
 // printPreview shows a request as it is sent, without its secrets.

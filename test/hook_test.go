@@ -36,7 +36,8 @@ url = "%[1]s/sipsim"
 		want []string
 	}{
 		{"journal", hooktest.Step{Body: "taken, sesame-open"}, exitOK, []string{"POST " + receiver.URL(), `"event":"queue-abandon"`, "delivered after", "status 200", "taken, ***"}},
-		{"journal agent-answer", hooktest.Step{Status: 404, Body: "no page"}, exitFailure, []string{"would not be told", `"event":"agent-answer"`, "rejected", "status 404", "no page", "did not take"}},
+		{"journal agent-answer", hooktest.Step{Status: 404, Body: "no page"}, exitFailure, []string{"would not get this sample", `"event":"agent-answer"`, "rejected", "status 404", "no page", "did not take"}},
+		{"journal agent-anwser", hooktest.Step{}, exitUsage, []string{"no point makes an event \"agent-anwser\"", "agent-answer", "queue-abandon"}},
 		{"sipsim call-hangup", hooktest.Step{}, exitOK, []string{`"event":"incoming_call_end"`, `"duration":"102.0"`, "delivered"}},
 	} {
 		receiver.Play(c.step)
