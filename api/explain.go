@@ -41,7 +41,8 @@ type LookupReport struct {
 	Point   string           `json:"point,omitempty"`
 	Sources []lookup.Report  `json:"sources"`
 	Outcome lookup.Outcome   `json:"outcome"`
-	Source  string           `json:"source,omitempty"` // of the answer
+	Source  string           `json:"source,omitempty"` // that provides the answer
+	Cached  bool             `json:"cached,omitempty"` // the answer comes from the cache
 	Channel dialplan.Preview `json:"channel"`
 	Took    time.Duration    `json:"took"`
 }
@@ -56,7 +57,7 @@ type NumberReport struct {
 	RegionTime string      `json:"region_time,omitempty"`
 }
 
-// Explain asks the sources now, without the cache and within the budget of a call.
+// Explain asks the sources now, within the budget of a call, and reports what a call would get.
 func (a *Explainer) Explain(ctx context.Context, asked LookupRequest) (*LookupReport, error) {
 	if asked.Point != "" {
 		if !slices.Contains(dialplan.Points(), asked.Point) {
@@ -80,7 +81,7 @@ func (a *Explainer) Explain(ctx context.Context, asked LookupRequest) (*LookupRe
 	var answer lookup.Answer
 	answer, report.Sources = a.lookups.Explain(ctx, q)
 	report.Took = time.Since(start)
-	report.Outcome, report.Source = answer.Outcome, answer.Source
+	report.Outcome, report.Source, report.Cached = answer.Outcome, answer.Source, answer.Cached
 	report.Channel = a.settings.Preview(answer)
 	return report, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"ringhook/api"
 	"ringhook/conf"
+	"ringhook/dialplan"
 	"ringhook/httpclient"
 	"ringhook/lookup"
 	"ringhook/lookup/number"
@@ -58,10 +59,11 @@ func (c *lookupCmd) Run(s *streams) error {
 		return err
 	}
 	if c.JSON {
-		return printJSON(s.out, report)
+		err = printJSON(s.out, report)
+	} else {
+		printLookup(s.out, report, where)
 	}
-	printLookup(s.out, report, where)
-	return nil
+	return errors.Join(err, failed(report.Sources))
 }
 
 // ask looks up by the running server, else in this process, and says where.
@@ -155,9 +157,12 @@ func printLookup(w io.Writer, r *api.LookupReport, where string) {
 	for _, source := range r.Sources {
 		printReport(w, source)
 	}
-	fmt.Fprintf(w, "\na call would get after %s", milliseconds(r.Took))
-	if r.Source != "" {
-		fmt.Fprintf(w, ", from %s", r.Source)
+	fmt.Fprintf(w, "\na call gets now: %s", dialplan.Status(r.Outcome))
+	switch {
+	case r.Source != "" && r.Cached:
+		fmt.Fprintf(w, ", from the cache of %s", r.Source)
+	case r.Source != "":
+		fmt.Fprintf(w, ", from %s after %s", r.Source, milliseconds(r.Took))
 	}
 	fmt.Fprintln(w)
 	for _, v := range r.Channel.Set {
@@ -180,30 +185,53 @@ var refusalReasons = map[string]string{
 
 // cacheStates say what the cache holds of a question.
 var cacheStates = map[string]string{
-	"fresh": "an answer that a call would get at once", "stale": "an answer for when the source fails",
-	"missing": "that nobody is known, which a call would get at once", "none": "nothing",
+	"fresh": "this answer, which calls get without asking", "stale": "this answer, for calls while the source fails",
+	"missing": "NOTFOUND, which calls get without asking", "none": "nothing",
 }
 
 func printReport(w io.Writer, r lookup.Report) {
-	fmt.Fprintf(w, "\n%s: %s", r.Lookup, strings.ToUpper(string(r.Outcome)))
+	fmt.Fprintf(w, "\n%s: %s", r.Lookup, dialplan.Status(r.Outcome))
 	if r.Reason != "" {
 		fmt.Fprintf(w, " (%s: %s)", r.Reason, printable(r.Detail))
 	}
 	fmt.Fprintln(w)
 	if r.Request != "" {
-		fmt.Fprintf(w, "  asked    %s\n  took     %s\n", printable(r.Request), milliseconds(r.Took))
+		fmt.Fprintf(w, "  asked    %s\n", printable(r.Request))
+		if len(r.Empty) > 0 {
+			fmt.Fprintf(w, "  empty    %s: not given, add NAME=VALUE\n", printable(strings.Join(r.Empty, ", ")))
+		}
+		fmt.Fprintf(w, "  took     %s\n", milliseconds(r.Took))
 	}
 	if r.Status != 0 {
 		fmt.Fprintf(w, "  status   %d\n  answered %s\n", r.Status, printable(r.Raw))
 	}
+	printVars(w, r.Vars)
 	fmt.Fprintf(w, "  cached   %s", cacheStates[r.Cache])
 	if r.Age > 0 {
-		fmt.Fprintf(w, ", %s old", r.Age.Round(time.Second))
+		fmt.Fprintf(w, " (%s old)", r.Age.Round(time.Second))
 	}
 	fmt.Fprintln(w)
-	for _, v := range r.Vars {
-		fmt.Fprintf(w, "  %s = %s\n", printable(v.Name), printable(v.Value))
+	printVars(w, r.Cached)
+}
+
+func printVars(w io.Writer, vars []lookup.Var) {
+	for _, v := range vars {
+		fmt.Fprintf(w, "    %s = %s\n", printable(v.Name), printable(v.Value))
 	}
+}
+
+// failed returns an error that names the sources that did not answer.
+func failed(reports []lookup.Report) error {
+	var names []string
+	for _, r := range reports {
+		if r.Outcome == lookup.Failed || r.Outcome == lookup.Timeout {
+			names = append(names, r.Lookup+" "+dialplan.Status(r.Outcome))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("no answer: %s", strings.Join(names, ", "))
 }
 
 // noCache is the cache where there is none.

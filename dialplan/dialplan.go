@@ -326,7 +326,9 @@ func (p *pointSession) awaitLookup() {
 	}
 }
 
-// statuses are the answers' words for the dialplan.
+// Status returns the RINGHOOK_STATUS that a lookup's outcome sets: FOUND, NOTFOUND, STALE, TIMEOUT or ERROR.
+func Status(o lookup.Outcome) string { return statuses[o] }
+
 var statuses = map[lookup.Outcome]string{
 	lookup.Found: replyFound, lookup.Missing: replyNotFound, lookup.Stale: replyStale,
 	lookup.Timeout: replyTimeout, lookup.Failed: replyError,

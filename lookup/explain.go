@@ -15,6 +15,8 @@ type Report struct {
 	Request string        `json:"request,omitempty"` // the last one, without what may be secret in it
 	Cache   string        `json:"cache"`             // none, fresh, stale or missing
 	Age     time.Duration `json:"age,omitempty"`     // of what the cache holds, in nanoseconds
+	Cached  []Var         `json:"cached,omitempty"`  // what the cache holds
+	Empty   []string      `json:"empty,omitempty"`   // parameters in the request that the question has no value for
 	Took    time.Duration `json:"took"`              // in nanoseconds
 	Status  int           `json:"status,omitempty"`  // of HTTP, 0 where there was none
 	Raw     string        `json:"raw,omitempty"`     // beginning of what came back
@@ -28,11 +30,12 @@ type Report struct {
 // maxRaw is how much of an answer a report shows, in bytes.
 const maxRaw = 2048
 
-// Explain asks every source of a point, or every source there is where the
-// point is empty, in the way that a call does but past the cache, which it
-// only looks at. It gives the answer that a call would have, and a report of
-// each source, in the order in which they count, shadows last. It ends when
-// each source's timeout is over, the question's deadline, or the context.
+// Explain asks every source of a point, or every source if the point is empty, in the
+// way that a call does. It asks also if the cache has a fresh answer, and does not
+// change the cache. It returns the answer that a call would get now, from the
+// cache if that is fresh, and a report of each source, in the order in which they
+// count, shadows last. It ends with each source's timeout, the question's deadline, or
+// the context.
 func (svc *Service) Explain(ctx context.Context, q Question) (Answer, []Report) {
 	at := svc.at(q.Point)
 	if q.Point == "" {
@@ -67,6 +70,11 @@ func (s *sourceQuery) explain(ctx context.Context, q *Question) Report {
 		r.Detail = "not asked: the number is withheld, an extension or a service, or has too few digits"
 		return r
 	}
+	src.cfg.Parameters(func(_, name string) {
+		if q.Param != nil && q.Param(name) == "" && name != "callerid" && !slices.Contains(r.Empty, name) {
+			r.Empty = append(r.Empty, name)
+		}
+	})
 	start := time.Now()
 	if s.request.key != "" {
 		s.cached = src.peek(s.request.key)
@@ -88,9 +96,15 @@ func (s *sourceQuery) explain(ctx context.Context, q *Question) Report {
 	if res.fault != nil {
 		r.Reason, r.Detail = res.fault.reason, src.hide(res.fault.err.Error())
 	}
-	s.outcome, s.vars = res.outcome, res.vars
-	if res.fault != nil && s.cached.stale {
+	switch {
+	case s.cached.fresh && s.cached.entry.Missing:
+		s.fresh, s.outcome, s.vars = true, Missing, s.cached.vars
+	case s.cached.fresh:
+		s.fresh, s.outcome, s.vars = true, Found, s.cached.vars
+	case s.cached.stale && (res.fault != nil || src.cfg.Renew == renewBehind):
 		s.outcome, s.vars = Stale, s.cached.vars
+	default:
+		s.outcome, s.vars = res.outcome, res.vars
 	}
 	return r
 }
@@ -127,7 +141,7 @@ func (r *Report) describe(s *source, c cached) {
 	default:
 		return
 	}
-	r.Age = s.now().Sub(c.entry.Stored)
+	r.Age, r.Cached = s.now().Sub(c.entry.Stored), c.vars
 }
 
 // excerpt is the beginning of an answer, as text that a terminal can show.

@@ -85,3 +85,43 @@ func TestExplainCacheState(t *testing.T) {
 		t.Errorf("states an hour later = %s and %s, want stale and none", a, o)
 	}
 }
+
+// TestExplainSaysWhatACallGets holds the answer of Explain against that of a call, while
+// the source answers something else or fails, and the parameters that were not given.
+func TestExplainSaysWhatACallGets(t *testing.T) {
+	body, status := "name=Anna", http.StatusOK
+	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	})
+	cfg.URL += "&queue=%queue_id%&did=%directid%"
+	b := start(t, cfg)
+	explain := func() (Answer, Report) {
+		q := ask(anna)
+		q.Param = func(name string) string { return map[string]string{"queue_id": "500"}[name] }
+		a, reports := b.Explain(t.Context(), q)
+		return a, reports[0]
+	}
+	q := ask(anna)
+	q.Param = func(name string) string { return map[string]string{"queue_id": "500"}[name] }
+	await(b.Ask(q))
+	body = "name=Berta"
+	a, r := explain()
+	if a.Outcome != Found || !a.Cached || a.value("name") != "Anna" {
+		t.Errorf("with a fresh cache: answer = %+v, want the cached Anna", a)
+	}
+	if r.Outcome != Found || len(r.Vars) == 0 || r.Vars[0].Value != "Berta" || len(r.Cached) == 0 || r.Cached[0].Value != "Anna" {
+		t.Errorf("with a fresh cache: report = %+v, want Berta from the source and Anna from the cache", r)
+	}
+	if !slices.Equal(r.Empty, []string{"directid"}) {
+		t.Errorf("empty parameters = %v, want directid", r.Empty)
+	}
+	b.pass(time.Hour)
+	if a, _ = explain(); a.Outcome != Found || a.Cached || a.value("name") != "Berta" {
+		t.Errorf("with a stale cache: answer = %+v, want Berta from the source", a)
+	}
+	status = http.StatusBadGateway
+	if a, r = explain(); a.Outcome != Stale || a.value("name") != "Anna" || r.Outcome != Failed {
+		t.Errorf("with a stale cache and a failing source: answer = %+v, source %s, want the stale Anna and ERROR", a, r.Outcome)
+	}
+}

@@ -254,7 +254,7 @@ func TestLookup(t *testing.T) {
 		for _, want := range []string{
 			"is read as +442079460142 (normal), London", "asked by " + where, "crm: FOUND", "api_key=***", "queue=Sales", "status   200",
 			"cached   nothing", "CALLERID(name) = Zoë", "from crm", "RINGHOOK_STATUS = FOUND", "call_info = Sales",
-			"only events get tier, match, match_count", "refused SHELL(id) (no [dialplan] variables allows it)",
+			"only events get tier, match, match_count", "refused SHELL(id) ([dialplan] variables does not allow this name)",
 		} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%s: %q is missing in\n%s", where, want, &out)

@@ -76,7 +76,7 @@ url = "%s/cti?key=sesame-open"
 		t.Errorf("delivered after %d attempts, want 2", d.Attempts)
 	}
 	post("/v1/outbox/drop", `{"hook": "journal"}`, 200, `{"changed":0}`)
-	post("/v1/outbox/replay", `{"hook": "journal", "since": "1h"}`, 200, `{"replayed":1}`)
+	post("/v1/outbox/replay", `{"hook": "journal", "since": "1h"}`, 200, `{"replayed":1,"seconds":0}`)
 	if again := until("delivered"); again.ReplayOf != d.ID || again.EventID != d.EventID {
 		t.Errorf("sent again: %+v, want the event of %+v", again, d)
 	}

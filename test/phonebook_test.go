@@ -40,7 +40,7 @@ func TestPhonebookCommands(t *testing.T) {
 	f(exitOK, "1 numbers imported, 0 bad lines skipped", "phonebook", "import", vcf, "--strict")
 	f(exitOK, "+442079460142  CALLERID(name) = Zoë  QUEUE_PRIO = 5\n+442079460999  CALLERID(name) = Ben\n", "phonebook", "list", "+44")
 	f(exitOK, "the first 1 are shown", "phonebook", "list", "--limit", "1")
-	f(exitOK, "from book\n  CALLERID(name) = Desk\n", "lookup", "101")
+	f(exitOK, "\n  CALLERID(name) = Desk\n", "lookup", "101")
 
 	var export bytes.Buffer
 	if code := run(t.Context(), []string{"phonebook", "export", "-c", file}, &export, &export); code != exitOK {
