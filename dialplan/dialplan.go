@@ -354,6 +354,9 @@ type pendingCommit struct {
 // the call's lock. It returns nil if there is nothing to wait for: no hook wants the
 // events, so nothing is promised.
 func (d *Dialplan) queue(ctx context.Context, cur *current, t *transition, e *entry) (*pendingCommit, error) {
+	if !t.quiet {
+		d.metrics.emitted(t.recorded)
+	}
 	if !cur.Hooks.Any() || t.quiet {
 		return nil, nil
 	}

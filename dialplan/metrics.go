@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,7 @@ type metrics struct {
 	sessions *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
+	events   *prometheus.CounterVec
 	byPoint  map[Point]prometheus.Observer
 	byStatus map[Point]map[string]prometheus.Counter
 }
@@ -60,10 +62,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ringhook_variables_refused_total", Help: "Variables of an answer that did not pass to the channel.",
 		}, []string{"variable", "reason"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringhook_events_total", Help: "Events of calls, with or without a hook that takes them. Events of /event are \"custom\".",
+		}, []string{"event"}),
 		byPoint:  map[Point]prometheus.Observer{},
 		byStatus: map[Point]map[string]prometheus.Counter{},
 	}
-	reg.MustRegister(m.sessions, m.duration, m.refused)
+	reg.MustRegister(m.sessions, m.duration, m.refused, m.events)
+	for _, name := range append(Events(), customLabel) {
+		m.events.WithLabelValues(name)
+	}
 	for _, reason := range []string{"name", "value", "repeated", "cut"} {
 		for name := range contract {
 			m.refused.WithLabelValues(name, reason)
@@ -80,6 +88,23 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	return m
 }
+
+// customLabel is the label of events that the dialplan names.
+const customLabel = "custom"
+
+// emitted counts events.
+func (m *metrics) emitted(events []TracedEvent) {
+	for _, e := range events {
+		name := e.Name
+		if !slices.Contains(knownEvents, name) {
+			name = customLabel
+		}
+		m.events.WithLabelValues(name).Inc()
+	}
+}
+
+// knownEvents are the labels of events, beside customLabel.
+var knownEvents = Events()
 
 func (m *metrics) session(point Point, status string, took time.Duration) {
 	if _, known := specs[point]; !known {
