@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Place is where a template stands, and so how the values in it are escaped.
@@ -55,13 +56,18 @@ type part struct {
 // or an underscore, or %name:format%, where the format is any text in one line
 // without a percent sign. A percent sign that begins no placeholder stands for
 // itself, and so does one with two hex digits, as in %d0%bf: what is
-// percent-encoded already stays so.
+// percent-encoded already stays so. In a URL there is no other percent sign.
 //
 // A URL must be absolute, and its host must be written out: a placeholder
 // stands behind it, in the path or in the query. Errors do not show the text,
 // which may hold a secret.
 func ParseTemplate(text string, place Place) (*Template, error) {
 	t := &Template{place: place}
+	if place == PlaceURL {
+		if err := checkPercent(text); err != nil {
+			return t, err
+		}
+	}
 	for text != "" {
 		at, key := findPlaceholder(text)
 		if key == "" {
@@ -204,6 +210,49 @@ func (t *Template) checkURL() error {
 		return errors.New("URL has no host")
 	}
 	return nil
+}
+
+// checkPercent refuses a percent sign that begins neither a placeholder nor an
+// encoded byte. Servers reject such a URL, or read it as something else.
+func checkPercent(text string) error {
+	for i := 0; i < len(text); i++ {
+		if text[i] != '%' {
+			continue
+		}
+		if key := placeholderKey(text[i+1:]); key != "" {
+			i += len(key) + 1
+			continue
+		}
+		if !isEncoded(text[i:]) || isUnclosed(text, i) {
+			return fmt.Errorf("URL has a %% at character %d that begins neither a placeholder nor an encoded byte: write %%name%%, in small letters and closed, or %%25 for the sign itself", i+1)
+		}
+		i += 2
+	}
+	return nil
+}
+
+// isEncoded reports whether a text begins with a percent sign and two hex digits.
+func isEncoded(s string) bool {
+	_, err := url.PathUnescape(s[:min(len(s), 3)])
+	return err == nil && len(s) >= 3 && s[0] == '%'
+}
+
+// isUnclosed reports whether an encoded byte is rather the beginning of a name that is not closed, as in %callerid: a letter
+// goes on where the digits end, and the bytes that are encoded there are no UTF-8.
+func isUnclosed(text string, at int) bool {
+	if at+3 >= len(text) {
+		return false
+	}
+	pair, next := text[at+1:at+3], text[at+1:at+4]
+	if pair == strings.ToUpper(pair) || !isName(strings.ToLower(next)) {
+		return false
+	}
+	from := at
+	for from >= 3 && isEncoded(text[from-3:]) {
+		from -= 3
+	}
+	plain, err := url.PathUnescape(text[from : at+3])
+	return err == nil && !utf8.ValidString(plain)
 }
 
 // splitQuery makes the query begin with a part of its own.

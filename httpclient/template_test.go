@@ -81,6 +81,7 @@ func TestURL(t *testing.T) {
 	f("http://crm.example/%none%/x", "http://crm.example//x")
 	f("http://crm.example", "http://crm.example")
 	f("HTTPS://user:secret@crm.example:8443/%d0%bf?", "HTTPS://user:secret@crm.example:8443/%d0%bf?")
+	f("http://crm.example/%c3%a4nderung/%D1%8Ea/%20b/%CAllerid", "http://crm.example/%c3%a4nderung/%D1%8Ea/%20b/%CAllerid")
 	f("http://[::1]:80/?%p%=1", "http://[::1]:80/?%2B7%20%28916%29%20123=1")
 }
 
@@ -114,7 +115,17 @@ func TestURLRefused(t *testing.T) {
 	f(`https://crm.example\x`, "backslash")
 	f("https://crm.example/x#y", "fragment")
 	f("https://crm.example/?hush=1\n", "blank")
-	f("https://crm.example/100%/?hush=1", "cannot be read")
+	f("https://crm.example/100%/?hush=1", "% at character 24 ")
+	f("https://crm.example/?phone=%callerid", "% at character 28 ")
+	f("https://crm.example/?phone=%callerid&x=%seq%", "% at character 28 ")
+	f("https://crm.example/?phone=%callerid&x=%event%&y=%", "% at character 28 ")
+	f("https://crm.example/%direction/x", "% at character 21 ")
+	f("https://crm.example/?x=%cause&y=1", "% at character 24 ")
+	f("https://crm.example/?x=%CallerID%", "% at character 24 ")
+	f("https://crm.example/?x=%callerid %", "% at character 24 ")
+	f("https://crm.example/?x=50%", "% at character 26 ")
+	f("https://crm.example/?x=%2", "% at character 24 ")
+	f("https://crm.example/?x=%a&b=%4", "% at character 24 ")
 	f("https://hush:hush@crm.example:port/", "cannot be read")
 }
 
