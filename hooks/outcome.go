@@ -53,7 +53,7 @@ type outcome struct {
 	class      string
 	status     int
 	text       string        // the answer or the error, whole and with its secrets
-	overload   bool          // the receiver has too much to do
+	overload   bool          // the receiver has too much to do: its Retry-After holds for the whole hook
 	skew       time.Duration // of the receiver's clock against ours, where its answer told the time
 	retryAfter time.Duration
 }
@@ -66,9 +66,7 @@ func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {
 		resp, err = &httpclient.Response{Status: failure.Status, Body: []byte(err.Error())}, nil
 	}
 	if err != nil {
-		o := outcome{class: errorClass(err), text: err.Error()}
-		o.overload = o.class == classTimeout
-		return o
+		return outcome{class: errorClass(err), text: err.Error()}
 	}
 	o := outcome{class: statusClass(resp.Status), status: resp.Status, text: string(resp.Body)}
 	switch resp.Status {
@@ -77,6 +75,9 @@ func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {
 	}
 	if at, err := http.ParseTime(resp.Date); err == nil {
 		o.skew = at.Sub(now)
+	}
+	if o.class == classRedirect && resp.Location != "" {
+		o.text = "redirect to " + resp.Location + ", which is not followed\n" + o.text
 	}
 	if o.class != classDelivered {
 		o.retryAfter = parseRetryAfter(resp.RetryAfter, now)

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestEveryError(t *testing.T) {
 	}
 	for _, class := range httpclient.Classes() {
 		got := outcomeOf(nil, &httpclient.Error{Class: class, Host: "crm.example", Err: errors.New("cause")}, time.Now())
-		if got.class != want[class] || got.status != 0 || !strings.Contains(got.text, "cause") || got.overload != (class == httpclient.ClassTimeout) {
+		if got.class != want[class] || got.status != 0 || !strings.Contains(got.text, "cause") || got.overload {
 			t.Errorf("%s: got %+v, want %q", class, got, want[class])
 		}
 		if metricOutcomes[got.class] == "" {
@@ -78,5 +79,15 @@ func TestExcerpt(t *testing.T) {
 		if !utf8.ValidString(got) || len(got) > 3*excerptSize || len(s) <= excerptSize && utf8.ValidString(s) && got != s {
 			t.Errorf("%.10q: got %d bytes %.10q", s, len(got), got)
 		}
+	}
+}
+
+// TestRedirectIsShown wants the target of a redirect in what is kept of the attempt, with secrets hidden.
+func TestRedirectIsShown(t *testing.T) {
+	h := testHook(t, func(c *Config) { c.Settings = map[string]string{"token": "hush-1"} })
+	s := newSender(h, nil, nil, slog.New(slog.DiscardHandler))
+	o := outcomeOf(&httpclient.Response{Status: 301, Location: "https://crm.example/login?t=hush-1", Body: []byte("moved")}, nil, time.Now())
+	if got, want := s.excerpt(&o), "redirect to https://crm.example/login?t=***, which is not followed\nmoved"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -19,8 +19,8 @@ var schedules = map[string][]time.Duration{
 }
 
 const (
-	// breather is the least delay after an answer that says too much is asked.
-	breather = time.Minute
+	// minLimitedDelay is the minimum delay after 429, which asks for fewer requests.
+	minLimitedDelay = time.Minute
 	// longestWait is how far a Retry-After may stretch a short delay.
 	longestWait = time.Hour
 )
@@ -34,11 +34,11 @@ func (h *hook) next(d *Delivery, attempts int, o outcome, now time.Time) (time.T
 		return time.Time{}, false
 	}
 	delay := h.delays[min(attempts, len(h.delays))-1]
-	if o.overload {
-		delay = max(delay, breather)
+	if o.class == classLimited {
+		delay = max(delay, minLimitedDelay)
 	}
 	limit := longestWait
-	if delay >= breather {
+	if delay >= time.Minute {
 		limit = max(2*delay, limit)
 	}
 	// A fifth up or down, so that what failed together does not return together.

@@ -1,8 +1,11 @@
 package hooks
 
 import (
+	"errors"
 	"testing"
 	"time"
+
+	"ringhook/httpclient"
 )
 
 func testHook(t testing.TB, change func(*Config)) *hook {
@@ -50,8 +53,15 @@ func TestSchedule(t *testing.T) {
 	const s, m, h = time.Second, time.Minute, time.Hour
 	f("standard", 720*h, outcome{}, 5*s, 5*m, 30*m, 2*h, 5*h, 10*h, 14*h, 20*h, 24*h, 24*h, 24*h)
 	f("fast", 720*h, outcome{}, s, 5*s, 15*s, m, 5*m, 15*m, 15*m, 15*m)
-	f("standard", 720*h, outcome{overload: true}, m, 5*m, 30*m)
-	f("fast", 720*h, outcome{overload: true}, m, m, m, m, 5*m)
+	f("standard", 720*h, outcome{class: classLimited}, m, 5*m, 30*m)
+	f("fast", 720*h, outcome{class: classLimited}, m, m, m, m, 5*m)
+	now := time.Now()
+	for _, status := range []int{500, 502, 503, 504} {
+		f("fast", 720*h, outcomeOf(&httpclient.Response{Status: status}, nil, now), s, 5*s, 15*s, m)
+		f("fast", 720*h, outcomeOf(&httpclient.Response{Status: status, RetryAfter: "600"}, nil, now), 10*m)
+	}
+	f("fast", 720*h, outcomeOf(&httpclient.Response{Status: 429}, nil, now), m, m)
+	f("fast", 720*h, outcomeOf(nil, &httpclient.Error{Class: httpclient.ClassTimeout, Err: errors.New("deadline passed")}, now), s, 5*s, 15*s, m)
 	// Retry-After stretches a delay, and never shortens it.
 	f("standard", 720*h, outcome{retryAfter: s}, 5*s, 5*m)
 }
