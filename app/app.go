@@ -49,6 +49,7 @@ type App struct {
 	control  *control.Control
 	parts    dialplan.Parts
 	draining atomic.Bool
+	retiring sync.WaitGroup // lookups of former configurations
 	reloads  reloadMetrics
 	undo     []step // of what has been built so far, the last first
 }
@@ -85,6 +86,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 		return a, err
 	}
 	a.onStop("lookups", func() error {
+		a.retiring.Wait()
 		if err := a.closeLookups(a.parts.Lookups); err != nil {
 			a.log.Warn("requests of lookups were cut short, which costs what they would have left in the cache", "err", err)
 		}

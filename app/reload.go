@@ -78,7 +78,7 @@ func (a *App) reload(cfg *conf.Config) error {
 	old := a.parts
 	a.parts = parts
 	a.cfg.Store(cfg)
-	a.points.Exchange(cfg.Settings(), parts)
+	ended := a.points.Exchange(cfg.Settings(), parts)
 	a.api.Exchange(cfg.HTTP.Token, explainer(cfg, parts), parts.Hooks)
 	if err := a.closeHooks(old.Hooks); err != nil {
 		a.log.Warn("deliveries of the old configuration were cut short and will be repeated", "err", err)
@@ -86,9 +86,13 @@ func (a *App) reload(cfg *conf.Config) error {
 	a.control.Exchange(servers)
 	a.hooksAre(parts.Hooks.Names())
 	parts.Hooks.Start()
-	if err := a.closeLookups(old.Lookups); err != nil {
-		a.log.Warn("lookups of the old configuration were cut short", "err", err)
-	}
+	// Calls in progress go on to ask the lookups that they began with.
+	a.retiring.Go(func() {
+		ended()
+		if err := a.closeLookups(old.Lookups); err != nil {
+			a.log.Warn("lookups of the old configuration were cut short", "err", err)
+		}
+	})
 	return nil
 }
 

@@ -43,6 +43,7 @@ const reserve = 50 * time.Millisecond
 // Dialplan answers the points of every call.
 type Dialplan struct {
 	current atomic.Pointer[current]
+	swap    sync.RWMutex // between reading current and counting a session of it
 	journal Journal
 	calls   *registry
 	log     *slog.Logger
@@ -57,6 +58,7 @@ type Dialplan struct {
 type current struct {
 	*settings
 	Parts
+	sessions sync.WaitGroup
 }
 
 // Parts are what the points work with. They are exchanged together with the
@@ -70,24 +72,49 @@ type Parts struct {
 // New makes a dialplan that keeps its calls in journal.
 func New(settings Settings, parts Parts, journal Journal, log *slog.Logger, reg prometheus.Registerer) *Dialplan {
 	d := &Dialplan{journal: journal, calls: newRegistry(journal), log: log, metrics: newMetrics(reg), now: time.Now, maxWait: maxCommitWait}
-	d.Exchange(settings, parts)
+	d.current.Store(&current{settings: newSettings(settings), Parts: parts})
 	return d
 }
 
-// Exchange puts other settings in force, for every session that begins from
-// now on.
-func (d *Dialplan) Exchange(settings Settings, parts Parts) {
-	d.current.Store(&current{newSettings(settings), parts})
+// Exchange puts other settings in force, for every session that begins from now
+// on. It returns a function that waits for the sessions that began before: they
+// end with what they began with.
+func (d *Dialplan) Exchange(settings Settings, parts Parts) (wait func()) {
+	next := &current{settings: newSettings(settings), Parts: parts}
+	d.swap.Lock()
+	defer d.swap.Unlock()
+	return d.current.Swap(next).sessions.Wait
+}
+
+// enter returns what is in force, for a session. The session must call
+// sessions.Done when it has ended.
+func (d *Dialplan) enter() *current {
+	d.swap.RLock()
+	defer d.swap.RUnlock()
+	cur := d.current.Load()
+	cur.sessions.Add(1)
+	return cur
 }
 
 // Serve answers one session. It is a fastagi.Handler.
 func (d *Dialplan) Serve(s *fastagi.Session) {
-	p := &pointSession{Dialplan: d, current: d.current.Load(), session: s}
-	if status, waits := p.run(); waits {
-		s.Continue(func() { p.note(p.wait()) })
-	} else {
+	p := &pointSession{Dialplan: d, current: d.enter(), session: s}
+	continued := false
+	defer func() {
+		if !continued {
+			p.sessions.Done()
+		}
+	}()
+	status, waits := p.run()
+	if !waits {
 		p.note(status)
+		return
 	}
+	continued = true
+	s.Continue(func() {
+		defer p.sessions.Done()
+		p.note(p.wait())
+	})
 }
 
 // note tells the metrics, the trace and the log of a session that is answered.
