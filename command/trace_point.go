@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func (t *trace) point(p *dialplan.PointTrace) {
 	switch {
 	case p.Error != "" || p.Point == string(dialplan.Lookup):
 	case len(p.Events) == 0:
-		say("no event: this was told before")
+		say("no event: %s", cmp.Or(printable(p.Why), "reported before"))
 	default:
 		for _, e := range p.Events {
 			if e.Hooks == 0 {

@@ -32,7 +32,9 @@ type call struct {
 	Known      map[string]any `json:"known,omitempty"` // parameters that stay with the call
 	Visits     []*visit       `json:"visits,omitempty"`
 	Rings      []*ring        `json:"rings,omitempty"`
-	EmittedIDs []string       `json:"told,omitempty"` // ids of events that belong to no visit and no ring
+	Hidden     string         `json:"hidden,omitempty"`   // the caller's number, if it is withheld but looked up
+	Presumed   bool           `json:"presumed,omitempty"` // the end was not reported
+	EmittedIDs []string       `json:"told,omitempty"`     // ids of events that belong to no visit and no ring
 
 	points int // asked since the call is at hand
 }
@@ -63,7 +65,8 @@ type visit struct {
 	Ended    time.Time `json:"ended,omitzero"`
 	WaitTime int64     `json:"wait_time,omitempty"` // seconds, from Asterisk, where it told
 	Position int64     `json:"position,omitempty"`
-	Agent    string    `json:"agent,omitempty"` // phone that answered
+	Agent    string    `json:"agent,omitempty"`    // phone that answered
+	Presumed bool      `json:"presumed,omitempty"` // the end was not reported, or not how it came
 }
 
 // ring is one attempt to reach one phone: an agent's, or on the way out the
@@ -78,6 +81,8 @@ type ring struct {
 	Began    time.Time `json:"began"`
 	Answered time.Time `json:"answered,omitzero"`
 	Ended    time.Time `json:"ended,omitzero"`
+	Presumed bool      `json:"presumed,omitempty"` // the end was not reported
+	Reporter string    `json:"reporter,omitempty"` // channel that reported the end of a ring whose beginning was not reported
 }
 
 // from is the uniqueid that receivers know a caller by who is transferred out
@@ -228,6 +233,14 @@ func (c *call) openRing(fits func(*ring) bool) *ring {
 		}
 	}
 	return nil
+}
+
+// later returns the first of two moments, or the second if there is no first.
+func later(first, second time.Time) time.Time {
+	if first.IsZero() {
+		return second
+	}
+	return first
 }
 
 // seconds between two moments, 0 where one is missing or the clock was set

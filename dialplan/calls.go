@@ -40,8 +40,12 @@ func customEvent(t *transition) {
 // reports are then known as repeats.
 func callHangup(t *transition) {
 	if !t.call.Ended.IsZero() {
-		return
+		if !t.call.Presumed || t.presumed {
+			return
+		}
+		t.reopen()
 	}
+	t.call.Presumed = t.presumed
 	t.hearMember()
 	for _, r := range t.call.Rings {
 		switch {
@@ -58,7 +62,7 @@ func callHangup(t *transition) {
 			if v.Marker.UniqueID == t.env.UniqueID {
 				status = t.args["queue_status"]
 			}
-			t.closeVisit(v, status, status == "")
+			t.closeVisit(v, status, t.howLeft(v, status))
 		}
 	}
 	billed, told := t.integerArg("billsec")
@@ -66,6 +70,9 @@ func callHangup(t *transition) {
 		t.call.Answered = t.now.Add(-time.Duration(billed) * time.Second)
 	}
 	own := t.lastVisit()
+	if own["wait_time"] == nil && t.call.Direction == incoming { // a call without a queue waited for its answer
+		own["wait_time"] = seconds(t.call.Began, later(t.call.Answered, t.now))
+	}
 	own["status"] = t.callStatus()
 	own["duration"] = seconds(t.call.Began, t.now)
 	own["talk_time"] = seconds(t.call.Answered, t.now)
@@ -81,6 +88,22 @@ func callHangup(t *transition) {
 	}
 	t.call.Ended = t.now
 	t.emit(string(CallHangup), "", own)
+}
+
+// reopen undoes the ends that were presumed, so that the true ones are reported, as
+// corrections.
+func (t *transition) reopen() {
+	t.correcting = true
+	for _, r := range t.call.Rings {
+		if r.Presumed {
+			r.Ended, r.Presumed = time.Time{}, false
+		}
+	}
+	for _, v := range t.call.Visits {
+		if v.Presumed {
+			v.Ended, v.Presumed = time.Time{}, false
+		}
+	}
 }
 
 // hearMember takes from the channel whether a member of the queue answered, which
@@ -106,6 +129,9 @@ func (t *transition) callStatus() string {
 	}
 	if status := t.args["queue_status"]; status != "" {
 		return queueStatus(status)
+	}
+	if n := len(t.call.Visits); n > 0 && t.call.Visits[n-1].Presumed {
+		return statusOther // nothing shows whether an agent answered
 	}
 	return statusCancel
 }

@@ -18,6 +18,10 @@ type Config struct {
 	// MaxCall is how long nothing may be heard of a call before its end is
 	// presumed: Asterisk may have died without telling it.
 	MaxCall time.Duration `toml:"max_call"`
+	// WithheldLookup looks callers up who withhold their number.
+	WithheldLookup bool `toml:"withheld_lookup"`
+	// WithheldEvents puts withheld numbers and names into events.
+	WithheldEvents bool `toml:"withheld_events"`
 }
 
 // DefaultConfig is the [dialplan] table of an empty file.
@@ -98,6 +102,8 @@ type settings struct {
 	queues    map[string]string // name by id
 	agents    map[string]Agent  // by phone
 	variables map[string]rule
+
+	withheldLookup, withheldEvents bool
 }
 
 func newSettings(from Settings) *settings {
@@ -105,6 +111,9 @@ func newSettings(from Settings) *settings {
 		budget:    from.Budget,
 		maxCall:   from.Dialplan.MaxCall,
 		nameLimit: from.Dialplan.NameLimit,
+
+		withheldLookup: from.Dialplan.WithheldLookup, withheldEvents: from.Dialplan.WithheldEvents,
+
 		queues:    make(map[string]string, len(from.Queues)),
 		agents:    make(map[string]Agent, len(from.Agents)),
 		variables: parseVariables(from.Dialplan.Variables, func(string, string) {}),

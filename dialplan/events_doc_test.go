@@ -62,6 +62,7 @@ func samples(t *testing.T) []hooks.Event {
 		p.set("local1", "HANGUPCAUSE", "17")
 		p.at(4, "local1", AgentHangup)
 		p.set("caller", "QEORIGINALPOS", "1")
+		p.set("caller", "ABANDONED", "TRUE")
 		p.at(20, "caller", QueueHangup)
 		p.at(20, "caller", CallHangup)
 	})
@@ -95,6 +96,7 @@ func samples(t *testing.T) []hooks.Event {
 		p.at(1, "local1", AgentDial, "agent_phone=102")
 		p.set("local1", "DIALSTATUS", "BUSY")
 		p.at(4, "local1", AgentHangup)
+		p.set("caller", "ABANDONED", "TRUE")
 		p.at(20, "caller", QueueHangup)
 	})
 	play(func(p *pbx) { // a transferred caller leaves the queue

@@ -45,12 +45,12 @@ type spec struct {
 
 var specs = map[Point]spec{
 	CallDial:           {reads: []string{"linkedid"}, step: callDial},
-	CallAnswer:         {reads: []string{"linkedid", "connected"}, step: callAnswer},
+	CallAnswer:         {reads: []string{"linkedid", "connected", "connected_pres"}, step: callAnswer},
 	IVRHangup:          {reads: []string{"linkedid", "cause"}, step: ivrHangup},
 	QueueDial:          {reads: []string{"linkedid", "visit", "ring", "recording_file"}, needs: []string{"queue_id"}, step: queueDial},
-	QueueHangup:        {reads: []string{"linkedid", "visit", "queue_id", "queue_status", "wait_time", "queue_position", "agent_phone", "cause"}, step: queueHangup},
+	QueueHangup:        {reads: []string{"linkedid", "visit", "queue_id", "queue_status", "wait_time", "queue_position", "agent_phone", "cause", "abandoned", "answered_time"}, step: queueHangup},
 	AgentDial:          {reads: []string{"linkedid", "visit", "ring"}, needs: []string{"agent_phone"}, step: agentDial},
-	AgentAnswer:        {reads: []string{"linkedid", "visit", "ring", "agent_phone", "wait_time", "queue_position", "connected"}, step: agentAnswer},
+	AgentAnswer:        {reads: []string{"linkedid", "visit", "ring", "agent_phone", "wait_time", "queue_position", "connected", "connected_pres"}, step: agentAnswer},
 	AgentHangup:        {reads: ringHangupReads, step: agentHangup},
 	AgentCancel:        {reads: ringHangupReads, step: agentHangup},
 	AgentCustom:        {reads: []string{"linkedid", "visit", "ring"}, needs: []string{"dialed"}, step: agentCustom},
@@ -67,7 +67,7 @@ var ringHangupReads = []string{"linkedid", "visit", "ring", "status", "answered_
 // nobody was there to hear, and needs what these have.
 var callHangupReads = []string{
 	"linkedid", "visit", "ring", "status", "answered_time", "queue_status", "wait_time", "queue_position", "agent_phone",
-	"billsec", "recording_file", "cause",
+	"billsec", "recording_file", "cause", "abandoned",
 }
 
 // Points lists every point, as the configuration may name them.
@@ -137,6 +137,8 @@ var channelReads = map[string]string{
 	"visit":          visitVariable,
 	"ring":           ringVariable,
 	"connected":      "CONNECTEDLINE(num)",
+	"connected_pres": "CONNECTEDLINE(num-pres)",
+	"abandoned":      "ABANDONED",
 	"agent_phone":    "MEMBERINTERFACE",
 	"wait_time":      "QEHOLDTIME",
 	"queue_position": "QEORIGINALPOS",
@@ -164,7 +166,7 @@ const (
 var parameters = map[string]kind{
 	"event": text, "event_id": text, "seq": integer, "final": boolean, "time": text, "uniqueid": text, "linkedid": text, "call_uuid": text,
 	"started": text, "answered": text, "ended": text, "ring_started": text,
-	"transfer_uniqueid": text, "direction": text, "callerid": text, "callerid_raw": text, "callerid_name": text, "callerid_kind": text,
+	"transfer_uniqueid": text, "direction": text, "callerid": text, "callerid_raw": text, "callerid_name": text, "callerid_kind": text, "callerid_withheld": boolean,
 	"directid": text, "dialed": text, "ivr": text, "queue_id": text, "queue_name": text, "queue_position": integer,
 	"agent_id": text, "agent_phone": text, "agent_name": text, "agent_info": text, "call_info": text, "queue_prio": integer,
 	"region_name": text, "region_time": text, "wait_time": integer, "ring_time": integer, "talk_time": integer,

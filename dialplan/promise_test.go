@@ -43,6 +43,9 @@ func TestPromises(t *testing.T) {
 				break
 			}
 		}
+		if answeredBy == 3 {
+			p.set("caller", "ABANDONED", "TRUE")
+		}
 		told := 0
 		for at := 20.0; told < 2*len(ends); at++ {
 			ends[chance.IntN(len(ends))](at)

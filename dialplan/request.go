@@ -163,7 +163,11 @@ func (r *request) identity() Identity { return NewIdentity(r.linkedid(), r.args[
 
 // channel is what tells the point's channel from that of another call.
 func (r *request) channel() channel {
-	return channel{UniqueID: r.env.UniqueID, Name: cut(clean(r.env.Channel), 128), Caller: cut(clean(r.env.CallerNum), 64)}
+	ch := channel{UniqueID: r.env.UniqueID, Name: cut(clean(r.env.Channel), 128), Caller: cut(clean(r.env.CallerNum), 64)}
+	if r.env.CallingPres&presentationBits == presentationRestricted {
+		ch.Caller = "withheld"
+	}
+	return ch
 }
 
 // phone is the agent's phone: 101 of 101, PJSIP/101 or Local/101@agents/n.

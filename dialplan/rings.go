@@ -61,9 +61,10 @@ func (t *transition) begin(r *ring, event Point) {
 // caller's.
 func agentAnswer(t *transition) {
 	phone := t.phone()
-	r := t.ringHere(func(r *ring) bool { return !r.Outgoing && (phone == "" || r.Phone == phone) })
+	r := t.answeringRing(phone)
 	if r == nil {
 		if phone == "" {
+			t.visitAnswered()
 			return
 		}
 		r = t.missedRing(false)
@@ -71,6 +72,45 @@ func agentAnswer(t *transition) {
 	if t.answered(r) {
 		t.emit(string(AgentAnswer), r.Marker.String(), t.ringParams(r))
 	}
+}
+
+// answeringRing returns the ring that an agent-answer is about, nil if that is not known.
+func (t *transition) answeringRing(phone string) *ring {
+	if phone != "" || t.args["ring"] != "" {
+		return t.ringHere(func(r *ring) bool { return !r.Outgoing && (phone == "" || r.Phone == phone) })
+	}
+	// The AGI argument of Queue() on a queue without setinterfacevar=yes: Asterisk does
+	// not say which member answered, but may know the number.
+	v := t.visit()
+	if v == nil {
+		return nil
+	}
+	if r := t.call.openRing(func(r *ring) bool { return r.Visit == v.Marker && r.Phone != "" && r.Phone == t.args["connected"] }); r != nil {
+		return r
+	}
+	return t.onlyOpenRing(v)
+}
+
+// visitAnswered marks the visit as answered by an agent whose phone is not known.
+func (t *transition) visitAnswered() {
+	v := t.visit()
+	if v == nil {
+		if t.call.Answered.IsZero() {
+			t.why = "no visit to a queue is open and no agent_phone is known: give agent_phone, or set setinterfacevar=yes in queues.conf"
+		}
+		return
+	}
+	if !v.Answered.IsZero() || !v.Ended.IsZero() {
+		return
+	}
+	v.Answered = t.now
+	if n, ok := t.integerArg("queue_position"); ok {
+		v.Position = n
+	}
+	if t.call.Answered.IsZero() {
+		t.call.Answered = t.now
+	}
+	t.emit(string(AgentAnswer), v.Marker.String(), t.visitParams(v))
 }
 
 func agentDialoutAnswer(t *transition) {
@@ -152,12 +192,24 @@ func (t *transition) unmarkedRing(outgoing bool) *ring {
 	if r := t.call.openRing(of); r != nil {
 		return r
 	}
+	// A ring whose beginning was not reported may have been ended by another channel.
+	for _, r := range t.call.Rings {
+		if of(r) && r.Began.IsZero() && (r.Reporter == "" || r.Reporter == t.env.UniqueID) {
+			return r
+		}
+	}
 	return t.missedRing(outgoing)
 }
 
 func (t *transition) endRing(r *ring) {
+	if r.Began.IsZero() && r.Reporter == "" && r.Marker.UniqueID != t.env.UniqueID && t.point != CallHangup {
+		r.Reporter = t.env.UniqueID
+	}
 	if !r.Ended.IsZero() {
-		return
+		if !r.Presumed {
+			return
+		}
+		r.Ended, r.Presumed, t.correcting = time.Time{}, false, true
 	}
 	status := dialStatus(t.args["status"])
 	if r.Answered.IsZero() && status == statusAnswer && t.point != AgentCancel && len(t.openHere()) == 1 {
@@ -168,7 +220,7 @@ func (t *transition) endRing(r *ring) {
 			t.call.Answered = r.Answered
 		}
 		// Who is gone before the caller is put through has not met him.
-		if v := t.call.visitOf(r.Visit); met && v != nil && v.Answered.IsZero() && v.Ended.IsZero() {
+		if v := t.call.visitOf(r.Visit); met && v != nil && v.Answered.IsZero() && (v.Ended.IsZero() || v.Presumed) {
 			v.Answered, v.Agent = r.Answered, r.Phone
 		}
 	}
@@ -218,7 +270,7 @@ func (t *transition) openHere() (open []*ring) {
 
 // closeRing tells a ring's end. status counts only where nobody answered.
 func (t *transition) closeRing(r *ring, status string) {
-	r.Ended = t.now
+	r.Ended, r.Presumed = t.now, t.presumed
 	own := t.ringParams(r)
 	// The caller's cause is that of the phone only where the two have talked.
 	if !r.Answered.IsZero() || t.env.UniqueID == r.Marker.UniqueID {

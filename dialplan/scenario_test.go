@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/hooks"
+	"ringhook/lookup"
 	"ringhook/lookup/number"
 )
 
@@ -21,6 +23,11 @@ type pbx struct {
 	kept     []byte
 	began    time.Time
 	channels map[string]map[string]string
+	caller   string // number; empty for the usual one
+	pres     int    // presentation of the number
+	presumed bool   // the point is the sweep
+	why      string // the last point made no event
+	asked    lookup.Question
 	events   []hooks.Event
 }
 
@@ -58,7 +65,7 @@ func (p *pbx) dial(from, channel string) {
 // at asks a point at a second of the call and returns its events in short.
 func (p *pbx) at(second float64, channel string, point Point, args ...string) []string {
 	p.t.Helper()
-	env := &fastagi.Env{Point: string(point), Channel: channel, UniqueID: channel, CallerNum: "02079460142", DNID: "02079460500", Extension: "500", Args: args}
+	env := &fastagi.Env{Point: string(point), Channel: channel, UniqueID: channel, CallerNum: cmp.Or(p.caller, "02079460142"), CallingPres: p.pres, DNID: "02079460500", Extension: "500", Args: args}
 	r, err := parseRequest(env, p.settings.variables)
 	if err != nil {
 		p.t.Fatalf("%s: %v", point, err)
@@ -85,9 +92,11 @@ func (p *pbx) at(second float64, channel string, point Point, args ...string) []
 			p.t.Fatal(err)
 		}
 	}
-	s := &transition{request: r, call: c, settings: p.settings, now: now, numbers: p.numbers}
+	s := &transition{request: r, call: c, settings: p.settings, now: now, numbers: p.numbers, presumed: p.presumed}
 	s.mergeChannel()
+	p.asked = s.question()
 	r.spec.step(s)
+	p.why = s.why
 	if p.kept, err = c.encode(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -207,6 +216,7 @@ func TestLeftQueue(t *testing.T) {
 		p.dial("caller", "local1")
 		p.at(1, "local1", AgentDial, "agent_phone=101")
 		p.set("caller", "QUEUENAME", "500")
+		p.set("caller", "ABANDONED", "TRUE")
 		p.want(p.at(7, "caller", QueueHangup),
 			"queue-hangup queue_id=500 status=cancel wait_time=7", "queue-abandon queue_id=500 status=cancel wait_time=7")
 		p.set("local1", "DIALSTATUS", "CANCEL")
@@ -221,6 +231,7 @@ func TestLeftQueue(t *testing.T) {
 		p.want(p.at(20, "caller", QueueHangup),
 			"queue-hangup queue_id=500 status=noanswer wait_time=20", "queue-failover queue_id=500 status=noanswer wait_time=20")
 		p.want(p.at(21, "caller", QueueDial, "queue_id=600"), "queue-dial queue_id=600")
+		p.set("caller", "ABANDONED", "TRUE")
 		p.want(p.at(31, "caller", QueueHangup),
 			"queue-hangup queue_id=600 status=cancel wait_time=10", "queue-abandon queue_id=600 status=cancel wait_time=10")
 	})
@@ -366,7 +377,7 @@ func TestMissed(t *testing.T) {
 		for name, value := range map[string]string{"QUEUENAME": "500", "MEMBERINTERFACE": "Local/101@agents/n", "QEHOLDTIME": "4"} {
 			p.set("caller", name, value)
 		}
-		p.want(p.at(20, "caller", CallHangup), "call-hangup status=answer talk_time=16 final")
+		p.want(p.at(20, "caller", CallHangup), "call-hangup status=answer wait_time=4 talk_time=16 final")
 	})
 	t.Run("a member who was gone before the caller was put through", func(t *testing.T) {
 		p := newPBX(t)
@@ -374,7 +385,7 @@ func TestMissed(t *testing.T) {
 		p.at(0, "caller", CallDial)
 		p.set("caller", "MEMBERINTERFACE", "Local/101@agents/n")
 		p.set("caller", "QUEUESTATUS", "TIMEOUT")
-		p.want(p.at(40, "caller", CallHangup), "call-hangup status=noanswer talk_time=0 final")
+		p.want(p.at(40, "caller", CallHangup), "call-hangup status=noanswer wait_time=40 talk_time=0 final")
 	})
 	for status, told := range map[string]string{
 		"ANSWER": "agent-hangup agent_phone=101 status=answer ring_time=8 talk_time=12",
@@ -660,7 +671,7 @@ func TestMenu(t *testing.T) {
 	defer p.done()
 	p.at(0, "caller", CallDial)
 	p.want(p.at(5, "caller", IVRHangup, "ivr=main"), "ivr-hangup status=cancel wait_time=5")
-	p.want(p.at(5, "caller", CallHangup), "call-hangup status=cancel talk_time=0 final")
+	p.want(p.at(5, "caller", CallHangup), "call-hangup status=cancel wait_time=5 talk_time=0 final")
 }
 
 // TestCustomEvent is an event of the administrator's own.

@@ -557,7 +557,7 @@ func TestBurst(t *testing.T) {
 				}
 				return
 			}
-			want := map[string]int{"queue-dial": 1, "agent-dial": 60, "agent-cancel": 60, "queue-hangup": 1, "queue-abandon": 1, "call-hangup": 1}
+			want := map[string]int{"queue-dial": 1, "agent-dial": 60, "agent-cancel": 60, "queue-hangup": 1, "call-hangup": 1}
 			if ok != 62 || !maps.Equal(count, want) {
 				t.Errorf("%d of 62 points were answered OK and %v kept, want %v", ok, count, want)
 			}

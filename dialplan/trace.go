@@ -28,6 +28,7 @@ type PointTrace struct {
 	Refused    []TracedValue  `json:"refused,omitempty"` // variables of an answer, each with the reason
 	Status     string         `json:"status"`            // RINGHOOK_STATUS; none where it was not set
 	Hungup     bool           `json:"hungup,omitempty"`  // the channel was hung up by the end of the point
+	Why        string         `json:"why,omitempty"`     // no event was made, if the point is not a repeat
 	Error      string         `json:"error,omitempty"`   // why the point was refused, or its event not kept
 }
 
@@ -65,7 +66,8 @@ const (
 	maxTracedPoints = 500
 )
 
-const traceVersion = 1
+// traceVersion is the version that is written; version 1 has no Why.
+const traceVersion = 2
 
 var errTrace = errors.New("record of a point is cut short or of another version")
 
@@ -143,7 +145,7 @@ func (r *traceReader) value() TracedValue { return TracedValue{Name: r.text(), V
 
 // DecodeTrace reads a record of a point.
 func DecodeTrace(record []byte) (PointTrace, error) {
-	if len(record) == 0 || record[0] != traceVersion {
+	if len(record) == 0 || record[0] < 1 || record[0] > traceVersion {
 		return PointTrace{}, errTrace
 	}
 	r := &traceReader{b: record[1:]}
@@ -160,6 +162,9 @@ func DecodeTrace(record []byte) (PointTrace, error) {
 	p.Query = r.text()
 	p.Given = readList(r, r.text)
 	p.Read = readList(r, r.value)
+	if record[0] > 1 {
+		p.Why = r.text()
+	}
 	if r.bad || len(r.b) > 0 {
 		return PointTrace{}, errTrace
 	}

@@ -51,7 +51,11 @@ func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration)
 		b.text(s, maxTracedValue)
 	}
 	b.text(p.traced.err, maxTracedReason)
-	for _, s := range [...]string{env.CallerNum, env.CallerName, env.DNID, p.kind} {
+	number, name := env.CallerNum, env.CallerName
+	if env.CallingPres&presentationBits == presentationRestricted && !p.settings.withheldEvents {
+		number, name = "withheld", ""
+	}
+	for _, s := range [...]string{number, name, env.DNID, p.kind} {
 		b.text(s, maxTracedValue)
 	}
 	p.encodeSources(b)
@@ -79,6 +83,11 @@ func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration)
 		b.text(name, maxTracedValue)
 		b.text(p.request.args[name], maxTracedValue)
 	}
+	why := ""
+	if p.transition != nil {
+		why = p.transition.why
+	}
+	b.text(why, maxTracedReason)
 }
 
 func (p *pointSession) encodeSources(b *traceBuffer) {

@@ -51,7 +51,7 @@ func TestPointsAreTraced(t *testing.T) {
 		{"lookup", "FOUND", "hit", "", "", 0},
 		{"queue-dial", "ERROR", "error", "status: status 500", "", 3}, // with the first visit's end
 		{"queue-dail", "ERROR", "", "", `unknown point "queue-dail"`, 0},
-		{"call-hangup", "OK", "", "", "", 3},
+		{"call-hangup", "OK", "", "", "", 2},
 		{"call-hangup", "OK", "", "", "", 0},
 	} {
 		got := p[i]

@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"maps"
@@ -19,16 +20,18 @@ import (
 // events it makes and the variables it sets.
 type transition struct {
 	*request
-	call     *call
-	settings *settings
-	now      time.Time
-	numbers  *number.Reader
-	presumed bool                    // the call's end was never told
-	wanted   func(event string) bool // where nil, every event is
-	news     bool                    // something happened, whether anybody wants to know or not
-	events   []hooks.Event
-	vars     []fastagi.Variable
-	recorded []TracedEvent // every event, also one that nobody wants
+	call       *call
+	settings   *settings
+	now        time.Time
+	numbers    *number.Reader
+	correcting bool                    // an end that was presumed is reported now
+	why        string                  // no event is made, if it is not a repeat
+	presumed   bool                    // the call's end was never told
+	wanted     func(event string) bool // where nil, every event is
+	news       bool                    // something happened, whether anybody wants to know or not
+	events     []hooks.Event
+	vars       []fastagi.Variable
+	recorded   []TracedEvent // every event, also one that nobody wants
 }
 
 // mergeChannel takes over from the channel what stays with the call. It may be done
@@ -41,8 +44,19 @@ func (t *transition) mergeChannel() {
 	if t.test {
 		known.keep("test", true)
 	}
-	if num := t.callerNum(); num != "" {
-		caller := t.numbers.Normalize(num)
+	withheld := t.withheld()
+	if withheld {
+		known.keep("callerid_withheld", true)
+	}
+	hidden := withheld && !t.settings.withheldEvents
+	if hidden {
+		known.keepFirst("callerid_kind", string(number.Anonymous))
+		if t.settings.withheldLookup && t.call.Hidden == "" {
+			t.call.Hidden = t.callerNum()
+		}
+	}
+	if num := t.callerNum(); num != "" && !hidden {
+		caller := t.normalize(num)
 		known.keepFirst("callerid_raw", num)
 		known.keepFirst("callerid", caller.String())
 		if caller.Kind != number.Normal {
@@ -52,14 +66,16 @@ func (t *transition) mergeChannel() {
 		known.keepFirst("region_time", caller.RegionTime(t.now))
 	}
 	if !t.onCalledChannel() {
-		known.keepFirst("callerid_name", clean(t.env.CallerName))
+		if !hidden {
+			known.keepFirst("callerid_name", clean(t.env.CallerName))
+		}
 		known.keepFirst("directid", clean(t.env.DNID))
 	}
 	if t.call.Direction != incoming {
 		known.keepFirst("dialed", t.args["dialed"])
 	}
 	for _, name := range stickyParameters {
-		if v, given := t.args[name]; given && v != "" {
+		if v := t.args[name]; v != "" && !(hidden && strings.HasPrefix(name, "callerid")) {
 			known.keep(name, typed(parameters[name], v))
 		}
 	}
@@ -68,6 +84,15 @@ func (t *transition) mergeChannel() {
 			known.keep(r.param, typed(r.kind(), v))
 		}
 	}
+}
+
+// normalize reads a caller's number. The phone of a configured agent is an extension,
+// whatever its digits mean in the country: 101 is an emergency number in Israel.
+func (t *transition) normalize(num string) number.Number {
+	if _, agent := t.settings.agents[num]; agent {
+		return number.Number{Kind: number.Short, Raw: num}
+	}
+	return t.numbers.Normalize(num)
 }
 
 // stickyParameters are the parameters that, once given by the dialplan, hold for the
@@ -95,6 +120,27 @@ func (t *transition) onCalledChannel() bool {
 	}
 	return false
 }
+
+// withheld reports whether the caller of an incoming call withholds the number. What a
+// channel of the call has once reported holds for the whole call.
+func (t *transition) withheld() bool {
+	if t.call.Direction == outgoing || t.call.Direction == internal {
+		return false
+	}
+	if yes, _ := t.call.Known["callerid_withheld"].(bool); yes {
+		return true
+	}
+	if t.onCalledChannel() {
+		return strings.HasPrefix(t.args["connected_pres"], "prohib")
+	}
+	return t.env.CallingPres&presentationBits == presentationRestricted
+}
+
+// The presentation of a number (include/asterisk/callerid.h, AST_PRES_RESTRICTION).
+const (
+	presentationBits       = 0x60
+	presentationRestricted = 0x20
+)
 
 // The directions of a call. Only the dialplan can tell that one is internal.
 const (
@@ -162,11 +208,28 @@ func (t *transition) param(name string) string {
 
 // question is what the point asks its lookups.
 func (t *transition) question() lookup.Question {
-	number := t.call.text("callerid")
-	if t.call.Direction == outgoing {
-		number = t.numbers.Normalize(t.param("dialed")).String()
+	caller, param := t.call.text("callerid"), t.param
+	if t.withheld() {
+		caller = ""
+		if t.settings.withheldLookup {
+			caller = cmp.Or(t.call.text("callerid"), t.numbers.Normalize(t.call.Hidden).String())
+		} else {
+			param = t.paramWithoutCaller
+		}
 	}
-	return lookup.Question{Point: string(t.point), Number: number, Param: t.param}
+	if t.call.Direction == outgoing {
+		caller = t.numbers.Normalize(t.param("dialed")).String()
+	}
+	return lookup.Question{Point: string(t.point), Number: caller, Param: param}
+}
+
+// paramWithoutCaller is param for a caller who withholds the number.
+func (t *transition) paramWithoutCaller(name string) string {
+	switch name {
+	case "callerid", "callerid_raw", "callerid_name":
+		return ""
+	}
+	return t.param(name)
 }
 
 // queueID is the queue that the point is about.
@@ -212,6 +275,9 @@ func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 	if t.wanted != nil && !t.wanted(name) {
 		return
 	}
+	if t.correcting {
+		id, key = "", key+"/correction"
+	}
 	if id == "" {
 		id = eventID(t.call.id(), key, name)
 	}
@@ -228,7 +294,7 @@ func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 	if t.call.Direction != "" {
 		p["direction"] = t.call.Direction
 	}
-	if !t.call.Ended.IsZero() && name != string(CallHangup) {
+	if t.correcting || !t.call.Ended.IsZero() && name != string(CallHangup) {
 		p["correction"] = true // the call's last event was told already
 	}
 	for k, v := range p {

@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"strings"
 	"time"
 
 	"ringhook/fastagi"
@@ -35,7 +36,7 @@ func queueDial(t *transition) {
 	}
 	v := &visit{Marker: m, Began: t.now, Transfer: t.transferred(before, on, marked && !own)}
 	if before != nil && before.Ended.IsZero() {
-		t.closeVisit(before, "", false)
+		t.closeVisit(before, "", leftElsewhere)
 	}
 	if m.N > 1 {
 		// Of an earlier visit on this channel, and else taken for this one's.
@@ -84,13 +85,24 @@ func queueHangup(t *transition) {
 		}
 	}
 	t.setMarker(visitVariable, v.Marker, true)
+	status := t.args["queue_status"]
 	if !v.Ended.IsZero() {
+		if !v.Presumed {
+			return
+		}
+		v.Ended, v.Presumed, t.correcting = time.Time{}, false, true
+		t.takeMember(v)
+		how := t.howLeft(v, status)
+		if v.Answered.IsZero() && how == leftUnknown {
+			v.Ended, v.Presumed = t.now, true // no more is known than before
+			return
+		}
+		t.closeVisit(v, status, how)
 		return
 	}
 	t.takeMember(v)
 	t.closeRingsHere()
-	status := t.args["queue_status"]
-	t.closeVisit(v, status, status == "")
+	t.closeVisit(v, status, t.howLeft(v, status))
 }
 
 // missedVisit stands in for a visit whose beginning was never told, because
@@ -118,16 +130,31 @@ func (t *transition) takeMember(v *visit) {
 		v.Position = n
 	}
 	phone, status := t.phone(), t.args["queue_status"]
-	if phone == "" || !v.Answered.IsZero() || status != "" && status != "CONTINUE" {
+	if !v.Answered.IsZero() || t.abandoned() || status != "" && status != "CONTINUE" {
 		return // CONTINUE is the way out of Queue(...,c) when a member hung up
 	}
-	v.Agent = phone
-	waited, _ := t.integerArg("wait_time")
-	v.WaitTime = waited
-	v.Answered = t.now
-	if !v.Began.IsZero() {
-		v.Answered = v.Began.Add(time.Duration(waited) * time.Second)
+	talked, met := t.integerArg("answered_time")
+	switch {
+	case phone != "":
+		waited, _ := t.integerArg("wait_time")
+		v.WaitTime = waited
+		v.Answered = t.now
+		if !v.Began.IsZero() {
+			v.Answered = v.Began.Add(time.Duration(waited) * time.Second)
+		}
+	case met && v.Marker.UniqueID == t.env.UniqueID:
+		// A queue without setinterfacevar=yes does not say who answered.
+		v.Answered = t.now.Add(-time.Duration(talked) * time.Second)
+		if v.Answered.Before(v.Began) {
+			v.Answered = v.Began
+		}
+		if r := t.onlyOpenRing(v); r != nil {
+			phone = r.Phone
+		}
+	default:
+		return
 	}
+	v.Agent = phone
 	if t.call.Answered.IsZero() {
 		t.call.Answered = v.Answered
 	}
@@ -136,11 +163,69 @@ func (t *transition) takeMember(v *visit) {
 	}
 }
 
-// closeVisit tells a visit's end: answered, given up by the caller, who is
-// gone (queue-abandon), or left for another destination (queue-failover), for
-// which Asterisk has set a QUEUESTATUS as a rule.
-func (t *transition) closeVisit(v *visit, status string, gone bool) {
+// onlyOpenRing returns the ring of a visit that has not ended, nil if there are
+// none or several.
+func (t *transition) onlyOpenRing(v *visit) (only *ring) {
+	for _, r := range t.call.Rings {
+		if r.Visit != v.Marker || r.Outgoing || !r.Ended.IsZero() {
+			continue
+		}
+		if only != nil {
+			return nil
+		}
+		only = r
+	}
+	return only
+}
+
+// abandoned reports whether Asterisk says that the caller gave up in the queue.
+func (t *transition) abandoned() bool { return strings.EqualFold(t.args["abandoned"], "TRUE") }
+
+// left is how a visit that no agent answered ended.
+type left int
+
+const (
+	leftUnknown   left = iota // nothing shows whether the caller gave up or an agent answered
+	leftGaveUp                // queue-abandon
+	leftElsewhere             // queue-failover
+)
+
+// howLeft decides by what Asterisk says. Without a proof a visit is not reported as
+// abandoned: a queue without setinterfacevar=yes does not say that an agent answered.
+func (t *transition) howLeft(v *visit, status string) left {
+	switch {
+	case t.presumed:
+		return leftUnknown
+	case v.Marker.UniqueID == t.env.UniqueID && t.abandoned():
+		return leftGaveUp
+	case status != "":
+		return leftElsewhere
+	case v.Marker.UniqueID != t.env.UniqueID && t.rangInVain(v):
+		return leftGaveUp // the caller waited there on another channel
+	}
+	return leftUnknown
+}
+
+// rangInVain reports whether the agents' phones of a visit are known to have rung, and
+// none to have answered.
+func (t *transition) rangInVain(v *visit) bool {
+	rang := false
+	for _, r := range t.call.Rings {
+		if r.Visit == v.Marker {
+			rang = true
+			if !r.Answered.IsZero() {
+				return false
+			}
+		}
+	}
+	return rang
+}
+
+// closeVisit ends a visit: answered, given up by the caller (queue-abandon), or left for
+// another destination (queue-failover), for which Asterisk sets a QUEUESTATUS as a rule.
+func (t *transition) closeVisit(v *visit, status string, how left) {
 	v.Ended = t.now
+	v.Presumed = v.Answered.IsZero() && how == leftUnknown
 	own := t.visitParams(v)
 	own["queue_status"] = status
 	own["cause"] = t.cause()
@@ -149,7 +234,10 @@ func (t *transition) closeVisit(v *visit, status string, gone bool) {
 		own["status"] = statusAnswer
 		own["talk_time"] = seconds(v.Answered, t.now)
 		t.emit(string(QueueHangup), v.Marker.String(), own)
-	case !gone:
+	case how == leftUnknown:
+		own["status"] = statusOther
+		t.emit(string(QueueHangup), v.Marker.String(), own)
+	case how == leftElsewhere:
 		own["status"] = queueStatus(status)
 		t.emit(string(QueueHangup), v.Marker.String(), own)
 		t.emit(queueFailover, v.Marker.String(), own)

@@ -187,6 +187,7 @@ func (e *Env) fill(m map[string]string) {
 	e.Version = valid(m["version"])
 	e.CallerNum = known(m["callerid"])
 	e.CallerName = known(m["calleridname"])
+	e.CallingPres, _ = strconv.Atoi(m["callingpres"]) // 0, allowed, is also what an Asterisk without it means
 	e.DNID = known(m["dnid"])
 	e.RDNIS = known(m["rdnis"])
 	e.Context = valid(m["context"])

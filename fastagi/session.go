@@ -35,6 +35,7 @@ type Env struct {
 	CallerName  string
 	DNID        string
 	RDNIS       string
+	CallingPres int // presentation of the caller's number, as in Q.931: bits 0x60 are 0x20 if it is withheld
 	Context     string
 	Extension   string
 	Priority    string

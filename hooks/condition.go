@@ -17,7 +17,7 @@ import (
 var zeros = map[string]any{
 	"seq": int64(0), "queue_position": int64(0), "queue_prio": int64(0), "wait_time": int64(0), "ring_time": int64(0),
 	"talk_time": int64(0), "duration": int64(0), "billsec": int64(0), "cause": int64(0), "match_count": int64(0),
-	"final": false, "correction": false, "presumed": false, "test": false,
+	"final": false, "correction": false, "presumed": false, "test": false, "callerid_withheld": false,
 }
 
 // The functions that a condition may use: none of them loops.

@@ -164,7 +164,7 @@ func environmentLines(addr string, e *fastagi.Env) []fastagi.Variable {
 		{Name: "channel", Value: e.Channel}, {Name: "language", Value: "en"}, {Name: "type", Value: kind},
 		{Name: "uniqueid", Value: e.UniqueID}, {Name: "version", Value: e.Version},
 		{Name: "callerid", Value: unknown(e.CallerNum)}, {Name: "calleridname", Value: unknown(e.CallerName)},
-		{Name: "callingpres", Value: "0"}, {Name: "callingani2", Value: "0"}, {Name: "callington", Value: "0"}, {Name: "callingtns", Value: "0"},
+		{Name: "callingpres", Value: strconv.Itoa(e.CallingPres)}, {Name: "callingani2", Value: "0"}, {Name: "callington", Value: "0"}, {Name: "callingtns", Value: "0"},
 		{Name: "dnid", Value: unknown(e.DNID)}, {Name: "rdnis", Value: unknown(e.RDNIS)},
 		{Name: "context", Value: e.Context}, {Name: "extension", Value: e.Extension}, {Name: "priority", Value: e.Priority},
 		{Name: "enhanced", Value: "0.0"}, {Name: "accountcode", Value: e.AccountCode}, {Name: "threadid", Value: "140000000000000"},

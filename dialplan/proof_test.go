@@ -1,0 +1,184 @@
+package dialplan
+
+import (
+	"testing"
+
+	"ringhook/hooks"
+)
+
+// TestQueueWithoutMember is README's four lines and a queue without setinterfacevar=yes:
+// Asterisk does not say who answered, and what it does say decides.
+func TestQueueWithoutMember(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		variables map[string]string
+		end       Point
+		want      []string
+	}{
+		{"answered", map[string]string{"ANSWEREDTIME": "3"}, QueueHangup,
+			[]string{"queue-hangup queue_id=500 status=answer wait_time=7 talk_time=3"}},
+		{"answered, call-hangup first", map[string]string{"ANSWEREDTIME": "3"}, CallHangup,
+			[]string{"queue-hangup queue_id=500 status=answer wait_time=7 talk_time=3", "call-hangup queue_id=500 status=answer wait_time=7 talk_time=3 final"}},
+		{"given up", map[string]string{"ABANDONED": "TRUE"}, CallHangup,
+			[]string{"queue-hangup queue_id=500 status=cancel wait_time=10", "queue-abandon queue_id=500 status=cancel wait_time=10", "call-hangup queue_id=500 status=cancel wait_time=10 talk_time=0 final"}},
+		{"given up after an answered dial", map[string]string{"ABANDONED": "TRUE", "ANSWEREDTIME": "30"}, QueueHangup,
+			[]string{"queue-hangup queue_id=500 status=cancel wait_time=10", "queue-abandon queue_id=500 status=cancel wait_time=10"}},
+		{"timeout", map[string]string{"QUEUESTATUS": "TIMEOUT"}, QueueHangup,
+			[]string{"queue-hangup queue_id=500 status=noanswer wait_time=10", "queue-failover queue_id=500 status=noanswer wait_time=10"}},
+		{"no proof of anything", nil, CallHangup,
+			[]string{"queue-hangup queue_id=500 status=other wait_time=10", "call-hangup queue_id=500 status=other wait_time=10 talk_time=0 final"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPBX(t)
+			defer p.done()
+			p.at(0, "caller", QueueDial, "queue_id=500")
+			for name, value := range c.variables {
+				p.set("caller", name, value)
+			}
+			p.want(p.at(10, "caller", c.end), c.want...)
+			p.want(p.at(10, "caller", c.end))
+		})
+	}
+}
+
+// TestAgentAnswerWithoutMember is Queue(...,agi://.../agent-answer) on such a queue.
+func TestAgentAnswerWithoutMember(t *testing.T) {
+	t.Run("no phone is known", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		p.want(p.at(4, "caller", AgentAnswer), "agent-answer queue_id=500 wait_time=4")
+		p.want(p.at(4, "caller", AgentAnswer))
+		p.want(p.at(9, "caller", CallHangup), "queue-hangup queue_id=500 status=answer wait_time=4 talk_time=5",
+			"call-hangup queue_id=500 status=answer wait_time=4 talk_time=5 final")
+	})
+	t.Run("one of two phones, by its number", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		for _, phone := range []string{"101", "102"} {
+			p.dial("caller", "local"+phone)
+			p.at(1, "local"+phone, AgentDial, "agent_phone="+phone)
+		}
+		p.set("caller", "CONNECTEDLINE(num)", "101")
+		p.want(p.at(4, "caller", AgentAnswer), "agent-answer queue_id=500 agent_phone=101 wait_time=4 ring_time=3")
+	})
+	t.Run("one of two phones, unknown", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		for _, phone := range []string{"101", "102"} {
+			p.dial("caller", "local"+phone)
+			p.at(1, "local"+phone, AgentDial, "agent_phone="+phone)
+		}
+		p.want(p.at(4, "caller", AgentAnswer), "agent-answer queue_id=500 wait_time=4")
+	})
+	t.Run("no queue", func(t *testing.T) {
+		p := newPBX(t)
+		defer p.done()
+		p.want(p.at(4, "caller", AgentAnswer))
+		if p.why == "" {
+			t.Error("the trace has no reason")
+		}
+	})
+}
+
+// TestTrueEnd is a call that was closed after max_call and goes on all the same: its
+// true ends come, as corrections, once.
+func TestTrueEnd(t *testing.T) {
+	p := newPBX(t)
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.dial("caller", "local1")
+	p.at(1, "local1", AgentDial, "agent_phone=101")
+	p.presumed = true
+	p.want(p.at(100, "caller", CallHangup), "agent-cancel queue_id=500 agent_phone=101 status=cancel wait_time=100 ring_time=99",
+		"queue-hangup queue_id=500 status=other wait_time=100", "call-hangup queue_id=500 status=other wait_time=100 talk_time=0 final")
+	p.want(p.at(101, "caller", CallHangup))
+	p.presumed = false
+	p.set("local1", "DIALSTATUS", "ANSWER")
+	p.set("local1", "ANSWEREDTIME", "150")
+	p.want(p.at(200, "local1", AgentHangup), "agent-hangup queue_id=500 agent_phone=101 status=answer wait_time=50 ring_time=49 talk_time=150 correction=true")
+	p.want(p.at(200, "local1", AgentHangup))
+	p.set("caller", "MEMBERINTERFACE", "Local/101@agents/n")
+	p.set("caller", "QEHOLDTIME", "50")
+	p.want(p.at(200, "caller", CallHangup), "queue-hangup queue_id=500 agent_phone=101 status=answer wait_time=50 talk_time=150 correction=true",
+		"call-hangup queue_id=500 agent_phone=101 status=answer wait_time=50 ring_time=49 talk_time=150 correction=true final")
+	p.want(p.at(200, "caller", CallHangup))
+	ids := map[string]bool{}
+	for _, ev := range p.events {
+		if ids[ev.ID] {
+			t.Errorf("%s has an id that was used before: the outbox would drop it", ev.Name)
+		}
+		ids[ev.ID] = true
+	}
+}
+
+// TestOneEndOfAnUnheardRing is a phone whose agent-dial was not heard, and the call's end
+// that comes before the phone's: the ring has one end.
+func TestOneEndOfAnUnheardRing(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.want(p.at(5, "phone1", AgentAnswer, "agent_phone=101"), "agent-answer queue_id=500 agent_phone=101 wait_time=5")
+	p.want(p.at(9, "caller", CallHangup), "agent-hangup queue_id=500 agent_phone=101 status=answer wait_time=5 talk_time=4",
+		"queue-hangup queue_id=500 agent_phone=101 status=answer wait_time=5 talk_time=4",
+		"call-hangup queue_id=500 agent_phone=101 status=answer wait_time=5 talk_time=4 final")
+	p.set("local1", "DIALSTATUS", "ANSWER")
+	p.want(p.at(9, "local1", AgentHangup, "agent_phone=101"))
+	p.want(p.at(9, "local1", AgentHangup, "agent_phone=101"))
+}
+
+// TestWithheld is a caller who withholds the number.
+func TestWithheld(t *testing.T) {
+	for _, c := range []struct {
+		lookup, events bool
+		asked          string
+	}{{false, false, ""}, {true, false, "+442079460142"}, {false, true, ""}, {true, true, "+442079460142"}} {
+		p := newPBX(t)
+		p.settings.withheldLookup, p.settings.withheldEvents = c.lookup, c.events
+		p.pres = 32
+		p.at(0, "caller", QueueDial, "queue_id=500", "callerid=+442079460142", "callerid_name=Anna")
+		if got := p.asked; got.Number != c.asked || c.asked == "" && got.Param("callerid")+got.Param("callerid_raw")+got.Param("callerid_name") != "" {
+			t.Errorf("%+v: the lookup is asked for %q", c, got.Number)
+		}
+		p.pres = 0
+		p.set("phone1", "CONNECTEDLINE(num)", "02079460142")
+		p.at(1, "phone1", AgentAnswer, "agent_phone=101")
+		p.at(2, "caller", CallHangup)
+		for _, ev := range p.events {
+			_, shown := ev.Params["callerid"]
+			_, raw := ev.Params["callerid_raw"]
+			_, name := ev.Params["callerid_name"]
+			if ev.Params["callerid_withheld"] != true || shown != c.events || raw != c.events || name != c.events {
+				t.Errorf("%+v: %s has %v", c, ev.Name, ev.Params)
+			}
+		}
+	}
+	p := newPBX(t)
+	p.set("phone1", "CONNECTEDLINE(num)", "02079460142")
+	p.set("phone1", "CONNECTEDLINE(num-pres)", "prohib_passed_screen")
+	p.at(0, "phone1", AgentAnswer, "agent_phone=101")
+	if ev := last(p); ev.Params["callerid"] != nil || ev.Params["callerid_withheld"] != true {
+		t.Errorf("connected line: %v", ev.Params)
+	}
+	p = newPBX(t)
+	p.pres = 67 // not available, which is not withheld
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	if ev := last(p); ev.Params["callerid_withheld"] != nil || ev.Params["callerid"] == nil {
+		t.Errorf("not available: %v", ev.Params)
+	}
+}
+
+func last(p *pbx) hooks.Event { return p.events[len(p.events)-1] }
+
+// TestAgentIsExtension is an agent whose phone has a number that the country uses
+// otherwise: 112 is an emergency number in Great Britain.
+func TestAgentIsExtension(t *testing.T) {
+	p := newPBX(t)
+	p.settings.agents["112"] = Agent{Phone: "112"}
+	p.caller = "112"
+	p.at(0, "caller", AgentCustom, "dialed=02079460777")
+	if ev := last(p); ev.Params["callerid_kind"] != "short" || ev.Params["callerid"] != "112" {
+		t.Errorf("got %v", ev.Params)
+	}
+}
