@@ -1,6 +1,6 @@
 <?php
 /*
- * A sample CRM for ringhook: who is calling, and what became of the call.
+ * A sample CRM for ringhook: it answers lookups and receives events.
  *
  *     php -S 127.0.0.1:8082 crm.php
  *
@@ -14,12 +14,13 @@
  *     events = ["*"]
  *     url = "http://127.0.0.1:8082/cti"
  *
- * It needs PHP 7.4 and nothing else.
+ * It stores events as files in the folder ringhook-events beside this file, or in the one
+ * that the environment variable RINGHOOK_EVENTS names. It needs PHP 7.4 and nothing else.
  */
 
 declare(strict_types=1);
 
-// What ringhook asks for is E.164, with the plus sign in front.
+// ringhook sends numbers in E.164, with the plus sign.
 const CUSTOMERS = [
     '+79261110002' => [
         'CALLERID(name)' => 'Жан-Поль Œuvré',
@@ -30,7 +31,7 @@ const CUSTOMERS = [
 
 $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
 
-// Who is calling? name=value&name=value, or 404 where nobody knows.
+// A lookup: name=value&name=value, or 404 if the number is unknown.
 if ($_SERVER['REQUEST_METHOD'] === 'GET' && $path === '/who') {
     $customer = CUSTOMERS[$_GET['phone'] ?? ''] ?? null;
     if ($customer === null) {
@@ -42,15 +43,23 @@ if ($_SERVER['REQUEST_METHOD'] === 'GET' && $path === '/who') {
     return;
 }
 
-// One event, as JSON. Answer 2xx only when it is safe: ringhook then forgets it.
+// One event, as JSON. Answer 2xx only when the event is stored: ringhook then does not
+// send it again. After any other answer it does.
 if ($_SERVER['REQUEST_METHOD'] === 'POST' && $path === '/cti') {
-    $event = json_decode(file_get_contents('php://input'), true);
-    if (!isset($event['event_id'], $event['event'])) {
+    $body = file_get_contents('php://input');
+    $event = json_decode($body, true);
+    if (!is_string($event['event_id'] ?? null) || !is_string($event['event'] ?? null)) {
         http_response_code(400);
         return;
     }
-    if (isNew($event['event_id'])) {
-        error_log($event['event'] . ' ' . json_encode($event, JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES));
+    try {
+        if (store($event['event_id'], $body)) {
+            error_log($event['event'] . ' ' . json_encode($event, JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES));
+        }
+    } catch (RuntimeException $e) {
+        error_log('crm.php: ' . $e->getMessage());
+        http_response_code(500);
+        return;
     }
     http_response_code(204);
     return;
@@ -58,11 +67,25 @@ if ($_SERVER['REQUEST_METHOD'] === 'POST' && $path === '/cti') {
 
 http_response_code(404);
 
-// An event comes again, with the same id, when its answer was lost on the way. A real
-// CRM lets its database refuse the second one; here a file is made for each.
-function isNew(string $id): bool
+// store stores an event and returns true, or returns false if it is already stored: an event
+// is sent again, with the same id, if the answer to it was lost. A real CRM lets a unique
+// index of its database refuse the second one; here the name of a file does.
+function store(string $id, string $body): bool
 {
-    $folder = sys_get_temp_dir() . '/ringhook-events';
-    @mkdir($folder, 0700);
-    return @fopen($folder . '/' . hash('sha256', $id), 'x') !== false;
+    $folder = getenv('RINGHOOK_EVENTS') ?: __DIR__ . '/ringhook-events';
+    if (!is_dir($folder) && !@mkdir($folder, 0700, true) && !is_dir($folder)) {
+        throw new RuntimeException("cannot create $folder: " . (error_get_last()['message'] ?? ''));
+    }
+    $file = $folder . '/' . hash('sha256', $id) . '.json';
+    if (file_exists($file)) {
+        return false;
+    }
+    // Written under another name first, so that no half event counts as stored.
+    $new = $file . '.' . getmypid();
+    if (@file_put_contents($new, $body) !== strlen($body) || !@rename($new, $file)) {
+        $why = error_get_last()['message'] ?? '';
+        @unlink($new);
+        throw new RuntimeException("cannot write $file: $why");
+    }
+    return true;
 }

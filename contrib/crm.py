@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A sample CRM for ringhook: who is calling, and what became of the call.
+"""A sample CRM for ringhook: it answers lookups and receives events.
 
     python3 crm.py [PORT]
 
@@ -21,7 +21,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-# What ringhook asks for is E.164, with the plus sign in front.
+# ringhook sends numbers in E.164, with the plus sign.
 CUSTOMERS = {
     "+79261110001": {
         "CALLERID(name)": "Анна Каренина",
@@ -30,8 +30,8 @@ CUSTOMERS = {
     },
 }
 
-# An event comes again, with the same id, when its answer was lost on the way. A real
-# CRM lets its database refuse the second one.
+# An event is sent again, with the same id, if the answer to it was lost. A real CRM stores
+# events, and lets a unique index of its database refuse the second one.
 seen = set()
 
 
@@ -39,7 +39,7 @@ class CRM(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # keeps connections, which saves time at each call
 
     def do_GET(self):
-        """Who is calling? name=value&name=value, or 404 where nobody knows."""
+        """A lookup: name=value&name=value, or 404 if the number is unknown."""
         url = urlsplit(self.path)
         number = parse_qs(url.query).get("phone", [""])[0]
         customer = CUSTOMERS.get(number) if url.path == "/who" else None
@@ -49,16 +49,22 @@ class CRM(BaseHTTPRequestHandler):
             self.answer(200, urlencode(customer))
 
     def do_POST(self):
-        """One event, as JSON. Answer 2xx only when it is safe: ringhook then forgets it."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        """One event, as JSON. Answer 2xx only when the event is stored: ringhook then does
+        not send it again. After any other answer it does."""
         try:
-            event = json.loads(body)
-        except ValueError:
+            event = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+            event_id, name = event["event_id"], event["event"]
+        except (ValueError, KeyError, TypeError):
             self.answer(400)
             return
-        if event["event_id"] not in seen:
-            seen.add(event["event_id"])
-            print(event["event"], event.get("callerid"), json.dumps(event, ensure_ascii=False), flush=True)
+        try:
+            if event_id not in seen:
+                print(name, event.get("callerid"), json.dumps(event, ensure_ascii=False), flush=True)
+                seen.add(event_id)
+        except OSError as error:
+            print("crm.py: cannot store an event:", error, file=sys.stderr)
+            self.answer(500)
+            return
         self.answer(204)
 
     def answer(self, status, text=""):
@@ -71,7 +77,7 @@ class CRM(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args):
-        """Says nothing: the events are enough."""
+        """Logs nothing: the events are enough."""
 
 
 if __name__ == "__main__":

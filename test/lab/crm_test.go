@@ -70,7 +70,7 @@ func startSamples(t *testing.T) {
 	start := func(address, name string, args ...string) {
 		c := exec.Command(name, args...)
 		c.Dir = "../../contrib"
-		c.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+		c.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "RINGHOOK_EVENTS="+t.TempDir())
 		said, err := os.Create(filepath.Join(t.TempDir(), name))
 		if err != nil {
 			t.Fatal(err)
