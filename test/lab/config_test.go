@@ -82,11 +82,11 @@ func writeConfig(a *asterisk, over map[string]string) error {
 		"extensions.conf": extensionsConf + benchExtensions,
 	}
 	var failed []error
-	for _, name := range []string{"extensions_ringhook.conf", "queues_ringhook.conf"} {
-		text, err := os.ReadFile(filepath.Join("..", "..", "contrib", name))
-		files[name] = string(text)
-		failed = append(failed, err)
-	}
+	queues, err := os.ReadFile(filepath.Join("..", "..", "contrib", "queues_ringhook.conf"))
+	files["queues_ringhook.conf"] = string(queues)
+	failed = append(failed, err)
+	files["extensions_ringhook.conf"], err = sampleDialplan()
+	failed = append(failed, err)
 	maps.Copy(files, over)
 	for name, text := range files {
 		failed = append(failed, os.WriteFile(filepath.Join(a.folder, "etc", name), []byte(text), 0o644))
@@ -97,6 +97,20 @@ func writeConfig(a *asterisk, over map[string]string) error {
 		failed = append(failed, err, os.WriteFile(filepath.Join(a.folder, "etc", name+".conf"), text, 0o644))
 	}
 	return errors.Join(failed...)
+}
+
+// sampleDialplan returns the sample, with its line for a second server in use.
+func sampleDialplan() (string, error) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "contrib", "extensions_ringhook.conf"))
+	if err != nil {
+		return "", err
+	}
+	const second = "same => n,ExecIf($[\"${RINGHOOK_STATUS}\" = \"\"]?AGI(agi://127.0.0.1:4574"
+	used := strings.Replace(string(text), "\n;"+second, "\n "+second, 1)
+	if used == string(text) {
+		return "", errors.New("the sample dialplan has no line for a second server")
+	}
+	return used, nil
 }
 
 // asteriskConf tells Asterisk where all is. Without entityid it would look

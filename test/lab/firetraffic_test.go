@@ -99,7 +99,7 @@ func fireFiles(t *testing.T) map[string]string {
 		}
 	}
 
-	sample, err := os.ReadFile(filepath.Join("..", "..", "contrib", "extensions_ringhook.conf"))
+	dialplan, err := sampleDialplan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,10 +107,9 @@ func fireFiles(t *testing.T) map[string]string {
 		clock  = "${STRFTIME(,,%s.%3q)}"
 		report = "Log(NOTICE,fire|${CHANNEL(linkedid)}|${UNIQUEID}|${ARG1}|${ARG2}|${RINGHOOK_STATUS}|${FIRE_BEGAN}|" + clock + ")\n"
 	)
-	dialplan := string(sample)
 	for _, change := range [][2]string{
 		{"exten => ask,1,Set(RINGHOOK_STATUS=)\n", "exten => ask,1,Set(RINGHOOK_STATUS=)\n same => n,Set(FIRE_BEGAN=" + clock + ")\n"},
-		{" same => n,Return()\n; Who hangs up", " same => n," + report + " same => n,Set(FIRE_BEGAN=)\n same => n,Return()\n; Who hangs up"},
+		{" same => n,Return()\n; A caller that hangs up", " same => n," + report + " same => n,Set(FIRE_BEGAN=)\n same => n,Return()\n; A caller that hangs up"},
 		{"exten => h,1,Goto(${STACK_PEEK(1,c)},h,1)\n", "exten => h,1," + report + " same => n,Goto(${STACK_PEEK(1,c)},h,1)\n"},
 	} {
 		changed := strings.Replace(dialplan, change[0], change[1], 1)
