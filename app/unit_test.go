@@ -35,7 +35,7 @@ func unit(t *testing.T) map[string][]string {
 func TestUnit(t *testing.T) {
 	u := unit(t)
 	for key, want := range map[string]string{
-		"Type": "notify", "User": "ringhook", "Restart": "on-failure", "TimeoutStopSec": "20", "StateDirectory": "ringhook", "StateDirectoryMode": "0700",
+		"Type": "notify", "User": "ringhook", "Restart": "on-failure", "TimeoutStopSec": "20", "WatchdogSec": "30", "StateDirectory": "ringhook", "StateDirectoryMode": "0700",
 		"UMask": "0077", "NoNewPrivileges": "yes", "ProtectSystem": "strict", "CapabilityBoundingSet": "", "WorkingDirectory": "/var/lib/ringhook",
 	} {
 		if got := strings.Join(u[key], "|"); got != want || u[key] == nil {
