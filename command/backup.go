@@ -21,7 +21,7 @@ func (c *backupCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "%s: %s; to restore it, stop ringhook, empty %s, run tar -xf %[1]s -C %[3]s as the service's user, and start ringhook\n",
-		c.File, strings.Join(names, " and "), cfg.Store.Folder)
+	fmt.Fprintf(s.out, "%s: %s; to restore it, stop ringhook and run ringhook restore %[1]s\nthe configuration and its environment are not in it\n",
+		c.File, strings.Join(names, " and "))
 	return nil
 }

@@ -58,6 +58,7 @@ type cli struct {
 
 	Phonebook phonebookCmd `cmd:"" group:"data" help:"Manage the numbers and names of lookups of the type phonebook."`
 	Backup    backupCmd    `cmd:"" group:"data" help:"Back up what must not be lost, also while the server runs."`
+	Restore   restoreCmd   `cmd:"" group:"data" help:"Put a backup into the store's folder; the server must be stopped."`
 	Export    exportCmd    `cmd:"" group:"data" help:"Print everything stored about a number, as JSON."`
 	Forget    forgetCmd    `cmd:"" group:"data" help:"Erase a number from calls, events and the cache."`
 

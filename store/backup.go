@@ -9,41 +9,34 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
-	"ringhook/store/phonebook"
 	"ringhook/store/sqlite"
 )
 
-// Backup writes what must not be lost of a folder into a tar file that only its
-// owner can read, and gives the names of what is in it: the outbox, and the phonebook
-// where there is one. A daemon may be running on the folder; each file is copied
-// as it was at one moment, and writers are not kept waiting for it. A file that
-// is there already is not touched.
-func Backup(ctx context.Context, folder, file string) (names []string, err error) {
-	// The name is taken first; what stands there until the end is empty.
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("make the backup: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file))
-		}
-	}()
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	work, err := os.MkdirTemp(filepath.Dir(file), ".ringhook-backup-")
-	if err != nil {
-		return nil, fmt.Errorf("make the backup: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+// working is the beginning of the name of the folder in which a backup is made.
+const working = ".ringhook-backup-"
 
-	for _, part := range []struct {
-		name   string
-		schema sqlite.Schema
-	}{{outboxFile, outboxSchema}, {phonebook.File, phonebook.Schema}} {
+// Backup writes the files of a folder that must not be lost into a tar file that only
+// its owner can read, and returns their names: the outbox, and the phonebook if there is
+// one. A server may be running on the folder; each file is copied as it was at one
+// moment, without delaying writers. The folder of the tar file is created if it does not
+// exist. An existing file is not touched, and the file has its name only when it is
+// complete.
+func Backup(ctx context.Context, folder, file string) (names []string, err error) {
+	if _, err := os.Lstat(file); err == nil {
+		return nil, fmt.Errorf("write the backup: %s exists: remove it, or give another name", file)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, fmt.Errorf("create the backup's folder: %w", err)
+	}
+	work, done, err := workFolder(filepath.Dir(file))
+	if err != nil {
+		return nil, fmt.Errorf("write the backup: %w", err)
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	for _, part := range backedUp {
 		from := filepath.Join(folder, part.name)
 		switch _, err := os.Stat(from); {
 		case errors.Is(err, fs.ErrNotExist) && part.name != outboxFile:
@@ -60,10 +53,64 @@ func Backup(ctx context.Context, folder, file string) (names []string, err error
 	if err := pack(whole, work, names); err != nil {
 		return nil, fmt.Errorf("write the backup: %w", err)
 	}
-	if err := os.Rename(whole, file); err != nil {
+	if err := rename(whole, file); err != nil {
 		return nil, fmt.Errorf("write the backup: %w", err)
 	}
 	return names, syncFolder(filepath.Dir(file))
+}
+
+// workFolder creates a folder for a backup in dir, and removes those of backups that were
+// killed. done removes it.
+func workFolder(dir string) (work string, done func() error, err error) {
+	left, err := filepath.Glob(filepath.Join(dir, working+"*"))
+	if err != nil {
+		return "", nil, err
+	}
+	for _, path := range left {
+		if locked, err := lockFolder(path); err == nil {
+			err = errors.Join(os.RemoveAll(path), locked.Close())
+			if err != nil {
+				return "", nil, err
+			}
+		}
+	}
+	work, err = os.MkdirTemp(dir, working)
+	if err != nil {
+		return "", nil, err
+	}
+	locked, err := lockFolder(work)
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(work))
+	}
+	return work, func() error { return errors.Join(os.RemoveAll(work), locked.Close()) }, nil
+}
+
+// lockFolder locks a folder until it is closed, or the process ends.
+func lockFolder(path string) (*os.File, error) {
+	d, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// rename gives a file its name, unless there is a file of that name.
+func rename(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil {
+		return os.Remove(from)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// Some file systems have no links.
+	if _, err := os.Lstat(to); err == nil {
+		return &fs.PathError{Op: "create", Path: to, Err: fs.ErrExist}
+	}
+	return os.Rename(from, to)
 }
 
 // copyDatabase copies one file as it is now. SQLite reads it in one transaction,

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -100,12 +99,7 @@ func TestBackup(t *testing.T) {
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("tar", "-xf", backup, "-C", folder).CombinedOutput(); err != nil {
-		t.Fatalf("tar: %v\n%s", err, out)
-	}
+	command(exitOK, "outbox.db and phonebook.db restored", "restore", "-c", file, backup)
 	close(dead)
 	l.mu.Lock()
 	twice := len(l.came)
@@ -114,6 +108,7 @@ func TestBackup(t *testing.T) {
 	l.mu.Unlock()
 	c = spawn(t, file, web)
 	defer c.kill()
+	command(exitFailure, "in use by another ringhook", "restore", "-c", file, backup)
 	wait("not everything that was promised came", func() bool {
 		return !slices.ContainsFunc(slices.Collect(maps.Keys(before)), func(key string) bool { _, came := l.came[key]; return !came })
 	})

@@ -1,0 +1,30 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+
+	"ringhook/store"
+)
+
+type restoreCmd struct {
+	File string `arg:"" help:"The tar file that ringhook backup wrote."`
+}
+
+// Run puts the files of a backup into the store's folder. It refuses while a server runs.
+func (c *restoreCmd) Run(s *streams) error {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	r, err := store.Restore(cfg.Store.Folder, c.File)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "%s: %s restored from %s\n", cfg.Store.Folder, strings.Join(r.Names, " and "), c.File)
+	if r.Kept != "" {
+		fmt.Fprintf(s.out, "what they replaced is in %s: remove it when all is well\n", r.Kept)
+	}
+	fmt.Fprintln(s.out, "the configuration and its environment are not in a backup; start ringhook now")
+	return nil
+}
