@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/conf"
+	"ringhook/lookup"
 )
 
 // reloadMetrics tell whether the configuration in force is the one on disk.
@@ -42,7 +43,7 @@ func (a *App) reloadOn(ctx context.Context, hup <-chan os.Signal, load func() (*
 		cfg, err := load()
 		if err == nil {
 			fitSessions(cfg, a.log)
-			err = a.reload(cfg)
+			err = a.reload(ctx, cfg)
 		}
 		if err != nil {
 			a.reloads.ok.Set(0)
@@ -60,7 +61,7 @@ func (a *App) reloadOn(ctx context.Context, hup <-chan os.Signal, load func() (*
 
 // reload prepares all that can fail, and then exchanges it. Calls on their
 // way end with what they began with.
-func (a *App) reload(cfg *conf.Config) error {
+func (a *App) reload(ctx context.Context, cfg *conf.Config) error {
 	if err := a.fixed(cfg); err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (a *App) reload(cfg *conf.Config) error {
 	if err != nil {
 		return err
 	}
-	parts, err := a.newParts(cfg)
+	parts, err := a.newParts(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -80,20 +81,25 @@ func (a *App) reload(cfg *conf.Config) error {
 	a.cfg.Store(cfg)
 	ended := a.points.Exchange(cfg.Settings(), parts)
 	a.api.Exchange(cfg.HTTP.Token, explainer(cfg, parts), parts.Hooks)
-	if err := a.closeHooks(old.Hooks); err != nil {
+	if err := a.closeHooks(ctx, old.Hooks); err != nil {
 		a.log.Warn("deliveries of the old configuration were cut short and will be repeated", "err", err)
 	}
 	a.control.Exchange(servers)
-	a.hooksAre(parts.Hooks.Names())
-	parts.Hooks.Start()
-	// Calls in progress go on to ask the lookups that they began with.
-	a.retiring.Go(func() {
-		ended()
-		if err := a.closeLookups(old.Lookups); err != nil {
-			a.log.Warn("lookups of the old configuration were cut short", "err", err)
-		}
-	})
+	a.setHooks(parts.Hooks.Names())
+	if ctx.Err() == nil {
+		parts.Hooks.Start()
+	}
+	a.retiring.Go(func() { a.retire(old.Lookups, ended) })
 	return nil
+}
+
+// retire closes lookups after the last call that began with them has ended, which the
+// longest budget bounds.
+func (a *App) retire(s *lookup.Service, ended func()) {
+	ended()
+	if err := a.closeLookups(context.Background(), s); err != nil {
+		a.log.Warn("lookups from before the reload cut short", "err", err)
+	}
 }
 
 // fixed says what of a new configuration cannot be put in force while calls

@@ -54,8 +54,7 @@ func TestUnit(t *testing.T) {
 	if needed := filesNeeded(conf.Default()); err != nil || files < max(needed, 65536) {
 		t.Errorf("LimitNOFILE=%d (%v), and %d are needed", files, err, needed)
 	}
-	cfg := conf.Default()
-	if drain := 2*cfg.FastAGI.Budget + attemptDrain + httpDrain; drain.Seconds() > 18 {
+	if drain := stopTime + httpDrain + 2*stopGrace + lastLines; drain.Seconds() > 19 {
 		t.Errorf("the way out may take %v", drain)
 	}
 }

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -151,4 +152,53 @@ func TestReloads(t *testing.T) {
 	if code := <-ended; code != exitOK {
 		t.Errorf("ringhook serve ended with %d", code)
 	}
+}
+
+// TestReloadDuringLookup is F30 for a call that waits for its first source while the
+// configuration is reloaded: it ends with what it began with, and asks the second one.
+func TestReloadDuringLookup(t *testing.T) {
+	asked, release := make(chan struct{}, 1), make(chan struct{})
+	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" {
+			asked <- struct{}{}
+			<-release
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		fmt.Fprint(w, "CALLERID(name)=Anna")
+	}))
+	defer crm.Close()
+	lookups := ""
+	for rank, name := range []string{"first", "second"} {
+		lookups += fmt.Sprintf("[[lookup]]\nname = %q\nrank = %d\npoints = [\"queue-dial\"]\nurl = \"%s/%s\"\ntimeout = \"25s\"\n", name, rank+1, crm.URL, name)
+	}
+	file, agi, web := config(t, lookups)
+	text, err := os.ReadFile(file)
+	if err == nil {
+		text = bytes.Replace(text, []byte("[fastagi]\n"), []byte("[fastagi]\nbudget = \"30s\"\n"), 1)
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, said := notified(t)
+	c := start(t, file, env)
+	defer c.kill()
+	next(t, said, `^READY=1`)
+	c.ready(web)
+	shown := make(chan string, 1)
+	go func() {
+		var out bytes.Buffer
+		run(t.Context(), []string{"call", "queue-dial", "queue_id=500", "--from", "+442079460142", "--server", agi}, &out, &out)
+		shown <- out.String()
+	}()
+	<-asked
+	c.cmd.Process.Signal(syscall.SIGHUP)
+	next(t, said, `^RELOADING=1`)
+	next(t, said, `^READY=1`)
+	close(release)
+	if got := <-shown; !strings.Contains(got, "CALLERID(name) = Anna") || !strings.Contains(got, "RINGHOOK_STATUS = FOUND") {
+		t.Errorf("a call from before the reload got\n%s", got)
+	}
+	c.stop()
 }

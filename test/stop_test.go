@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -142,6 +143,101 @@ func TestGracefulStop(t *testing.T) {
 			t.Errorf("%s came %d times", id, n)
 		}
 	}
+}
+
+// ended expects a process that was told to stop to end with 0 before systemd would kill it.
+func (c *child) ended() {
+	c.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- c.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			c.t.Errorf("ringhook ended with %v:\n%s", err, c.log)
+		}
+	case <-time.After(20 * time.Second): // TimeoutStopSec of the unit
+		c.cmd.Process.Signal(syscall.SIGQUIT)
+		<-ended
+		c.t.Fatalf("ringhook does not end:\n%s", c.log)
+	}
+}
+
+// F29: a receiver that hangs, and an outbox that another process has locked, do not keep
+// a stop from ending with 0 within systemd's limit. What was cut short comes after the next start.
+func TestStopHangs(t *testing.T) {
+	t.Run("receiver", func(t *testing.T) {
+		receiver := newSlowReceiver(t)
+		defer close(receiver.let)
+		file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\n", receiver.URL))
+		c := spawn(t, file, web)
+		defer c.kill()
+		c.told(agi, 1)
+		id := <-receiver.came
+		c.cmd.Process.Signal(syscall.SIGTERM)
+		c.ended()
+		c = spawn(t, file, web)
+		defer c.kill()
+		if again := <-receiver.came; again != id {
+			t.Errorf("after the next start %s came, want %s", again, id)
+		}
+	})
+	t.Run("outbox", func(t *testing.T) {
+		file, agi, web := config(t, "[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = \"http://127.0.0.1:1/\"\n")
+		c := spawn(t, file, web)
+		defer c.kill()
+		c.told(agi, 1)
+		db, err := sql.Open("sqlite3", filepath.Join(filepath.Dir(file), "data", "outbox.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		conn, err := db.Conn(t.Context())
+		if err == nil {
+			_, err = conn.ExecContext(t.Context(), "pragma busy_timeout = 20000; begin exclusive")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		var out bytes.Buffer
+		run(t.Context(), []string{"call", "queue-dial", "queue_id=500", "linkedid=2.1", "--server", agi}, &out, &out)
+		c.cmd.Process.Signal(syscall.SIGTERM)
+		c.ended()
+	})
+}
+
+// F29: a stop that comes during a reload takes no call after it says that it stops.
+func TestStopDuringReload(t *testing.T) {
+	receiver := newSlowReceiver(t)
+	defer close(receiver.let)
+	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\n", receiver.URL))
+	env, said := notified(t)
+	c := start(t, file, env)
+	defer c.kill()
+	next(t, said, `^READY=1`)
+	c.ready(web)
+	c.told(agi, 1)
+	<-receiver.came // the attempt keeps the old hook from ending
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, append(text, "concurrency = 3\n"...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.cmd.Process.Signal(syscall.SIGHUP)
+	next(t, said, `^RELOADING=1`)
+	c.cmd.Process.Signal(syscall.SIGTERM)
+	for text := range said {
+		if strings.HasPrefix(text, "STOPPING=1") {
+			break
+		}
+	}
+	if conn, err := net.Dial("tcp", agi); err == nil {
+		conn.Close()
+		t.Error("a call is taken after it was said that ringhook stops")
+	}
+	c.ended()
 }
 
 // F29: whoever does not want to wait for the attempts in flight signals twice.
