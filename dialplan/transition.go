@@ -60,7 +60,7 @@ func (t *transition) mergeChannel() {
 		known.keepFirst("callerid_raw", num)
 		known.keepFirst("callerid", caller.String())
 		if caller.Kind != number.Normal {
-			known.keepFirst("callerid_kind", string(caller.Kind)) // why nobody was asked
+			known.keepFirst("callerid_kind", string(caller.Kind))
 		}
 		known.keepFirst("region_name", caller.RegionName)
 		known.keepFirst("region_time", caller.RegionTime(t.now))

@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// readNumbers remembers numbers that were read lately: each point of a call
-// has the same caller, and to read one takes longer than all the rest of a
-// session. Where two numbers share a slot the later one has it.
+// readNumbers keeps numbers that were read recently: each point of a call
+// has the same caller, and reading one takes longer than all the rest of a
+// session. Of two numbers with one slot the later one has it.
 type readNumbers struct {
 	seed  maphash.Seed
 	slots [1 << 15]atomic.Pointer[readNumber]
@@ -19,7 +19,7 @@ type readNumber struct {
 	number Number
 }
 
-// get gives what raw was read as, or has it read.
+// get returns what raw was read as, or reads it.
 func (r *readNumbers) get(raw string, read func(raw string) Number) Number {
 	slot := &r.slots[maphash.String(r.seed, raw)%uint64(len(r.slots))]
 	if known := slot.Load(); known != nil && known.raw == raw {

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// maxNumber is where a number is cut before anything looks at it, in bytes.
+	// maxNumber is the length at which a number is cut before anything reads it, in bytes.
 	maxNumber = 64
-	// MinE164 is how few digits a number with its country code may have: the
+	// MinE164 is the minimum number of digits of a number with its country code: the
 	// shortest national numbers in use have five.
 	MinE164 = 7
 )
@@ -21,13 +21,13 @@ const (
 // Config is the [number] table.
 type Config struct {
 	// Country is the two-letter code of the country whose national numbers
-	// the trunks deliver. Where it is empty only international ones are read.
+	// the trunks deliver. If it is empty, only international numbers are read.
 	Country string `toml:"country"`
-	// Language is the one of region_name, such as en or ru.
+	// Language is that of region_name, such as en or ru.
 	Language string `toml:"language"`
 }
 
-// DefaultConfig is what holds where [number] says nothing.
+// DefaultConfig returns the defaults of [number].
 func DefaultConfig() Config {
 	return Config{Language: "en"}
 }
@@ -35,10 +35,10 @@ func DefaultConfig() Config {
 // Check reports a country or a language that does not exist.
 func (c *Config) Check(report func(key, problem string)) {
 	if c.Country != "" && !phonenumbers.GetSupportedRegions()[c.Country] {
-		report("country", "is not the code of a country: two capital letters such as RU, IL or DE are expected")
+		report("country", "is not the code of a country: use two capital letters, such as RU, IL or DE")
 	}
 	if !isLanguage(c.Language) {
-		report("language", "is not the code of a language: two small letters such as en, ru or he are expected")
+		report("language", "is not the code of a language: use two small letters, such as en, ru or he")
 	}
 }
 
@@ -46,23 +46,24 @@ func isLanguage(s string) bool {
 	return len(s) == 2 && s[0] >= 'a' && s[0] <= 'z' && s[1] >= 'a' && s[1] <= 'z'
 }
 
-// Kind tells numbers apart that a CRM can know from those that it cannot.
+// Kind separates numbers that a CRM can know from those that it cannot.
 type Kind string
 
 // The kinds.
 const (
 	Normal    Kind = "normal"    // a valid number, in E.164
-	Invalid   Kind = "invalid"   // nothing that the numbering plan knows
+	Possible  Kind = "possible"  // of the right length, in a range that the tables do not know; in E.164
+	Invalid   Kind = "invalid"   // no number of the numbering plan
 	Anonymous Kind = "anonymous" // withheld, or none
 	Short     Kind = "short"     // an extension
 	Emergency Kind = "emergency" // such as 112
 	Special   Kind = "service"   // a short code of the country's plan
 )
 
-// Number is a caller's number, as far as it can be told.
+// Number is a caller's number, as far as it is known.
 type Number struct {
 	Kind Kind
-	E164 string // empty unless Kind is Normal
+	E164 string // empty unless Kind is Normal or Possible
 	Raw  string // as it came, cut at 64 bytes, without control characters
 	// Country is the two-letter code, and RegionName the place in the
 	// configured language; both are empty where they are not known.
@@ -72,11 +73,11 @@ type Number struct {
 	zones []*time.Location
 }
 
-// String is the number in E.164, or as it came where that cannot be told. It
+// String returns the number in E.164, or as it came if that is not known. It
 // is empty for an anonymous caller.
 func (n Number) String() string {
 	switch n.Kind {
-	case Normal:
+	case Normal, Possible:
 		return n.E164
 	case Anonymous:
 		return ""
@@ -84,8 +85,8 @@ func (n Number) String() string {
 	return n.Raw
 }
 
-// RegionTime is the time of day where the number belongs, as 15:04. It is
-// empty where the number may belong to zones whose clocks differ at that
+// RegionTime returns the time of day in the number's region, as 15:04. It is
+// empty if the number may belong to zones whose clocks differ at that
 // moment: a wrong time is worse than none.
 func (n Number) RegionTime(now time.Time) string {
 	clock := ""
@@ -109,8 +110,8 @@ type Reader struct {
 	others map[string]*Reader // by country
 }
 
-// NewReader makes a reader, and loads the tables that it reads with: that
-// takes a fraction of a second, which must not fall on the first call.
+// NewReader returns a reader and loads its tables: that takes a fraction of
+// a second, which must not delay the first call.
 func NewReader(cfg Config) *Reader {
 	n := &Reader{cfg: cfg, seen: readNumbers{seed: maphash.MakeSeed()}, zones: make(map[string]*time.Location)}
 	n.Normalize("+12125550123")
@@ -123,9 +124,9 @@ func NewReader(cfg Config) *Reader {
 	return n
 }
 
-// In gives a reader by the plan of another country, for a trunk that delivers
-// its national numbers; false where there is no such country. The first time it
-// takes a while.
+// In returns a reader by the plan of another country, for a trunk that delivers
+// its national numbers; false if there is no such country. The first call for a
+// country takes a fraction of a second.
 func (n *Reader) In(country string) (*Reader, bool) {
 	if country == "" || country == n.cfg.Country {
 		return n, true
@@ -156,22 +157,22 @@ func (n *Reader) Normalize(raw string) Number {
 
 func (n *Reader) read(raw string) Number {
 	number := Number{Kind: Invalid, Raw: clip(raw)}
-	digits, plain := Digits(number.Raw)
+	digits, plain := digits(number.Raw)
 	switch {
 	case IsAnonymous(number.Raw):
 		number.Kind = Anonymous
 		return number
 	case !plain:
 		return number
-	case len(digits) < MinE164:
-		number.Kind = n.shortKind(digits)
+	case CountDigits(digits) < MinE164:
+		number.Kind = n.shortKind(strings.TrimPrefix(digits, "+"))
 		return number
 	}
-	parsed := n.parse(number.Raw, digits)
+	parsed, kind := n.parse(digits)
 	if parsed == nil {
 		return number
 	}
-	number.Kind = Normal
+	number.Kind = kind
 	number.E164 = phonenumbers.Format(parsed, phonenumbers.E164)
 	number.Country = phonenumbers.GetRegionCodeForNumber(parsed)
 	number.RegionName, _ = phonenumbers.GetGeocodingForNumber(parsed, n.cfg.Language)
@@ -181,19 +182,33 @@ func (n *Reader) read(raw string) Number {
 }
 
 // parse tries the number as it stands, and then as an international one whose
-// plus sign a trunk has left out or written as 00.
-func (n *Reader) parse(raw, digits string) *phonenumbers.PhoneNumber {
-	for _, try := range []string{raw, "+" + strings.TrimPrefix(digits, "00")} {
+// plus sign a trunk has left out or written as 00. A number whose length is right
+// counts even if the tables do not know its range yet, unless its
+// plus sign is only guessed.
+func (n *Reader) parse(digits string) (*phonenumbers.PhoneNumber, Kind) {
+	international := strings.HasPrefix(digits, "+") || strings.HasPrefix(digits, "00")
+	var possible *phonenumbers.PhoneNumber
+	for i, try := range []string{digits, "+" + strings.TrimPrefix(strings.TrimPrefix(digits, "+"), "00")} {
+		// Mexico has no 1 before mobile numbers any more, but trunks still send it.
+		if mexican, found := strings.CutPrefix(try, "+521"); found && len(mexican) == 10 {
+			try = "+52" + mexican
+		}
 		parsed, err := phonenumbers.Parse(try, n.cfg.Country)
-		if err == nil && phonenumbers.IsValidNumber(parsed) {
-			return parsed
+		if err != nil || parsed.GetNationalNumber() == 0 {
+			continue
+		}
+		if phonenumbers.IsValidNumber(parsed) {
+			return parsed, Normal
+		}
+		if possible == nil && (i == 0 || international) && phonenumbers.IsPossibleNumberWithReason(parsed) == phonenumbers.IS_POSSIBLE {
+			possible = parsed
 		}
 	}
-	return nil
+	return possible, Possible
 }
 
-// shortKind tells an extension from a number that the country's plan gives a
-// meaning. Where both have it nothing is lost: neither is looked up.
+// shortKind separates an extension from a number that has a meaning in the
+// country's plan. If a number is both, nothing is lost: neither is looked up.
 func (n *Reader) shortKind(digits string) Kind {
 	if n.cfg.Country == "" {
 		return Short
@@ -208,7 +223,7 @@ func (n *Reader) shortKind(digits string) Kind {
 	return Short
 }
 
-// locations gives the zones by their names, or none where one is not known.
+// locations returns the zones by their names, or none if one is not known.
 func (n *Reader) locations(names []string) []*time.Location {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -43,8 +43,79 @@ func TestNormalize(t *testing.T) {
 		if got.Kind != tc.kind || got.String() != tc.want {
 			t.Errorf("Normalize(%q) = %s %q, want %s %q", tc.raw, got.Kind, got, tc.kind, tc.want)
 		}
-		if (got.E164 != "") != (got.Kind == Normal) {
+		if (got.E164 != "") != (got.Kind == Normal || got.Kind == Possible) {
 			t.Errorf("Normalize(%q) = %s with E164 %q", tc.raw, got.Kind, got.E164)
+		}
+	}
+}
+
+// Numbers as people, spreadsheets and phones write them.
+func TestNormalizeAsWritten(t *testing.T) {
+	readers := map[string]*Reader{}
+	for _, country := range []string{"DE", "IL", "TZ", "MX", "RU"} {
+		readers[country] = NewReader(Config{Country: country, Language: "en"})
+	}
+	for _, tc := range []struct {
+		country, raw string
+		kind         Kind
+		want         string
+	}{
+		// C4: spreadsheets, and two numbers in one.
+		{"DE", "493023456701.0", Normal, "+493023456701"},
+		{"DE", "+493023456701.00", Normal, "+493023456701"},
+		{"DE", "030 23456701/02", Invalid, "030 23456701/02"},
+		{"DE", "0171 1234567/8", Invalid, "0171 1234567/8"},
+		{"DE", "030 23456701/030 23456702", Invalid, "030 23456701/030 23456702"},
+		{"DE", "030/23456701", Normal, "+493023456701"},
+		{"DE", "030/234567-01", Normal, "+493023456701"},
+		{"DE", "+49/30/23456701", Normal, "+493023456701"},
+		// C8: invisible and typographic marks.
+		{"DE", "\u202a+49 30 23456701\u202c", Normal, "+493023456701"},
+		{"DE", "+49\u00a030\u00a023456701", Normal, "+493023456701"},
+		{"DE", "+49\u201130\u201123456701", Normal, "+493023456701"},
+		{"DE", "+49 30\u200b23456701", Normal, "+493023456701"},
+		{"DE", "+49\u202f30\u200923456701\ufeff", Normal, "+493023456701"},
+		{"DE", "(+49) 30 23456701", Normal, "+493023456701"},
+		{"DE", "(+49)(0)30 23456701", Normal, "+493023456701"},
+		{"DE", "++49 30 23456701", Normal, "+493023456701"},
+		{"DE", "'+493023456701", Normal, "+493023456701"},
+		{"DE", "[030] 23456701", Normal, "+493023456701"},
+		{"DE", "＋４９３０２３４５６７０１", Normal, "+493023456701"},
+		{"DE", "٠٣٠٢٣٤٥٦٧٠١", Normal, "+493023456701"},
+		{"DE", "030\u201323456701", Normal, "+493023456701"},
+		{"DE", "tel:+49-30-23456701", Normal, "+493023456701"},
+		{"DE", "+49 30 + 23456701", Invalid, "+49 30 + 23456701"},
+		// C13: extensions, pauses, remarks.
+		{"DE", "030 23456701 x12", Normal, "+493023456701"},
+		{"DE", "030 23456701x12", Normal, "+493023456701"},
+		{"DE", "030 23456701,,12#", Normal, "+493023456701"},
+		{"DE", "030 23456701;12", Normal, "+493023456701"},
+		{"DE", "+493023456701;ext=12", Normal, "+493023456701"},
+		{"DE", "030 23456701 ext. 12", Normal, "+493023456701"},
+		{"DE", "030 23456701 Ext 12", Normal, "+493023456701"},
+		{"DE", "030 23456701 (office)", Normal, "+493023456701"},
+		{"DE", "030 23456701 (Büro 2)", Normal, "+493023456701"},
+		{"RU", "8 495 123-45-67 доб. 12", Normal, "+74951234567"},
+		{"DE", "030 23456701p12", Normal, "+493023456701"},
+		{"DE", "030 23456701 or 02", Invalid, "030 23456701 or 02"},
+		{"DE", "101 x5", Short, "101 x5"},
+		// C9: possible numbers, one key for all spellings.
+		{"IL", "0501234567", Possible, "+972501234567"},
+		{"IL", "+972501234567", Possible, "+972501234567"},
+		{"IL", "972501234567", Possible, "+972501234567"},
+		{"IL", "00972501234567", Possible, "+972501234567"},
+		{"IL", "050-123-4567", Possible, "+972501234567"},
+		{"TZ", "0721234567", Possible, "+255721234567"},
+		{"TZ", "+255 72 123 4567", Possible, "+255721234567"},
+		{"MX", "+52 1 55 1234 5678", Normal, "+525512345678"},
+		{"MX", "5215512345678", Normal, "+525512345678"},
+		{"MX", "55 1234 5678", Normal, "+525512345678"},
+		{"DE", "+999123456789", Invalid, "+999123456789"},
+		{"DE", "0000000000000", Invalid, "0000000000000"},
+	} {
+		got := readers[tc.country].Normalize(tc.raw)
+		if got.Kind != tc.kind || got.String() != tc.want {
+			t.Errorf("Normalize(%q) in %s = %s %q, want %s %q", tc.raw, tc.country, got.Kind, got, tc.kind, tc.want)
 		}
 	}
 }
@@ -119,7 +190,7 @@ func FuzzNormalize(f *testing.F) {
 			if len(got.Raw) > maxNumber || !utf8.ValidString(got.Raw) || strings.ContainsAny(got.Raw, "\r\n\x00") {
 				t.Fatalf("Normalize(%q).Raw = %q", raw, got.Raw)
 			}
-			if got.Kind == Normal {
+			if got.Kind == Normal || got.Kind == Possible {
 				if again := n.Normalize(got.E164); again.E164 != got.E164 {
 					t.Fatalf("Normalize(%q) = %s, and that again = %s %s", raw, got.E164, again.Kind, again)
 				}

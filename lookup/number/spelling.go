@@ -104,7 +104,7 @@ func Spellings(number string) []string {
 
 func onlyDigits(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
+		if r = ascii(r); r < '0' || r > '9' {
 			return -1
 		}
 		return r
