@@ -19,6 +19,9 @@ func (r *report) resolve(c *Config, folder string, root *position) {
 	former := c.Store.Folder
 	resolve(&c.Store.Folder)
 	r.moved(root.key("store").key("folder"), former, c.Store.Folder)
+	for i := range c.AMI {
+		resolve(&c.AMI[i].CAFile)
+	}
 	for i := range c.Lookups {
 		l := &c.Lookups[i].Credentials
 		resolve(&l.CAFile, &l.CertFile, &l.KeyFile)

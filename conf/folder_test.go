@@ -3,8 +3,13 @@ package conf
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+
+	"ringhook/ami"
+	"ringhook/hooks"
+	"ringhook/lookup"
 )
 
 // files writes a configuration and the files beside it, and returns its name.
@@ -67,6 +72,37 @@ func TestCertificateFiles(t *testing.T) {
 		if want := "open " + filepath.Join(filepath.Dir(file), "ca.pem"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want that it says %q", table, err, want)
 		}
+	}
+}
+
+// TestPaths fills every key that names a file or folder: each is resolved.
+func TestPaths(t *testing.T) {
+	c := Default()
+	c.Lookups, c.Hooks, c.AMI = make([]lookup.Config, 1), make([]hooks.Config, 1), make([]ami.Config, 1)
+	paths := make(map[string]reflect.Value)
+	var collect func(key string, v reflect.Value)
+	collect = func(key string, v reflect.Value) {
+		switch {
+		case v.Kind() == reflect.Struct:
+			for name, field := range fieldsOf(v) {
+				collect(join(key, name), field)
+			}
+		case v.Kind() == reflect.Slice && v.Len() > 0 && v.Type().Elem().Kind() == reflect.Struct:
+			collect(key, v.Index(0))
+		case v.Kind() == reflect.String && (strings.HasSuffix(key, "_file") || strings.HasSuffix(key, "folder")):
+			v.SetString("x")
+			paths[key] = v
+		}
+	}
+	collect("", reflect.ValueOf(c).Elem())
+	(&report{}).resolve(c, "/base", &position{})
+	for key, v := range paths {
+		if v.String() != "/base/x" {
+			t.Errorf("%s is %s, want /base/x", key, v)
+		}
+	}
+	if len(paths) < 8 {
+		t.Errorf("only %v found", paths)
 	}
 }
 

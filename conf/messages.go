@@ -95,7 +95,7 @@ func nearest(kind, name string, known []string) string {
 func near(name string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {
-		if d := levenshtein.ComputeDistance(strings.ToLower(name), k); d < least && d < len(k) {
+		if d := levenshtein.ComputeDistance(strings.ToLower(name), k); d < least && 2*d <= len(name) {
 			best, least = k, d
 		}
 	}
