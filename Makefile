@@ -128,7 +128,6 @@ SAMPLES := contrib/extensions_ringhook.conf contrib/queues_ringhook.conf contrib
 parts: pages
 	rm -rf build/doc
 	install -d build/doc/docs build/doc/examples
-	sed 's|^folder = "ringhook-data" |folder = "/var/lib/ringhook" |' contrib/ringhook.toml >build/ringhook.toml
 	$(GO) run ./test/dist licences >build/doc/LICENSES-THIRD-PARTY
 	$(GO) run ./test/dist sbom $(or $(VERSION),dev) >build/doc/sbom.cdx.json
 	cp README.md CONFIGURATION.md SECURITY.md CONTRIBUTING.md CHANGELOG.md contrib/deb/copyright build/doc

@@ -55,6 +55,20 @@ func TestSample(t *testing.T) {
 	keepsDefaults(t, "ami", reflect.ValueOf(c.AMI[0]), reflect.ValueOf(ami.DefaultConfig()))
 }
 
+// TestPackaged loads the short file of the Debian package: it sets an absolute folder
+// for the store, and nothing else.
+func TestPackaged(t *testing.T) {
+	c, err := Load("../contrib/deb/ringhook.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.File, want.Store.Folder = "../contrib/deb/ringhook.toml", "/var/lib/ringhook"
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got %+v\nwant %+v", c, want)
+	}
+}
+
 // keepsDefaults checks that an example shows the default if there is one.
 func keepsDefaults(t *testing.T, table string, got, want reflect.Value) {
 	t.Helper()
