@@ -37,6 +37,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 	}
+	for _, outcome := range []string{"ok", "rejected", "invalid", "away", "timeout", "lost"} {
+		m.actions.WithLabelValues("Ping", outcome) // the action of every client
+	}
 	reg.MustRegister(m.connected, m.events, m.dropped, m.actions, m.duration)
 	return m
 }

@@ -43,6 +43,11 @@ shadow = true
 name = "journal"
 events = ["*"]
 url = "http://127.0.0.1:1/cti"
+[[ami]]
+name = "pbx"
+address = "127.0.0.1:1"
+username = "ringhook"
+secret = "not a secret"
 `), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)

@@ -93,7 +93,11 @@ func nearest(kind, name string, known []string) string {
 
 // near returns the known name that was probably meant, empty if none is similar.
 func near(name string, known []string) string {
+	// A typo in a short name is one letter: dst is not test.
 	best, least := "", 3
+	if len(name) < 5 {
+		least = 2
+	}
 	for _, k := range known {
 		if d := levenshtein.ComputeDistance(strings.ToLower(name), k); d < least && 2*d <= len(name) {
 			best, least = k, d
