@@ -79,16 +79,11 @@ func (a *App) reload(ctx context.Context, cfg *conf.Config) error {
 	old := a.parts
 	a.parts = parts
 	a.cfg.Store(cfg)
+	parts.Hooks.Replace(old.Hooks)
 	ended := a.points.Exchange(cfg.Settings(), parts)
 	a.api.Exchange(cfg.HTTP.Token, explainer(cfg, parts), parts.Hooks)
-	if err := a.closeHooks(ctx, old.Hooks); err != nil {
-		a.log.Warn("deliveries of the old configuration were cut short and will be repeated", "err", err)
-	}
 	a.control.Exchange(servers)
 	a.setHooks(parts.Hooks.Names())
-	if ctx.Err() == nil {
-		parts.Hooks.Start()
-	}
 	a.retiring.Go(func() { a.retire(old.Lookups, ended) })
 	return nil
 }

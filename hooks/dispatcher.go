@@ -5,30 +5,29 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/httpclient"
 )
 
-// Dispatcher knows the hooks and delivers what waits for them in the outbox. A
-// receiver that is away is left alone but for one attempt now and then; one that
-// answers 410, or takes nothing for days, is asked no more until somebody enables the hook again.
+// Dispatcher delivers what waits in the outbox for the configured hooks. A
+// receiver that fails gets one attempt now and then. One that answers 410, or
+// takes nothing for days, gets none until an operator enables the hook again.
 type Dispatcher struct {
 	subs    subscriptions
 	senders map[string]*sender
 	names   []string
 	log     *slog.Logger
 
-	stop    context.CancelFunc // no new attempts
-	abandon context.CancelFunc // and no waiting for those under way
-	running sync.WaitGroup
+	// leaving are the senders of earlier configurations that may not have ended, by hook.
+	leaving  map[string]*sender
+	replaced bool // another dispatcher has taken over the senders
 }
 
 // New makes a dispatcher of the configured hooks, and does all that can fail.
-// Deliveries of hooks that are not among them stay in the outbox as they are.
-// After a reload, the old dispatcher is closed before the new one is started.
+// Deliveries for other hooks stay in the outbox as they are. Start, or after a
+// reload Replace, begins to deliver.
 func New(cfgs []Config, outbox Outbox, log *slog.Logger, reg prometheus.Registerer) (*Dispatcher, error) {
 	d := &Dispatcher{senders: make(map[string]*sender, len(cfgs)), log: log}
 	var all []*hook
@@ -70,10 +69,6 @@ func (d *Dispatcher) add(c *Config, n int, outbox Outbox) (*hook, error) {
 		return nil, fmt.Errorf("hook %q: %w", h.name, err)
 	}
 	s := newSender(h, client, outbox, d.log)
-	s.tell = func(ev *Event) []Route {
-		return slices.DeleteFunc(d.Match(ev), func(r Route) bool { return r.Hook == h.name })
-	}
-	s.wakeOther = d.Wake
 	d.senders[h.name] = s
 	return h, nil
 }
@@ -99,13 +94,40 @@ func newClient(c *Config) (*httpclient.Client, error) {
 	return httpclient.NewClient(httpclient.ClientConfig{MaxConns: 2 * c.Concurrency, TLS: trust})
 }
 
-// Start begins to deliver. It is called once.
+// Start begins to deliver. It is called once, unless Replace is.
 func (d *Dispatcher) Start() {
-	stopping, stop := context.WithCancel(context.Background())
-	abandoned, abandon := context.WithCancel(context.Background())
-	d.stop, d.abandon = stop, abandon
 	for _, s := range d.senders {
-		d.running.Go(func() { s.run(stopping, abandoned) })
+		s.start(d, nil)
+	}
+}
+
+// Replace begins to deliver in place of old, which may still be used to hand over deliveries, but is not closed any more. A
+// hook that is configured as before goes on undisturbed. One that is changed starts when the attempts of its old
+// configuration have ended. Replace waits for nothing, and no hook waits for another. It must return before other
+// goroutines use d.
+func (d *Dispatcher) Replace(old *Dispatcher) {
+	old.replaced = true
+	d.leaving = make(map[string]*sender)
+	for name, s := range old.leaving {
+		if !s.hasEnded() {
+			d.leaving[name] = s
+		}
+	}
+	for name, before := range old.senders {
+		s := d.senders[name]
+		if s != nil && s.sameAs(before) {
+			before.dispatcher.Store(d)
+			d.senders[name] = before
+			continue
+		}
+		before.next.Store(s)
+		before.stop()
+		d.leaving[name] = before
+	}
+	for name, s := range d.senders {
+		if s != old.senders[name] {
+			s.start(d, d.leaving[name])
+		}
 	}
 }
 
@@ -113,14 +135,14 @@ func (d *Dispatcher) Start() {
 // been committed.
 func (d *Dispatcher) Wake(hook string) {
 	if s := d.senders[hook]; s != nil {
-		s.lookNow()
+		s.current().lookNow()
 	}
 }
 
 // WakeAll has every hook look at the outbox, which somebody else has changed.
 func (d *Dispatcher) WakeAll() {
 	for _, s := range d.senders {
-		s.lookNow()
+		s.current().lookNow()
 	}
 }
 
@@ -148,6 +170,7 @@ func (d *Dispatcher) Offer(delivery *Delivery) {
 	if s == nil {
 		return
 	}
+	s = s.current()
 	select {
 	case s.fresh <- *delivery:
 	default:
@@ -155,24 +178,32 @@ func (d *Dispatcher) Offer(delivery *Delivery) {
 	}
 }
 
-// Close makes no more attempts and waits for those under way until ctx ends.
-// One that is not back by then ends by its own timeout, and nobody hears its
-// result: the delivery stays pending as it was, and is attempted again.
+// Close makes no more attempts and waits for those in progress until ctx ends.
+// One that is not back by then ends by its own timeout, and its result is not
+// stored: the delivery stays pending, and is attempted again.
 func (d *Dispatcher) Close(ctx context.Context) error {
-	if d.stop == nil {
+	if d.replaced {
 		return nil
 	}
-	d.stop()
-	defer d.abandon()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		d.running.Wait()
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
+	var running []*sender
+	for _, senders := range []map[string]*sender{d.senders, d.leaving} {
+		for _, s := range senders {
+			if s.ended != nil {
+				s.stop()
+				running = append(running, s)
+			}
+		}
+	}
+	for _, s := range running {
+		select {
+		case <-s.ended:
+			continue
+		case <-ctx.Done():
+		}
+		for _, s := range running {
+			s.abandon()
+		}
 		return fmt.Errorf("wait for attempts of hooks: %w", ctx.Err())
 	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -150,7 +151,7 @@ func (s *sender) remember(ctx context.Context) {
 	var routes []Route
 	if st.Disabled != "" && s.kept.Disabled == "" {
 		told = disabledEvent(&st)
-		routes = s.tell(told)
+		routes = s.others(told)
 	}
 	if err := s.outbox.SetState(ctx, st, told, routes); err != nil {
 		s.trouble.outbox(s.log, err)
@@ -158,8 +159,13 @@ func (s *sender) remember(ctx context.Context) {
 	}
 	s.kept = st
 	for _, r := range routes {
-		s.wakeOther(r.Hook)
+		s.dispatcher.Load().Wake(r.Hook)
 	}
+}
+
+// others returns the routes of an event about this hook to other hooks.
+func (s *sender) others(ev *Event) []Route {
+	return slices.DeleteFunc(s.dispatcher.Load().Match(ev), func(r Route) bool { return r.Hook == s.hook.name })
 }
 
 // enabled tells whether somebody has enabled the hook meanwhile, which the outbox

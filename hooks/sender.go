@@ -2,8 +2,12 @@ package hooks
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -71,13 +75,18 @@ type sender struct {
 	trouble trouble
 	skew    time.Duration // of the receiver's clock, in whole seconds, as the metric has it
 
-	gate      gate
-	kept      HookState            // of the gate, as the outbox has it
-	tell      func(*Event) []Route // the routes of an event about this hook
-	wakeOther func(hook string)
-	shut      atomic.Bool // the gate is shut: what the workers have not begun goes back
-	cleared   time.Time   // when deliveries were last given up unsent
-	asked     time.Time   // when the outbox was last asked whether an operator wants the gate open
+	dispatcher atomic.Pointer[Dispatcher] // the present one, for events about this hook
+	next       atomic.Pointer[sender]     // that of a changed configuration, which takes over
+	files      [sha256.Size]byte          // a digest of the certificates' files
+	stop       context.CancelFunc         // no new attempts
+	abandon    context.CancelFunc         // and no waiting for those in progress
+	ended      chan struct{}              // nil before start
+
+	gate    gate
+	kept    HookState   // of the gate, as the outbox has it
+	shut    atomic.Bool // the gate is shut: what the workers have not begun goes back
+	cleared time.Time   // when deliveries were last given up unsent
+	asked   time.Time   // when the outbox was last asked whether an operator wants the gate open
 	// again is not nil while the receiver is just back: what waits for a later
 	// attempt is attempted now, but for those that failed since.
 	again map[int64]bool
@@ -105,11 +114,64 @@ func newSender(h *hook, client *httpclient.Client, outbox Outbox, log *slog.Logg
 		committed: make(chan settlement, 1),
 		flying:    make(map[int64]Delivery, room),
 		skew:      -1, // which none is, in whole seconds
+		files:     digestFiles(h.cfg.CAFile, h.cfg.CertFile, h.cfg.KeyFile),
 	}
 	if h.cfg.OAuth2.TokenURL != "" {
 		s.tokens = httpclient.NewTokens(h.cfg.OAuth2, client)
 	}
 	return s
+}
+
+// start begins to deliver when another sender, which may be nil, has ended.
+func (s *sender) start(d *Dispatcher, after *sender) {
+	s.dispatcher.Store(d)
+	stopping, stop := context.WithCancel(context.Background())
+	abandoned, abandon := context.WithCancel(context.Background())
+	s.stop, s.abandon, s.ended = stop, abandon, make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		defer abandon()
+		if after != nil {
+			<-after.ended // also when it is stopped: whoever waits for this sender waits for both
+		}
+		s.run(stopping, abandoned)
+	}()
+}
+
+func (s *sender) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// current returns the sender that delivers for the hook today.
+func (s *sender) current() *sender {
+	for next := s.next.Load(); next != nil; next = s.next.Load() {
+		s = next
+	}
+	return s
+}
+
+// sameAs reports whether two senders deliver in the same way, so that one may go on in place of the other.
+func (s *sender) sameAs(other *sender) bool {
+	return s.hook.address == other.hook.address && s.files == other.files && reflect.DeepEqual(s.hook.cfg, other.hook.cfg)
+}
+
+// digestFiles returns a digest of the contents of files. An empty path, or a file that cannot be read, is an empty file.
+func digestFiles(paths ...string) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, path := range paths {
+		var text []byte
+		if path != "" {
+			text, _ = os.ReadFile(path) // newClient reports that it cannot be read
+		}
+		fmt.Fprintf(h, "%d %s", len(text), text)
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // run delivers until stopping, then waits for the attempts under way until
@@ -128,12 +190,16 @@ func (s *sender) run(stopping, abandoned context.Context) {
 		case <-timer.C:
 		}
 	}
+	// What was offered before now is in the outbox, where an operator may have changed it.
+	for len(s.fresh) > 0 {
+		<-s.fresh
+	}
 	for stopping.Err() == nil {
 		s.gather()
 		s.remember(abandoned)
 		s.settle(abandoned)
 		s.fill(time.Now())
-		timer.Reset(max(time.Until(s.next()), soonest))
+		timer.Reset(max(time.Until(s.nextLook()), soonest))
 		select {
 		case <-stopping.Done():
 		case <-s.wake:
@@ -267,8 +333,8 @@ func (s *sender) take(f finished) {
 	s.shut.Store(s.gate.room(now, 1) == 0)
 }
 
-// next tells when there is something to do though nothing happens.
-func (s *sender) next() time.Time {
+// nextLook returns when there is something to do though nothing happens.
+func (s *sender) nextLook() time.Time {
 	switch {
 	case s.behind() && s.settling != nil: // its end will tell
 		return time.Now().Add(pause)

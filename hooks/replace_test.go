@@ -1,0 +1,126 @@
+package hooks_test
+
+import (
+	"context"
+	"encoding/pem"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/hooks"
+	"ringhook/hooks/hooktest"
+)
+
+// replace makes a dispatcher that takes over from another, as a reload does.
+func replace(t *testing.T, old *hooks.Dispatcher, outbox hooks.Outbox, cfgs ...hooks.Config) *hooks.Dispatcher {
+	t.Helper()
+	d, err := hooks.New(cfgs, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Replace(old)
+	t.Cleanup(func() { d.Close(context.Background()) })
+	return d
+}
+
+// TestReplace wants a reload to disturb no hook that is configured as before, a changed one to take over when the attempt of
+// the old configuration has ended, and a receiver that hangs to delay neither the reload nor any other hook.
+func TestReplace(t *testing.T) {
+	crm, slow, outbox := hooktest.NewReceiver(t), hooktest.NewReceiver(t), hooktest.NewOutbox()
+	answerCRM, answerSlow := make(chan struct{}), make(chan struct{})
+	crm.Play(hooktest.Step{Wait: answerCRM})
+	slow.Play(hooktest.Step{Wait: answerSlow})
+	same, changed := hookTo("same", crm.URL()), hookTo("slow", slow.URL())
+	same.Timeout, changed.Timeout = 60e9, 60e9
+	first, _ := start(t, outbox, same, changed)
+	held := outbox.Add(event("1.1", 1), "same", "slow")
+	first.WakeAll()
+	arrived(t, crm, 1)
+	arrived(t, slow, 1)
+
+	changed.Headers = map[string]string{"X-Second": "yes"}
+	second := replace(t, first, outbox, same, changed)
+	third := replace(t, second, outbox, same, changed) // nothing changed: also a sender that still waits goes on
+	other := outbox.Add(event("2.1", 1), "same", "slow")
+	third.WakeAll()
+	arrived(t, crm, 2) // though the other receiver hangs, and the attempt before is not answered
+	outbox.Add(event("3.1", 1), "same")
+	first.Wake("same") // as a call that began before the reload does
+	arrived(t, crm, 3)
+
+	close(answerCRM)
+	close(answerSlow)
+	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	for _, id := range append(held, other...) {
+		if row := outbox.Row(id); len(row.Attempts) != 1 || row.State != hooks.Delivered {
+			t.Errorf("delivery %d for %s: %d attempts, state %v", id, row.Hook, len(row.Attempts), row.State)
+		}
+	}
+	requests := slow.Requests()
+	if len(requests) != 2 || requests[0].Header.Get("X-Second") != "" || requests[1].Header.Get("X-Second") != "yes" {
+		t.Errorf("the changed hook's receiver got %+v", requests)
+	}
+	outbox.Add(event("4.1", 1), "slow")
+	first.Wake("slow")
+	arrived(t, slow, 3)
+}
+
+// TestReplaceTakenOut wants a hook that is taken out and comes back, while its attempt hangs, not to attempt twice at a time.
+func TestReplaceTakenOut(t *testing.T) {
+	slow, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
+	answer := make(chan struct{})
+	slow.Play(hooktest.Step{Wait: answer})
+	c := hookTo("slow", slow.URL())
+	c.Timeout = 60e9
+	d, _ := start(t, outbox, c)
+	ids := outbox.Add(event("1.1", 1), "slow")
+	d.Wake("slow")
+	arrived(t, slow, 1)
+	d = replace(t, d, outbox)
+	d = replace(t, d, outbox, c)
+	close(answer)
+	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	if row := outbox.Row(ids[0]); len(row.Attempts) != 1 {
+		t.Errorf("%d attempts", len(row.Attempts))
+	}
+	outbox.Add(event("2.1", 1), "slow")
+	d.Wake("slow")
+	arrived(t, slow, 2)
+}
+
+// TestReplaceCertificate wants a hook whose certificate file was renewed to be taken as changed.
+func TestReplaceCertificate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	server := httptest.NewTLSServer(nil)
+	server.Close()
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(string(text))
+	c, outbox := hookTo("crm", "https://127.0.0.1:1/"), hooktest.NewOutbox()
+	c.CAFile = file
+	d, _ := start(t, outbox, c)
+	if next := replace(t, d, outbox, c); !hooks.SameSender(d, next, "crm") {
+		t.Error("the same configuration is taken as changed")
+	} else {
+		d = next
+	}
+	write(string(text) + "\n" + string(text))
+	if next := replace(t, d, outbox, c); hooks.SameSender(d, next, "crm") {
+		t.Error("a renewed certificate is not taken")
+	}
+}
+
+func arrived(t *testing.T, r *hooktest.Receiver, n int) {
+	t.Helper()
+	if got, err := r.Wait(t.Context(), n); err != nil {
+		t.Fatalf("%d requests, want %d: %v", len(got), n, err)
+	}
+}
