@@ -25,6 +25,8 @@ type Limiter struct {
 	mu     sync.Mutex
 	keys   map[string]*entry
 	closed bool
+
+	writing sync.WaitGroup // summaries of intervals that ended
 }
 
 // entry is one key in its current interval.
@@ -83,10 +85,14 @@ func (l *Limiter) suppress(level slog.Level, key, msg string, args []any) bool {
 // suppressed in the last one.
 func (l *Limiter) next(key string, e *entry) {
 	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.writing.Add(1)
+	defer l.writing.Done()
 	summary := *e
 	switch {
-	case l.closed:
-		summary.repeated = 0
 	case e.repeated == 0:
 		delete(l.keys, key)
 	default:
@@ -104,7 +110,7 @@ func (l *Limiter) summarize(e entry) {
 	}
 }
 
-// Close logs the outstanding summaries. Later lines are logged without limit.
+// Close logs the outstanding summaries, and returns when all are written. Later lines are logged without limit.
 func (l *Limiter) Close() {
 	l.mu.Lock()
 	keys := l.keys
@@ -114,4 +120,5 @@ func (l *Limiter) Close() {
 		e.timer.Stop()
 		l.summarize(*e)
 	}
+	l.writing.Wait()
 }
