@@ -25,10 +25,13 @@ type Config struct {
 	CAFile string `toml:"ca_file"`
 	// ServerName is the name in the server's certificate; empty means the host of Address.
 	ServerName string `toml:"server_name"`
+	// LateAnswers reports whether an answer that comes after the budget of queue-dial still reaches a
+	// caller who waits.
+	LateAnswers bool `toml:"late_answers"`
 }
 
 // DefaultConfig returns the settings of a table that sets none.
-func DefaultConfig() Config { return Config{Name: "pbx", Address: "127.0.0.1:5038"} }
+func DefaultConfig() Config { return Config{Name: "pbx", Address: "127.0.0.1:5038", LateAnswers: true} }
 
 var (
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)

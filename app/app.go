@@ -70,6 +70,13 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	}
 	a.onStop("store", stopTime, without(a.store.Close))
 
+	a.control = control.New(log, a.registry)
+	servers, err := a.control.Prepare(cfg.AMI)
+	if err != nil {
+		return a, err
+	}
+	a.control.Exchange(servers)
+	a.onStop("manager interface", partTime, without(a.control.Close))
 	if a.parts, err = a.newParts(context.Background(), cfg); err != nil {
 		return a, err
 	}
@@ -89,13 +96,6 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	if a.webAt, err = net.Listen("tcp", cfg.HTTP.Listen); err != nil {
 		return a, fmt.Errorf("[http] listen: %w", err)
 	}
-	a.control = control.New(log, a.registry)
-	servers, err := a.control.Prepare(cfg.AMI)
-	if err != nil {
-		return a, err
-	}
-	a.control.Exchange(servers)
-	a.onStop("manager interface", partTime, without(a.control.Close))
 	a.api = api.New(log, a.store, a.control, a.webAt.Addr())
 	a.api.Exchange(cfg.HTTP.Token, explainer(cfg, a.parts), a.parts.Hooks)
 	a.web = api.NewServer(a.api, api.MaxConnections, a.registry, a.unready, log)
@@ -105,6 +105,9 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 // newParts makes what a reload exchanges.
 func (a *App) newParts(ctx context.Context, cfg *conf.Config) (p dialplan.Parts, err error) {
 	p.Numbers = number.NewReader(cfg.Number)
+	if len(cfg.AMI) > 0 {
+		p.Waiting = a.control
+	}
 	if p.Lookups, err = lookup.New(cfg.Lookups, a.store.Cache(), a.store.Phonebook(), a.log, a.registry); err != nil {
 		return p, fmt.Errorf("[[lookup]]: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,7 +32,7 @@ type server struct {
 
 	suspects map[string]string // what the last comparison found, by entry, with its kind
 	read     time.Time         // when the lists were read last
-	reread   bool              // as soon as rereadPause is over
+	reread   atomic.Bool       // as soon as rereadPause is over
 
 	mu        sync.Mutex
 	state     *state // guarded by mu
@@ -59,7 +60,7 @@ func (s *server) replace(next *state) {
 		}
 	}
 	s.state, s.connected = next, true
-	s.suspects, s.reread = nil, false
+	s.suspects = nil
 }
 
 // Disconnected forgets the state: what is not known to be true is not shown.
@@ -75,10 +76,10 @@ func (s *server) Event(ctx context.Context, m ami.Message) {
 	now := time.Now()
 	s.mu.Lock()
 	if handle := handlers[m.Event()]; handle != nil && !handle(s.state, m, now) {
-		s.reread = true
+		s.reread.Store(true)
 	}
 	s.mu.Unlock()
-	if s.reread && now.Sub(s.read) >= rereadPause {
+	if s.reread.Load() && now.Sub(s.read) >= rereadPause {
 		s.refresh(ctx)
 	}
 }
@@ -90,7 +91,7 @@ const checkEvery = time.Minute
 // only one that the next tick finds too is counted.
 func (s *server) Tick(ctx context.Context) {
 	switch {
-	case s.reread:
+	case s.reread.Load():
 		s.refresh(ctx)
 		return
 	case len(s.suspects) == 0 && time.Since(s.read) < checkEvery:
@@ -129,6 +130,7 @@ func (s *server) refresh(ctx context.Context) {
 // lists reads the whole state.
 func (s *server) lists(ctx context.Context) (*state, error) {
 	s.read = time.Now()
+	s.reread.Store(false) // a wish that comes meanwhile counts
 	return readState(ctx, s.from)
 }
 

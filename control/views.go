@@ -44,6 +44,7 @@ type Queue struct {
 type Waiter struct {
 	LinkedID string    `json:"linkedid"`
 	UniqueID string    `json:"uniqueid"`
+	Channel  string    `json:"channel"`
 	Caller   string    `json:"caller,omitempty"` // as Asterisk shows it
 	Name     string    `json:"name,omitempty"`
 	Position int       `json:"position"`
@@ -121,7 +122,7 @@ func (q *queue) view(server string) Queue {
 		Waiting: make([]Waiter, 0, len(q.waiting)), Members: make([]Member, 0, len(q.members)),
 	}
 	for _, w := range q.waiting {
-		v.Waiting = append(v.Waiting, Waiter{w.linkedID, w.uniqueID, w.number, w.callerName, w.position, w.priority, w.since})
+		v.Waiting = append(v.Waiting, Waiter{w.linkedID, w.uniqueID, w.channel, w.number, w.callerName, w.position, w.priority, w.since})
 		if v.Longest == nil || w.since.Before(*v.Longest) {
 			v.Longest = &w.since
 		}

@@ -51,6 +51,7 @@ type Dialplan struct {
 	now     func() time.Time
 	maxWait time.Duration  // for a commit
 	late    sync.WaitGroup // commits that no call waits for any more
+	*lateAnswers
 }
 
 // current is what one session uses from its beginning to its end, whatever is
@@ -67,12 +68,14 @@ type Parts struct {
 	Lookups *lookup.Service
 	Hooks   *hooks.Dispatcher
 	Numbers *number.Reader
+	Waiting Waiting // nil without a manager interface
 }
 
 // New makes a dialplan that keeps its calls in journal.
 func New(settings Settings, parts Parts, journal Journal, log *slog.Logger, reg prometheus.Registerer) *Dialplan {
-	d := &Dialplan{journal: journal, calls: newRegistry(journal), log: log, metrics: newMetrics(reg), now: time.Now, maxWait: maxCommitWait}
+	d := &Dialplan{journal: journal, calls: newRegistry(journal), log: log, metrics: newMetrics(reg), now: time.Now, maxWait: maxCommitWait, lateAnswers: newLateAnswers()}
 	d.current.Store(&current{settings: newSettings(settings), Parts: parts})
+	d.initLate(parts)
 	return d
 }
 
@@ -81,6 +84,7 @@ func New(settings Settings, parts Parts, journal Journal, log *slog.Logger, reg 
 // end with what they began with.
 func (d *Dialplan) Exchange(settings Settings, parts Parts) (wait func()) {
 	next := &current{settings: newSettings(settings), Parts: parts}
+	d.initLate(parts)
 	d.swap.Lock()
 	defer d.swap.Unlock()
 	return d.current.Swap(next).sessions.Wait
@@ -278,7 +282,11 @@ func (p *pointSession) complete() (status string) {
 	var vars []fastagi.Variable
 	status = replyOK
 	if p.traced.pending != nil {
-		vars, status = p.filterAnswer(p.transition.call, p.traced.pending.Answer())
+		answer := p.traced.pending.Answer()
+		vars, status = p.filterAnswer(p.transition.call, answer)
+		if answer.Outcome == lookup.Timeout {
+			p.expectLate()
+		}
 	}
 	p.request.spec.step(p.transition)
 	ctx, cancel := context.WithTimeout(context.Background(), p.commitWait())
@@ -302,9 +310,10 @@ func (p *pointSession) complete() (status string) {
 	return p.reply(vars, status)
 }
 
-// Close waits for commits that no call waits for any more. The sessions and
+// Close waits for commits that no call waits for any more, and for late answers. The sessions and
 // CloseIdleCalls have ended by then.
 func (d *Dialplan) Close() error {
+	d.lateAnswers.close()
 	d.late.Wait()
 	return nil
 }

@@ -43,6 +43,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
 	events   *prometheus.CounterVec
+	late     *prometheus.CounterVec
 	byPoint  map[Point]prometheus.Observer
 	byStatus map[Point]map[string]prometheus.Counter
 }
@@ -65,10 +66,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ringhook_events_total", Help: "Events of calls, with or without a hook that takes them. Events of /event are \"custom\".",
 		}, []string{"event"}),
+		late: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringhook_late_answers_total", Help: "Answers that came after the call had stopped waiting for them, by what became of them.",
+		}, []string{"lookup", "outcome"}),
 		byPoint:  map[Point]prometheus.Observer{},
 		byStatus: map[Point]map[string]prometheus.Counter{},
 	}
-	reg.MustRegister(m.sessions, m.duration, m.refused, m.events)
+	reg.MustRegister(m.sessions, m.duration, m.refused, m.events, m.late)
 	for _, name := range append(Events(), customLabel) {
 		m.events.WithLabelValues(name)
 	}

@@ -36,6 +36,9 @@ type house struct {
 	st   *store.Store
 	d    *dialplan.Dialplan
 	log  *lockedBuffer
+	reg  *prometheus.Registry
+
+	parts dialplan.Parts
 }
 
 // lockedBuffer is a log that may be read while it is written.
@@ -99,7 +102,7 @@ func build(t *testing.T, budget time.Duration, crm http.HandlerFunc, journal fun
 	}
 	d := dialplan.New(dialplan.Settings{Budget: budget}, parts, j, log, reg)
 	t.Cleanup(func() { closed(t, "dialplan", d.Close()) })
-	h.d = d
+	h.d, h.parts, h.reg = d, parts, reg
 	h.addr = agitest.Serve(t, d.Serve)
 	return h
 }

@@ -16,6 +16,8 @@ type Pending struct {
 	done    bool
 	answer  Answer
 	wake    func()
+	late    *Answer      // of a source that the answer did not wait for
+	onLate  func(Answer) // wants it
 }
 
 // Ask begins to answer a question and returns at once; an answer from the
@@ -69,6 +71,32 @@ func (p *Pending) OnDone(f func()) {
 	if done {
 		f()
 	}
+}
+
+// OnLate calls f, at most once and on any goroutine, if a source that the answer did not wait for knows
+// the caller after all. It is of use after an Answer that is Timeout. F must not block.
+func (p *Pending) OnLate(f func(Answer)) {
+	p.mu.Lock()
+	late := p.late
+	if late == nil {
+		p.onLate = f
+	}
+	p.mu.Unlock()
+	if late != nil {
+		f(*late)
+	}
+}
+
+// tooLate keeps a result that came after the answer. It returns what must be called once the lock is free.
+func (p *Pending) tooLate(s *sourceQuery, r result) (wake func()) {
+	if p.answer.Outcome != Timeout || !s.late || r.outcome != Found || p.late != nil {
+		return nil
+	}
+	p.late = &Answer{Outcome: Found, Vars: r.vars, Source: s.source.cfg.Name}
+	if f, a := p.onLate, *p.late; f != nil {
+		return func() { f(a) }
+	}
+	return nil
 }
 
 // Answer returns the answer, or the best there is if it is not there yet:
@@ -152,7 +180,10 @@ func (p *Pending) advance() (wake func()) {
 func (p *Pending) arrived(s *sourceQuery, r result) {
 	p.mu.Lock()
 	var wake func()
-	if !p.done && !s.done {
+	switch {
+	case p.done:
+		wake = p.tooLate(s, r)
+	case !s.done:
 		s.finish(r)
 		wake = p.advance()
 	}

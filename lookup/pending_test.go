@@ -426,3 +426,63 @@ func TestPanicWhileReading(t *testing.T) {
 		t.Errorf("the next answer = %+v, want found", got)
 	}
 }
+
+// What comes after the answer is handed over, whether it is wanted before or after it is there.
+func TestOnLate(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		release := make(chan struct{})
+		b := start(t, crm(t, func(w http.ResponseWriter, r *http.Request) {
+			<-release
+			io.WriteString(w, "call_info=late\n")
+		}))
+		p := b.Ask(ask(anna))
+		if a := p.Answer(); a.Outcome != Timeout {
+			t.Fatalf("answer = %+v, want timeout", a)
+		}
+		late := make(chan Answer, 2)
+		if first {
+			p.OnLate(func(a Answer) { late <- a })
+		}
+		close(release)
+		<-b.cache.stored
+		if !first {
+			for end := time.Now().Add(10 * time.Second); len(late) == 0 && time.Now().Before(end); runtime.Gosched() {
+				p.OnLate(func(a Answer) { late <- a })
+			}
+		}
+		a := <-late
+		if a.Outcome != Found || a.Source != "crm" || !slices.Contains(a.Vars, Var{Name: "call_info", Value: "late"}) {
+			t.Errorf("late answer = %+v", a)
+		}
+		if p.Answer().Outcome != Timeout {
+			t.Error("the answer that was given has changed")
+		}
+	}
+}
+
+// An answer in time, and one of nobody, are not late.
+func TestNotLate(t *testing.T) {
+	release := make(chan struct{})
+	b := start(t, crm(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.FormValue("phone"), boris[1:]) {
+			<-release
+			w.WriteHeader(404)
+			return
+		}
+		io.WriteString(w, "call_info=x\n")
+	}))
+	late := func(a Answer) { t.Errorf("late answer = %+v", a) }
+	p := b.Ask(ask(anna))
+	await(p)
+	p.OnLate(late)
+	p = b.Ask(ask(boris))
+	p.Answer()
+	p.OnLate(late)
+	close(release)
+	<-b.cache.stored
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := b.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}

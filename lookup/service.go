@@ -70,6 +70,14 @@ func New(cfgs []Config, cache Cache, book Phonebook, log *slog.Logger, reg prome
 // Wants reports whether a point has lookups.
 func (svc *Service) Wants(point string) bool { return len(svc.at(point).sources) > 0 }
 
+// Names returns the names of a point's lookups, without shadows.
+func (svc *Service) Names(point string) (names []string) {
+	for _, src := range svc.at(point).sources {
+		names = append(names, src.cfg.Name)
+	}
+	return names
+}
+
 // noSources are asked at a point without lookups.
 var noSources = &pointSources{}
 

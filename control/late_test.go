@@ -1,0 +1,85 @@
+package control
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"ringhook/ami"
+	"ringhook/ami/amitest"
+	"ringhook/dialplan"
+	"ringhook/fastagi"
+)
+
+// TestUpdate looks at what reaches Asterisk for a late answer.
+func TestUpdate(t *testing.T) {
+	c, s := newBench(t)
+	c.all()[0].config.LateAnswers = true
+	s.Answer("Setvar", amitest.Text("Response: Success", "ActionID: {id}", "Message: Variable Set"))
+	s.Answer("QueueChangePriorityCaller", amitest.Text("Response: Success", "ActionID: {id}", "Message: Priority change for caller on queue"))
+	s.AnswerList("QueueStatus", amitest.Text("Event: QueueParams", "Queue: 500"), amitest.Text("Event: QueueEntry", "Queue: 500", "Position: 1", "Channel: PJSIP/trunk-1", "Uniqueid: 1.1"))
+	s.AnswerList("CoreShowChannels",
+		amitest.Text("Event: CoreShowChannel", "Channel: PJSIP/trunk-1", "Uniqueid: 1.1", "Linkedid: 1.1", "BridgeId: "),
+		amitest.Text("Event: CoreShowChannel", "Channel: PJSIP/trunk-2", "Uniqueid: 1.2", "Linkedid: 1.2", "BridgeId: b"),
+		amitest.Text("Event: CoreShowChannel", "Channel: PJSIP/trunk-3", "Uniqueid: 1.3", "Linkedid: 1.3", "BridgeId: "))
+	s.Drop()
+	until(t, c, "three calls", func(l Live) bool { return len(l.Calls) == 3 })
+
+	asked := 0
+	f := func(uniqueID string, outcome dialplan.LateOutcome, vars []fastagi.Variable, want ...string) {
+		t.Helper()
+		set, got := c.Update(t.Context(), uniqueID, vars)
+		if got != outcome {
+			t.Errorf("%s: outcome %s, want %s", uniqueID, got, outcome)
+		}
+		var sent []string
+		for _, r := range s.Requests("")[asked:] {
+			if r.Action == "Setvar" || r.Action == "QueueChangePriorityCaller" {
+				line := r.Action
+				for _, field := range r.Fields {
+					line += " " + field[0] + "=" + field[1]
+				}
+				sent = append(sent, line)
+			}
+		}
+		asked = len(s.Requests(""))
+		if !reflect.DeepEqual(sent, want) {
+			t.Errorf("%s: sent %q, want %q", uniqueID, sent, want)
+		}
+		if outcome == dialplan.LateApplied && len(set) == 0 {
+			t.Errorf("%s: nothing set", uniqueID)
+		}
+	}
+	all := []fastagi.Variable{{Name: "CALLERID(name)", Value: `Anna "A", B`}, {Name: "__call_info", Value: "https://crm.example/?a=1,b"}, {Name: "QUEUE_PRIO", Value: "9"}, {Name: "SHELL(id)", Value: "x"}}
+	f("1.1", dialplan.LateApplied, all,
+		`Setvar Channel=1.1 Variable=CALLERID(name) Value=Anna "A", B`, "Setvar Channel=1.1 Variable=__call_info Value=https://crm.example/?a=1,b",
+		"Setvar Channel=1.1 Variable=QUEUE_PRIO Value=9", "QueueChangePriorityCaller Queue=500 Caller=PJSIP/trunk-1 Priority=9 Immediate=yes")
+	f("1.2", dialplan.LateGone, all)
+	f("1.4", dialplan.LateGone, all)
+	f("", dialplan.LateGone, all)
+	// Not in a queue yet: Queue() will read QUEUE_PRIO.
+	f("1.3", dialplan.LateApplied, all[2:3], "Setvar Channel=1.3 Variable=QUEUE_PRIO Value=9")
+	f("1.1", dialplan.LateFailed, []fastagi.Variable{{Name: "__call_info", Value: "x\nAction: Originate"}})
+	f("1.1", dialplan.LateFailed, []fastagi.Variable{{Name: "__call_info", Value: strings.Repeat("x", 1100)}})
+	f("1.1", dialplan.LateNothing, all[3:])
+	s.Answer("Setvar", amitest.Text("Response: Error", "ActionID: {id}", "Message: No such channel"))
+	f("1.1", dialplan.LateGone, all[:1], `Setvar Channel=1.1 Variable=CALLERID(name) Value=Anna "A", B`)
+	c.all()[0].config.LateAnswers = false
+	f("1.1", dialplan.LateOff, all)
+	s.Answer("Challenge", "")
+	c.Exchange(&Servers{})
+	f("1.1", dialplan.LateAway, all)
+}
+
+// A call that two Asterisks may have is not changed.
+func TestUpdateUnclear(t *testing.T) {
+	c := &Control{}
+	for range 2 {
+		st := newState()
+		st.channels["1.1"] = &channel{uniqueID: "1.1"}
+		c.servers = append(c.servers, &server{config: ami.Config{LateAnswers: true}, state: st, connected: true})
+	}
+	if set, outcome := c.Update(t.Context(), "1.1", []fastagi.Variable{{Name: "CALLERID(name)", Value: "x"}}); set != nil || outcome != dialplan.LateAway {
+		t.Errorf("got %v, %s", set, outcome)
+	}
+}

@@ -1,0 +1,189 @@
+package dialplan
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ringhook/fastagi"
+	"ringhook/lookup"
+)
+
+// Waiting changes callers who still wait in a queue, after the point was answered.
+type Waiting interface {
+	// Update sets variables of the contract on a caller's channel, for the next agent who is rung, and
+	// changes the caller's priority. It returns what it set.
+	Update(ctx context.Context, uniqueID string, vars []fastagi.Variable) (set []fastagi.Variable, outcome LateOutcome)
+}
+
+// LateOutcome says what became of a late answer.
+type LateOutcome string
+
+// The outcomes of late answers, as the metric's label.
+const (
+	LateApplied LateOutcome = "applied"
+	LateGone    LateOutcome = "gone"    // the caller no longer waits
+	LateAway    LateOutcome = "away"    // no Asterisk is connected that has the channel
+	LateNothing LateOutcome = "nothing" // the answer has no variable that can be set now
+	LateOff     LateOutcome = "off"     // late_answers = false
+	LateBusy    LateOutcome = "busy"    // too many at once
+	LateFailed  LateOutcome = "failed"
+)
+
+var lateOutcomes = []LateOutcome{LateApplied, LateGone, LateAway, LateNothing, LateOff, LateBusy, LateFailed}
+
+const (
+	// maxLateAnswers bounds the late answers that are applied at once.
+	maxLateAnswers = 256
+	lateTime       = 10 * time.Second
+	// latePoint stands for a late answer in a call's trace.
+	latePoint = "late-answer"
+)
+
+// lateAnswers runs what late answers cause, until it is closed.
+type lateAnswers struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	closed  bool           // guarded by mu
+	active  int            // guarded by mu
+	running sync.WaitGroup // Add is guarded by mu
+}
+
+func newLateAnswers() *lateAnswers {
+	l := &lateAnswers{}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	return l
+}
+
+// start runs f in the background, or returns false. Sources can answer after the dialplan was closed.
+func (l *lateAnswers) start(f func(ctx context.Context)) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.active >= maxLateAnswers {
+		return false
+	}
+	l.active++
+	l.running.Go(func() {
+		ctx, cancel := context.WithTimeout(l.ctx, lateTime)
+		defer cancel()
+		f(ctx)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.active--
+	})
+	return true
+}
+
+func (l *lateAnswers) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.cancel()
+	l.running.Wait()
+}
+
+// initLate creates the series of the lookups whose answers can come late.
+func (d *Dialplan) initLate(parts Parts) {
+	if parts.Waiting == nil {
+		return
+	}
+	for _, name := range parts.Lookups.Names(string(QueueDial)) {
+		for _, outcome := range lateOutcomes {
+			d.metrics.late.WithLabelValues(name, string(outcome))
+		}
+	}
+}
+
+// expectLate applies the answer that the caller did not wait for, if it comes while the caller is in the queue.
+func (p *pointSession) expectLate() {
+	if p.request.point != QueueDial || p.Waiting == nil {
+		return
+	}
+	env := p.session.Env()
+	l := &lateAnswer{Dialplan: p.Dialplan, current: p.current, id: p.id, asked: p.session.Started(), uniqueID: env.UniqueID, channel: env.Channel}
+	p.traced.pending.OnLate(func(a lookup.Answer) {
+		if !l.lateAnswers.start(func(ctx context.Context) { l.apply(ctx, a) }) {
+			l.metrics.late.WithLabelValues(a.Source, string(LateBusy)).Inc()
+		}
+	})
+}
+
+// lateAnswer is one that came after its point was answered.
+type lateAnswer struct {
+	*Dialplan
+	*current
+	id                Identity
+	asked             time.Time // when the point was
+	uniqueID, channel string
+}
+
+// apply adds the answer to the call, so that later events have it, and sets it on the channel.
+func (l *lateAnswer) apply(ctx context.Context, a lookup.Answer) {
+	log := l.log.With("linkedid", l.id.LinkedID, "uniqueid", l.uniqueID, "lookup", a.Source)
+	now := l.now()
+	e, err := l.calls.acquire(l.id, now, time.Now().Add(maxLockWait))
+	if e == nil {
+		log.Warn("late answer not applied", "err", err)
+		l.metrics.late.WithLabelValues(a.Source, string(LateFailed)).Inc()
+		return
+	}
+	vars, refused := l.settings.filterAnswer(e.call, a.Vars)
+	l.calls.release(e, true)
+	for _, r := range refused {
+		l.metrics.refused.WithLabelValues(l.settings.label(r.name), r.reason).Inc()
+	}
+	vars = slices.DeleteFunc(vars, func(v fastagi.Variable) bool {
+		_, ours := contract[strings.TrimLeft(v.Name, "_")]
+		return !ours
+	})
+	set, outcome := []fastagi.Variable(nil), LateNothing
+	if len(vars) > 0 {
+		set, outcome = l.Waiting.Update(ctx, l.uniqueID, vars)
+	}
+	l.metrics.late.WithLabelValues(a.Source, string(outcome)).Inc()
+	log.Debug("late answer", "outcome", string(outcome), "after", time.Since(l.asked))
+	l.record(a, refused, set, outcome)
+}
+
+// record writes a late answer into the call's trace, as a point of its own.
+func (l *lateAnswer) record(a lookup.Answer, refused []refusal, set []fastagi.Variable, outcome LateOutcome) {
+	b := traceBuffers.Get().(*traceBuffer)
+	*b = append((*b)[:0], traceVersion)
+	at := time.Now()
+	b.text(l.id.LinkedID, maxTracedValue)
+	b.number(at.UnixMicro())
+	b.number(0)
+	b.truth(false)
+	for _, s := range [...]string{latePoint, l.uniqueID, l.channel, string(outcome)} {
+		b.text(s, maxTracedValue)
+	}
+	b.text("", maxTracedReason)
+	for range 4 { // caller, name, DNID, kind
+		b.text("", maxTracedValue)
+	}
+	b.count(1)
+	b.text(a.Source, maxTracedValue)
+	b.text(string(a.Outcome), maxTracedValue)
+	b.text("", maxTracedReason)
+	b.number(at.Sub(l.asked).Microseconds())
+	b.number(0)
+	b.truth(false)
+	b.count(0) // events
+	for _, r := range refused[:b.count(len(refused))] {
+		b.text(r.name, maxTracedValue)
+		b.text(r.reason, maxTracedValue)
+	}
+	for _, v := range set[:b.count(len(set))] {
+		b.text(v.Name, maxTracedValue)
+		b.text(v.Value, maxTracedValue)
+	}
+	b.text("", maxTracedReason) // query
+	b.count(0)                  // arguments
+	b.count(0)                  // read
+	l.journal.Trace(at, *b)
+	traceBuffers.Put(b)
+}
