@@ -95,6 +95,7 @@ lint:
 		test -x $$lint || GOFLAGS= CGO_ENABLED=0 GOBIN=$(LINT_FOLDER) \
 			$(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION); \
 	} && $$lint run ./...
+	$(GO) run ./test/wording
 
 # Two real Asterisks, 16 and 22, in the user's cache folder.
 lab:

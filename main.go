@@ -1,6 +1,6 @@
-// Command ringhook is a FastAGI service for Asterisk: it has callers looked
-// up in the company's CRM while they wait a bounded moment, and tells every
-// system that wants to know about a call, without losing an event.
+// Command ringhook is a FastAGI service for Asterisk: it looks up callers in the
+// company's CRM within a deadline, and delivers an event to every system that
+// subscribes to it, without losing one.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Command verify tells whether a request comes from ringhook, by its
-// signature. Take Verify into a receiver. Run as a program it reads a request as
-// it came over the wire, headers, an empty line and the body:
+// Command verify checks by its signature that a request comes from ringhook. Copy Verify
+// into a receiver. As a program it reads a request as it came over the wire, headers, an
+// empty line and the body:
 //
 //	go run verify.go whsec_... < request
 package main

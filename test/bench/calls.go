@@ -16,11 +16,11 @@ import (
 	"ringhook/fastagi/asterisk"
 )
 
-// one is how one session went.
+// one is the result of one session.
 type one struct {
 	from    time.Duration // since the first
 	took    time.Duration
-	status  string // RINGHOOK_STATUS, empty where it was not set
+	status  string // RINGHOOK_STATUS, empty if it was not set
 	refused bool   // with FAILURE
 	err     error
 }
@@ -28,8 +28,8 @@ type one struct {
 // calls numbers the calls of this process, so that each is another caller's.
 var calls atomic.Int64
 
-// play makes calls at a rate, whatever the server does, and gives how each went.
-// A call that is turned away is none that failed.
+// play makes calls at a rate, whatever the server does, and returns the result of each.
+// A call that is refused has not failed.
 func play(ctx context.Context, s *server, point string, rate float64, length time.Duration, before func(uniqueid string)) ([]one, error) {
 	n := int(rate * length.Seconds())
 	all := make([]one, n)
@@ -121,7 +121,8 @@ func (r *receiver) take(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// deliveries makes calls, and gives what each took from its beginning to its delivery.
+// deliveries makes calls, and returns the time of each from its beginning to its delivery,
+// in microseconds.
 func (r *receiver) deliveries(ctx context.Context, s *server, rate float64, length time.Duration) ([]float64, error) {
 	_, err := play(ctx, s, "agent-dial", rate, length, func(uniqueid string) {
 		r.mu.Lock()

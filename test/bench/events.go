@@ -13,7 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// note tells the one who waits what is going on.
+// note reports progress.
 func note(format string, a ...any) { fmt.Fprintf(os.Stderr, format+"\n", a...) }
 
 // hookLines is a hook that has JSON posted to this URL.
@@ -21,7 +21,7 @@ func hookLines(name, event, url, more string) string {
 	return fmt.Sprintf("[[hook]]\nname = %q\nevents = [%q]\nurl = %q\nmethod = \"POST\"\nformat = \"json\"\n%s\n", name, event, url, more)
 }
 
-// hookConcurrency is how many attempts of a hook are under way at once, by default.
+// hookConcurrency is the default number of concurrent attempts of a hook.
 const hookConcurrency = 8
 
 // deliveries measures how fast an outbox full of pending empties: from the first
@@ -53,8 +53,8 @@ func deliveries(ctx context.Context, b *bench) error {
 	return b.report()
 }
 
-// emptied has ringhook deliver all that is pending, and gives the rate and what
-// the receiver saw.
+// emptied lets ringhook deliver all pending events, and returns the rate and what the
+// receiver saw.
 func (b *bench) emptied(ctx context.Context, receiver *server, full string, round int) (rate float64, seen peerStats, err error) {
 	folder := filepath.Join(b.folder, fmt.Sprint("round-", round))
 	if err := copyStore(full, folder); err != nil {
@@ -135,8 +135,8 @@ func postBare(receiver *server, seen peerStats, each time.Duration) (rate float6
 	return rate, nil
 }
 
-// nobody is where nobody listens.
-const nobody = "http://127.0.0.1:1/"
+// noListener is an address without a listener.
+const noListener = "http://127.0.0.1:1/"
 
 // fullOutbox measures what a great many pending deliveries for a dead hook cost the
 // calls, the start and the memory. The calls make events for another hook.
@@ -150,7 +150,7 @@ func fullOutbox(ctx context.Context, b *bench) error {
 		return err
 	}
 	lines := "store.max_size = \"64GiB\"\n" + crmLines(receiver.url("/who"), `cache = "1h"`) +
-		hookLines("journal", "agent-dial", receiver.url("/event"), "") + hookLines("dead", "call-hangup", nobody, "")
+		hookLines("journal", "agent-dial", receiver.url("/event"), "") + hookLines("dead", "call-hangup", noListener, "")
 	folder := filepath.Join(b.folder, "full")
 	began := time.Now()
 	if err := fillOutbox(ctx, folder, "dead", b.n); err != nil {
@@ -190,7 +190,7 @@ func fullOutbox(ctx context.Context, b *bench) error {
 }
 
 // startOften starts a ringhook as often as there are rounds, leaves the last running, and
-// gives the median of what a start took, in seconds.
+// returns the median time of a start, in seconds.
 func (b *bench) startOften(ctx context.Context, name, folder, lines string) (*server, float64, error) {
 	var took []float64
 	for round := 1; ; round++ {
@@ -208,7 +208,7 @@ func (b *bench) startOften(ctx context.Context, name, folder, lines string) (*se
 	}
 }
 
-// upkeepBegins is how long ringhook may take until it begins to remove what is old.
+// upkeepBegins is the maximum time until ringhook begins to remove old deliveries.
 const upkeepBegins = 3 * time.Minute
 
 // retention measures calls while a day's deliveries expire, beside a ringhook that
@@ -259,7 +259,7 @@ func retention(ctx context.Context, b *bench) error {
 	return b.report()
 }
 
-// removing waits until less is expired than there was, and gives how much.
+// removing waits until the number of expired deliveries decreases, and returns it.
 func (b *bench) removing(ctx context.Context, folder string) (int, error) {
 	late := time.After(upkeepBegins)
 	for tick := time.NewTicker(time.Second); ; {

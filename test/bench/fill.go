@@ -22,8 +22,8 @@ import (
 	"ringhook/store"
 )
 
-// fillers is how many records are given to the store at once, so that a commit
-// takes many.
+// fillers is the number of records that are offered to the store at once, so that a
+// commit takes many.
 const fillers = 400
 
 // fillOutbox makes a store in a folder, in which n calls have one event each that is
@@ -119,8 +119,8 @@ func expired(ctx context.Context, folder string) (n int, err error) {
 	return n, err
 }
 
-// fillCache adds n entries to a cache, made after one that it has. Nobody asks for
-// them. Rows go in by their own order, and indexes and triggers come after them, or it would take hours.
+// fillCache adds n entries to a cache, made after one that it has. They are
+// never asked for. Rows go in by their own order, and indexes and triggers come after them, or it would take hours.
 func fillCache(ctx context.Context, folder string, n int) (err error) {
 	db, err := openFile(folder, "cache.db")
 	if err != nil {
@@ -169,7 +169,7 @@ func fillCache(ctx context.Context, folder string, n int) (err error) {
 	return err
 }
 
-// setAside drops indexes and triggers, and gives what makes them anew.
+// setAside drops indexes and triggers, and returns the statements that create them again.
 func setAside(ctx context.Context, db *sql.DB) (texts []string, err error) {
 	rows, err := db.QueryContext(ctx, "select type, name, sql from sqlite_schema where type in ('index', 'trigger') and sql is not null")
 	if err != nil {

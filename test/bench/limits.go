@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// waitingBudget is how long the sessions wait that wait for nothing: long enough
-// for all of them to be opened before the first ends, and short enough for all to end
-// before ringhook's own patience with the CRM does, which is ten seconds.
+// waitingBudget is the time that sessions wait in vain: long enough to open all of them
+// before the first ends, and shorter than the ten seconds after which ringhook ends a
+// request to the CRM.
 const waitingBudget = 6 * time.Second
 
 // waiting measures sessions that wait for a CRM which does not answer: the memory that
@@ -55,8 +55,8 @@ func waiting(ctx context.Context, b *bench) error {
 	return b.report()
 }
 
-// wait opens sessions at a rate, all of which wait, and gives the memory that each
-// takes, in KiB, and the p99 of how late they are answered, in ms.
+// wait opens sessions at a rate, all of which wait, and returns the memory of each, in
+// KiB, and the p99 of how late they are answered, in ms.
 func (b *bench) wait(ctx context.Context, s *server, status string, rate float64) (kib, late float64, err error) {
 	before, _, err := s.memory()
 	if err != nil {
@@ -161,7 +161,7 @@ func times(all []one, refused bool) []float64 {
 	return took
 }
 
-// at gives a part's value, of values that are sorted.
+// at returns a quantile of sorted values.
 func at(sorted []float64, part float64) float64 {
 	if len(sorted) == 0 {
 		return 0

@@ -47,9 +47,9 @@ var (
 	eventPoint  = asked{"agent-dial", []string{"agent_phone=101", "linkedid={uniqueid}", "visit=", "ring="}, "FOUND"}
 )
 
-// load has agiload play a point against servers in turn, and gives what each did,
-// in their order. A session that fails, or of which ringhook says something else
-// than was expected, is an error.
+// load lets agiload play a point against servers in turn, and returns the measurement of
+// each, in their order. A session that fails, or has another RINGHOOK_STATUS than
+// expected, is an error.
 func (b *bench) load(ctx context.Context, a asked, servers []*server, level string, more ...string) ([]measurement, error) {
 	var compare []string
 	for _, s := range servers {

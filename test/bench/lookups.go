@@ -80,8 +80,8 @@ func uncached(ctx context.Context, b *bench) error {
 	return b.report()
 }
 
-// bareRequests asks the CRM with a bare client, n at once, and gives the median of
-// what a request took, in microseconds.
+// bareRequests asks the CRM with a bare client, n at once, and returns the median
+// time of a request, in microseconds.
 func bareRequests(url string, n int, each time.Duration) (float64, error) {
 	var client fasthttp.Client
 	defer client.CloseIdleConnections()
@@ -112,7 +112,7 @@ func bareRequests(url string, n int, each time.Duration) (float64, error) {
 	return middle(slices.Concat(took...)), errors.Join(failed...)
 }
 
-// small is how many numbers the cache has that others are held against.
+// small is the number of entries in the cache that is the baseline.
 const small = 10_000
 
 // bigCache measures a cached lookup among many numbers and among few. In both the

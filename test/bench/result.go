@@ -22,7 +22,7 @@ type result struct {
 	AtMost   float64 `json:"at_most,omitempty"`
 }
 
-// reached tells whether a figure is what it was to be; one without a target always is.
+// reached reports whether a figure meets its target, or has none.
 func (r *result) reached() bool {
 	return (r.AtLeast == 0 || r.Figure >= r.AtLeast) && (r.AtMost == 0 || r.Figure <= r.AtMost)
 }

@@ -58,7 +58,7 @@ type server struct {
 	result error // of the process; valid once it has ended
 }
 
-// starts is how long a server may take until it listens.
+// starts is the maximum time until a server listens.
 const starts = time.Minute
 
 // start starts a program, and returns when it has said where it listens, which
@@ -142,7 +142,7 @@ func (s *server) stop() error {
 		return fmt.Errorf("%s ended on its own: %w\n%s", s.name, s.result, text[max(0, len(text)-2000):])
 	default:
 	}
-	force := time.AfterFunc(time.Minute, func() { _ = s.cmd.Process.Kill() }) // which its end tells
+	force := time.AfterFunc(time.Minute, func() { _ = s.cmd.Process.Kill() }) // its end shows that
 	defer force.Stop()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended just now
 	<-s.ended

@@ -22,8 +22,8 @@ type minuteOf struct {
 	Outbox     float64 `json:"outbox_mib"` // with its write-ahead log
 }
 
-// soakSettles is how many minutes a ringhook has to come to rest: it keeps calls and
-// deliveries for two of them, and looks once a minute for what to remove.
+// soakSettles is the number of minutes after which memory should be level: calls and
+// deliveries are kept for two minutes, and removed once a minute.
 const soakSettles = 5
 
 // endPoint ends a call, so that a ringhook that is to forget it soon has nothing to wonder at.
@@ -33,7 +33,7 @@ var endPoint = asked{"call-hangup", []string{
 }, "FOUND"}
 
 // soak plays calls with a lookup and an event each, at half of the reachable rate, to a receiver that
-// fails one request in ten, and tells minute by minute what ringhook holds.
+// fails one request in ten, and records every minute what ringhook holds.
 func soak(ctx context.Context, b *bench) error {
 	receiver, err := b.peer(ctx)
 	if err != nil {
@@ -91,7 +91,7 @@ func soak(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// look tells what a ringhook holds now.
+// look measures what a ringhook holds now.
 func (s *server) look(folder string) (m minuteOf, err error) {
 	for name, value := range map[string]*float64{
 		"go_goroutines": &m.Goroutines, "process_open_fds": &m.FDs, `ringhook_hook_pending{hook="journal"}`: &m.Pending,

@@ -114,7 +114,7 @@ func sessions(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// startCompared starts what sessions compares, and gives it by name.
+// startCompared starts the servers that sessions compares, and returns them by name.
 func (b *bench) startCompared(ctx context.Context) (map[string]*server, error) {
 	crm, err := b.peer(ctx)
 	if err != nil {

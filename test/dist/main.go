@@ -91,7 +91,7 @@ func linked() ([]part, error) {
 	), nil
 }
 
-// golang runs the go command and gives what it prints.
+// golang runs the go command and returns its output.
 func golang(args ...string) (string, error) {
 	cmd := exec.Command("go", args...)
 	cmd.Stderr = os.Stderr
@@ -109,9 +109,8 @@ var marks = map[string]string{
 	"Apache-2.0":   "Apache License",
 }
 
-// license gives each part the licence that is listed for it, and complains of
-// one that is not listed, of a line that is not needed, and of a text that is
-// not that of the licence.
+// license sets the licence of each part from the list. A part that is not listed, a line
+// that no part needs, and a text that is not that of the licence are errors.
 func license(parts []part, list string) error {
 	licences := map[string]string{}
 	for line := range strings.Lines(list) {

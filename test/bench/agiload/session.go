@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// readBuffer is the size of the buffer that Asterisk's stdio stream gives a
+// readBuffer is the size of the buffer that Asterisk's stdio stream has for a
 // socket: how much of a batch is taken off the socket by one read.
 const readBuffer = 4096
 
