@@ -172,6 +172,26 @@ func (c *Config) CheckName(name string) string {
 	return ""
 }
 
+// CheckValue returns why calls would not get a variable's value, empty if they do.
+// A name that is no variable of the channel takes any value.
+func (c *Config) CheckValue(name, value string) string {
+	r, known := contract[name]
+	if !known {
+		var wrong string
+		rules := parseVariables(c.Variables, func(key, _ string) { wrong = key })
+		if r, known = rules[name]; !known || wrong != "" {
+			return ""
+		}
+	}
+	if _, reason := r.check(value); reason != "value" {
+		return ""
+	}
+	if r.typ == "int" && (r.max > 0 || r.min > 0) {
+		return fmt.Sprintf("%.40q is not a whole number from %d to %d", value, r.min, r.max)
+	}
+	return fmt.Sprintf("%.40q does not have its type", value)
+}
+
 // settableParameters are the contract's parameters that a lookup may know better.
 var settableParameters = []string{"region_name", "region_time", "callerid_name", "agent_id", "agent_name", "recording_url", "match", "match_count"}
 

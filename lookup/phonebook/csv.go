@@ -14,14 +14,16 @@ import (
 	"ringhook/lookup"
 )
 
-// maxRecord is how many lines one entry may take: its values can have line
+// maxRecord is the maximum number of lines of one entry: its values can have line
 // breaks between quotes.
 const maxRecord = 50
 
 // ReadCSV reads a table whose first line names the columns: one is number or
 // phone, and the others are variables; name is CALLERID(name). Columns without
-// a name are left out. Between the columns stand commas, semicolons or tabs,
-// and the text is UTF-8. An error that is no *Mistake ends the sequence.
+// a name are left out. Tables that Google Contacts and Outlook export are known by
+// their headers. Between the columns stand commas, semicolons or tabs, or what a first
+// line such as sep=; names, and the text is UTF-8 or UTF-16. An error that is no
+// *Mistake ends the sequence.
 func ReadCSV(r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		t := &table{lines: newLines(r)}
@@ -30,13 +32,18 @@ func ReadCSV(r io.Reader) iter.Seq2[Entry, error] {
 			return
 		}
 		for {
-			e, err := t.next()
+			entries, err := t.next()
 			if errors.Is(err, io.EOF) {
 				return
 			}
 			var mistake *Mistake
-			if !yield(e, err) || err != nil && !errors.As(err, &mistake) {
+			if err != nil && (!yield(Entry{}, err) || !errors.As(err, &mistake)) {
 				return
+			}
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
 			}
 		}
 	}
@@ -46,8 +53,9 @@ func ReadCSV(r io.Reader) iter.Seq2[Entry, error] {
 type table struct {
 	*lines
 	comma   rune
-	columns []string // the variable of each, empty where it is left out
+	columns []string // the variable of each, empty if it is left out
 	number  int      // the column with the number
+	book    *addressBook
 }
 
 // namePattern is what a variable may be called.
@@ -55,75 +63,91 @@ var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}(?:\([A-Za-z0-9
 
 func (t *table) readHeader() error {
 	text, long, err := t.lines.next()
+	if sep, found := strings.CutPrefix(strings.ToLower(text), "sep="); found && err == nil && utf8.RuneCountInString(sep) == 1 {
+		t.comma, _ = utf8.DecodeRuneInString(sep)
+		text, long, err = t.lines.next()
+	}
 	switch {
 	case errors.Is(err, io.EOF):
-		return errors.New("the file is empty: its first line has to name the columns, such as number,name")
+		return errors.New("the file is empty: its first line must name the columns, such as number,name")
 	case err != nil:
 		return err
 	case long:
 		return errors.New("line 1 is too long to name the columns")
-	}
-	t.comma = ','
-	for _, other := range []rune{';', '\t'} {
-		if strings.Count(text, string(other)) > strings.Count(text, string(t.comma)) {
-			t.comma = other
+	case t.comma == 0:
+		t.comma = ','
+		for _, other := range []rune{';', '\t'} {
+			if strings.Count(text, string(other)) > strings.Count(text, string(t.comma)) {
+				t.comma = other
+			}
 		}
+	case strings.ContainsRune("\"\r\n", t.comma) || t.comma == utf8.RuneError:
+		return errors.New("line 1 names a separator that none can be: use sep=; or sep=,")
 	}
 	names, err := t.split(text)
 	if err != nil {
-		return fmt.Errorf("line 1 does not name the columns: %w", err)
+		return fmt.Errorf("line %d does not name the columns: %w", t.line, err)
 	}
-	t.number = -1
+	t.number = slices.IndexFunc(names, isNumberColumn)
+	if t.number < 0 {
+		if t.book = newAddressBook(names); t.book != nil {
+			t.columns = names
+			return nil
+		}
+		return errors.New("no column is called number or phone: the first line must name the columns, such as number,name")
+	}
 	for i, name := range names {
 		name = strings.TrimSpace(name)
 		switch lower := strings.ToLower(name); {
-		case lower == "number" || lower == "phone":
-			if t.number >= 0 {
-				return fmt.Errorf("columns %d and %d are both called number or phone: one of them is expected", t.number+1, i+1)
+		case isNumberColumn(name):
+			if i != t.number {
+				return fmt.Errorf("columns %d and %d are both called number or phone: only one may be", t.number+1, i+1)
 			}
-			t.number, name = i, ""
+			name = ""
 		case lower == "name":
 			name = callerName
 		case name != "" && !namePattern.MatchString(name):
-			return fmt.Errorf("column %d is called %q, which is no name of a variable: CALLERID(name), call_info or customer_id are such", i+1, name)
+			return fmt.Errorf("column %d is called %q, which is no name of a variable: use a name such as CALLERID(name), call_info or customer_id", i+1, name)
 		}
 		if name != "" && slices.Contains(t.columns, name) {
-			return fmt.Errorf("column %d is the second of the name %s", i+1, name)
+			return fmt.Errorf("column %d is the second with the name %s", i+1, name)
 		}
 		t.columns = append(t.columns, name)
-	}
-	if t.number < 0 {
-		return errors.New("no column is called number or phone: the first line has to name the columns, such as number,name")
 	}
 	return nil
 }
 
-// next gives the next entry.
-func (t *table) next() (Entry, error) {
+func isNumberColumn(name string) bool {
+	name = strings.ToLower(strings.TrimSpace(name))
+	return name == "number" || name == "phone"
+}
+
+// next returns the entries of the next row.
+func (t *table) next() ([]Entry, error) {
 	text, long, err := t.lines.next()
-	for err == nil && !long && strings.TrimSpace(text) == "" {
+	for err == nil && !long && strings.Trim(text, " \t\v\f"+string(t.comma)) == "" {
 		text, long, err = t.lines.next()
 	}
 	if err != nil {
-		return Entry{}, err
+		return nil, err
 	}
 	at := t.line
 	if long {
-		return Entry{}, &Mistake{at, fmt.Sprintf("is longer than %d bytes", maxLine)}
+		return nil, &Mistake{at, fmt.Sprintf("is longer than %d bytes", maxLine)}
 	}
 	record, more, err := t.more(text)
 	if err != nil {
-		return Entry{}, err
+		return nil, err
 	}
 	fields, err := t.split(record)
 	if err != nil {
 		t.unread(more)
-		return Entry{}, &Mistake{at, err.Error()}
+		return nil, &Mistake{at, err.Error()}
 	}
-	return t.entry(at, fields)
+	return t.entries(at, fields)
 }
 
-// more adds the lines that an open quote reaches into.
+// more adds the lines that an open quote continues on.
 func (t *table) more(text string) (record string, more []string, err error) {
 	quotes := strings.Count(text, `"`)
 	record = text
@@ -145,7 +169,7 @@ func (t *table) more(text string) (record string, more []string, err error) {
 	return record, more, nil
 }
 
-// split takes one record apart.
+// split returns the fields of one record.
 func (t *table) split(record string) ([]string, error) {
 	r := csv.NewReader(strings.NewReader(record))
 	r.Comma = t.comma
@@ -158,26 +182,36 @@ func (t *table) split(record string) ([]string, error) {
 	return fields, err
 }
 
-func (t *table) entry(line int, fields []string) (Entry, error) {
-	if len(fields) != len(t.columns) {
-		return Entry{}, &Mistake{line, fmt.Sprintf("has %d columns, the first line %d", len(fields), len(t.columns))}
-	}
-	e := Entry{Line: line, Number: strings.TrimSpace(fields[t.number])}
-	if e.Number == "" {
-		return Entry{}, &Mistake{line, "has no number"}
-	}
+// entries makes the entries of a row. Cells that a row does not have are empty, and
+// so may those be that the first line does not name.
+func (t *table) entries(line int, fields []string) ([]Entry, error) {
 	for i, value := range fields {
 		if !utf8.ValidString(value) {
-			return Entry{}, &Mistake{line, "is not UTF-8: save the file in that encoding"}
+			return nil, &Mistake{line, "is not UTF-8: save the file in that encoding"}
 		}
-		if value = strings.TrimSpace(value); value != "" && t.columns[i] != "" {
+		if i >= len(t.columns) && strings.TrimSpace(value) != "" {
+			return nil, &Mistake{line, fmt.Sprintf("has %d columns, the first line %d", len(fields), len(t.columns))}
+		}
+	}
+	if t.book != nil {
+		return t.book.entries(line, fields)
+	}
+	e := Entry{Line: line}
+	for i, value := range fields[:min(len(fields), len(t.columns))] {
+		value = oneLine(value)
+		if i == t.number {
+			e.Number = value
+		} else if value != "" && t.columns[i] != "" {
 			e.Vars = append(e.Vars, lookup.Var{Name: t.columns[i], Value: value})
 		}
 	}
-	if len(e.Vars) == 0 {
-		return Entry{}, &Mistake{line, "says nothing of its number"}
+	if e.Number == "" {
+		return nil, &Mistake{line, "has no number"}
 	}
-	return e, nil
+	if len(e.Vars) == 0 {
+		return nil, &Mistake{line, "has only a number: there is nothing to know about it"}
+	}
+	return []Entry{e}, nil
 }
 
 // Writer writes a table that ReadCSV reads.
@@ -186,11 +220,11 @@ type Writer struct {
 	names []string
 }
 
-// NewWriter makes a Writer with a column for the number and for each of the
-// variables that names has.
+// NewWriter returns a Writer with a column for the number and one for each variable
+// in names.
 func NewWriter(w io.Writer, names []string) *Writer {
 	t := &Writer{csv: csv.NewWriter(w), names: names}
-	_ = t.csv.Write(append([]string{"number"}, names...)) // Flush tells
+	_ = t.csv.Write(append([]string{"number"}, names...)) // Flush returns its error
 	return t
 }
 
@@ -207,7 +241,8 @@ func (t *Writer) Write(c lookup.Contact) error {
 	return t.csv.Write(fields)
 }
 
-// Flush writes what is left, and tells the first error of all that was written.
+// Flush writes what is left, and returns the first error of everything that was
+// written.
 func (t *Writer) Flush() error {
 	t.csv.Flush()
 	return t.csv.Error()

@@ -1,8 +1,8 @@
 // Package phonebook reads and writes phonebooks as files: CSV, and vCards as
 // phones and mail programs export them.
 //
-// A mistake in a file costs the entry that it stands in and no other, and
-// says its line. Memory is bounded, whatever the file is.
+// A mistake in a file costs the entry that contains it and no other, and
+// names its line. Memory is bounded, whatever the file is.
 package phonebook
 
 import (
@@ -11,15 +11,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"ringhook/lookup"
+	"ringhook/lookup/answer"
 )
 
 // Entry is one number of a file.
 type Entry struct {
-	Line   int // where it stands, from 1
+	Line   int // of the file, from 1
 	Number string
-	Vars   []lookup.Var // at least one, none of them empty
+	Vars   []lookup.Var // at least one, none of them empty, each on one line
 }
 
 // Mistake is why an entry of a file cannot be used.
@@ -28,29 +31,26 @@ type Mistake struct {
 	Problem string
 }
 
-// Error names the line and what is wrong with it.
+// Error returns the line and what is wrong with it.
 func (m *Mistake) Error() string { return fmt.Sprintf("line %d: %s", m.Line, m.Problem) }
 
-// maxLine is how long a line, and an entry of several, may be, in bytes.
+// maxLine is the maximum length of a line, and of an entry of several, in bytes.
 const maxLine = 64 << 10
 
 // callerName is the variable that phones show.
 const callerName = "CALLERID(name)"
 
-// byteOrderMark stands before the first line where Windows wrote the file.
-const byteOrderMark = "\xef\xbb\xbf"
-
-// lines gives the lines of a file, without their ends.
+// lines returns the lines of a file, without their ends.
 type lines struct {
 	r    *bufio.Reader
 	line int // the number of the last one
 	back []string
 }
 
-func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, maxLine)} }
+func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(decoded(r), maxLine)} }
 
-// next gives the next line, or its beginning with long where there is more of
-// it than anything may have.
+// next returns the next line, or its beginning and long if it is longer than
+// maxLine.
 func (l *lines) next() (text string, long bool, err error) {
 	if len(l.back) > 0 {
 		text, l.back = l.back[0], l.back[1:]
@@ -62,7 +62,7 @@ func (l *lines) next() (text string, long bool, err error) {
 		return "", false, err
 	}
 	l.line++
-	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+	b = bytes.TrimSuffix(b, []byte("\n"))
 	if l.line == 1 {
 		b = bytes.TrimPrefix(b, []byte(byteOrderMark))
 	}
@@ -71,13 +71,21 @@ func (l *lines) next() (text string, long bool, err error) {
 		long = true
 	}
 	if errors.Is(err, io.EOF) {
-		err = nil // the next call says so
+		err = nil // the next call returns it
 	}
 	return text, long, err
 }
 
-// unread gives lines back, the last of those that were read.
+// unread puts lines back, the last of those that were read.
 func (l *lines) unread(texts []string) {
 	l.back = append(texts[:len(texts):len(texts)], l.back...)
 	l.line -= len(texts)
+}
+
+// oneLine makes a value one line.
+func oneLine(s string) string { return answer.OneLine(s) }
+
+// words joins what is not empty.
+func words(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
 }

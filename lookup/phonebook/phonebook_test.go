@@ -11,6 +11,8 @@ import (
 	"testing/iotest"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding/unicode"
+
 	"ringhook/lookup"
 )
 
@@ -31,6 +33,40 @@ func told(entries iter.Seq2[Entry, error]) string {
 	return b.String()
 }
 
+// wide encodes a text in UTF-16.
+func wide(text string, order unicode.Endianness, mark bool) string {
+	policy := unicode.IgnoreBOM
+	if mark {
+		policy = unicode.UseBOM
+	}
+	out, err := unicode.UTF16(order, policy).NewEncoder().String(text)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// A file from which nothing can be read is described.
+func TestDescribe(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                         "empty",
+		"<!DOCTYPE html><p>log in": "HTML",
+		"\xef\xbb\xbf <html>":      "HTML",
+		"<contacts/>":              "XML",
+		`[{"name":"Anna"}]`:        "JSON",
+		"number,name\n":            "CSV",
+		"BEGIN:VCARD\nEND:VCARD\n": "vCards",
+		"PK\x03\x04...":            "spreadsheet",
+		"\x00\x01\x02\x03\x04":     "no text",
+		"hello":                    "BEGIN:VCARD",
+		wide("a;b\n", unicode.LittleEndian, true): "CSV",
+	} {
+		if got := Describe(strings.NewReader(text)); !strings.Contains(got, want) {
+			t.Errorf("%q is described as %q, want %s", text, got, want)
+		}
+	}
+}
+
 func TestReadCSV(t *testing.T) {
 	long := strings.Repeat("x", maxLine)
 	for _, tc := range []struct{ name, text, want string }{
@@ -39,19 +75,32 @@ func TestReadCSV(t *testing.T) {
 		{"tabs", "name\tnumber\nAnna, B; C\t1\n", "2: 1 CALLERID(name)=Anna, B; C\n"},
 		{"columns without a name", "number,name,,\n1,Anna,x,y\n", "2: 1 CALLERID(name)=Anna\n"},
 		{"blank lines", "number,name\n\n  \n1,Anna\n\n", "4: 1 CALLERID(name)=Anna\n"},
-		{"quotes", "number,name\n1,\"An \"\"na\"\"\nB, C\"\n2,Ben\n", "2: 1 CALLERID(name)=An \"na\"\nB, C\n4: 2 CALLERID(name)=Ben\n"},
+		{"quotes", "number,name\n1,\"An \"\"na\"\"\nB, C\"\n2,Ben\n", "2: 1 CALLERID(name)=An \"na\" B, C\n4: 2 CALLERID(name)=Ben\n"},
 		{"an open quote costs its line", "number,name\n1,\"Anna\n2,Ben\n3,Cy\n", "line 2: extraneous or missing \" in quoted-field\n3: 2 CALLERID(name)=Ben\n4: 3 CALLERID(name)=Cy\n"},
 		{"a quote inside", "number,name\n1,5\" pipe\n2,Ben\n", "line 2: bare \" in non-quoted-field\n3: 2 CALLERID(name)=Ben\n"},
 		{"other bad lines", "number,name\n1\n1,A,B\n,Anna\n5,\n6,\xe9\n7,Ben\n",
-			"line 2: has 1 columns, the first line 2\nline 3: has 3 columns, the first line 2\nline 4: has no number\n" +
-				"line 5: says nothing of its number\nline 6: is not UTF-8: save the file in that encoding\n7: 7 CALLERID(name)=Ben\n"},
+			"line 2: has only a number: there is nothing to know about it\nline 3: has 3 columns, the first line 2\nline 4: has no number\n" +
+				"line 5: has only a number: there is nothing to know about it\nline 6: is not UTF-8: save the file in that encoding\n7: 7 CALLERID(name)=Ben\n"},
 		{"a long line", "number,name\n1," + long + "\n2,Ben\n", "line 2: is longer than 65536 bytes\n3: 2 CALLERID(name)=Ben\n"},
 		{"a long line behind a quote", "number,name\n1,\"A\n3," + long + "\n2,Ben\n", "line 2: extraneous or missing \" in quoted-field\n4: 2 CALLERID(name)=Ben\n"},
-		{"empty", "", "the file is empty: its first line has to name the columns, such as number,name\n"},
-		{"no number", "name,info\n", "no column is called number or phone: the first line has to name the columns, such as number,name\n"},
-		{"two numbers", "number,name,phone\n", "columns 1 and 3 are both called number or phone: one of them is expected\n"},
-		{"no variable", "number,Customer Name\n", "column 2 is called \"Customer Name\", which is no name of a variable: CALLERID(name), call_info or customer_id are such\n"},
-		{"twice", "number,name,CALLERID(name)\n", "column 3 is the second of the name CALLERID(name)\n"},
+		{"short and long rows", "number,name,info\n1,Anna\n2,Ben,b,,\n3,,c\n", "2: 1 CALLERID(name)=Anna\n3: 2 CALLERID(name)=Ben info=b\n4: 3 info=c\n"},
+		{"only separators", "number,name\n,\n1,Anna\n,,\n", "3: 1 CALLERID(name)=Anna\n"},
+		{"separator named", "sep=;\nnumber;name\n1;A,B\n", "3: 1 CALLERID(name)=A,B\n"},
+		{"separator named and rare", "SEP=|\r\nnumber|name\r\n1|A,B\r\n", "3: 1 CALLERID(name)=A,B\n"},
+		{"carriage returns alone", "number,name\r1,Anna\r2,Ben", "2: 1 CALLERID(name)=Anna\n3: 2 CALLERID(name)=Ben\n"},
+		{"UTF-16, little endian", wide("number,name\r\n1,Zoë\r\n", unicode.LittleEndian, true), "2: 1 CALLERID(name)=Zoë\n"},
+		{"UTF-16, big endian", wide("number,name\n1,Анна\n", unicode.BigEndian, true), "2: 1 CALLERID(name)=Анна\n"},
+		{"UTF-16 without a mark", wide("number,name,info,a,b,c,d,e,f,g,h\n1,Анна\n", unicode.LittleEndian, false), "2: 1 CALLERID(name)=Анна\n"},
+		{"Google", "First Name,Middle Name,Last Name,Organization Name,Phone 1 - Label,Phone 1 - Value,Phone 2 - Label,Phone 2 - Value\nAnna,,Berg,ACME,Work,+49 30 1 ::: +49 30 2,Home,+49 40 1\n,,,ACME,,+49 30 0,,\nNo,,Number,,,,,\n",
+			"2: +49 30 1 CALLERID(name)=Anna Berg call_info=ACME\n2: +49 30 2 CALLERID(name)=Anna Berg call_info=ACME\n2: +49 40 1 CALLERID(name)=Anna Berg call_info=ACME\n3: +49 30 0 CALLERID(name)=ACME\n"},
+		{"Google, as it was", "Name,Given Name,Family Name,Organization 1 - Name,Phone 1 - Type,Phone 1 - Value\nAnna Berg,Anna,Berg,ACME,Work,1\n", "2: 1 CALLERID(name)=Anna Berg call_info=ACME\n"},
+		{"Outlook", "\"Title\",\"First Name\",\"Last Name\",\"Company\",\"Business Fax\",\"Business Phone\",\"Business Phone 2\",\"Mobile Phone\",\"E-mail Address\"\n\"Dr.\",\"Anna\",\"Berg\",\"ACME\",\"9\",\"1\",\"2\",\"3\",\"a@b\"\n,,,,,7,,,\n",
+			"2: 1 CALLERID(name)=Dr. Anna Berg call_info=ACME\n2: 2 CALLERID(name)=Dr. Anna Berg call_info=ACME\n2: 3 CALLERID(name)=Dr. Anna Berg call_info=ACME\nline 3: has numbers and no name\n"},
+		{"empty", "", "the file is empty: its first line must name the columns, such as number,name\n"},
+		{"no number", "name,info\n", "no column is called number or phone: the first line must name the columns, such as number,name\n"},
+		{"two numbers", "number,name,phone\n", "columns 1 and 3 are both called number or phone: only one may be\n"},
+		{"no variable", "number,Customer Name\n", "column 2 is called \"Customer Name\", which is no name of a variable: use a name such as CALLERID(name), call_info or customer_id\n"},
+		{"twice", "number,name,CALLERID(name)\n", "column 3 is the second with the name CALLERID(name)\n"},
 		{"long header", long + "y\n", "line 1 is too long to name the columns\n"},
 	} {
 		if got := told(ReadCSV(strings.NewReader(tc.text))); got != tc.want {
@@ -67,6 +116,13 @@ func TestReadVCard(t *testing.T) {
 			"6: +49-30-123456 CALLERID(name)=Zoë Müller call_info=Example, Inc., Sales\n7: +44 20 7946 0142 CALLERID(name)=Zoë Müller call_info=Example, Inc., Sales\n"},
 		{"2.1", "begin:vcard\nN;CHARSET=windows-1251;ENCODING=QUOTED-PRINTABLE:=C8=E2=E0=ED=EE=E2;=C8=E2=\n=E0=ED;;;\nTEL;CELL:89991234567\nend:vcard\n", "4: 89991234567 CALLERID(name)=Иван Иванов\n"},
 		{"folded", "BEGIN:VCARD\nFN:An\n na\n\t B\nTEL:1\n 2\nEND:VCARD\n", "5: 12 CALLERID(name)=Anna B\n"},
+		{"quoted-printable, folded", "BEGIN:VCARD\nFN;ENCODING=QUOTED-PRINTABLE;CHARSET=utf-8:=D0=98=D0=B2=D0=\n =B0=D0=BD=\n Berg=\n=21\nTEL:1\nEND:VCARD\n", "6: 1 CALLERID(name)=Иван Berg!\n"},
+		{"parameters in quotes", "BEGIN:VCARD\nFN;X=\"a;b:c\";CHARSET=\"utf-8\":Zoë\nTEL;TYPE=\"work,voice\";X=\"QUOTED-PRINTABLE;x\":+49=41\nEND:VCARD\n", "3: +49=41 CALLERID(name)=Zoë\n"},
+		{"folded before the colon", "BEGIN:VCARD\nFN:Anna\nTEL;TYPE=WORK;\n TYPE=VOICE\n :+49 30\n 1\nEND:VCARD\n", "3: +49 301 CALLERID(name)=Anna\n"},
+		{"escapes", "BEGIN:VCARD\nFN:A\\r\\nB\\: C\\, D\\\\\nTEL:1\nEND:VCARD\n", "3: 1 CALLERID(name)=A B: C, D\\\n"},
+		{"carriage returns alone", "BEGIN:VCARD\rFN:Anna\rTEL:1\rEND:VCARD\r", "3: 1 CALLERID(name)=Anna\n"},
+		{"UTF-16", wide("BEGIN:VCARD\r\nFN:Анна\r\nTEL:1\r\nEND:VCARD\r\n", unicode.LittleEndian, true), "3: 1 CALLERID(name)=Анна\n"},
+		{"UTF-16 without a mark", wide("BEGIN:VCARD\r\nVERSION:3.0\r\nPRODID:-//Example//EN\r\nFN:Анна\r\nTEL:1\r\nEND:VCARD\r\n", unicode.BigEndian, false), "5: 1 CALLERID(name)=Анна\n"},
 		{"a photo", "BEGIN:VCARD\nFN:Anna\nPHOTO;ENCODING=b:" + long + "\n " + long + "\nTEL:1\nEND:VCARD\n", "5: 1 CALLERID(name)=Anna\n"},
 		{"an organization", "BEGIN:VCARD\nFN:\nORG:Example\nTEL:1\nEND:VCARD\n", "4: 1 CALLERID(name)=Example\n"},
 		{"titles", "BEGIN:VCARD\nN:Lovelace;Ada;King;Lady;\nTEL:1\nEND:VCARD\n", "3: 1 CALLERID(name)=Lady Ada King Lovelace\n"},
@@ -75,8 +131,8 @@ func TestReadVCard(t *testing.T) {
 		{"no end", "BEGIN:VCARD\nFN:A\nTEL:1\nBEGIN:VCARD\nFN:B\nTEL:2\nEND:VCARD\nBEGIN:VCARD\n",
 			"line 1: the card does not end before the next begins\n6: 2 CALLERID(name)=B\nline 8: the card does not end\n"},
 		{"not UTF-8", "BEGIN:VCARD\nFN:\xe9\nTEL:1\nEND:VCARD\n", "line 2: FN is not UTF-8: save the file in that encoding\n"},
-		{"unknown charset", "BEGIN:VCARD\nFN;CHARSET=X-OWN:a\nTEL:1\nEND:VCARD\n", "line 2: charset \"X-OWN\" of FN is unknown\n"},
-		{"bad quoted-printable", "BEGIN:VCARD\nFN;QUOTED-PRINTABLE:a\x01\nTEL:1\nEND:VCARD\n", "line 2: FN is not quoted-printable, as it says\n"},
+		{"unknown charset", "BEGIN:VCARD\nFN;CHARSET=X-OWN:a\nTEL:1\nEND:VCARD\n", "line 2: unknown charset \"X-OWN\" of FN\n"},
+		{"bad quoted-printable", "BEGIN:VCARD\nFN;QUOTED-PRINTABLE:a\x01\nTEL:1\nEND:VCARD\n", "line 2: FN is not quoted-printable, which it declares\n"},
 		{"a long name", "BEGIN:VCARD\nFN:" + long + "\nTEL:1\nEND:VCARD\n", "line 2: FN is longer than 65536 bytes\n"},
 		{"nothing of it", "hello\n\nnumber,name\n", ""},
 	} {
@@ -126,7 +182,7 @@ func TestWriter(t *testing.T) {
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	want := "2: +49301 CALLERID(name)=Zoë \"Z\", M;\nx\n4: 101 CALLERID(name)=A call_info=i\n"
+	want := "2: +49301 CALLERID(name)=Zoë \"Z\", M; x\n4: 101 CALLERID(name)=A call_info=i\n"
 	if got := told(ReadCSV(&b)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"mime/quotedprintable"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -21,8 +22,8 @@ import (
 // organization, and call_info the organization of a person. Cards without a
 // number are left out. An error that is no *Mistake ends the sequence.
 //
-// It is a parser of our own, since phones still export version 2.1, with its
-// quoted-printable in charsets of its own, and since a mistake has to say its
+// It is a parser of our own because phones still export version 2.1, with its
+// quoted-printable in charsets of its own, and because a mistake must name its
 // line and cost one card.
 func ReadVCard(r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
@@ -49,26 +50,26 @@ func ReadVCard(r io.Reader) iter.Seq2[Entry, error] {
 type binder struct {
 	*lines
 	peeked *physical // a line that was read too early
-	begun  int       // line of a BEGIN that was read too early, 0 where there was none
+	begun  int       // line of a BEGIN that was read too early, 0 if there was none
 }
 
-// physical is a line as it stands in the file.
+// physical is a line as it is in the file.
 type physical struct {
 	text string
 	long bool // there is more of it
 }
 
-// card is what one card says.
+// card is the content of one card.
 type card struct {
 	fn, n, org string
 	numbers    []Entry // with line and number
 	problem    error
 }
 
-// maxNumbers is how many numbers a card may have.
+// maxNumbers is the maximum number of numbers of a card.
 const maxNumbers = 100
 
-// next gives the entries of the next card.
+// next returns the entries of the next card.
 func (b *binder) next() ([]Entry, error) {
 	begun := b.begun
 	b.begun = 0
@@ -99,7 +100,7 @@ func (b *binder) next() ([]Entry, error) {
 	}
 }
 
-// take keeps what is of use.
+// take keeps what is used.
 func (c *card) take(p property) {
 	if !slices.Contains([]string{"FN", "N", "ORG", "TEL"}, p.name) {
 		return
@@ -119,7 +120,7 @@ func (c *card) take(p property) {
 		for len(parts) < 5 {
 			parts = append(parts, "")
 		}
-		// Family, given, further, before and behind, as they are said.
+		// Family, given and further names, prefixes and suffixes, in the order in which they are said.
 		c.n = cmp.Or(c.n, words(parts[3], parts[1], parts[2], parts[0], parts[4]))
 	case "ORG":
 		c.org = cmp.Or(c.org, strings.Join(slices.DeleteFunc(components(value), func(s string) bool { return s == "" }), ", "))
@@ -155,11 +156,11 @@ func (c *card) entries(line int) ([]Entry, error) {
 	return c.numbers, nil
 }
 
-// property is one line of a card, put together again where it was folded.
+// property is one line of a card, unfolded.
 type property struct {
 	line   int
-	name   string // in capitals, without its group
-	params []string
+	name   string   // in capitals, without its group
+	params []string // in capitals, without quotes
 	value  string
 	long   bool
 }
@@ -177,17 +178,50 @@ func (b *binder) property() (property, error) {
 		}
 		p := property{line: b.line, long: long}
 		head, value, found := cutHead(text)
+		for !found && !long && text != "" && len(text) < maxLine { // it may be folded before its colon
+			more, longer, err := b.physical()
+			if err != nil && !errors.Is(err, io.EOF) {
+				return property{}, err
+			}
+			if err != nil || !isFolded(more) {
+				if err == nil {
+					b.peeked = &physical{more, longer}
+				}
+				break
+			}
+			text += more[1:]
+			p.long = longer
+			head, value, found = cutHead(text)
+		}
 		if !found {
 			continue
 		}
-		p.params = strings.Split(strings.ToUpper(head), ";")
-		p.name = p.params[0][strings.LastIndexByte(p.params[0], '.')+1:]
+		p.name, p.params = params(head)
 		p.value = value
 		return p, b.unfold(&p)
 	}
 }
 
-// unfold adds the lines that go on with the last one.
+// params returns a property's name and its parameters, in capitals and without
+// quotes.
+func params(head string) (name string, list []string) {
+	quoted, from := false, 0
+	for i := 0; i <= len(head); i++ {
+		switch {
+		case i < len(head) && head[i] == '"':
+			quoted = !quoted
+		case i == len(head), head[i] == ';' && !quoted:
+			list = append(list, strings.ToUpper(strings.ReplaceAll(head[from:i], `"`, "")))
+			from = i + 1
+		}
+	}
+	return list[0][strings.LastIndexByte(list[0], '.')+1:], list[1:]
+}
+
+// isFolded reports whether a line continues the one before it.
+func isFolded(text string) bool { return text != "" && (text[0] == ' ' || text[0] == '\t') }
+
+// unfold adds the lines that continue the last one.
 func (b *binder) unfold(p *property) error {
 	quoted := p.param("QUOTED-PRINTABLE")
 	value := []byte(p.value)
@@ -203,8 +237,12 @@ func (b *binder) unfold(p *property) error {
 		}
 		switch {
 		case soft:
-			value = append(value[:len(value)-1], text...)
-		case text != "" && (text[0] == ' ' || text[0] == '\t'):
+			value = value[:len(value)-1]
+			if isFolded(text) && endsWithinCharacter(value) {
+				text = text[1:] // folded as well: the blank would tear the character apart
+			}
+			value = append(value, text...)
+		case isFolded(text):
 			value = append(value, text[1:]...)
 		default:
 			b.peeked = &physical{text, long}
@@ -217,7 +255,25 @@ func (b *binder) unfold(p *property) error {
 	}
 }
 
-// physical gives the next line of the file.
+// endsWithinCharacter reports whether quoted-printable text ends in the first bytes
+// of a character of UTF-8.
+func endsWithinCharacter(value []byte) bool {
+	var tail []byte
+	for len(tail) < utf8.UTFMax && len(value) >= 3 && value[len(value)-3] == '=' {
+		n, err := strconv.ParseUint(string(value[len(value)-2:]), 16, 8)
+		if err != nil {
+			break
+		}
+		tail = append([]byte{byte(n)}, tail...)
+		value = value[:len(value)-3]
+		if utf8.RuneStart(byte(n)) {
+			return byte(n) >= utf8.RuneSelf && !utf8.FullRune(tail)
+		}
+	}
+	return false
+}
+
+// physical returns the next line of the file.
 func (b *binder) physical() (text string, long bool, err error) {
 	if b.peeked != nil {
 		p := *b.peeked
@@ -227,7 +283,7 @@ func (b *binder) physical() (text string, long bool, err error) {
 	return b.lines.next()
 }
 
-// cutHead cuts a line at the colon that is between no quotes.
+// cutHead cuts a line at the first colon outside of quotes.
 func cutHead(line string) (head, value string, found bool) {
 	quoted := false
 	for i := range len(line) {
@@ -243,9 +299,9 @@ func cutHead(line string) (head, value string, found bool) {
 	return "", "", false
 }
 
-// param tells whether a property has a parameter of a value, in capitals.
+// param reports whether a property has a parameter with a value, in capitals.
 func (p *property) param(value string) bool {
-	for _, param := range p.params[1:] {
+	for _, param := range p.params {
 		if param == value || param == "ENCODING="+value {
 			return true
 		}
@@ -253,7 +309,7 @@ func (p *property) param(value string) bool {
 	return false
 }
 
-// decode gives a property's value as text.
+// decode returns a property's value as text.
 func (p *property) decode() (string, error) {
 	value := p.value
 	if p.long {
@@ -262,21 +318,21 @@ func (p *property) decode() (string, error) {
 	if p.param("QUOTED-PRINTABLE") {
 		decoded, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(value)))
 		if err != nil {
-			return "", fmt.Errorf("%s is not quoted-printable, as it says", p.name)
+			return "", fmt.Errorf("%s is not quoted-printable, which it declares", p.name)
 		}
 		value = string(decoded)
 	}
-	for _, param := range p.params[1:] {
+	for _, param := range p.params {
 		charset, ok := strings.CutPrefix(param, "CHARSET=")
 		if !ok || charset == "UTF-8" {
 			continue
 		}
 		encoding, err := htmlindex.Get(charset)
 		if err != nil {
-			return "", fmt.Errorf("charset %q of %s is unknown", charset, p.name)
+			return "", fmt.Errorf("unknown charset %q of %s", charset, p.name)
 		}
 		if value, err = encoding.NewDecoder().String(value); err != nil {
-			return "", fmt.Errorf("%s is not in %s, as it says", p.name, charset)
+			return "", fmt.Errorf("%s is not in %s, which it declares", p.name, charset)
 		}
 	}
 	if !utf8.ValidString(value) {
@@ -285,12 +341,12 @@ func (p *property) decode() (string, error) {
 	return value, nil
 }
 
-var escapes = strings.NewReplacer(`\\`, `\`, `\n`, " ", `\N`, " ", `\,`, ",", `\;`, ";", "\n", " ", "\r", "")
+var escapes = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\N`, "\n", `\r`, "\r", `\R`, "\r", `\,`, ",", `\;`, ";", `\:`, ":")
 
-// text is a value without its escapes, on one line.
-func text(value string) string { return strings.TrimSpace(escapes.Replace(value)) }
+// text returns a value without its escapes, on one line.
+func text(value string) string { return oneLine(escapes.Replace(value)) }
 
-// components are the parts of a value between its semicolons.
+// components returns the parts of a value between its semicolons.
 func components(value string) []string {
 	var parts []string
 	from := 0
@@ -304,9 +360,4 @@ func components(value string) []string {
 		}
 	}
 	return append(parts, text(value[from:]))
-}
-
-// words puts together what is not empty.
-func words(parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
 }
