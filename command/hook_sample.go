@@ -54,7 +54,7 @@ func sampleEventOf(name string) *hooks.Event {
 	}
 	maps.Copy(ev.Params, map[string]any{
 		"event": name, "event_id": ev.ID, "seq": int64(ev.Seq), "final": ev.Final, "time": ev.Time.Format(time.RFC3339),
-		"linkedid": ev.LinkedID, "uniqueid": ev.LinkedID,
+		"linkedid": ev.LinkedID, "uniqueid": ev.LinkedID, "started": now.Add(-2 * time.Minute).Format(time.RFC3339),
 	})
 	return ev
 }

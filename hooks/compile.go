@@ -124,7 +124,7 @@ func (b *builder) template(key, text string, place httpclient.Place) *httpclient
 	// A format is checked here, so that a mistake in it shows before the first event.
 	t.Append(nil, func(placeholder string) string {
 		name, format, ok := strings.Cut(placeholder, ":")
-		if _, number := decimalPlaces(format); ok && name != "time" && (!number || !isNumber(name)) {
+		if _, number := decimalPlaces(format); ok && !times[name] && (!number || !isNumber(name)) {
 			b.report(key, fmt.Sprintf("%%%s%% has a format that does not fit: times have one such as 15:04:05, numbers 0.0", placeholder))
 		}
 		return ""

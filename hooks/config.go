@@ -52,10 +52,12 @@ type Config struct {
 	Words map[string]map[string]string `toml:"words"`
 	// On says what is different for one event, by its name.
 	On map[string]Variant `toml:"on"`
-	// TimeFormat is how time is written, as Go writes the reference time
-	// (2006-01-02 15:04:05), or unix for seconds since 1970; empty is RFC 3339.
+	// TimeFormat is how times are written, as Go writes the reference time
+	// (2006-01-02 15:04:05), or unix or unix-ms for seconds or milliseconds
+	// since 1970; empty is RFC 3339.
 	TimeFormat string `toml:"time_format"`
-	// TimeZone is where, such as Europe/Moscow; empty leaves it as it came.
+	// TimeZone is the zone of times, such as Europe/Moscow; empty leaves them as
+	// they came.
 	TimeZone string `toml:"time_zone"`
 	// Secret signs each request as Standard Webhooks say: whsec_ and 24 to 64
 	// random bytes in base64, or an ed25519 key with whsk_. Empty signs nothing.

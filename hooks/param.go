@@ -75,22 +75,37 @@ func (v view) named(name, format string) any {
 	if s, ok := v.hook.cfg.Settings[name]; ok {
 		return s
 	}
-	if name == "time" {
-		return v.time(format)
+	if times[name] {
+		return v.time(name, format)
 	}
 	value, ok := v.event.param(name)
 	if !ok {
-		return nil
+		return v.missing(name, format)
 	}
 	if word, ok := v.word(name, textOf(value)); ok {
 		return word
 	}
-	if decimals, ok := decimalPlaces(format); ok {
-		if n, ok := value.(int64); ok {
-			return strconv.FormatFloat(float64(n), 'f', decimals, 64)
-		}
+	if n, ok := value.(int64); ok {
+		return formatNumber(n, format)
 	}
 	return value
+}
+
+// missing returns the value of a parameter that the event does not have: 0 for a number with a format, as a receiver that
+// wants a number expects it, unless empty parameters are left out.
+func (v view) missing(name, format string) any {
+	if format == "" || !isNumber(name) || v.hook.cfg.OmitEmpty {
+		return nil
+	}
+	return formatNumber(0, format)
+}
+
+// formatNumber writes a number with the decimal places of a format. Without any it stays a number.
+func formatNumber(n int64, format string) any {
+	if decimals, ok := decimalPlaces(format); ok && decimals > 0 {
+		return strconv.FormatFloat(float64(n), 'f', decimals, 64)
+	}
+	return n
 }
 
 // word translates a value, by the event's own words before the hook's.
@@ -106,24 +121,47 @@ func (v view) word(name, value string) (string, bool) {
 	return "", false
 }
 
-func (v view) time(format string) any {
+// times are the parameters of the contract that are times.
+var times = map[string]bool{"time": true, "started": true, "answered": true, "ended": true, "ring_started": true}
+
+// time returns a time in a format, nil if the event does not have it. Without a format and a zone it is as it came.
+func (v view) time(name, format string) any {
+	text, _ := v.event.Params[name].(string)
+	t := v.event.Time
+	if name != "time" {
+		var err error
+		if t, err = time.Parse(time.RFC3339, text); err != nil {
+			return v.nonEmpty(text)
+		}
+	}
 	if format == "" {
 		format = v.hook.cfg.TimeFormat
 	}
-	t := v.event.Time
-	if v.hook.zone != nil {
+	switch {
+	case v.hook.zone != nil:
 		t = t.In(v.hook.zone)
-	} else if s, ok := v.event.Params["time"].(string); ok && format == "" {
-		return s
+	case format == "" && text != "":
+		return text
+	default:
+		t = t.In(v.event.Time.Location())
 	}
 	switch format {
 	case "":
 		return t.Format(time.RFC3339)
 	case "unix":
 		return t.Unix()
-	default:
-		return t.Format(format)
+	case "unix-ms":
+		return t.UnixMilli()
 	}
+	return t.Format(format)
+}
+
+// nonEmpty is nil for a parameter that is not there.
+func (view) nonEmpty(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 // decimalPlaces reads the format of a number: 0, 0.0, 0.00 and so on.

@@ -54,6 +54,7 @@ func story() []*Event {
 		ev.LinkedID = ev.Params["linkedid"].(string)
 		maps.Copy(ev.Params, map[string]any{
 			"event": name, "event_id": ev.ID, "seq": int64(seq), "final": ev.Final, "time": ev.Time.Format(time.RFC3339),
+			"started": at.Add(-time.Minute).Format(time.RFC3339Nano),
 		})
 		events = append(events, ev)
 	}
@@ -71,6 +72,7 @@ func story() []*Event {
 	add("ivr-hangup", 3, incoming, map[string]any{"ivr": "main", "wait_time": int64(8)}, status("cancel"))
 	add("call-hangup", 7, agent, ended, map[string]any{"wait_time": int64(14)}, status("answer"))
 	add("call-hangup", 7, queue, map[string]any{"wait_time": int64(31), "duration": int64(31), "billsec": int64(0)}, status("cancel"))
+	add("call-hangup", 4, incoming, map[string]any{"duration": int64(9), "billsec": int64(0)}, status("cancel")) // after a menu
 	add("agent-custom", 1, outgoing)
 	add("agent-dialout-answer", 2, outgoing, map[string]any{"ring_time": int64(6)})
 	add("agent-dialout-hangup", 3, outgoing, ended, map[string]any{"ring_time": int64(6)}, status("answer"))

@@ -203,3 +203,41 @@ func BenchmarkRender(b *testing.B) {
 		})
 	}
 }
+
+// TestTimeFormats checks the formats of times, and of a number that the event does not have.
+func TestTimeFormats(t *testing.T) {
+	at := time.Date(2026, 1, 15, 9, 30, 0, 250e6, time.FixedZone("", 3*3600))
+	ev := &Event{ID: "msg_1", Name: "call-hangup", Time: at, Params: map[string]any{
+		"time": "2026-01-15T09:30:00.250+03:00", "started": "2026-01-15T06:29:00.500Z", "answered": "", "duration": int64(7),
+	}}
+	f := func(zone, format string, omit bool, text string, want any) {
+		t.Helper()
+		h := testHook(t, func(c *Config) {
+			c.TimeZone, c.TimeFormat, c.OmitEmpty, c.Params = zone, format, omit, map[string]string{"x": text}
+		})
+		got := view{h, ev}.fields()
+		if omit && want == nil {
+			if len(got) != 0 {
+				t.Errorf("%s is %v, want it left out", text, got)
+			}
+		} else if len(got) != 1 || got[0].value != want {
+			t.Errorf("%s is %v, want %v", text, got, want)
+		}
+	}
+	f("", "", false, "%time%", "2026-01-15T09:30:00.250+03:00")
+	f("", "", false, "%started%", "2026-01-15T06:29:00.500Z")
+	f("", "", false, "%started:2006-01-02 15:04:05%", "2026-01-15 09:29:00") // in the zone of the server
+	f("America/New_York", "", false, "%started:15:04%", "01:29")
+	f("Europe/Moscow", "", false, "%started%", "2026-01-15T09:29:00+03:00")
+	f("", "unix", false, "%started%", int64(1768458540))
+	f("", "", false, "%started:unix-ms%", int64(1768458540500))
+	f("", "", false, "%answered:15:04%", nil)
+	f("", "", false, "%ended:unix%", nil)
+	f("", "", true, "%ended:unix%", nil)
+	f("", "", false, "%wait_time%", nil)
+	f("", "", false, "%wait_time:0%", int64(0))
+	f("", "", false, "%wait_time:0.00%", "0.00")
+	f("", "", true, "%wait_time:0%", nil)
+	f("", "", false, "%duration:0%", int64(7))
+	f("", "", false, "%duration:0.0%", "7.0")
+}
