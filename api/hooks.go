@@ -29,7 +29,7 @@ type HookReport struct {
 // HookReports returns the state of the named hooks, and of others that have
 // deliveries in the outbox.
 func HookReports(o *store.Outbox, names []string, now time.Time) ([]HookReport, error) {
-	tallies, err := o.Tallies()
+	tallies, err := o.HookCounts()
 	if err != nil {
 		return nil, err
 	}

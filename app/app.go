@@ -116,7 +116,7 @@ func (a *App) newParts(ctx context.Context, cfg *conf.Config) (p dialplan.Parts,
 	}
 	ctx, cancel := context.WithTimeout(ctx, store.Wait)
 	defer cancel()
-	if err := a.store.Outbox().Enrol(ctx, p.Hooks.Names()); err != nil {
+	if err := a.store.Outbox().EnsureHooks(ctx, p.Hooks.Names()); err != nil {
 		return p, errors.Join(err, a.closeLookups(ctx, p.Lookups), a.closeHooks(ctx, p.Hooks))
 	}
 	return p, nil
@@ -126,8 +126,8 @@ func (a *App) newParts(ctx context.Context, cfg *conf.Config) (p dialplan.Parts,
 // others.
 func (a *App) setHooks(names []string) {
 	o := a.store.Outbox()
-	o.Configured(names)
-	tallies, err := o.Tallies()
+	o.SetConfiguredHooks(names)
+	tallies, err := o.HookCounts()
 	if err != nil {
 		a.log.Warn("cannot count deliveries for removed hooks", "err", err)
 	}

@@ -27,6 +27,16 @@ const crashFile = "crash.log"
 // crashRead bounds what is read of it. The goroutine at fault comes first.
 const crashRead = 64 << 10
 
+// trimCrash cuts the file to what is read of it: the traceback of many thousand
+// goroutines must not take the room that the outbox needs.
+func trimCrash(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() <= crashRead {
+		return nil // readCrash reports what is wrong with it
+	}
+	return os.Truncate(path, crashRead)
+}
+
 // noteCrash reads how the last run crashed, if it did, and counts it against the
 // delivery that was attempted by the goroutine at fault.
 func noteCrash(st *store.Store, log *slog.Logger) {

@@ -95,3 +95,22 @@ func TestCrashIsBlamed(t *testing.T) {
 		})
 	}
 }
+
+// TestTrimCrash: what is read of a long traceback stays, the rest gives its room back.
+func TestTrimCrash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), crashFile)
+	if err := trimCrash(path); err != nil {
+		t.Errorf("no file: %v", err)
+	}
+	for size, want := range map[int]int{100: 100, 3 * crashRead: crashRead} {
+		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := trimCrash(path); err != nil {
+			t.Error(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() != int64(want) {
+			t.Errorf("of %d bytes: %v, %v, want %d", size, info, err, want)
+		}
+	}
+}

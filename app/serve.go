@@ -38,6 +38,9 @@ func Serve(ctx context.Context, o Options) error {
 	log := newLogger(lines, o.Level)
 	warn(cfg, log)
 	fitSessions(cfg, log)
+	if err := trimCrash(filepath.Join(cfg.Store.Folder, crashFile)); err != nil {
+		log.Warn("cannot shorten the crash file", "err", err)
+	}
 	a, err := New(cfg, log, o.Build)
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func (a *App) watchdog(ctx context.Context) {
 	ticker := time.NewTicker(max(span/2, time.Millisecond))
 	defer ticker.Stop()
 	for p := (pulse{}); ; {
-		if p.beats(a.store.Rounds()) {
+		if p.beats(a.store.CommitProgress()) {
 			a.systemd.tell("WATCHDOG=1")
 		} else {
 			a.log.Error("commits to the outbox hang: the service manager is not told that ringhook is alive, and will start it again")

@@ -10,50 +10,103 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// commit makes a batch safe and tells everybody who waits for it. A task that
-// is itself at fault fails alone. Where there is no room the acceptances fail,
-// and the rest gets more of max_size and, where it is the disk that is full,
-// the reserve: what is stored can still be delivered and deleted. A file that
-// somebody holds is tried once more.
+// commit commits a batch and reports the outcome to those that wait. An error is
+// met by the remedies of its class, in their order; if none helps, the batch fails.
 func (w *writer) commit(batch []*task) {
-	waited, raised := false, false
-	defer func() {
-		if raised && w.c != nil {
-			w.limit(w.most())
+	t := try{writer: w, batch: w.refuseBroken(batch, 0)}
+	for len(t.batch) > 0 {
+		t.bad, t.err = w.try(t.batch)
+		if t.err == nil {
+			w.wrote(t.batch)
+			finish(t.batch, nil)
+			break
 		}
-	}()
-	batch = w.refuseBroken(batch, 0)
-	for len(batch) > 0 {
-		bad, err := w.try(batch)
-		class := sqlite.ClassOf(err)
-		switch {
-		case err == nil:
-			w.wrote(batch)
-			finish(batch, nil)
-			return
-		case class == sqlite.Other && bad >= 0:
-			w.meter.failure(sqlite.Other, 1)
-			finish(batch[bad:bad+1], sqlite.Wrap("write to the outbox", err))
-			batch = w.refuseBroken(slices.Delete(batch, bad, bad+1), bad)
-		case class == sqlite.Busy && !waited:
-			waited = true
-		case class == sqlite.Full && !raised && w.maxPages > 0:
-			raised = true
-			if w.c != nil {
-				w.limit(w.maxPages + reservePages)
-			}
-			n := 0
-			for n < len(batch) && batch[n].rank == acceptance {
-				n++
-			}
-			w.fail(batch[:n], err)
-			batch = batch[n:]
-		case class == sqlite.Full && w.release():
-		default:
-			w.fail(batch, err)
-			return
+		if !slices.ContainsFunc(remedies[sqlite.ClassOf(t.err)], func(helps func(*try) bool) bool { return helps(&t) }) {
+			w.fail(t.batch, t.err)
+			break
 		}
 	}
+	if t.raised && w.c != nil {
+		w.limit(w.most())
+	}
+	if w.room != nil {
+		err := w.failed.Load()
+		w.room.SetShort(w.tight || err != nil && sqlite.ClassOf(*err) == sqlite.Full)
+	}
+}
+
+// try is a batch that is being committed.
+type try struct {
+	*writer
+	batch  []*task
+	bad    int // place of the task at fault, -1 if it was the transaction
+	err    error
+	waited bool
+	raised bool // max_size is raised
+}
+
+// remedies are what commit does about an error, by its class. Each reports
+// whether what is left of the batch may be tried again. Any other class fails the batch.
+var remedies = map[sqlite.Class][]func(*try) bool{
+	sqlite.Other: {(*try).dropOne},
+	sqlite.Busy:  {(*try).retry},
+	sqlite.Full:  {(*try).raiseLimit, (*try).releaseReserve},
+}
+
+// dropOne fails the task that is itself at fault, alone.
+func (t *try) dropOne() bool {
+	if t.bad < 0 {
+		return false
+	}
+	t.metrics.failure(sqlite.Other, 1)
+	finish(t.batch[t.bad:t.bad+1], sqlite.Wrap("write to the outbox", t.err))
+	t.batch = t.refuseBroken(slices.Delete(t.batch, t.bad, t.bad+1), t.bad)
+	return true
+}
+
+// retry tries a file that another process holds once more.
+func (t *try) retry() bool {
+	again := !t.waited
+	t.waited = true
+	return again
+}
+
+// raiseLimit fails the acceptances and lets the rest exceed max_size: what is
+// stored can still be delivered and deleted.
+func (t *try) raiseLimit() bool {
+	if t.raised || t.maxPages == 0 {
+		return false
+	}
+	t.raised = true
+	if t.c != nil {
+		t.limit(t.maxPages + reservePages)
+	}
+	n := 0
+	for n < len(t.batch) && t.batch[n].rank == acceptance {
+		n++
+	}
+	t.fail(t.batch[:n], t.err)
+	t.batch = t.batch[n:]
+	return true
+}
+
+// releaseReserve gives up the reserve, once: the disk is full. From then on
+// what is accepted may not enlarge the file: else it would take the room that the
+// results need.
+func (t *try) releaseReserve() bool {
+	if t.reserve == nil {
+		return false
+	}
+	released, err := t.reserve.Release()
+	if err != nil {
+		t.log.Error("reserve of the outbox not given up", "err", err)
+	}
+	if !released || err != nil {
+		return false
+	}
+	t.tight = true
+	t.log.Error("disk is full: the reserve is given up, so that results of deliveries can be written", "bytes", t.reserve.Size())
+	return true
 }
 
 // wrote notes that commits succeed, of acceptances too where those were refused
@@ -65,25 +118,6 @@ func (w *writer) wrote(batch []*task) {
 	}
 	w.failed.Store(nil)
 	w.log.Info("outbox commits again")
-}
-
-// release gives up the reserve, once, and tells whether it did. From then on what
-// is accepted may take no more than the file has already: else it would take
-// the room that the results need.
-func (w *writer) release() bool {
-	if w.reserve == nil {
-		return false
-	}
-	released, err := w.reserve.Release()
-	if err != nil {
-		w.log.Error("reserve of the outbox not given up", "err", err)
-	}
-	if !released || err != nil {
-		return false
-	}
-	w.tight = true
-	w.log.Error("disk is full: the reserve is given up, so that results of deliveries can be written", "bytes", w.reserve.Size())
-	return true
 }
 
 // most is how many pages the file may have. SQLite takes one for as many as there are.
@@ -138,7 +172,7 @@ func (w *writer) try(batch []*task) (bad int, err error) {
 		return -1, err
 	}
 	_ = reach(batch, afterCommit) // too late to fail
-	w.meter.commit.Observe(time.Since(start).Seconds())
+	w.metrics.commit.Observe(time.Since(start).Seconds())
 	return -1, nil
 }
 
@@ -190,7 +224,11 @@ func (w *writer) fail(batch []*task, err error) {
 	if before := w.failed.Swap(&err); before == nil || sqlite.ClassOf(*before) != class {
 		w.log.Error("outbox does not commit: calls go on without RINGHOOK_STATUS", "class", string(class), "err", err)
 	}
-	w.meter.failure(class, len(batch))
+	w.metrics.failure(class, len(batch))
+	select {
+	case w.troubled <- struct{}{}:
+	default:
+	}
 	if class == sqlite.Corrupt {
 		w.damaged(err)
 	}
@@ -209,7 +247,7 @@ func (w *writer) refuseBroken(batch []*task, from int) []*task {
 			kept = append(kept, t)
 			continue
 		}
-		w.meter.failure(sqlite.Other, 1)
+		w.metrics.failure(sqlite.Other, 1)
 		finish([]*task{t}, sqlite.Wrap("write to the outbox", errLineage))
 	}
 	return kept

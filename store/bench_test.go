@@ -75,7 +75,7 @@ func BenchmarkPending(b *testing.B) {
 		mustClose(b, s)
 		start := time.Now()
 		s = mustOpen(b, cfg, time.Now)
-		b.Logf("%d pending: open in %v, %d MiB", pending, time.Since(start), fileSize(s.outboxOpening().Path)>>20)
+		b.Logf("%d pending: open in %v, %d MiB", pending, time.Since(start), fileSize(s.outboxOptions().Path)>>20)
 		name := func(what string) string { return fmt.Sprintf("%s/%d", what, pending) }
 		b.Run(name("keep128"), func(b *testing.B) { benchKeep(b, s, 128) })
 		b.Run(name("due"), func(b *testing.B) {
@@ -88,7 +88,7 @@ func BenchmarkPending(b *testing.B) {
 		})
 		b.Run(name("tallies"), func(b *testing.B) {
 			for range b.N {
-				if _, err := s.Outbox().Tallies(); err != nil {
+				if _, err := s.Outbox().HookCounts(); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -158,7 +158,7 @@ const (
 // left alone is attempted with one of its deliveries at once; one that is disabled stays so.
 func (o *Outbox) Retry(ctx context.Context, ids ...int64) (int, error) {
 	nowMS := o.s.now().UnixMilli()
-	return o.mend(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
+	return o.inBatches(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
 		var hook, okey string
 		var next sql.NullInt64
 		if _, err := c.Exec(retryAttempt, id); err != nil {
@@ -179,7 +179,7 @@ func (o *Outbox) Retry(ctx context.Context, ids ...int64) (int, error) {
 // were. Those that waited behind them go on.
 func (o *Outbox) Drop(ctx context.Context, ids ...int64) (int, error) {
 	nowMS := o.s.now().UnixMilli()
-	return o.mend(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
+	return o.inBatches(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
 		var hook, okey string
 		found, err := c.One(dropOne, []any{id, nowMS}, &hook, &okey)
 		if err == nil && found {
@@ -189,13 +189,13 @@ func (o *Outbox) Drop(ctx context.Context, ids ...int64) (int, error) {
 	})
 }
 
-// mendRows is how many deliveries are changed in one commit.
-const mendRows = 500
+// operatorRows is how many deliveries are changed in one commit.
+const operatorRows = 500
 
-func (o *Outbox) mend(ctx context.Context, ids []int64, change func(*sqlite.Conn, int64) (bool, error)) (int, error) {
+func (o *Outbox) inBatches(ctx context.Context, ids []int64, change func(*sqlite.Conn, int64) (bool, error)) (int, error) {
 	total := 0
 	for len(ids) > 0 {
-		chunk := ids[:min(len(ids), mendRows)]
+		chunk := ids[:min(len(ids), operatorRows)]
 		ids = ids[len(chunk):]
 		n := 0
 		err := o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {
@@ -219,8 +219,8 @@ func (o *Outbox) mend(ctx context.Context, ids []int64, change func(*sqlite.Conn
 	return total, nil
 }
 
-// Tally is how a hook stands.
-type Tally struct {
+// HookCounts is how a hook stands.
+type HookCounts struct {
 	Hook    string
 	Pending int
 	Dead    int
@@ -237,10 +237,10 @@ func (o *Outbox) Changeable(filter Filter) ([]int64, error) {
 	return o.IDs(filter)
 }
 
-// Enrol gives hooks a tally, at zero where they have no deliveries yet, so that
+// EnsureHooks gives hooks a tally, at zero where they have no deliveries yet, so that
 // their metrics are there before the first event. A full disk is no error: the first
 // delivery does the same.
-func (o *Outbox) Enrol(ctx context.Context, names []string) error {
+func (o *Outbox) EnsureHooks(ctx context.Context, names []string) error {
 	err := o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {
 		for _, name := range names {
 			if _, err := c.Exec("insert into tally (hook) values (?) on conflict (hook) do update set removed_ms = null where removed_ms is not null", name); err != nil {
@@ -255,14 +255,14 @@ func (o *Outbox) Enrol(ctx context.Context, names []string) error {
 	return err
 }
 
-// Tallies tells how every hook stands that is enrolled or has deliveries. It
+// HookCounts tells how every hook stands that is enrolled or has deliveries. It
 // costs the same however many there are.
-func (o *Outbox) Tallies() ([]Tally, error) {
+func (o *Outbox) HookCounts() ([]HookCounts, error) {
 	rows, err := o.s.read.Query(`select hook, pending, dead, coalesce((select accepted_ms from event where id =
 		(select event from delivery d where d.state = 0 and d.hook = tally.hook order by d.id limit 1)), 0), coalesce(removed_ms, 0) from tally`)
-	var list []Tally
+	var list []HookCounts
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
-		var t Tally
+		var t HookCounts
 		var oldestMS, removedMS int64
 		err := scan(&t.Hook, &t.Pending, &t.Dead, &oldestMS, &removedMS)
 		t.Oldest, t.Removed = sqlite.FromMS(oldestMS), sqlite.FromMS(removedMS)

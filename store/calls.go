@@ -73,7 +73,7 @@ func (s *Store) CallsSince(since time.Time, f func(HeldCall) (more bool)) error 
 // IdleCalls lists up to limit calls that were last heard of after one moment and
 // not after another, the longest idle first.
 func (j *Journal) IdleCalls(after, until time.Time, limit int) ([]dialplan.IdleCall, error) {
-	if err := j.s.leap(); err != nil {
+	if err := j.s.clockStep(); err != nil {
 		return nil, err
 	}
 	rows, err := j.s.read.Query("select linkedid, seen_ms from call where seen_ms > ? and seen_ms <= ? order by seen_ms limit ?",

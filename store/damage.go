@@ -25,7 +25,7 @@ func (s *Store) openOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 		return nil, err
 	}
 	if info, err := os.Stat(o.Path); s.lock.before != "" && (err != nil || info.Size() == 0) {
-		s.damaged("it is missing or empty, though this folder was in use")
+		s.logDamage("it is missing or empty, though this folder was in use")
 	}
 	c, err := s.tryOutbox(o)
 	if sqlite.ClassOf(err) != sqlite.Corrupt && !errors.Is(err, errCheck) {
@@ -35,7 +35,7 @@ func (s *Store) openOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 	if moving := moveAside(o.Path, aside); moving != nil {
 		return nil, errors.Join(moving, err)
 	}
-	s.damaged("moved aside to "+aside+", a new one is begun; `ringhook outbox salvage "+aside+"` copies into it what can still be read", "err", err)
+	s.logDamage("moved aside to "+aside+", a new one is begun; `ringhook outbox salvage "+aside+"` copies into it what can still be read", "err", err)
 	return s.tryOutbox(o)
 }
 
@@ -65,27 +65,27 @@ func finishAside(path string) error {
 	return moveAside(path, last)
 }
 
-// harmed makes it known, once, that the outbox was found damaged while it is in
+// damaged makes it known, once, that the outbox was found damaged while it is in
 // use. Only a start can replace it: deliveries under way are known by their number in it.
-func (s *Store) harmed(what string, err error) {
-	s.harm.Do(func() {
-		s.lock.harmed.Store(true)
-		s.damaged(what+"; ringhook ends, the next start moves it aside and begins a new one", "err", err)
-		close(s.broken)
+func (s *Store) markDamaged(what string, err error) {
+	s.damageOnce.Do(func() {
+		s.lock.damaged.Store(true)
+		s.logDamage(what+"; ringhook ends, the next start moves it aside and begins a new one", "err", err)
+		close(s.damagedCh)
 	})
 }
 
-// stillThere looks whether the outbox's file is the one that was opened.
+// checkFileIdentity looks whether the outbox's file is the one that was opened.
 // SQLite goes on writing to a file that was removed or replaced, and everything
 // in it would be gone with the program.
-func (s *Store) stillThere(path string, opened os.FileInfo) {
+func (s *Store) checkFileIdentity(path string, opened os.FileInfo) {
 	now, err := os.Stat(path)
 	if err == nil && os.SameFile(opened, now) {
 		return
 	}
-	s.harm.Do(func() {
-		s.damaged("somebody removed or replaced its file while ringhook has it open, and what was kept in it is lost; ringhook ends, the next start takes the file that is there then", "err", err)
-		close(s.broken)
+	s.damageOnce.Do(func() {
+		s.logDamage("somebody removed or replaced its file while ringhook has it open, and what was kept in it is lost; ringhook ends, the next start takes the file that is there then", "err", err)
+		close(s.damagedCh)
 	})
 }
 
@@ -93,14 +93,14 @@ func (s *Store) stillThere(path string, opened os.FileInfo) {
 // was none.
 func (s *Store) reading(op string, err error) error {
 	if s.lock != nil && sqlite.ClassOf(err) == sqlite.Corrupt {
-		s.harmed("a read found it damaged", err)
+		s.markDamaged("a read found it damaged", err)
 	}
 	return sqlite.Wrap(op, err)
 }
 
 // damaged makes it known that the outbox lost something.
-func (s *Store) damaged(what string, attrs ...any) {
-	s.meter.damaged.Set(1)
+func (s *Store) logDamage(what string, attrs ...any) {
+	s.metrics.damaged.Set(1)
 	s.log.Error("outbox is damaged: deliveries may be lost", append([]any{"file", outboxFile, "what", what}, attrs...)...)
 }
 
@@ -111,7 +111,7 @@ func (s *Store) tryOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 	}
 	size := fileSize(o.Path)
 	switch {
-	case s.lock.before == harmed:
+	case s.lock.before == damaged:
 		err = check(c, "integrity_check") // what was found may be in an index, which the other does not compare
 	case size <= checkAlways, s.lock.before == running && size <= checkAtOnce:
 		err = check(c, "quick_check")
@@ -147,7 +147,7 @@ func (s *Store) checkBehind(ctx context.Context, o sqlite.Options) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		s.harmed("found after an unclean stop", err)
+		s.markDamaged("found after an unclean stop", err)
 	default:
 		s.log.Info("outbox checked after an unclean stop", "took", s.now().Sub(start))
 	}

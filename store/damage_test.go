@@ -80,7 +80,7 @@ func TestDamagedOutbox(t *testing.T) {
 			if got, _ := due(t, s.Outbox(), "a", time.Now()); len(got) != 1 {
 				t.Errorf("due: %v", got)
 			}
-			if got := testutil.ToFloat64(s.meter.damaged); got != 1 {
+			if got := testutil.ToFloat64(s.metrics.damaged); got != 1 {
 				t.Errorf("metric: got %v, want 1", got)
 			}
 			aside, _ := filepath.Glob(path + ".damaged-*")
@@ -102,7 +102,7 @@ func TestMissingLog(t *testing.T) {
 	mustClose(t, s)
 	s = mustOpen(t, copied, time.Now)
 	defer mustClose(t, s)
-	if tallies, err := s.Outbox().Tallies(); err != nil || len(tallies) != 1 || tallies[0].Pending != 300 {
+	if tallies, err := s.Outbox().HookCounts(); err != nil || len(tallies) != 1 || tallies[0].Pending != 300 {
 		t.Errorf("got %v, %v", tallies, err)
 	}
 }
@@ -158,7 +158,7 @@ func TestClampedSchedule(t *testing.T) {
 	}
 	// The schedule of one that is not too far survives (F28).
 	settleOne(t, s.Outbox(), list[0].ID, hooks.Pending, c.now().Add(time.Hour))
-	if _, err := s.tidy(t.Context()); err != nil {
+	if _, err := s.maintainOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if next, err := s.Outbox().Next("a"); err != nil || !next.Equal(c.now().Add(time.Hour)) {

@@ -52,7 +52,7 @@ func TestFailPointSync(t *testing.T) {
 	if err := s.Ready(); err != nil {
 		t.Error(err)
 	}
-	if got := testutil.ToFloat64(s.meter.failures.WithLabelValues(string(sqlite.IO))); got != 1 {
+	if got := testutil.ToFloat64(s.metrics.failures.WithLabelValues(string(sqlite.IO))); got != 1 {
 		t.Errorf("failures counted: %v, want 1", got)
 	}
 	list, err := s.Outbox().List(Filter{})

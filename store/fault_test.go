@@ -87,7 +87,7 @@ func TestSecondDaemonIsKeptOut(t *testing.T) {
 // lockOut opens the outbox as another program would, and holds it.
 func lockOut(t *testing.T, s *Store) (release func()) {
 	t.Helper()
-	db, err := sql.Open("sqlite3", "file:"+s.outboxOpening().Path)
+	db, err := sql.Open("sqlite3", "file:"+s.outboxOptions().Path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if err := s.Ready(); err != nil {
 		t.Errorf("released: %v", err)
 	}
-	if got := testutil.ToFloat64(s.meter.failures.WithLabelValues(string(sqlite.Busy))); got < 1 { // upkeep may have met it too
+	if got := testutil.ToFloat64(s.metrics.failures.WithLabelValues(string(sqlite.Busy))); got < 1 { // upkeep may have met it too
 		t.Errorf("failures counted: %v, want at least 1", got)
 	}
 }
@@ -197,7 +197,7 @@ func TestFull(t *testing.T) {
 	}
 	s.now = func() time.Time { return time.Now().Add(30 * day) }
 	for more := true; more; {
-		if more, err = s.tidy(context.Background()); err != nil {
+		if more, err = s.maintainOnce(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -214,7 +214,7 @@ func TestFileSizeLimit(t *testing.T) {
 	s := childStore(t, "full")
 	defer mustClose(t, s)
 	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
-	setFileLimit(t, uint64(fileSize(s.outboxOpening().Path))+64<<10)
+	setFileLimit(t, uint64(fileSize(s.outboxOptions().Path))+64<<10)
 	failed := false
 	for seq := 2; seq < 2000 && !failed; seq++ {
 		_, err := s.Journal().Keep(context.Background(), testRecord(fmt.Sprint("1.", seq), 1, "a"))
@@ -330,7 +330,7 @@ func TestQueueFull(t *testing.T) {
 	for i := range rooms[acceptance] + 10 {
 		s.Journal().KeepLater(dialplan.Record{Call: fmt.Sprint(i), State: []byte("x")})
 	}
-	if got := testutil.ToFloat64(s.meter.unsaved); got != 10 {
+	if got := testutil.ToFloat64(s.metrics.unsaved); got != 10 {
 		t.Errorf("unsaved: got %v, want 10", got)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/lookup"
 	"ringhook/store/sqlite"
 )
 
@@ -70,7 +73,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mustClose(t, s)
-	s.stop() // the test mends by itself
+	s.stop() // the test recovers by itself
 	kept := 0
 	big := strings.Repeat("x", 100<<10)
 	fill := func() (refused error) {
@@ -108,7 +111,7 @@ func TestDiskFull(t *testing.T) {
 	if s.w.reserve.Held() {
 		t.Error("the reserve was not given up")
 	}
-	s.mend()
+	s.recover()
 	if s.w.reserve.Held() {
 		t.Error("the reserve is taken back on a full disk")
 	}
@@ -116,7 +119,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("still full: got %v", err)
 	}
 	remove()
-	s.mend()
+	s.recover()
 	if err := s.Ready(); err != nil {
 		t.Errorf("room again: %v", err)
 	}
@@ -131,9 +134,123 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("the log says %d times %q:\n%s", got, line, &log)
 		}
 	}
-	if testutil.ToFloat64(s.meter.failures.WithLabelValues(string(sqlite.Full))) == 0 {
+	if testutil.ToFloat64(s.metrics.failures.WithLabelValues(string(sqlite.Full))) == 0 {
 		t.Error("no failure counted")
 	}
+}
+
+// F11: the disk fills up and gets room again while every call is traced and cached
+// as fast as the machine can. What can be rebuilt leaves the outbox its room, and
+// the first commit that fails wakes the maintenance, whose next turn is an hour away.
+func TestRebuildableGivesWay(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Folder = filepath.Join(smallDisk(t, 24<<20), "data")
+	s := mustOpen(t, cfg, time.Now)
+	defer mustClose(t, s)
+	s.hurryMaintenance(t)
+	stop, flooded := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(flooded)
+		record, vars := make([]byte, 500), make([]byte, 500)
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			s.Journal().Trace(time.Now(), record)
+			s.Cache().Put(lookup.Entry{Key: fmt.Sprint(n), Vars: vars, Stored: time.Now(), Expires: time.Now().Add(time.Hour)})
+		}
+	}()
+	defer func() { close(stop); <-flooded }()
+	n := 0
+	until := func(kept bool) {
+		t.Helper()
+		for ; t.Context().Err() == nil; n++ {
+			_, err := s.Journal().Keep(t.Context(), testRecord(fmt.Sprintf("1.%06d", n), 1, "a"))
+			if (err == nil) == kept {
+				return
+			}
+		}
+	}
+	dropped := func() float64 {
+		return testutil.ToFloat64(s.metrics.traceLost) + testutil.ToFloat64(s.metrics.cacheLost)
+	}
+	for before := dropped(); s.room.Enough(); { // the flood takes what it may
+		until(true)
+		if t.Context().Err() != nil {
+			t.Fatalf("%v were dropped, but there is enough room", dropped()-before)
+		}
+	}
+	for range 3 {
+		until(true)
+		remove := ballast(t, cfg.Folder)
+		until(false)
+		remove()
+		until(true)
+		for tick := time.NewTicker(10 * time.Millisecond); !s.reserve.Held(); <-tick.C {
+		}
+		until(true)
+	}
+	if s.room.Scarce() {
+		t.Error("what can be rebuilt took the room of the reserve")
+	}
+}
+
+// F11: the first commit that fails wakes the maintenance, whose next turn is an
+// hour away: with room again the reserve comes back and commits succeed.
+func TestFailureWakesMaintenance(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Folder = filepath.Join(smallDisk(t, 40<<20), "data")
+	s := mustOpen(t, cfg, time.Now)
+	defer mustClose(t, s)
+	s.hurryMaintenance(t)
+	n := 0
+	big := func() dialplan.Record {
+		n++
+		r := testRecord(fmt.Sprintf("1.%03d", n), 1, "a")
+		r.Events[0].Event.Params["call_info"] = strings.Repeat("x", 100<<10)
+		return r
+	}
+	fill := func() {
+		for refused := error(nil); refused == nil; {
+			_, refused = s.Journal().Keep(t.Context(), big())
+		}
+	}
+	for range 20 {
+		keep(t, s.Journal(), testRecord(fmt.Sprintf("0.%03d", n), 1, "a"))
+		n++
+	}
+	remove := ballast(t, cfg.Folder)
+	fill()
+	for s.reserve.Held() { // results of deliveries take it
+		_, list := due(t, s.Outbox(), "a", time.Now())
+		if len(list) == 0 {
+			t.Fatal("all is settled, and the reserve was not needed")
+		}
+		settleOne(t, s.Outbox(), list[0].ID, hooks.Delivered, time.Time{})
+		fill()
+	}
+	remove()
+	refused := func() bool { // calls that fail meanwhile do not put it off
+		_, err := s.Journal().Keep(t.Context(), big())
+		return err != nil
+	}
+	for refused() || !s.reserve.Held() || s.Ready() != nil {
+		runtime.Gosched()
+	}
+	keep(t, s.Journal(), testRecord("2.1", 1, "a"))
+}
+
+// hurryMaintenance sets the next regular maintenance an hour away, and recovery to moments.
+func (s *Store) hurryMaintenance(t *testing.T) {
+	t.Helper()
+	s.stop()
+	s.maintainers.Wait()
+	s.maintainEvery, s.recoverEvery = time.Hour, 10*time.Millisecond
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.maintainers.Go(func() { s.maintain(ctx) })
 }
 
 // F11: a disk without room for the reserve is no reason not to start.
@@ -172,11 +289,11 @@ func TestKilledOnFullDisk(t *testing.T) {
 
 	s = mustOpen(t, cfg, time.Now)
 	defer mustClose(t, s)
-	s.stop() // the test mends by itself
+	s.stop() // the test recovers by itself
 	if _, list := due(t, s.Outbox(), "a", time.Now()); len(list) != 20 {
 		t.Errorf("%d are due of 20", len(list))
 	}
-	if err := s.Outbox().Enrol(context.Background(), []string{"a", "c"}); err != nil {
+	if err := s.Outbox().EnsureHooks(context.Background(), []string{"a", "c"}); err != nil {
 		t.Error(err)
 	}
 	var f *sqlite.Fault
@@ -184,7 +301,7 @@ func TestKilledOnFullDisk(t *testing.T) {
 		t.Errorf("got %v, want a fault of class full", err)
 	}
 	remove()
-	s.mend()
+	s.recover()
 	keep(t, s.Journal(), testRecord("2.1", 1, "a"))
 }
 

@@ -92,7 +92,7 @@ func (j *Journal) KeepLater(r dialplan.Record) {
 		rec.task = task{rank: acceptance, bytes: rec.bytes, apply: rec.apply, lineage: r.Lineage}
 	}
 	if err != nil || !j.s.w.later(&rec.task) {
-		j.s.meter.unsaved.Inc()
+		j.s.metrics.unsaved.Inc()
 	}
 }
 

@@ -14,15 +14,15 @@ import (
 const (
 	clean   = "clean"
 	running = "running" // so it was killed, or the power was cut
-	harmed  = "damaged" // it found the outbox damaged
+	damaged = "damaged" // it found the outbox damaged
 )
 
 // lock keeps a second daemon out of the folder, and remembers how the last one
 // ended. The system frees it with the process, however that ends.
 type lock struct {
-	f      *os.File
-	before string // how the last daemon ended, empty where there was none
-	harmed atomic.Bool
+	f       *os.File
+	before  string // how the last daemon ended, empty where there was none
+	damaged atomic.Bool
 }
 
 func takeLock(folder string) (*lock, error) {

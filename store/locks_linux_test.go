@@ -12,7 +12,7 @@ import (
 // and removes the write-ahead log.
 func TestLocksStay(t *testing.T) {
 	s := testStore(t, newClock().now)
-	o := s.outboxOpening()
+	o := s.outboxOptions()
 	second, err := o.Writer()
 	if err != nil {
 		t.Fatal(err)

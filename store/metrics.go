@@ -13,7 +13,7 @@ import (
 )
 
 // meter is what the store counts.
-type meter struct {
+type metrics struct {
 	commit    prometheus.Histogram
 	failures  *prometheus.CounterVec
 	unsaved   prometheus.Counter
@@ -23,8 +23,8 @@ type meter struct {
 	traceLost prometheus.Counter
 }
 
-func newMeter(reg prometheus.Registerer) *meter {
-	m := &meter{
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "ringhook_store_commit_duration_seconds",
 			Help:    "Time to commit one batch to the outbox.",
@@ -64,7 +64,7 @@ func newMeter(reg prometheus.Registerer) *meter {
 	return m
 }
 
-func (m *meter) failure(c sqlite.Class, operations int) {
+func (m *metrics) failure(c sqlite.Class, operations int) {
 	m.failures.WithLabelValues(string(c)).Add(float64(operations))
 }
 
@@ -93,7 +93,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	tallies, err := c.s.Outbox().Tallies()
+	tallies, err := c.s.Outbox().HookCounts()
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(pendingDesc, err)
 	}

@@ -138,7 +138,7 @@ func oldOutbox(t *testing.T, s *Store, c *clock) {
 	if state, err := s.Journal().Call("1.1"); string(state) != "state of 1.1" || err != nil {
 		t.Errorf("call: got %q, %v", state, err)
 	}
-	tallies, err := s.Outbox().Tallies()
+	tallies, err := s.Outbox().HookCounts()
 	got := map[string]string{}
 	for _, tally := range tallies {
 		got[tally.Hook] = fmt.Sprint(tally.Pending, tally.Dead)

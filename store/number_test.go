@@ -39,7 +39,7 @@ func TestNumbersAreUsedOnce(t *testing.T) {
 			c.add(cfg.KeepDelivered + time.Second)
 			for more := true; more; {
 				var err error
-				if more, err = s.tidy(t.Context()); err != nil {
+				if more, err = s.maintainOnce(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}

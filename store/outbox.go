@@ -32,7 +32,7 @@ const dueDeliveries = `select d.id, d.hook, d.attempts, coalesce(d.begun_ms, e.a
 // the longest due first, never two of one key and never one that an
 // earlier pending one of its key holds back. Those that are under way already are left out.
 func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) ([]hooks.Delivery, error) {
-	if err := o.s.leap(); err != nil {
+	if err := o.s.clockStep(); err != nil {
 		return nil, err
 	}
 	var due []hooks.Delivery

@@ -157,12 +157,12 @@ func TestTallies(t *testing.T) {
 	for seq := 2; seq <= 4; seq++ {
 		keep(t, s.Journal(), testRecord("1.1", seq, "a"))
 	}
-	if err := s.Outbox().Enrol(context.Background(), []string{"a", "z"}); err != nil {
+	if err := s.Outbox().EnsureHooks(context.Background(), []string{"a", "z"}); err != nil {
 		t.Fatal(err)
 	}
-	expect := func(want ...Tally) {
+	expect := func(want ...HookCounts) {
 		t.Helper()
-		got, err := s.Outbox().Tallies()
+		got, err := s.Outbox().HookCounts()
 		for i := range got {
 			got[i].Oldest = got[i].Oldest.UTC()
 		}
@@ -170,14 +170,14 @@ func TestTallies(t *testing.T) {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
 		}
 	}
-	expect(Tally{Hook: "a", Pending: 4, Dead: 0, Oldest: first}, Tally{Hook: "z"})
+	expect(HookCounts{Hook: "a", Pending: 4, Dead: 0, Oldest: first}, HookCounts{Hook: "z"})
 	_, list := due(t, s.Outbox(), "a", c.now())
 	settleOne(t, s.Outbox(), list[0].ID, hooks.Dead, time.Time{})
-	expect(Tally{Hook: "a", Pending: 3, Dead: 1, Oldest: first.Add(time.Minute)}, Tally{Hook: "z"})
+	expect(HookCounts{Hook: "a", Pending: 3, Dead: 1, Oldest: first.Add(time.Minute)}, HookCounts{Hook: "z"})
 	if _, err := s.Outbox().Retry(context.Background(), list[0].ID); err != nil {
 		t.Fatal(err)
 	}
-	expect(Tally{Hook: "a", Pending: 4, Dead: 0, Oldest: first}, Tally{Hook: "z"})
+	expect(HookCounts{Hook: "a", Pending: 4, Dead: 0, Oldest: first}, HookCounts{Hook: "z"})
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -320,7 +320,7 @@ func TestRetention(t *testing.T) {
 		c.add(day)
 		for more := true; more; {
 			var err error
-			if more, err = s.tidy(context.Background()); err != nil {
+			if more, err = s.maintainOnce(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 		}

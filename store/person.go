@@ -49,9 +49,9 @@ func mentions(text []byte, numbers []string) bool {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// spoken makes the SQL condition that a text may mention one of the numbers.
+// mentionSQL makes the SQL condition that a text may mention one of the numbers.
 // It walks the whole table, and is for operators alone.
-func spoken(column string, numbers []string) (condition string, args []any) {
+func mentionSQL(column string, numbers []string) (condition string, args []any) {
 	var parts []string
 	for _, number := range numbers {
 		if len(number) < longNumber {
@@ -66,7 +66,7 @@ func spoken(column string, numbers []string) (condition string, args []any) {
 // Person gives what is held of somebody, by the spellings of a number.
 func (s *Store) Person(numbers ...string) (Person, error) {
 	var p Person
-	where, args := spoken("state", numbers)
+	where, args := mentionSQL("state", numbers)
 	rows, err := s.read.Query(heldCalls+" where "+where+" order by id", args...)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		c, err := scanCall(scan)
@@ -102,7 +102,7 @@ func (s *Store) Person(numbers ...string) (Person, error) {
 
 // eventsOf gives the events that mention a number, and their calls.
 func (s *Store) eventsOf(numbers []string) (ids []int64, linkedids []string, err error) {
-	where, args := spoken("body", numbers)
+	where, args := mentionSQL("body", numbers)
 	rows, err := s.read.Query("select id, linkedid, body from event where "+where+" order by id", args...)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var id int64

@@ -14,7 +14,7 @@ import (
 const KeepRemoved = 7 * 24 * time.Hour
 
 // GivenUpAt is when what waits for a hook that is not in the configuration is dead.
-func (t *Tally) GivenUpAt(now time.Time) time.Time {
+func (t *HookCounts) GivenUpAt(now time.Time) time.Time {
 	if t.Removed.IsZero() {
 		return now.Add(KeepRemoved)
 	}
@@ -31,10 +31,10 @@ const (
 		where coalesce(d.begun_ms, e.accepted_ms) <= ?2`
 )
 
-// Configured tells which hooks the configuration in force has. What is pending for
+// SetConfiguredHooks tells which hooks the configuration in force has. What is pending for
 // another is dead, as hooks.Removed, when it has been without its hook for
 // KeepRemoved. As long as nobody has told, everything waits.
-func (o *Outbox) Configured(names []string) {
+func (o *Outbox) SetConfiguredHooks(names []string) {
 	names = slices.Clone(names)
 	o.configured.Store(&names)
 }

@@ -20,19 +20,19 @@ func TestHookRemoved(t *testing.T) {
 		t.Helper()
 		s.stop() // upkeep is the test's own
 		if names != nil {
-			s.Outbox().Configured(names)
+			s.Outbox().SetConfiguredHooks(names)
 		}
 		for more := true; more; {
 			var err error
-			if more, err = s.tidy(t.Context()); err != nil {
+			if more, err = s.maintainOnce(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	expect := func(hook string, pending, dead int) {
 		t.Helper()
-		tallies, err := s.Outbox().Tallies()
-		var got Tally
+		tallies, err := s.Outbox().HookCounts()
+		var got HookCounts
 		for _, tally := range tallies {
 			if tally.Hook == hook {
 				got = tally
@@ -56,7 +56,7 @@ func TestHookRemoved(t *testing.T) {
 	s = mustOpen(t, cfg, c.now)
 	keepHouse("b")
 	expect("a", 2*calls, 0)
-	if err := s.Outbox().Enrol(t.Context(), []string{"a", "b"}); err != nil { // it is back, for a moment
+	if err := s.Outbox().EnsureHooks(t.Context(), []string{"a", "b"}); err != nil { // it is back, for a moment
 		t.Fatal(err)
 	}
 	keepHouse("a", "b")
@@ -92,19 +92,19 @@ func TestHookRemovedAndClockSet(t *testing.T) {
 	c := newClock()
 	s := testStore(t, c.now)
 	s.stop()
-	s.leaps.mu.Lock()
-	s.leaps.since = func(last, now time.Time) time.Duration { return 0 } // the monotonic clock stands
-	s.leaps.mu.Unlock()
+	s.steps.mu.Lock()
+	s.steps.since = func(last, now time.Time) time.Duration { return 0 } // the monotonic clock stands
+	s.steps.mu.Unlock()
 	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
-	s.Outbox().Configured(nil)
+	s.Outbox().SetConfiguredHooks(nil)
 	for _, by := range []time.Duration{0, 10 * 365 * day, -20 * 365 * day} {
 		c.add(by)
 		for range 2 {
-			if _, err := s.tidy(t.Context()); err != nil {
+			if _, err := s.maintainOnce(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		tallies, err := s.Outbox().Tallies()
+		tallies, err := s.Outbox().HookCounts()
 		if err != nil || len(tallies) != 1 || tallies[0].Pending != 1 || !tallies[0].Removed.Equal(c.now()) {
 			t.Errorf("set by %v: got %+v, %v, want one pending since %v", by, tallies, err, c.now())
 		}

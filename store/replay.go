@@ -68,7 +68,7 @@ func (o *Outbox) Replay(ctx context.Context, r Replay) (int, error) {
 	total := 0
 	err := o.replayable(r, func(ids []int64) error {
 		nowMS := o.s.now().UnixMilli()
-		n, err := o.mend(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
+		n, err := o.inBatches(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
 			if err := failpoint.Hit(failpoint.ReplayMid); err != nil {
 				return false, err
 			}
@@ -108,7 +108,7 @@ func (r *Replay) filled() bool { return r.From != "" && r.From != r.Hook }
 // replayable calls use with the deliveries to repeat, some at a time, the oldest first.
 func (o *Outbox) replayable(r Replay, use func(ids []int64) error) error {
 	for last := int64(0); ; {
-		query, args := replayable, []any{last, r.Hook, r.Since.UnixMilli(), r.Until.UnixMilli(), mendRows}
+		query, args := replayable, []any{last, r.Hook, r.Since.UnixMilli(), r.Until.UnixMilli(), operatorRows}
 		if r.filled() {
 			query, args[1] = fillable, r.From
 			args = append(args, r.Hook)

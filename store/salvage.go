@@ -29,8 +29,8 @@ const salvageSpan = 64
 // tried where the file does not tell how many there are.
 const salvageBlind = 20_000
 
-// stranded is a delivery as it stands in a damaged file.
-type stranded struct {
+// salvagedRow is a delivery as it stands in a damaged file.
+type salvagedRow struct {
 	id, event, holdMS, finishedMS, acceptedMS int64
 	hook, okey, class                         string
 	state                                     hooks.State
@@ -87,7 +87,7 @@ func (o *Outbox) openDamaged(path string) (*sql.DB, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if own, err := os.Stat(o.s.outboxOpening().Path); err == nil && os.SameFile(info, own) {
+	if own, err := os.Stat(o.s.outboxOptions().Path); err == nil && os.SameFile(info, own) {
 		return nil, nil, errors.New("is the outbox in use: name the file that was moved aside")
 	}
 	db, err := sqlite.Options{Path: path, Busy: time.Second, CacheKiB: 16 << 10}.Pool(1)
@@ -120,12 +120,12 @@ func lastRow(db *sql.DB) (last int64, known bool) {
 
 // readSpan reads the deliveries from one number on that are pending or dead,
 // together with their events.
-func readSpan(db *sql.DB, columns []string, low int64) (found []stranded, unreadable int) {
-	found, err := readStranded(db, columns, low, low+salvageSpan-1)
+func readSpan(db *sql.DB, columns []string, low int64) (found []salvagedRow, unreadable int) {
+	found, err := readSalvaged(db, columns, low, low+salvageSpan-1)
 	if err != nil {
 		found = nil
 		for id := low; id < low+salvageSpan; id++ {
-			alone, err := readStranded(db, columns, id, id)
+			alone, err := readSalvaged(db, columns, id, id)
 			if err != nil {
 				unreadable++
 			}
@@ -147,7 +147,7 @@ func readSpan(db *sql.DB, columns []string, low int64) (found []stranded, unread
 	return whole, unreadable
 }
 
-func readStranded(db *sql.DB, columns []string, low, high int64) (found []stranded, err error) {
+func readSalvaged(db *sql.DB, columns []string, low, high int64) (found []salvagedRow, err error) {
 	hold := "hold_ms"
 	if !slices.Contains(columns, hold) {
 		hold = "900000" // what it was before there was a column for it
@@ -156,7 +156,7 @@ func readStranded(db *sql.DB, columns []string, low, high int64) (found []strand
 	rows, err := db.Query(`select id, event, hook, okey, state, attempts, coalesce(finished_ms, 0), last_class, last_status, `+hold+`
 		from delivery not indexed where id between ? and ? and +state in (0, 2) order by id`, low, high)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
-		var d stranded
+		var d salvagedRow
 		err := scan(&d.id, &d.event, &d.hook, &d.okey, &d.state, &d.attempts, &d.finishedMS, &d.class, &d.status, &d.holdMS)
 		found = append(found, d)
 		return err
@@ -166,7 +166,7 @@ func readStranded(db *sql.DB, columns []string, low, high int64) (found []strand
 
 // insert adds the delivery, unless its event has one for this hook already,
 // and tells how many it added.
-func (d *stranded) insert(c *sqlite.Conn, nowMS int64) (added int, err error) {
+func (d *salvagedRow) insert(c *sqlite.Conn, nowMS int64) (added int, err error) {
 	if _, err := c.Exec(keepEvent, d.linkedid, d.eventID, d.acceptedMS, d.body); err != nil {
 		return 0, err
 	}

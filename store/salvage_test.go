@@ -71,7 +71,7 @@ func TestSalvage(t *testing.T) {
 			dead++
 		}
 	}
-	tallies, err := s.Outbox().Tallies()
+	tallies, err := s.Outbox().HookCounts()
 	if err != nil || len(tallies) != 2 || tallies[0].Dead+tallies[1].Dead != dead || dead == 0 {
 		t.Errorf("tallies %+v (%v), want %d dead", tallies, err, dead)
 	}
@@ -104,7 +104,7 @@ func TestSalvageRefuses(t *testing.T) {
 func TestSalvageOldSchema(t *testing.T) {
 	s := testStore(t, time.Now)
 	path := filepath.Join(t.TempDir(), "old.db")
-	o := s.outboxOpening()
+	o := s.outboxOptions()
 	o.Path = path
 	c, err := o.Writer()
 	if err != nil {

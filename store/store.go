@@ -54,14 +54,14 @@ const Wait = 10 * time.Second
 
 // Store is an open folder.
 type Store struct {
-	cfg    Config
-	folder string
-	log    *slog.Logger
-	meter  *meter
-	now    func() time.Time
-	lock   *lock // nil for a tool
-	w      *writer
-	read   *sql.DB // of the outbox
+	cfg     Config
+	folder  string
+	log     *slog.Logger
+	metrics *metrics
+	now     func() time.Time
+	lock    *lock // nil for a tool
+	w       *writer
+	read    *sql.DB // of the outbox
 
 	journal   *Journal
 	outbox    *Outbox
@@ -69,13 +69,19 @@ type Store struct {
 	traces    *trace.File
 	phonebook *phonebook.Phonebook // nil for a tool
 
-	leaps  leaps
-	behind time.Duration // how long ago what upkeep's last step removed fell due
-	harm   sync.Once
-	broken chan struct{} // closed when the outbox is found damaged
+	steps      clockSteps
+	behind     time.Duration // how long ago what upkeep's last step removed fell due
+	damageOnce sync.Once
+	damagedCh  chan struct{} // closed when the outbox is found damaged
 
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	reserve       *disk.Reserve
+	room          *disk.Room
+	maintainEvery time.Duration // a test has its own
+	recoverEvery  time.Duration
+
+	stop        context.CancelFunc
+	wg          sync.WaitGroup
+	maintainers sync.WaitGroup // maintain and checkBehind
 }
 
 // Journal is the part that keeps calls and their events.
@@ -97,15 +103,15 @@ func (s *Store) Folder() string { return s.folder }
 // Ready tells why commits cannot be relied on now, nil if they can.
 func (s *Store) Ready() error { return s.w.healthy() }
 
-// Rounds counts the commits, good and bad, and tells whether somebody waits for
+// CommitProgress counts the commits, good and bad, and tells whether somebody waits for
 // the next one. While that is so and the count stays, the disk hangs.
-func (s *Store) Rounds() (n int64, waiting bool) {
+func (s *Store) CommitProgress() (n int64, waiting bool) {
 	return s.w.rounds.Load(), s.w.began.Load() != 0 || !s.w.idle()
 }
 
 // Damaged is closed when the outbox is found damaged while it is in use. Whoever
 // has the store open ends then, and is started again: Open replaces the file.
-func (s *Store) Damaged() <-chan struct{} { return s.broken }
+func (s *Store) Damaged() <-chan struct{} { return s.damagedCh }
 
 // Open opens the folder for a daemon, and makes it where it is missing. It
 // refuses a folder that another daemon has open, and files of a newer ringhook or of
@@ -133,7 +139,7 @@ func open(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() ti
 	if err := s.start(); err != nil {
 		state := lock.before
 		if sqlite.ClassOf(err) == sqlite.Corrupt {
-			state = harmed // so that the next start looks at all of it
+			state = damaged // so that the next start looks at all of it
 		}
 		if sqlite.ClassOf(err) == sqlite.Full {
 			err = fmt.Errorf("%w; free some room on the disk of %s: systemd then starts ringhook by itself", err, cfg.Folder)
@@ -156,7 +162,7 @@ func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 	cfg := DefaultConfig()
 	cfg.Folder, cfg.MaxSize = folder, 0
 	s := newStore(cfg, log, nil, time.Now)
-	o := s.outboxOpening()
+	o := s.outboxOptions()
 	o.Checkpoint = 0 // the daemon's own affair
 	c, err := o.Writer()
 	if err != nil {
@@ -168,7 +174,7 @@ func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 	if s.read, err = o.Pool(readers); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	s.w = newWriter(c, o.Writer, 0, log, s.meter)
+	s.w = newWriter(c, o.Writer, 0, log, s.metrics)
 	s.wg.Go(s.w.run)
 	s.cache.OpenBeside()
 	s.wg.Go(s.cache.Run)
@@ -176,19 +182,22 @@ func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 }
 
 func newStore(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() time.Time) *Store {
-	s := &Store{cfg: cfg, folder: cfg.Folder, log: log, meter: newMeter(reg), now: now, stop: func() {}, broken: make(chan struct{})}
-	s.leaps.last, s.leaps.since = now(), func(last, now time.Time) time.Duration { return now.Sub(last) }
+	s := &Store{cfg: cfg, folder: cfg.Folder, log: log, metrics: newMetrics(reg), now: now, stop: func() {}, damagedCh: make(chan struct{})}
+	s.maintainEvery, s.recoverEvery = maintainEvery, recoverEvery
+	s.reserve = disk.NewReserve(cfg.Folder, int64(cfg.MaxSize))
+	s.room = disk.NewRoom(cfg.Folder, s.reserve)
+	s.steps.last, s.steps.since = now(), func(last, now time.Time) time.Duration { return now.Sub(last) }
 	s.journal = &Journal{s: s, calls: newCallSet()}
 	s.outbox = &Outbox{s: s}
-	s.traces = trace.New(filepath.Join(cfg.Folder, trace.Name), cfg.KeepCalls, log, s.meter.traceLost, now)
-	s.cache = cache.New(filepath.Join(cfg.Folder, cache.File), int64(cfg.MaxSize), cfg.CacheRows, log, cache.Metrics{Errors: s.meter.cacheErrs, Dropped: s.meter.cacheLost}, now)
+	s.traces = trace.New(filepath.Join(cfg.Folder, trace.Name), cfg.KeepCalls, s.room.Enough, log, s.metrics.traceLost, now)
+	s.cache = cache.New(filepath.Join(cfg.Folder, cache.File), int64(cfg.MaxSize), cfg.CacheRows, s.room.Enough, log, cache.Metrics{Errors: s.metrics.cacheErrs, Dropped: s.metrics.cacheLost}, now)
 	return s
 }
 
 // readers is how many connections read the outbox at once.
 const readers = 4
 
-func (s *Store) outboxOpening() sqlite.Options {
+func (s *Store) outboxOptions() sqlite.Options {
 	synchronous := "FULL"
 	if s.cfg.Synchronous == "normal" {
 		synchronous = "NORMAL"
@@ -201,7 +210,7 @@ func (s *Store) outboxOpening() sqlite.Options {
 
 // start opens the files and starts the goroutines.
 func (s *Store) start() error {
-	o := s.outboxOpening()
+	o := s.outboxOptions()
 	c, err := s.openOutbox(o)
 	if err != nil {
 		return err
@@ -215,8 +224,8 @@ func (s *Store) start() error {
 	if err := s.lock.mark(running); err != nil {
 		return errors.Join(err, s.read.Close(), c.Close())
 	}
-	s.w = newWriter(c, o.Writer, o.MaxPages, s.log, s.meter)
-	s.w.reserve = disk.NewReserve(s.folder, int64(s.cfg.MaxSize))
+	s.w = newWriter(c, o.Writer, o.MaxPages, s.log, s.metrics)
+	s.w.reserve, s.w.room = s.reserve, s.room
 	if err := s.w.reserve.Take(); err != nil {
 		s.log.Warn("disk has little room: nothing is held back for results of deliveries", "err", err)
 	}
@@ -227,9 +236,9 @@ func (s *Store) start() error {
 	between := (&checkpoints{log: s.log, idle: s.w.idle, tight: func() bool { return s.w.tight }}).between
 	s.w.after = func(c *sqlite.Conn) {
 		between(c)
-		s.stillThere(o.Path, opened)
+		s.checkFileIdentity(o.Path, opened)
 	}
-	s.w.damaged = func(err error) { s.harmed("a commit found it damaged", err) }
+	s.w.damaged = func(err error) { s.markDamaged("a commit found it damaged", err) }
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.openPhonebook()
@@ -238,9 +247,9 @@ func (s *Store) start() error {
 	s.wg.Go(s.w.run)
 	s.wg.Go(s.cache.Run)
 	s.wg.Go(s.traces.Run)
-	s.wg.Go(func() { s.keepHouse(ctx) })
+	s.maintainers.Go(func() { s.maintain(ctx) })
 	if s.lock.before == running && fileSize(o.Path) > checkAtOnce {
-		s.wg.Go(func() { s.checkBehind(ctx, o) })
+		s.maintainers.Go(func() { s.checkBehind(ctx, o) })
 	}
 	return nil
 }
@@ -282,6 +291,7 @@ func (s *Store) recall(c *sqlite.Conn) error {
 func (s *Store) Close() error {
 	s.stop()
 	s.w.end()
+	s.maintainers.Wait()
 	s.cache.Close()
 	s.traces.End()
 	s.wg.Wait()
@@ -291,8 +301,8 @@ func (s *Store) Close() error {
 	}
 	if s.lock != nil {
 		state := clean
-		if err != nil || s.lock.harmed.Load() {
-			state = harmed
+		if err != nil || s.lock.damaged.Load() {
+			state = damaged
 		}
 		err = errors.Join(err, s.lock.release(state))
 	}

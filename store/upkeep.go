@@ -12,68 +12,94 @@ import (
 )
 
 const (
-	// upkeepRows is how much one step removes of each kind: so few that the call
-	// that comes meanwhile does not notice.
+	// upkeepRows is how much one step removes of each kind: so few that a
+	// call that comes meanwhile does not notice.
 	upkeepRows = 100
-	// upkeepShare is how many times as long as a step took upkeep waits before the
-	// next, so that no call notices it, and upkeepLeast where that is not enough.
+	// upkeepShare is the pause before the next step, as a multiple of the
+	// step's duration, and upkeepLeast its minimum when removal falls behind.
 	upkeepShare = 10
 	upkeepLeast = 2
-	// paceEvery is how often it looks whether that is enough.
+	// paceEvery is how often the share is adjusted.
 	paceEvery = 5 * time.Second
-	// upkeepEvery is how often it looks whether there is something to do, and
-	// mendEvery how often whether what failed works again.
-	upkeepEvery = time.Minute
-	mendEvery   = 5 * time.Second
+	// maintainEvery is the pause when there is nothing to do, and recoverEvery the
+	// pause between attempts to recover.
+	maintainEvery = time.Minute
+	recoverEvery  = 5 * time.Second
 )
 
-// farthest is the latest that an attempt can be due by any schedule: a day,
-// and as much again where the receiver asked for it. What is later was
-// written by a clock that has been set back since.
+// farthest is the latest time at which an attempt can be due by any schedule: a
+// day, and as much again if the receiver asked for it. A later one was written
+// before the clock was set back.
 const farthest = 48 * time.Hour
 
-// keepHouse removes what is old in small steps, and gives room back.
-func (s *Store) keepHouse(ctx context.Context) {
+// maintain removes what is old in small steps, returns free pages to the file
+// system, and recovers from commits that failed. The first commit that fails
+// wakes it.
+func (s *Store) maintain(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	p := newPace()
+	recovering := false // the timer is set to recoverEvery at most
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.w.troubled:
+			s.giveBack()
+			if !recovering { // further failures must not put the recovery off
+				recovering = true
+				timer.Reset(s.recoverEvery)
+			}
+			continue
 		case <-timer.C:
 		}
 		start := time.Now()
-		more, err := s.tidy(ctx)
-		wait := upkeepEvery
+		more, err := s.maintainOnce(ctx)
+		wait := s.maintainEvery
 		if more {
 			wait = p.after(time.Since(start), s.behind)
 		} else {
 			p = newPace()
 		}
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
-			s.log.Warn("upkeep of the outbox failed, it is tried again", "in", upkeepEvery, "err", err)
+			s.log.Warn("upkeep of the outbox failed, it is tried again", "in", s.maintainEvery, "err", err)
 		}
-		s.mend()
-		if s.Ready() != nil || !s.w.reserve.Held() {
-			wait = min(wait, mendEvery)
+		s.giveBack()
+		s.recover()
+		recovering = s.Ready() != nil || !s.w.reserve.Held()
+		if recovering {
+			wait = min(wait, s.recoverEvery)
 		}
 		timer.Reset(wait)
 	}
 }
 
-// upkeepPace is how much of the time upkeep takes for itself: more and more where what falls due is more
-// than it removes, so that what is due waits longer and longer, or the file would grow without end.
+// giveBack deletes what can be rebuilt if the outbox lacks room on the disk, or
+// soon will.
+func (s *Store) giveBack() {
+	if !s.room.Scarce() {
+		return
+	}
+	freed := s.traces.GiveBack() + s.cache.GiveBack()
+	if freed > 0 {
+		s.log.Warn("disk is nearly full: cache and records of points are deleted to make room for the outbox",
+			"folder", s.folder, "bytes", freed)
+	}
+}
+
+// upkeepPace is the share of the time that upkeep takes. The share grows while
+// what falls due is more than what is removed: else due rows would wait
+// longer and longer, and the file would grow without end. A 30 minute soak showed it.
 type upkeepPace struct {
 	share  time.Duration
-	passed time.Duration // since it was looked at
-	behind time.Duration // then
+	passed time.Duration // since the last adjustment
+	behind time.Duration // at the last adjustment
 }
 
 func newPace() upkeepPace { return upkeepPace{share: upkeepShare} }
 
-// after says how long to wait after a step that took so long, and removed what had been due for
-// as long as behind.
+// after returns the pause after a step of a duration that removed rows which
+// had been due for as long as behind.
 func (p *upkeepPace) after(took, behind time.Duration) time.Duration {
 	wait := p.share * took
 	if p.passed += took + wait; p.passed >= paceEvery {
@@ -85,24 +111,15 @@ func (p *upkeepPace) after(took, behind time.Duration) time.Duration {
 	return wait
 }
 
-// probe takes and gives back as much room as an event may need.
+// probe writes and deletes as much as an event may need.
 const probe = `insert into call (linkedid, state, seen_ms) values ('', zeroblob(65536), 0); delete from call where linkedid = ''`
 
-// mend takes the reserve back where there is room again, and tries to commit
-// where that failed: no call may come to try it while ringhook is not ready.
-func (s *Store) mend() {
-	if !s.w.reserve.Held() && s.w.reserve.Take() == nil {
-		err := s.w.do(context.Background(), upkeep, 0, func(*sqlite.Conn) error {
-			s.w.tight = false
-			s.w.limit(s.w.maxPages)
-			return nil
-		})
-		if err == nil {
-			s.log.Info("disk has room again: the reserve is taken back")
-		}
-	}
+// recover takes the reserve back if there is room again, and tries to commit
+// if commits fail: while ringhook is not ready, no call may come to try it.
+func (s *Store) recover() {
+	s.recoverReserve()
 	if s.w.failed.Load() != nil {
-		// What comes of it the writer tells everybody.
+		// The writer reports the outcome.
 		_ = s.w.do(context.Background(), acceptance, 0, func(c *sqlite.Conn) error {
 			_, err := c.Exec(probe)
 			return err
@@ -110,17 +127,32 @@ func (s *Store) mend() {
 	}
 }
 
-// tidy takes one step, and tells whether there is more to do.
-func (s *Store) tidy(ctx context.Context) (more bool, err error) {
-	if err := s.leap(); err != nil {
+func (s *Store) recoverReserve() {
+	if s.w.reserve.Held() || s.w.reserve.Take() != nil {
+		return
+	}
+	err := s.w.do(context.Background(), upkeep, 0, func(*sqlite.Conn) error {
+		s.w.tight = false
+		s.w.limit(s.w.maxPages)
+		return nil
+	})
+	if err == nil {
+		s.log.Info("disk has room again: the reserve is taken back")
+	}
+}
+
+// maintainOnce takes one step, and reports whether there is more to do.
+func (s *Store) maintainOnce(ctx context.Context) (more bool, err error) {
+	if err := s.clockStep(); err != nil {
 		return false, err
 	}
 	var forgotten []string
-	// Who closes the store lets the writer finish, so that this ends soon in any case.
+	// Close lets the writer finish, so that this ends soon in any case.
 	err = s.w.do(context.Background(), upkeep, 0, func(c *sqlite.Conn) error {
-		forgotten = forgotten[:0]
+		m := maintenance{Store: s, c: c, now: s.now()}
 		var err error
-		more, err = s.step(c, &forgotten)
+		more, err = m.run()
+		s.behind, forgotten = m.behind, m.calls
 		return err
 	})
 	if ctx.Err() != nil {
@@ -135,70 +167,71 @@ func (s *Store) tidy(ctx context.Context) (more bool, err error) {
 	return more, nil
 }
 
-func (s *Store) step(c *sqlite.Conn, forgotten *[]string) (more bool, err error) {
-	now := s.now()
-	if err := clamp(c, now); err != nil {
+// maintenance is one step of upkeep, inside its transaction.
+type maintenance struct {
+	*Store
+	c      *sqlite.Conn
+	now    time.Time
+	behind time.Duration // for how long what was removed had been due, at most
+	calls  []string      // that were removed
+}
+
+// run removes up to upkeepRows of each kind, and returns pages to the file
+// system if there was nothing to remove.
+func (m *maintenance) run() (more bool, err error) {
+	if err := clamp(m.c, m.now); err != nil {
 		return false, err
 	}
-	used, free, err := sqlite.Pages(c)
+	used, free, err := sqlite.Pages(m.c)
 	if err != nil {
 		return false, err
 	}
-	before := func(keep time.Duration) int64 { return now.Add(-keep).UnixMilli() }
-	delivered := before(s.cfg.KeepDelivered)
-	if limit := int64(s.cfg.MaxSize) / sqlite.PageSize; limit > 0 && used > limit/5*4 || s.w.tight {
-		delivered = now.UnixMilli() // room for what is still to be delivered comes first
-	}
-	n, err := s.outbox.withoutHook(c, now)
-	if err != nil {
-		return false, err
-	}
-	s.behind = 0
-	for _, old := range []struct {
-		state    hooks.State
-		beforeMS int64
-	}{{hooks.Delivered, delivered}, {hooks.Dropped, delivered}, {hooks.Dead, before(s.cfg.KeepDead)}} {
-		removed, oldest, err := removeDeliveries(c, old.state, old.beforeMS)
+	most := 0
+	for _, remove := range []func() (int, error){
+		func() (int, error) { return m.outbox.withoutHook(m.c, m.now) },
+		func() (int, error) { return m.deliveries(hooks.Delivered, m.deliveredKeep(used)) },
+		func() (int, error) { return m.deliveries(hooks.Dropped, m.deliveredKeep(used)) },
+		func() (int, error) { return m.deliveries(hooks.Dead, m.cfg.KeepDead) },
+		m.idleCalls,
+	} {
+		n, err := remove()
 		if err != nil {
 			return false, err
 		}
-		n = max(n, removed)
-		s.behind = max(s.behind, time.Duration(old.beforeMS-oldest)*time.Millisecond)
+		most = max(most, n)
 	}
-	calls, callsBefore := 0, before(s.cfg.KeepCalls)
-	err = c.All(`delete from call where id in (select id from call where seen_ms < ? order by seen_ms limit ?) returning linkedid, seen_ms`,
-		[]any{callsBefore, upkeepRows}, func(scan func(...any) error) error {
-			var linkedid string
-			var seenMS int64
-			err := scan(&linkedid, &seenMS)
-			s.journal.calls.remove(linkedid)
-			*forgotten = append(*forgotten, linkedid)
-			calls++
-			s.behind = max(s.behind, time.Duration(callsBefore-seenMS)*time.Millisecond)
-			return err
-		})
-	if err != nil {
-		return false, err
+	if most > 0 {
+		return most == upkeepRows, nil
 	}
-	if n = max(n, calls); n > 0 {
-		return n == upkeepRows, nil
-	}
-	return sqlite.Shrink(c, used, free)
+	return sqlite.Shrink(m.c, used, free)
 }
 
-// removeDeliveries removes a step's worth of deliveries that ended before a
-// moment, and the events that nobody refers to any more. It tells how many deliveries, and when the
-// first of them ended.
-func removeDeliveries(c *sqlite.Conn, state hooks.State, beforeMS int64) (n int, oldestMS int64, err error) {
+// deliveredKeep returns how long delivered ones stay. If room is scarce, they go at
+// once: room for what is still to be delivered comes first.
+func (m *maintenance) deliveredKeep(used int64) time.Duration {
+	if limit := int64(m.cfg.MaxSize) / sqlite.PageSize; limit > 0 && used > limit/5*4 || m.w.tight {
+		return 0
+	}
+	return m.cfg.KeepDelivered
+}
+
+// removed notes that something was removed which fell due at dueMS.
+func (m *maintenance) removed(sinceMS, dueMS int64) {
+	m.behind = max(m.behind, time.Duration(dueMS-sinceMS)*time.Millisecond)
+}
+
+// deliveries removes deliveries that ended in a state longer than keep ago, and
+// the events to which no delivery refers any more. It returns the number of deliveries.
+func (m *maintenance) deliveries(state hooks.State, keep time.Duration) (n int, err error) {
+	beforeMS := m.now.Add(-keep).UnixMilli()
 	var events []int64
-	oldestMS = beforeMS
-	err = c.All(`delete from delivery where id in
+	err = m.c.All(`delete from delivery where id in
 		(select id from delivery where state = ? and finished_ms < ? order by finished_ms limit ?) returning event, finished_ms`,
 		[]any{int(state), beforeMS, upkeepRows}, func(scan func(...any) error) error {
 			var id, finishedMS int64
 			err := scan(&id, &finishedMS)
 			events = append(events, id)
-			oldestMS = min(oldestMS, finishedMS)
+			m.removed(finishedMS, beforeMS)
 			return err
 		})
 	if err == nil && len(events) > 0 {
@@ -206,13 +239,30 @@ func removeDeliveries(c *sqlite.Conn, state hooks.State, beforeMS int64) (n int,
 	}
 	for _, id := range events {
 		if err == nil {
-			_, err = c.Exec("delete from event where id = ?1 and not exists (select 1 from delivery where event = ?1)", id)
+			_, err = m.c.Exec("delete from event where id = ?1 and not exists (select 1 from delivery where event = ?1)", id)
 		}
 	}
-	return len(events), oldestMS, err
+	return len(events), err
 }
 
-// clamp brings back what is planned farther away than any schedule plans.
+// idleCalls removes calls of which nothing was heard for keep_calls.
+func (m *maintenance) idleCalls() (n int, err error) {
+	beforeMS := m.now.Add(-m.cfg.KeepCalls).UnixMilli()
+	err = m.c.All(`delete from call where id in (select id from call where seen_ms < ? order by seen_ms limit ?) returning linkedid, seen_ms`,
+		[]any{beforeMS, upkeepRows}, func(scan func(...any) error) error {
+			var linkedid string
+			var seenMS int64
+			err := scan(&linkedid, &seenMS)
+			m.journal.calls.remove(linkedid)
+			m.calls = append(m.calls, linkedid)
+			m.removed(seenMS, beforeMS)
+			n++
+			return err
+		})
+	return n, err
+}
+
+// clamp moves attempts that are due later than any schedule allows.
 func clamp(c *sqlite.Conn, now time.Time) error {
 	latest := now.Add(farthest).UnixMilli()
 	var names []string
@@ -230,18 +280,18 @@ func clamp(c *sqlite.Conn, now time.Time) error {
 	return err
 }
 
-// checkpoints brings the write-ahead log into the file between two batches,
-// on the writer's own connection, so that no commit pays for it.
+// checkpoints copies the write-ahead log into the file between two batches, on
+// the writer's connection, so that no commit pays for it.
 type checkpoints struct {
 	log     *slog.Logger
 	idle    func() bool
-	tight   func() bool // the disk is full: the log shall not grow
+	tight   func() bool // the disk is full: the log must not grow
 	batches int
 	failing bool
 }
 
-// How long the write-ahead log may become, in pages: 4 MiB where nobody waits,
-// 16 MiB where somebody does, and 64 MiB until the log itself is cut.
+// The maximum length of the write-ahead log, in pages: 4 MiB if no task waits,
+// 16 MiB if one does, and 64 MiB before the log is truncated.
 const (
 	walIdle = 4 << 20 / sqlite.PageSize
 	walBusy = 16 << 20 / sqlite.PageSize

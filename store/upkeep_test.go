@@ -48,7 +48,7 @@ func TestBehind(t *testing.T) {
 		{time.Hour, 0},
 	} {
 		c.add(step.later)
-		if _, err := s.tidy(t.Context()); err != nil {
+		if _, err := s.maintainOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if s.behind != step.want {

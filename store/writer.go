@@ -62,20 +62,23 @@ type writer struct {
 	after    func(*sqlite.Conn) // between two batches
 	damaged  func(error)        // when the file is found damaged
 	log      *slog.Logger
-	meter    *meter
+	metrics  *metrics
 	maxPages int64
 	reserve  *disk.Reserve // nil for a tool
 	tight    bool          // the reserve is given up
+	room     *disk.Room    // of what can be rebuilt; nil for a tool
+	troubled chan struct{} // a batch failed
 
 	rounds atomic.Int64 // batches that are over
 	began  atomic.Int64 // Unix nanoseconds, of the commit under way, else 0
 	failed atomic.Pointer[error]
 }
 
-func newWriter(c *sqlite.Conn, open func() (*sqlite.Conn, error), maxPages int64, log *slog.Logger, m *meter) *writer {
+func newWriter(c *sqlite.Conn, open func() (*sqlite.Conn, error), maxPages int64, log *slog.Logger, m *metrics) *writer {
 	w := &writer{
-		open: open, c: c, maxPages: maxPages, log: log, meter: m,
-		quit: make(chan struct{}), gone: make(chan struct{}), after: func(*sqlite.Conn) {}, damaged: func(error) {},
+		open: open, c: c, maxPages: maxPages, log: log, metrics: m,
+		troubled: make(chan struct{}, 1),
+		quit:     make(chan struct{}), gone: make(chan struct{}), after: func(*sqlite.Conn) {}, damaged: func(error) {},
 	}
 	for r := range w.queues {
 		w.queues[r] = make(chan *task, rooms[r])

@@ -26,6 +26,7 @@ import (
 type Cache struct {
 	opening sqlite.Options
 	rows    int64
+	enough  func() bool // there is room for what can be rebuilt
 	log     *slog.Logger
 	metrics Metrics
 	now     func() time.Time
@@ -38,6 +39,7 @@ type Cache struct {
 	broken chan struct{} // a reader found the file damaged
 	quit   chan struct{}
 	gone   chan struct{}
+	give   chan chan int64 // GiveBack
 	ending sync.Once
 	own    bool // this process may delete the file
 	full   bool // make room before the next batch
@@ -64,7 +66,7 @@ var _ lookup.Cache = (*Cache)(nil)
 // task is something to write.
 type task struct {
 	apply func(*sqlite.Conn) error
-	done  chan error // nil where nobody waits
+	done  chan error // nil if none waits: then it adds or changes an entry
 }
 
 const (
@@ -81,13 +83,14 @@ const (
 )
 
 // New returns the cache of a file, which Open or OpenBeside opens. maxSize is the
-// most that the file takes, in bytes, and rows the most entries.
-func New(path string, maxSize, rows int64, log *slog.Logger, m Metrics, now func() time.Time) *Cache {
+// most that the file takes, in bytes, and rows the most entries. Entries are added
+// only while enough reports that there is room for what can be rebuilt.
+func New(path string, maxSize, rows int64, enough func() bool, log *slog.Logger, m Metrics, now func() time.Time) *Cache {
 	return &Cache{
 		opening: sqlite.Options{Path: path, Synchronous: "NORMAL", MaxPages: maxSize / sqlite.PageSize, Checkpoint: 1000, CacheKiB: 8 << 10},
-		rows:    rows, log: log, metrics: m, now: now,
+		rows:    rows, enough: enough, log: log, metrics: m, now: now,
 		tasks: make(chan task, queueSize), hurry: make(chan struct{}, 1), broken: make(chan struct{}, 1),
-		quit: make(chan struct{}), gone: make(chan struct{}),
+		quit: make(chan struct{}), gone: make(chan struct{}), give: make(chan chan int64),
 	}
 }
 
@@ -197,21 +200,16 @@ func (c *Cache) Len() int {
 }
 
 func (c *Cache) remove(ctx context.Context, query string, arg any) (int, error) {
-	result := make(chan int64, 1)
-	err := c.do(ctx, func(c *sqlite.Conn) error {
-		done, err := c.Exec(query, arg)
-		if err != nil {
-			return err
-		}
-		n, err := done.RowsAffected()
-		result <- n
+	n := 0
+	err := c.do(ctx, func(c *sqlite.Conn) (err error) {
+		n, err = c.Changes(query, arg)
 		return err
 	})
 	c.recent.clear()
 	if err != nil {
 		return 0, err
 	}
-	return int(<-result), nil
+	return n, nil
 }
 
 func (c *Cache) missing() error { return fmt.Errorf("cache %s: %w", c.opening.Path, os.ErrNotExist) }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,10 +42,12 @@ func (c *clock) add(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
+func plenty() bool { return true }
+
 // testFile is a cache in a folder of its own, not opened yet.
 func testFile(t testing.TB, rows int64, now func() time.Time) *Cache {
 	m := Metrics{Errors: prometheus.NewCounter(prometheus.CounterOpts{}), Dropped: prometheus.NewCounter(prometheus.CounterOpts{})}
-	return New(filepath.Join(t.TempDir(), File), 64<<20, rows, slog.New(slog.DiscardHandler), m, now)
+	return New(filepath.Join(t.TempDir(), File), 64<<20, rows, plenty, slog.New(slog.DiscardHandler), m, now)
 }
 
 // start opens a cache as a daemon does.
@@ -171,7 +174,7 @@ func TestCacheForgottenElsewhere(t *testing.T) {
 	if _, ok := c.Get("k"); !ok {
 		t.Fatal("not found")
 	}
-	tool := New(c.opening.Path, 0, 0, c.log, c.metrics, clock.now)
+	tool := New(c.opening.Path, 0, 0, plenty, c.log, c.metrics, clock.now)
 	tool.OpenBeside()
 	go tool.Run()
 	if n, err := tool.Forget(context.Background(), "+1"); n != 1 || err != nil {
@@ -255,7 +258,7 @@ func TestDamagedCache(t *testing.T) {
 	first := testFile(t, 1_000_000, time.Now)
 	path := first.opening.Path
 	again := func() *Cache {
-		c := New(path, 64<<20, 1_000_000, first.log, first.metrics, time.Now)
+		c := New(path, 64<<20, 1_000_000, plenty, first.log, first.metrics, time.Now)
 		return start(t, c)
 	}
 	fillCache(t, start(t, first), 2000)
@@ -324,5 +327,41 @@ func scribble(t *testing.T, path string, from, n int64) {
 	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, int(n)), from)
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestGivesWay: without room the file does not grow, and when it is asked for its room
+// it goes; what is forgotten meanwhile is no error, and with room again answers are kept.
+func TestGivesWay(t *testing.T) {
+	clock := newClock()
+	c := testFile(t, 1000, clock.now)
+	var enough atomic.Bool
+	c.enough = enough.Load
+	start(t, c)
+	put := func() {
+		c.Put(lookup.Entry{Key: "k", Number: "+1", Stored: clock.now(), Expires: clock.now().Add(time.Hour)})
+		flush(t, c)
+	}
+	put()
+	if n := c.Len(); n != 0 {
+		t.Errorf("without room: %d entries", n)
+	}
+	if got := testutil.ToFloat64(c.metrics.Dropped); got != 1 {
+		t.Errorf("dropped: got %v, want 1", got)
+	}
+	if freed := c.GiveBack(); freed == 0 {
+		t.Error("nothing was given back")
+	}
+	if n, err := c.Forget(t.Context(), "+1"); n != 0 || err != nil {
+		t.Errorf("forget: %d, %v", n, err)
+	}
+	if _, err := os.Stat(c.opening.Path); !os.IsNotExist(err) {
+		t.Errorf("the file is still there: %v", err)
+	}
+	enough.Store(true)
+	clock.add(time.Second)
+	put()
+	if n := c.Len(); n != 1 {
+		t.Errorf("with room: %d entries", n)
 	}
 }

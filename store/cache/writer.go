@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"ringhook/store/sqlite"
@@ -57,6 +58,9 @@ func (c *Cache) Run() {
 		case <-c.broken:
 			c.replace()
 			continue
+		case freed := <-c.give:
+			freed <- c.delete()
+			continue
 		case t := <-c.tasks:
 			if t.done == nil && len(c.tasks) < batchSize {
 				c.linger()
@@ -102,6 +106,17 @@ func (c *Cache) more(batch []task) []task {
 
 // write commits a batch, and makes as much room as the batch may have taken.
 func (c *Cache) write(batch []task) (err error) {
+	if !c.enough() {
+		batch = slices.DeleteFunc(batch, func(t task) bool {
+			if t.done == nil {
+				c.metrics.Dropped.Inc()
+			}
+			return t.done == nil
+		})
+		if c.c == nil && c.own || len(batch) == 0 {
+			return nil // what is to be removed is not there
+		}
+	}
 	if c.c == nil {
 		if c.reopen(); c.c == nil {
 			return c.missing()
@@ -194,21 +209,37 @@ func (c *Cache) replace() {
 	if !c.own {
 		return
 	}
-	if err := c.shut(); err != nil {
-		c.log.Warn("damaged cache closed with an error", "err", err)
-	}
-	for _, part := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(c.opening.Path + part); err != nil && !os.IsNotExist(err) {
-			c.log.Error("damaged cache cannot be deleted, lookups go on without it", "err", err)
-			return
-		}
-	}
+	c.delete()
 	select {
 	case <-c.broken: // it was about the file that is gone
 	default:
 	}
 	if err := c.try(); err != nil {
 		c.log.Error("cache cannot be begun, lookups go on without it", "file", c.opening.Path, "err", err)
+	}
+}
+
+// delete deletes the file, and returns its size in bytes.
+func (c *Cache) delete() (freed int64) {
+	if err := c.shut(); err != nil {
+		c.log.Warn("cache closed with an error", "err", err)
+	}
+	freed, err := sqlite.Remove(c.opening.Path)
+	if err != nil {
+		c.log.Error("cache cannot be deleted, lookups go on without it", "err", err)
+	}
+	return freed
+}
+
+// GiveBack deletes the file, to make room for what must not be lost, and returns its
+// size in bytes. A new one is begun when there is enough room.
+func (c *Cache) GiveBack() int64 {
+	freed := make(chan int64, 1)
+	select {
+	case c.give <- freed:
+		return <-freed
+	case <-c.gone:
+		return 0
 	}
 }
 

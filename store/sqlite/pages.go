@@ -1,6 +1,11 @@
 package sqlite
 
-import "time"
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
 
 // Shrink returns up to 200 free pages to the file system if more than a
 // quarter of the file is free. used and free come from Pages. more reports
@@ -35,4 +40,21 @@ func ToMS(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMilli()
+}
+
+// Parts are the suffixes of the files that belong to one database.
+var Parts = []string{"", "-wal", "-shm"}
+
+// Remove deletes a file that no connection of this process has open, with its
+// write-ahead log, and returns how many bytes that were.
+func Remove(path string) (freed int64, err error) {
+	for _, part := range Parts {
+		if info, err := os.Lstat(path + part); err == nil {
+			freed += info.Size()
+		}
+		if gone := os.Remove(path + part); !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+	}
+	return freed, err
 }

@@ -22,6 +22,7 @@ import (
 type File struct {
 	opening sqlite.Options
 	keep    time.Duration
+	enough  func() bool
 	size    int64 // that the file may take, in bytes
 	log     *slog.Logger
 	dropped prometheus.Counter
@@ -33,7 +34,9 @@ type File struct {
 
 	wake   chan struct{} // something is gathered
 	quit   chan struct{}
-	c      *sqlite.Conn // the writer's own; nil while there is no file
+	give   chan chan int64 // GiveBack
+	gone   chan struct{}   // closed when Run has returned
+	c      *sqlite.Conn    // the writer's own; nil while there is no file
 	tried  time.Time
 	tidied time.Time
 	failed bool
@@ -63,12 +66,14 @@ const (
 )
 
 // New returns the file at path, which Open opens. Records are kept for so long;
-// dropped counts those that are not.
-func New(path string, keep time.Duration, log *slog.Logger, dropped prometheus.Counter, now func() time.Time) *File {
+// dropped counts those that are not. The file grows only while enough reports that
+// there is room for what can be rebuilt.
+func New(path string, keep time.Duration, enough func() bool, log *slog.Logger, dropped prometheus.Counter, now func() time.Time) *File {
 	return &File{
 		opening: sqlite.Options{Path: path, Synchronous: "NORMAL", Checkpoint: 1000, CacheKiB: 2 << 10, Busy: time.Second},
-		keep:    keep, size: maxSize, log: log, dropped: dropped, now: now,
+		keep:    keep, size: maxSize, enough: enough, log: log, dropped: dropped, now: now,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}),
+		give: make(chan chan int64), gone: make(chan struct{}),
 	}
 }
 
@@ -95,6 +100,7 @@ func (t *File) Add(at time.Time, record []byte) {
 
 // Run writes what is gathered until it is closed.
 func (t *File) Run() {
+	defer close(t.gone)
 	var spare []byte
 	minute := time.NewTicker(tidyEvery)
 	defer minute.Stop()
@@ -103,6 +109,9 @@ func (t *File) Run() {
 		case <-t.quit:
 			quit = true
 		case <-minute.C:
+		case freed := <-t.give:
+			freed <- t.delete()
+			continue
 		case <-t.wake:
 			timer := time.NewTimer(Delay)
 			select {
@@ -141,14 +150,19 @@ func (t *File) settle(err error, batch []byte) {
 }
 
 func (t *File) write(batch []byte, lastMS int64) error {
-	if now := t.now(); t.c == nil && now.Sub(t.tried) >= time.Second {
+	switch now := t.now(); {
+	case len(batch) > 0 && !t.enough():
+		return errNoRoom
+	case t.c != nil:
+	case len(batch) == 0:
+		return nil
+	case now.Sub(t.tried) < time.Second:
+		return t.missing()
+	default:
 		t.tried = now
 		if err := t.try(); err != nil {
 			return err
 		}
-	}
-	if t.c == nil {
-		return t.missing()
 	}
 	if len(batch) > 0 {
 		if _, err := t.c.Exec("insert into batch (last_ms, body) values (?1, ?2)", lastMS, batch); err != nil {
@@ -214,15 +228,30 @@ func (t *File) connect(prepare func(sqlite.Schema, *sqlite.Conn) error) (*sqlite
 	return c, nil
 }
 
+// GiveBack deletes the file, to make room for what must not be lost, and returns its
+// size in bytes. A new one is begun when there is enough room.
+func (t *File) GiveBack() int64 {
+	freed := make(chan int64, 1)
+	select {
+	case t.give <- freed:
+		return <-freed
+	case <-t.gone:
+		return 0
+	}
+}
+
+func (t *File) delete() (freed int64) {
+	_ = t.Shut() // of a file that goes anyway
+	freed, err := sqlite.Remove(t.opening.Path)
+	if err != nil {
+		t.log.Error("records of points cannot be deleted, calls go on without them", "err", err)
+	}
+	return freed
+}
+
 // replace deletes a file that is no good and begins a new one.
 func (t *File) replace() {
-	_ = t.Shut() // of a file that is no good anyway
-	for _, part := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(t.opening.Path + part); err != nil && !os.IsNotExist(err) {
-			t.log.Error("records of points cannot be deleted, calls go on without them", "err", err)
-			return
-		}
-	}
+	t.delete()
 	if err := t.try(); err != nil {
 		t.log.Error("records of points cannot be begun, calls go on without them", "file", t.opening.Path, "err", err)
 	}
@@ -259,5 +288,7 @@ func eachRecord(batch []byte, f func(record []byte) error) error {
 	}
 	return nil
 }
+
+var errNoRoom = errors.New("too little room on the disk for what can be rebuilt")
 
 var errBatch = errors.New("batch of records of points is cut short")

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,8 +17,10 @@ import (
 
 var start = time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 
+func plenty() bool { return true }
+
 func testFile(path string, now func() time.Time) *File {
-	return New(path, 24*time.Hour, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{}), now)
+	return New(path, 24*time.Hour, plenty, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{}), now)
 }
 
 // TestTracesAreBounded fills the gathering and the file beyond their ends.
@@ -80,5 +83,35 @@ func TestTracesDamaged(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestGivesWay: without room the file does not grow, and when it is asked for its room
+// it goes; with room again records are kept.
+func TestGivesWay(t *testing.T) {
+	now, enough := start, false
+	f := New(filepath.Join(t.TempDir(), Name), 24*time.Hour, func() bool { return enough }, slog.New(slog.DiscardHandler),
+		prometheus.NewCounter(prometheus.CounterOpts{}), func() time.Time { return now })
+	f.Open()
+	t.Cleanup(func() {
+		if err := f.Shut(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := f.write([]byte("\x01x"), 1); !errors.Is(err, errNoRoom) {
+		t.Errorf("without room: got %v", err)
+	}
+	if freed := f.delete(); freed == 0 {
+		t.Error("nothing was given back")
+	}
+	if _, err := os.Stat(f.opening.Path); !os.IsNotExist(err) {
+		t.Errorf("the file is still there: %v", err)
+	}
+	if err := f.write(nil, 0); err != nil || f.c != nil {
+		t.Errorf("nothing to write: %v, a file %v", err, f.c)
+	}
+	enough, now = true, now.Add(time.Second)
+	if err := f.write([]byte("\x01x"), 1); err != nil {
+		t.Errorf("with room: %v", err)
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// leastLeap is how far the wall clock has to be set for it to count. What is
+// leastClockStep is how far the wall clock has to be set for it to count. What is
 // less is a correction.
-const leastLeap = time.Minute
+const leastClockStep = time.Minute
 
-// leaps finds out when the wall clock was set while the store is open: a clock
+// clockSteps finds out when the wall clock was set while the store is open: a clock
 // that was wrong until its network came must not end what waits.
-type leaps struct {
+type clockSteps struct {
 	mu    sync.Mutex
 	last  time.Time                                   // of the last look
 	since func(last, now time.Time) (d time.Duration) // by the monotonic clock; a test has its own
@@ -24,30 +24,30 @@ type leaps struct {
 // since it was set: going forward that is what would lie in the future, going
 // back what does not.
 const (
-	leapPending = `update delivery set next_ms = max(1, next_ms + ?1), pass_ms = pass_ms + ?1,
+	stepPending = `update delivery set next_ms = max(1, next_ms + ?1), pass_ms = pass_ms + ?1,
 		begun_ms = coalesce(begun_ms, (select accepted_ms from event where id = delivery.event)) + ?1
 		where state = 0 and iif(?1 > 0, coalesce(begun_ms, (select accepted_ms from event where id = delivery.event)) + ?1 <= ?2,
 			coalesce(begun_ms, (select accepted_ms from event where id = delivery.event)) > ?2)`
-	leapDead  = "update delivery set finished_ms = finished_ms + ?1 where state = 2 and iif(?1 > 0, finished_ms + ?1 <= ?2, finished_ms > ?2)"
-	leapGone  = "update tally set removed_ms = removed_ms + ?1 where iif(?1 > 0, removed_ms + ?1 <= ?2, removed_ms > ?2)"
-	leapCalls = "update call set seen_ms = seen_ms + ?1 where iif(?1 > 0, seen_ms + ?1 <= ?2, seen_ms > ?2)"
+	stepDead  = "update delivery set finished_ms = finished_ms + ?1 where state = 2 and iif(?1 > 0, finished_ms + ?1 <= ?2, finished_ms > ?2)"
+	stepGone  = "update tally set removed_ms = removed_ms + ?1 where iif(?1 > 0, removed_ms + ?1 <= ?2, removed_ms > ?2)"
+	stepCalls = "update call set seen_ms = seen_ms + ?1 where iif(?1 > 0, seen_ms + ?1 <= ?2, seen_ms > ?2)"
 )
 
 // leap looks whether the clock was set, and if so moves with it what is pending,
 // dead or known of calls, before anybody takes it for old or for far away. It
 // is called before anything is decided by a time that is stored.
-func (s *Store) leap() error {
+func (s *Store) clockStep() error {
 	if s.lock == nil {
 		return nil // a tool is not there for long
 	}
-	l := &s.leaps
+	l := &s.steps
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := s.now()
 	set := now.Round(0).Sub(l.last.Round(0)) - l.since(l.last, now)
-	if set.Abs() >= leastLeap {
+	if set.Abs() >= leastClockStep {
 		err := s.w.do(context.Background(), result, 0, func(c *sqlite.Conn) error {
-			for _, move := range []string{leapPending, leapDead, leapGone, leapCalls} {
+			for _, move := range []string{stepPending, stepDead, stepGone, stepCalls} {
 				if _, err := c.Exec(move, set.Milliseconds(), now.UnixMilli()); err != nil {
 					return err
 				}

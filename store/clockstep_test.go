@@ -17,9 +17,9 @@ func TestClockSet(t *testing.T) {
 			c := newClock()
 			s := testStore(t, c.now)
 			s.stop() // upkeep is the test's own
-			s.leaps.mu.Lock()
-			s.leaps.since = func(last, now time.Time) time.Duration { return 0 } // the monotonic clock stands
-			s.leaps.mu.Unlock()
+			s.steps.mu.Lock()
+			s.steps.since = func(last, now time.Time) time.Duration { return 0 } // the monotonic clock stands
+			s.steps.mu.Unlock()
 			begun := c.now()
 			keep(t, s.Journal(), testRecord("1.1", 1, "a"))
 			keep(t, s.Journal(), testRecord("1.2", 1, "a"))
@@ -40,11 +40,11 @@ func TestClockSet(t *testing.T) {
 			}
 			for more := true; more; {
 				var err error
-				if more, err = s.tidy(t.Context()); err != nil {
+				if more, err = s.maintainOnce(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if tallies, err := s.Outbox().Tallies(); err != nil || len(tallies) != 1 || tallies[0].Pending != 1 || tallies[0].Dead != 1 {
+			if tallies, err := s.Outbox().HookCounts(); err != nil || len(tallies) != 1 || tallies[0].Pending != 1 || tallies[0].Dead != 1 {
 				t.Errorf("tallies %+v, %v, want one pending and one dead", tallies, err)
 			}
 			for _, linkedid := range []string{"1.1", "1.2"} {
