@@ -128,3 +128,21 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkReader reads the events of a queue call.
+func BenchmarkReader(b *testing.B) {
+	text, err := os.ReadFile("amitest/testdata/22/queue-call")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(text)))
+	events := 0
+	for b.Loop() {
+		all, _, err := readAll(strings.NewReader(string(text)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		events += len(all)
+	}
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+}

@@ -70,8 +70,8 @@ var handlers = map[string]func(s *state, m ami.Message, now time.Time) bool{
 		q.join(&waiting{
 			uniqueID: id, linkedID: text(m.Get("Linkedid")), channel: text(m.Get("Channel")),
 			number: known(m.Get("CallerIDNum")), callerName: unescaped(m.Get("CallerIDName")),
-			position: integer(m.Get("Position")), since: now,
-		})
+			since: now,
+		}, integer(m.Get("Position")))
 		return true
 	},
 	"QueueCallerLeave": func(s *state, m ami.Message, _ time.Time) bool {

@@ -193,13 +193,13 @@ func (s *state) queueEntry(m ami.Message, now time.Time) {
 		w := &waiting{
 			uniqueID: text(m.Get("Uniqueid")), channel: text(m.Get("Channel")),
 			number: known(m.Get("CallerIDNum")), callerName: known(m.Get("CallerIDName")),
-			position: integer(m.Get("Position")), priority: integer(m.Get("Priority")),
-			since: now.Add(-time.Duration(integer(m.Get("Wait"))) * time.Second),
+			priority: integer(m.Get("Priority")),
+			since:    now.Add(-time.Duration(integer(m.Get("Wait"))) * time.Second),
 		}
 		if c := s.channels[w.uniqueID]; c != nil {
 			w.linkedID = c.linkedID
 		}
-		q.waiting = append(q.waiting, w)
+		q.join(w, integer(m.Get("Position")))
 	}
 }
 
@@ -242,8 +242,8 @@ func (s *state) entries() map[string]string {
 	}
 	for name, q := range s.queues {
 		entries[fmt.Sprintf("queue %q", name)] = "queue"
-		for _, w := range q.waiting {
-			entries[fmt.Sprintf("caller %q in %q at %d", w.uniqueID, name, w.position)] = "caller"
+		for i, w := range q.waiting {
+			entries[fmt.Sprintf("caller %q in %q at %d", w.uniqueID, name, i)] = "caller"
 		}
 		for iface, m := range q.members {
 			entries[fmt.Sprintf("member %q in %q: %d %t %q %d", iface, name, m.status, m.paused, m.reason, m.penalty)] = "member"

@@ -34,8 +34,8 @@ type channel struct {
 
 type queue struct {
 	name, strategy       string
-	completed, abandoned int // as of the last list
-	waiting              []*waiting
+	completed, abandoned int                // as of the last list
+	waiting              []*waiting         // by position
 	members              map[string]*member // by interface
 }
 
@@ -43,7 +43,7 @@ type queue struct {
 type waiting struct {
 	uniqueID, linkedID, channel string
 	number, callerName          string
-	position, priority          int
+	priority                    int
 	since                       time.Time
 }
 
@@ -147,28 +147,15 @@ func newParked(m ami.Message, now time.Time) *parked {
 	return p
 }
 
-// join adds a caller at a position, unless the caller is there.
-func (q *queue) join(w *waiting) {
+// join adds a caller at a position, counted from 1; a caller who waits already is moved.
+func (q *queue) join(w *waiting, position int) {
 	q.leave(w.uniqueID)
-	for _, other := range q.waiting {
-		if other.position >= w.position {
-			other.position++
-		}
-	}
-	q.waiting = append(q.waiting, w)
-	slices.SortStableFunc(q.waiting, func(a, b *waiting) int { return cmp.Compare(a.position, b.position) })
+	q.waiting = slices.Insert(q.waiting, min(max(position-1, 0), len(q.waiting)), w)
 }
 
 // leave removes a caller, if the caller is there.
 func (q *queue) leave(uniqueID string) {
-	i := slices.IndexFunc(q.waiting, func(w *waiting) bool { return w.uniqueID == uniqueID })
-	if i < 0 {
-		return
-	}
-	for _, other := range q.waiting[i+1:] {
-		other.position--
-	}
-	q.waiting = slices.Delete(q.waiting, i, i+1)
+	q.waiting = slices.DeleteFunc(q.waiting, func(w *waiting) bool { return w.uniqueID == uniqueID })
 }
 
 // leaveAll removes a channel from every queue: a caller who is bridged, parked or gone waits no more.

@@ -121,8 +121,8 @@ func (q *queue) view(server string) Queue {
 		Server: server, ID: q.name, Strategy: q.strategy, Completed: q.completed, Abandoned: q.abandoned,
 		Waiting: make([]Waiter, 0, len(q.waiting)), Members: make([]Member, 0, len(q.members)),
 	}
-	for _, w := range q.waiting {
-		v.Waiting = append(v.Waiting, Waiter{w.linkedID, w.uniqueID, w.channel, w.number, w.callerName, w.position, w.priority, w.since})
+	for i, w := range q.waiting {
+		v.Waiting = append(v.Waiting, Waiter{w.linkedID, w.uniqueID, w.channel, w.number, w.callerName, i + 1, w.priority, w.since})
 		if v.Longest == nil || w.since.Before(*v.Longest) {
 			v.Longest = &w.since
 		}
