@@ -203,7 +203,17 @@ func printReport(w io.Writer, r lookup.Report) {
 		fmt.Fprintf(w, "  took     %s\n", milliseconds(r.Took))
 	}
 	if r.Status != 0 {
-		fmt.Fprintf(w, "  status   %d\n  answered %s\n", r.Status, printable(r.Raw))
+		fmt.Fprintf(w, "  status   %d\n", r.Status)
+		if r.Location != "" {
+			fmt.Fprintf(w, "  location %s: redirects are not followed, set url to it\n", printable(r.Location))
+		}
+		for _, h := range r.Header {
+			fmt.Fprintf(w, "  header   %s: %s\n", printable(h[0]), printable(h[1]))
+		}
+		fmt.Fprintf(w, "  answered %s\n", printable(r.Raw))
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(w, "  note     %s\n", printable(note))
 	}
 	printVars(w, r.Vars)
 	fmt.Fprintf(w, "  cached   %s", cacheStates[r.Cache])

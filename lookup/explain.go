@@ -7,9 +7,12 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"ringhook/httpclient"
+	"ringhook/lookup/answer"
 )
 
-// Report tells how one source answers a question, for people.
+// Report is how one source answers a question, for people.
 type Report struct {
 	Lookup  string        `json:"lookup"`
 	Request string        `json:"request,omitempty"` // the last one, without what may be secret in it
@@ -18,16 +21,19 @@ type Report struct {
 	Cached  []Var         `json:"cached,omitempty"`  // what the cache holds
 	Empty   []string      `json:"empty,omitempty"`   // parameters in the request that the question has no value for
 	Took    time.Duration `json:"took"`              // in nanoseconds
-	Status  int           `json:"status,omitempty"`  // of HTTP, 0 where there was none
-	Raw     string        `json:"raw,omitempty"`     // beginning of what came back
-	Vars    []Var         `json:"vars,omitempty"`
-	Outcome Outcome       `json:"outcome"`
-	Reason  string        `json:"reason,omitempty"` // of the closed list that the metric has
-	Detail  string        `json:"detail,omitempty"` // the error
-	Notes   []string      `json:"notes,omitempty"`  // values that were left out, and why
+	Status  int           `json:"status,omitempty"`  // of HTTP, 0 if there was none
+	// Location is where a redirect points. It is not followed.
+	Location string      `json:"location,omitempty"`
+	Header   [][2]string `json:"header,omitempty"` // of the response, without secrets
+	Raw      string      `json:"raw,omitempty"`    // the beginning of the response, in UTF-8
+	Vars     []Var       `json:"vars,omitempty"`
+	Outcome  Outcome     `json:"outcome"`
+	Reason   string      `json:"reason,omitempty"` // of the closed list that the metric has
+	Detail   string      `json:"detail,omitempty"` // the error
+	Notes    []string    `json:"notes,omitempty"`  // values that were left out, and why
 }
 
-// maxRaw is how much of an answer a report shows, in bytes.
+// maxRaw is the length of an answer that a report shows, in bytes.
 const maxRaw = 2048
 
 // Explain asks every source of a point, or every source if the point is empty, in the
@@ -80,18 +86,30 @@ func (s *sourceQuery) explain(ctx context.Context, q *Question) Report {
 		s.cached = src.peek(s.request.key)
 		r.describe(src, s.cached)
 	}
+	s.request.forPeople = true
 	res := src.ask(s.request, src.until(ctx, q))
 	r.Request, r.Notes = src.hide(res.sent), res.notes
 	for i, note := range r.Notes {
 		r.Notes[i] = src.hide(note)
 	}
 	if res.response != nil {
-		r.Status, r.Raw = res.response.Status, excerpt([]byte(src.hide(string(res.response.Body))))
+		r.Status, r.Raw = res.response.Status, excerpt(src.hide(res.text))
+		r.Location = excerpt(src.hide(httpclient.MaskURL(res.response.Location)))
+		for _, h := range res.response.Header {
+			value := src.hide(h[1])
+			if httpclient.SecretName(h[0]) {
+				value = httpclient.Masked
+			}
+			r.Header = append(r.Header, [2]string{excerpt(h[0]), excerpt(value)})
+		}
 	}
 	r.Took = time.Since(start)
 	r.Vars, r.Outcome = slices.Clone(res.vars), res.outcome
 	for i := range r.Vars {
 		r.Vars[i].Value = src.hide(r.Vars[i].Value)
+	}
+	if record := answer.Record(res.vars); record.Value("name") != "" && record.Value("CALLERID(name)") == "" {
+		r.Notes = append(r.Notes, "name is a parameter of events; did you mean CALLERID(name), which phones show?")
 	}
 	if res.fault != nil {
 		r.Reason, r.Detail = res.fault.reason, src.hide(res.fault.err.Error())
@@ -117,7 +135,7 @@ func (s *source) hide(text string) string {
 	return text
 }
 
-// until is when a source that is asked now has to have answered.
+// until returns the time by which a source that is asked now must have answered.
 func (s *source) until(ctx context.Context, q *Question) time.Time {
 	deadline := time.Now().Add(s.cfg.Timeout)
 	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
@@ -129,7 +147,7 @@ func (s *source) until(ctx context.Context, q *Question) time.Time {
 	return deadline
 }
 
-// describe tells what the cache holds.
+// describe fills in what the cache holds.
 func (r *Report) describe(s *source, c cached) {
 	switch {
 	case c.fresh && c.entry.Missing:
@@ -144,15 +162,13 @@ func (r *Report) describe(s *source, c cached) {
 	r.Age, r.Cached = s.now().Sub(c.entry.Stored), c.vars
 }
 
-// excerpt is the beginning of an answer, as text that a terminal can show.
-func excerpt(body []byte) string {
-	if len(body) > maxRaw {
-		body = body[:maxRaw]
-	}
+// excerpt returns the beginning of a text, as a terminal can show it.
+func excerpt(text string) string {
+	text = text[:min(len(text), maxRaw)]
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f {
 			return utf8.RuneError
 		}
 		return r
-	}, strings.ToValidUTF8(string(body), string(utf8.RuneError)))
+	}, strings.ToValidUTF8(text, string(utf8.RuneError)))
 }

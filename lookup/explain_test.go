@@ -125,3 +125,32 @@ func TestExplainSaysWhatACallGets(t *testing.T) {
 		t.Errorf("with a stale cache and a failing source: answer = %+v, source %s, want the stale Anna and ERROR", a, r.Outcome)
 	}
 }
+
+// A report shows where a redirect points, the response's headers without secrets,
+// the text in UTF-8, and what was left out of it.
+func TestExplainShowsTheResponse(t *testing.T) {
+	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=windows-1251")
+		w.Header().Set("X-Tenant", "a")
+		w.Header().Set("Set-Cookie", "session=0123456789abcdef")
+		if r.FormValue("phone") == boris {
+			w.Header().Set("Location", "https://other.example/who?token=0123456789abcdef")
+			w.WriteHeader(302)
+		}
+		io.WriteString(w, "name=\xc0\xed\xed\xe0")
+	})
+	cfg.Format = "pairs-raw"
+	b := start(t, cfg)
+	_, reports := b.Explain(t.Context(), ask(anna))
+	r := reports[0]
+	if r.Raw != "name=Анна" || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "CALLERID(name)") || r.Location != "" {
+		t.Errorf("report = %+v", r)
+	}
+	if !slices.Contains(r.Header, [2]string{"X-Tenant", "a"}) || !slices.Contains(r.Header, [2]string{"Set-Cookie", "***"}) {
+		t.Errorf("headers = %q", r.Header)
+	}
+	_, reports = b.Explain(t.Context(), ask(boris))
+	if r = reports[0]; r.Status != 302 || r.Location != "https://other.example/who?token=***" {
+		t.Errorf("redirect = %+v", r)
+	}
+}

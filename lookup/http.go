@@ -83,7 +83,8 @@ func (b *httpBackend) prepare(q *Question) *request {
 	if len(r.attempts) == 0 {
 		return nil
 	}
-	req := &request{key: r.key(), ask: func(deadline time.Time) result { return b.fetch(&r, deadline) }}
+	req := &request{key: r.key()}
+	req.ask = func(deadline time.Time) result { return b.fetch(&r, deadline, req.forPeople) }
 	if b.template.byNumber {
 		req.number = q.Number
 	}
@@ -91,10 +92,11 @@ func (b *httpBackend) prepare(q *Question) *request {
 }
 
 // fetch makes one attempt after the other until one finds a customer.
-func (b *httpBackend) fetch(r *rendered, deadline time.Time) (res result) {
+func (b *httpBackend) fetch(r *rendered, deadline time.Time, forPeople bool) (res result) {
 	start := time.Now()
 	for _, a := range r.attempts {
 		req := r.request(a)
+		req.KeepHeader = forPeople
 		resp, err := b.send(req, start, deadline)
 		if err != nil {
 			res = failure(err)
@@ -102,6 +104,9 @@ func (b *httpBackend) fetch(r *rendered, deadline time.Time) (res result) {
 			res = b.read(resp, a.grade, deadline)
 		}
 		res.sent, res.response = req.Method+" "+httpclient.MaskURL(req.URL), resp
+		if forPeople && resp != nil {
+			res.text = answer.Text(resp.Body, resp.ContentType, b.cfg.Charset)
+		}
 		if res.outcome != Missing || res.count > 0 {
 			break
 		}

@@ -51,6 +51,8 @@ type request struct {
 	number string
 	// ask asks the source and returns at the deadline at the latest.
 	ask func(deadline time.Time) result
+	// forPeople asks for the parts of a result that only people look at.
+	forPeople bool
 }
 
 // result is what a source answered.
@@ -64,6 +66,7 @@ type result struct {
 	sent     string               // the last request that was made, without secrets
 	response *httpclient.Response // nil if there was none
 	notes    []string             // values that were left out, and why
+	text     string               // the response in UTF-8
 }
 
 func failure(err error) result {

@@ -99,6 +99,19 @@ func declared(body []byte) string {
 	return string(found[1])
 }
 
+// Text returns an answer in UTF-8, for people. What cannot be read in the charset that
+// it names stays as it came.
+func Text(body []byte, contentType, charset string) string {
+	d, err := open(body, contentType, charset)
+	if err == nil {
+		var text string
+		if text, err = d.text(); err == nil {
+			return text
+		}
+	}
+	return string(body)
+}
+
 // value returns a value without HTML entities, if it may contain some.
 func (d document) value(s string) string {
 	if d.entities {
