@@ -21,10 +21,10 @@ import (
 	"time"
 )
 
-// Tolerance is how far the clocks may differ.
+// Tolerance is the maximum difference of the clocks.
 const Tolerance = 5 * time.Minute
 
-// Verify says why a request is refused, nil where it is good. The body is the
+// Verify returns the reason to refuse a request, nil if it is valid. The body is the
 // bytes as they came: JSON that was parsed and written again has another
 // signature.
 func Verify(secret string, header http.Header, body []byte, now time.Time) error {
@@ -38,18 +38,18 @@ func Verify(secret string, header http.Header, body []byte, now time.Time) error
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil {
-		return errors.New("the secret is no base64")
+		return errors.New("the secret is not base64")
 	}
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "%s.%s.%s", id, timestamp, body)
 	want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
-	// While a secret is changed there are two signatures: one has to fit.
+	// During a change of the secret there are two signatures: one must match.
 	for got := range strings.SplitSeq(header.Get("webhook-signature"), " ") {
 		if hmac.Equal([]byte(got), []byte(want)) {
 			return nil
 		}
 	}
-	return errors.New("no signature fits")
+	return errors.New("no signature matches")
 }
 
 func main() {

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /*
- * Tells whether a request comes from ringhook, by its signature.
+ * Checks by its signature that a request comes from ringhook.
  *
- * Take verify() into a receiver. Run as a program it reads a request as it
+ * Copy verify() into a receiver. As a program it reads a request as it
  * came over the wire, headers, an empty line and the body:
  *
  *     node verify.js whsec_... < request
@@ -14,10 +14,10 @@
 
 const crypto = require('crypto');
 
-const TOLERANCE = 5 * 60; // seconds that the clocks may differ
+const TOLERANCE = 5 * 60; // maximum difference of the clocks, in seconds
 
-// verify returns why a request is refused, null where it is good. headers has
-// the names in small letters, as Node's own. body is a Buffer with the bytes as
+// verify returns the reason to refuse a request, null if it is valid. headers has
+// the names in lower case, as Node's own. body is a Buffer with the bytes as
 // they came: JSON that was parsed and written again has another signature.
 function verify(secret, headers, body, now = Date.now() / 1000) {
   const id = headers['webhook-id'] || '';
@@ -31,14 +31,14 @@ function verify(secret, headers, body, now = Date.now() / 1000) {
   const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
   const mac = crypto.createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64');
   const want = Buffer.from(`v1,${mac}`);
-  // While a secret is changed there are two signatures: one has to fit.
+  // During a change of the secret there are two signatures: one must match.
   for (const text of (headers['webhook-signature'] || '').split(' ')) {
     const got = Buffer.from(text);
     if (got.length === want.length && crypto.timingSafeEqual(got, want)) {
       return null;
     }
   }
-  return 'no signature fits';
+  return 'no signature matches';
 }
 
 function main() {

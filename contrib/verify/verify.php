@@ -1,13 +1,13 @@
 <?php
 /*
- * Tells whether a request comes from ringhook, by its signature.
+ * Checks by its signature that a request comes from ringhook.
  *
- * Take verify() into a receiver:
+ * Copy verify() into a receiver:
  *
  *     $problem = verify($secret, $_SERVER['HTTP_WEBHOOK_ID'] ?? '', $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '',
  *         $_SERVER['HTTP_WEBHOOK_SIGNATURE'] ?? '', file_get_contents('php://input'), time());
  *
- * Run as a program it reads a request as it came over the wire, headers, an
+ * As a program it reads a request as it came over the wire, headers, an
  * empty line and the body:
  *
  *     php verify.php whsec_... < request
@@ -17,10 +17,10 @@
 
 declare(strict_types=1);
 
-const TOLERANCE = 5 * 60; // seconds that the clocks may differ
+const TOLERANCE = 5 * 60; // maximum difference of the clocks, in seconds
 
 /**
- * Returns why a request is refused, null where it is good. The body is the
+ * Returns the reason to refuse a request, null if it is valid. The body is the
  * bytes as they came: JSON that was parsed and written again has another signature.
  */
 function verify(string $secret, string $id, string $timestamp, string $signatures, string $body, int $now): ?string
@@ -33,16 +33,16 @@ function verify(string $secret, string $id, string $timestamp, string $signature
     }
     $key = base64_decode(preg_replace('/^whsec_/', '', $secret), true);
     if ($key === false) {
-        return 'the secret is no base64';
+        return 'the secret is not base64';
     }
     $want = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$timestamp.$body", $key, true));
-    // While a secret is changed there are two signatures: one has to fit.
+    // During a change of the secret there are two signatures: one must match.
     foreach (explode(' ', $signatures) as $got) {
         if (hash_equals($want, $got)) {
             return null;
         }
     }
-    return 'no signature fits';
+    return 'no signature matches';
 }
 
 if (PHP_SAPI === 'cli' && realpath($argv[0]) === __FILE__) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Tells whether a request comes from ringhook, by its signature.
+"""Checks by its signature that a request comes from ringhook.
 
-Take verify() into a receiver. Run as a program it reads a request as it came
+Copy verify() into a receiver. As a program it reads a request as it came
 over the wire, headers, an empty line and the body:
 
     python3 verify.py whsec_... < request
@@ -16,13 +16,13 @@ import re
 import sys
 import time
 
-TOLERANCE = 5 * 60  # seconds that the clocks may differ
+TOLERANCE = 5 * 60  # maximum difference of the clocks, in seconds
 
 
 def verify(secret, headers, body, now=None):
-    """Returns why a request is refused, None where it is good.
+    """Returns the reason to refuse a request, None if it is valid.
 
-    headers has the names in small letters. body is the bytes as they came:
+    headers has the names in lower case. body is the bytes as they came:
     JSON that was parsed and written again has another signature.
     """
     msg_id = headers.get("webhook-id", "")
@@ -34,11 +34,11 @@ def verify(secret, headers, body, now=None):
     key = base64.b64decode(re.sub("^whsec_", "", secret))
     content = msg_id.encode() + b"." + timestamp.encode() + b"." + body
     want = b"v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest())
-    # While a secret is changed there are two signatures: one has to fit.
+    # During a change of the secret there are two signatures: one must match.
     for got in headers.get("webhook-signature", "").split(" "):
         if hmac.compare_digest(got.encode(), want):
             return None
-    return "no signature fits"
+    return "no signature matches"
 
 
 def main():

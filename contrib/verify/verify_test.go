@@ -84,7 +84,7 @@ func TestSamples(t *testing.T) {
 				good    = "good"
 				missing = "no webhook-id or webhook-timestamp"
 				clock   = "too old, or from the future"
-				none    = "no signature fits"
+				none    = "no signature matches"
 			)
 			f(good, nil)
 			f(good, func(r *request) { r.secret = strings.TrimPrefix(secret, "whsec_") })
