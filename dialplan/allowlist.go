@@ -152,7 +152,7 @@ func (s *settings) parameter(c *call, v lookup.Var) bool {
 // isParameter tells whether a lookup may name a parameter so.
 func isParameter(name string) bool {
 	_, ours := parameters[name]
-	return validName(name) && (!ours || slices.Contains(settableParameters, name))
+	return validName(name) && !slices.Contains(reservedNames, name) && (!ours || slices.Contains(settableParameters, name))
 }
 
 // CheckName says why the gate lets a name pass neither to the channel nor to the
@@ -268,35 +268,69 @@ func checkVariableName(name string) string {
 	if strings.HasPrefix(strings.ToUpper(function), "RINGHOOK_") {
 		return "is one of ringhook's own variables"
 	}
+	if slices.Contains(reservedNames, parameterName(name)) {
+		return "is a name that only ringhook sets"
+	}
 	if !isFunction {
+		if controlsAsterisk(name) {
+			return "is a variable of Asterisk's own: choose another name, and have the dialplan set it from that"
+		}
 		return ""
 	}
 	inner, closed := strings.CutSuffix(argument, ")")
 	if !closed || strings.ContainsAny(inner, "()${}\"\\,") {
 		return "is no function that ringhook can set: write NAME(item)"
 	}
-	if reachesSystem(strings.ToUpper(function), strings.ToLower(inner)) {
-		return "is a dialplan function that reaches beyond the call, and is refused: have the dialplan set it from a variable"
+	if !settable(strings.ToUpper(function), strings.ToLower(inner)) {
+		return "is no dialplan function that ringhook sets: use CALLERID, CONNECTEDLINE, REDIRECTING, CDR or CHANNEL(language), or have the dialplan set it from a variable"
 	}
 	return ""
 }
 
-// reachesSystem knows the functions that run something, read or write outside of the
-// channel, or change another call (Asterisk's own "escalating" ones and their kind).
-func reachesSystem(function, item string) bool {
-	for _, prefix := range []string{"ODBC", "DB", "REALTIME", "AST_", "EVAL", "CURL", "FILE", "HTTP", "LDAP", "JABBER", "MINIVM", "AUDIOHOOK"} {
-		if strings.HasPrefix(function, prefix) {
-			return true
-		}
-	}
+// settable reports whether a lookup may be allowed to set an item of a dialplan function.
+// Only functions are listed that change nothing but what is shown or recorded of the
+// call; an upper-case function and a lower-case item are expected.
+func settable(function, item string) bool {
 	switch function {
-	case "SHELL", "ENV", "STAT", "LOCK", "TRYLOCK", "UNLOCK", "PERIODIC_HOOK", "CONFBRIDGE", "GLOBAL", "SHARED", "MASTER_CHANNEL",
-		"EXPORT", "IMPORT", "SYSINFO", "SRVQUERY", "DNS_QUERY", "SORT", "HASH", "DEVICE_STATE", "QUEUE_MEMBER", "LOCAL", "ARRAY":
-		return true
+	case "CALLERID", "CONNECTEDLINE", "REDIRECTING":
+		return item != "" && item != "all" // both names and numbers at once: nothing checks the parts
+	case "CDR":
+		return item != "" && !slices.Contains(fixedCDR, item)
 	case "CHANNEL":
-		return !slices.Contains([]string{"language", "musicclass", "accountcode", "userfield", "tonezone"}, item)
+		return slices.Contains([]string{"language", "musicclass", "accountcode", "userfield", "tonezone"}, item)
 	}
 	return false
+}
+
+// fixedCDR are the fields of CDR() that cannot be set.
+var fixedCDR = []string{
+	"clid", "src", "dst", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "start", "answer", "end", "duration", "billsec",
+	"disposition", "uniqueid", "linkedid", "sequence",
+}
+
+// asterisksOwn are the beginnings of the variables with which Asterisk's applications are
+// controlled (such as MONITOR_EXEC, which runs a command) or which they set, and of those
+// that cannot be set. A name that begins so is refused, except those of harmless.
+var asterisksOwn = []string{
+	"AGI", "AMD", "ANSWERED", "ARG", "AST", "ATTENDED", "AUDIO", "BLIND", "BRIDGE", "CALLCOMPLETION", "CALLINGANI", "CALLINGPRES", "CALLINGT",
+	"CAMPON", "CBANN", "CDR_", "CHANNEL", "CONFBRIDGE", "CONTEXT", "CURL", "DB_", "DEVICE_STATE", "DIAL", "DUNDI", "DYNAMIC_", "ENTITYID",
+	"ENV_", "EPOCH", "EXEC", "EXTEN", "FAX", "FEATURE", "FOLLOWME", "FORWARD", "GOSUB", "GOTO_", "GROUP", "HANGUP", "HINT", "IAX", "JACK",
+	"LIMIT_", "LOCAL", "MACRO", "MASTER", "MEETME", "MEMBER", "MESSAGE", "MIXMONITOR", "MONITOR", "ODBC", "ORIGINATE", "OSP", "OUTBOUND_GROUP",
+	"PARK", "PBX", "PEER", "PICKUP", "PJSIP", "PLAYBACK", "PRESENCE_STATE", "PRIORITY", "PRIVACY", "PUSH", "QEHOLDTIME", "QEORIGINALPOS", "QUEUE",
+	"RECORD", "SENDDTMF", "SHARED", "SIP", "SPYGROUP", "SYSTEM", "TOUCH_", "TRANSFER", "TXT", "UNIQUEID", "USERF", "USER_", "VM_", "VOICEMAIL", "ABANDONED",
+}
+
+// harmless are the variables that begin so and only change the caller's place in a queue,
+// or what the agent hears.
+var harmless = []string{"QUEUE_MAX_PENALTY", "QUEUE_MIN_PENALTY", "QUEUE_RAISE_PENALTY"}
+
+// controlsAsterisk reports whether a variable is one of Asterisk's own that no lookup may
+// set. Asterisk's variables are case-sensitive, and all of its own are upper case.
+func controlsAsterisk(name string) bool {
+	if slices.Contains(harmless, name) {
+		return false
+	}
+	return slices.ContainsFunc(asterisksOwn, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // parameterName makes a parameter's name of a variable's, which may be a

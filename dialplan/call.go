@@ -112,16 +112,29 @@ func word(s string) string { return strings.ReplaceAll(s, "/", "_") }
 
 // parseMarker reads a channel's variable; ok is false where there is none, or one that ringhook did not write.
 func parseMarker(value string) (m marker, ended, ok bool) {
-	if value, ended = strings.CutSuffix(value, markerEnd); value == "" {
-		return marker{}, false, false
+	whole := value
+	if value, ended = strings.CutSuffix(value, markerEnd); ended {
+		if m, _, ok := parseMarker(value); ok {
+			return m, true, true
+		}
+		value = whole // of a queue that is named end
 	}
-	uniqueid, rest, _ := strings.Cut(value, "/")
-	number, what, found := strings.Cut(rest, "/")
+	// From the end: a system name in the uniqueid may hold slashes.
+	rest, what, found := cutLast(value)
+	uniqueid, number, counted := cutLast(rest)
 	n, err := strconv.Atoi(number)
-	if !found || err != nil || n < 1 || uniqueid == "" {
+	if !found || !counted || err != nil || n < 1 || uniqueid == "" {
 		return marker{}, false, false
 	}
-	return marker{UniqueID: uniqueid, N: n, What: what}, ended, true
+	return marker{UniqueID: uniqueid, N: n, What: what}, false, true
+}
+
+func cutLast(text string) (before, after string, found bool) {
+	i := strings.LastIndexByte(text, '/')
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+1:], true
 }
 
 const markerEnd = "/end"

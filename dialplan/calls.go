@@ -21,15 +21,20 @@ func ivrHangup(t *transition) {
 	})
 }
 
+// customEvent makes an event with all arguments. Two reports are the same event if they
+// have the same key=, or without one if they come from one channel with equal arguments.
 func customEvent(t *transition) {
 	own := map[string]any{}
 	key := t.env.UniqueID
 	for _, name := range sortedKeys(t.args) {
-		if _, ours := channelReads[name]; ours {
+		if name == "linkedid" || name == "server" {
 			continue
 		}
 		own[name] = typed(parameters[name], t.args[name])
 		key += "\x00" + name + "=" + t.args[name]
+	}
+	if given := t.args["key"]; given != "" {
+		key = "key\x00" + given
 	}
 	t.emitOnce(t.event, key, own)
 }

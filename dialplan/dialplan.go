@@ -22,6 +22,7 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/hooks"
+	"ringhook/loglimit"
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 )
@@ -47,6 +48,7 @@ type Dialplan struct {
 	journal Journal
 	calls   *registry
 	log     *slog.Logger
+	limited *loglimit.Limiter // for lines that every call can cause
 	metrics *metrics
 	now     func() time.Time
 	maxWait time.Duration  // for a commit
@@ -73,7 +75,7 @@ type Parts struct {
 
 // New makes a dialplan that keeps its calls in journal.
 func New(settings Settings, parts Parts, journal Journal, log *slog.Logger, reg prometheus.Registerer) *Dialplan {
-	d := &Dialplan{journal: journal, calls: newRegistry(journal), log: log, metrics: newMetrics(reg), now: time.Now, maxWait: maxCommitWait, lateAnswers: newLateAnswers()}
+	d := &Dialplan{journal: journal, calls: newRegistry(journal), log: log, metrics: newMetrics(reg), now: time.Now, maxWait: maxCommitWait, lateAnswers: newLateAnswers(), limited: loglimit.New(log, time.Minute)}
 	d.current.Store(&current{settings: newSettings(settings), Parts: parts})
 	d.initLate(parts)
 	return d
@@ -130,7 +132,7 @@ func (p *pointSession) note(status string) {
 	p.metrics.session(Point(p.session.Env().Point), status, took)
 	p.record(status, took)
 	if p.Dialplan.log.Enabled(context.Background(), slog.LevelDebug) {
-		p.log().Debug("point answered", "status", status, "took", took, "callerid_kind", p.kind)
+		p.Dialplan.log.Debug("point answered", p.about("status", status, "took", took, "callerid_kind", p.kind)...)
 	}
 }
 
@@ -149,15 +151,20 @@ type pointSession struct {
 	traced     traced
 }
 
-// log names the place in every line. It is made for the few sessions that
-// have something to say.
-func (p *pointSession) log() *slog.Logger {
+// about adds the attributes that name the point and its channel.
+func (p *pointSession) about(args ...any) []any {
 	env := p.session.Env()
-	log := p.Dialplan.log.With("point", env.Point, "channel", env.Channel, "uniqueid", env.UniqueID)
+	all := []any{"point", cut(env.Point, 64), "channel", cut(env.Channel, 128), "uniqueid", cut(env.UniqueID, 64)}
 	if p.request != nil {
-		log = log.With("linkedid", p.request.linkedid())
+		all = append(all, "linkedid", cut(p.request.linkedid(), 64))
 	}
-	return log
+	return append(all, args...)
+}
+
+// report logs a line at most once in a while: what one call causes, every call can cause.
+// key tells apart lines of the same message.
+func (p *pointSession) report(level slog.Level, key, msg string, args ...any) {
+	p.limited.Log(level, msg+"\x00"+cut(key, 200), msg, p.about(args...)...)
 }
 
 // run answers the session and returns the RINGHOOK_STATUS that it set, unless
@@ -176,7 +183,7 @@ func (p *pointSession) run() (status string, waits bool) {
 	p.deadline = p.session.Started().Add(p.budget)
 	if err := req.read(p.session, p.deadline); err != nil {
 		p.traced.err = err.Error()
-		p.log().Error("point lost", "err", err)
+		p.report(slog.LevelError, "", "reading channel variables failed", "err", err)
 		p.session.Fail()
 		return replyNone, false
 	}
@@ -205,7 +212,7 @@ func (p *pointSession) wait() (status string) {
 func (p *pointSession) unsafe(vars []fastagi.Variable, err error) string {
 	p.traced.err = "event not kept: " + err.Error()
 	// Without the status the dialplan knows that it can ask another server.
-	p.log().Error("event not kept, RINGHOOK_STATUS is not set", "err", err)
+	p.report(slog.LevelError, "", "event not kept, RINGHOOK_STATUS is not set", "err", err)
 	return p.reply(vars, replyNone)
 }
 
@@ -214,7 +221,7 @@ var errCountry = errors.New("country is not the code of a country: two capital l
 // refuse answers a point that the dialplan did not ask as it should.
 func (p *pointSession) refuse(err error) string {
 	p.traced.err = err.Error()
-	p.log().Warn("point refused, mend the dialplan", "err", err)
+	p.report(slog.LevelWarn, err.Error(), "request rejected: fix the dialplan", "err", err)
 	return p.reply(nil, replyError)
 }
 
@@ -315,6 +322,7 @@ func (p *pointSession) complete() (status string) {
 func (d *Dialplan) Close() error {
 	d.lateAnswers.close()
 	d.late.Wait()
+	d.limited.Close()
 	return nil
 }
 
@@ -326,7 +334,7 @@ func (p *pointSession) acquire(now, deadline time.Time) (*entry, error) {
 	}
 	e, err := p.calls.acquire(p.id, now, deadline)
 	if err != nil && e != nil {
-		p.log().Error("call's past not readable, going on without it", "err", err)
+		p.report(slog.LevelError, "", "cannot read call, continuing without its past", "err", err)
 		err = nil
 	}
 	return e, err
@@ -339,7 +347,7 @@ func (p *pointSession) acquireOther(now time.Time, here channel) (*entry, error)
 	p.id.Asterisk = strings.TrimPrefix(p.id.Asterisk+"~"+here.Name, "~")
 	e, err := p.acquire(now, p.deadline)
 	if err == nil && e.call.First.UniqueID == "" {
-		p.log().Warn("two Asterisks use the same linkedid, two calls are kept apart by their channels",
+		p.report(slog.LevelWarn, "", "two Asterisks use the same linkedid",
 			"hint", "set systemname in each asterisk.conf, or give every point the argument server=NAME")
 	}
 	return e, err
@@ -358,7 +366,7 @@ func (p *pointSession) patience() time.Time { return p.deadline.Add(-min(reserve
 func (p *pointSession) awaitLookup() {
 	err := p.session.Await(p.patience(), p.traced.pending.OnDone)
 	if err != nil && !errors.Is(err, fastagi.ErrHangup) && !errors.Is(err, fastagi.ErrDeadline) {
-		p.log().Warn("connection lost during the lookup", "err", err)
+		p.report(slog.LevelWarn, "", "connection lost during the lookup", "err", err)
 	}
 }
 
@@ -375,7 +383,11 @@ func (p *pointSession) filterAnswer(c *call, a lookup.Answer) ([]fastagi.Variabl
 	p.traced.refused = refused
 	for _, r := range refused {
 		p.metrics.refused.WithLabelValues(p.settings.label(r.name), r.reason).Inc()
-		p.log().Warn("variable of an answer refused", "lookup", a.Source, "variable", cut(clean(r.name), 64), "reason", r.reason)
+	}
+	if len(refused) > 0 {
+		first := refused[0]
+		p.report(slog.LevelWarn, a.Source, "variable of an answer refused",
+			"lookup", a.Source, "variable", cut(clean(first.name), 64), "reason", first.reason, "refused", len(refused))
 	}
 	return vars, statuses[a.Outcome]
 }
@@ -482,11 +494,11 @@ func (p *pointSession) reply(vars []fastagi.Variable, status string) string {
 	p.traced.set = vars
 	for _, name := range shortened {
 		p.metrics.refused.WithLabelValues(p.settings.label(name), "cut").Inc()
-		p.log().Warn("value shortened to what Asterisk takes", "variable", name)
+		p.report(slog.LevelWarn, name, "value shortened to what Asterisk takes", "variable", name)
 	}
 	if err != nil && !errors.Is(err, fastagi.ErrHangup) {
 		p.traced.err = cmp.Or(p.traced.err, "answer not taken by Asterisk: "+err.Error())
-		p.log().Warn("answer not taken by Asterisk", "err", err)
+		p.report(slog.LevelWarn, "", "answer not taken by Asterisk", "err", err)
 	}
 	return status
 }

@@ -47,12 +47,12 @@ func (d *Dialplan) closeIdleCalls(ctx context.Context, swept time.Time) time.Tim
 	for ctx.Err() == nil {
 		list, err := d.journal.IdleCalls(swept, until, idleRows)
 		if err != nil {
-			d.log.Error("calls whose end was never told cannot be listed", "err", err)
+			d.log.Error("cannot list idle calls", "err", err)
 			return swept
 		}
 		for _, u := range list {
 			if err := d.closeIdleCall(ctx, cur, IdentityOf(u.Call)); err != nil {
-				d.log.Error("call whose end was never told cannot be closed", "linkedid", IdentityOf(u.Call).LinkedID, "err", err)
+				d.log.Error("cannot close idle call", "linkedid", IdentityOf(u.Call).LinkedID, "err", err)
 				return swept
 			}
 			swept = u.Seen
@@ -91,7 +91,7 @@ func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, id Identity)
 		d.calls.leave(e)
 	}
 	if err == nil {
-		d.log.LogAttrs(ctx, slog.LevelWarn, "end of call was never told, presumed", slog.String("linkedid", id.LinkedID), slog.Duration("after", cur.maxCall))
+		d.log.LogAttrs(ctx, slog.LevelWarn, "end of call was not reported, presumed", slog.String("linkedid", id.LinkedID), slog.Duration("after", cur.maxCall))
 	}
 	return err
 }

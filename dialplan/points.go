@@ -93,13 +93,22 @@ func (p Point) Needs() []string { return specs[p].needs }
 // does not give them: with all of them given nothing is.
 func (p Point) Reads() []string { return specs[p].reads }
 
-// Takes tells whether the point takes an argument of this name, beside those
+// reservedNames are the parameters that neither a lookup nor the dialplan can set.
+// linkedid is an argument all the same: it says to which call the point belongs.
+var reservedNames = []string{
+	"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test",
+}
+
+// Takes reports whether the point takes an argument of this name, beside those
 // that [dialplan] variables allows.
 func (p Point) Takes(name string) bool {
-	if _, ok := parameters[name]; ok || name == countryArgument {
+	if _, ok := channelReads[name]; ok {
 		return true
 	}
-	if _, ok := channelReads[name]; ok {
+	if slices.Contains(reservedNames, name) {
+		return false
+	}
+	if _, ok := parameters[name]; ok || name == countryArgument {
 		return true
 	}
 	return p == CustomEvent && validName(name)
@@ -113,9 +122,10 @@ func Parameters() []string {
 
 // Arguments lists the arguments that every point takes.
 func Arguments() []string {
-	names := append(sortedKeys(parameters), countryArgument)
+	names := slices.DeleteFunc(sortedKeys(parameters), func(name string) bool { return slices.Contains(reservedNames, name) })
+	names = append(names, countryArgument)
 	for name := range channelReads {
-		if _, ok := parameters[name]; !ok {
+		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"ringhook/hooks"
+	"ringhook/lookup"
 )
 
 // TestQueueWithoutMember is README's four lines and a queue without setinterfacevar=yes:
@@ -181,4 +182,77 @@ func TestAgentIsExtension(t *testing.T) {
 	if ev := last(p); ev.Params["callerid_kind"] != "short" || ev.Params["callerid"] != "112" {
 		t.Errorf("got %v", ev.Params)
 	}
+}
+
+// TestCustomEventArguments is /event: every argument is in the event, and a repeat can be
+// told from a second one.
+func TestCustomEventArguments(t *testing.T) {
+	p := newPBX(t)
+	survey := func(args ...string) int {
+		return len(p.at(1, "caller", CustomEvent, append([]string{"name=survey"}, args...)...))
+	}
+	for _, c := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"status=4"}, 1},
+		{[]string{"status=5"}, 1},
+		{[]string{"status=5"}, 0},
+		{[]string{"status=5", "key=second"}, 1},
+		{[]string{"status=6", "key=second"}, 0},
+		{[]string{"queue_id=500", "agent_phone=101", "cause=16", "billsec=7", "recording_file=a.wav", "visit=x", "wait_time=3"}, 1},
+	} {
+		if got := survey(c.args...); got != c.want {
+			t.Errorf("%v: %d events, want %d", c.args, got, c.want)
+		}
+	}
+	ev := last(p)
+	for name, want := range map[string]any{
+		"queue_id": "500", "agent_phone": "101", "cause": int64(16), "billsec": int64(7), "recording_file": "a.wav", "visit": "x", "wait_time": int64(3),
+	} {
+		if ev.Params[name] != want {
+			t.Errorf("%s is %v, want %v", name, ev.Params[name], want)
+		}
+	}
+}
+
+// TestReservedNames is the names that only ringhook gives a value.
+func TestReservedNames(t *testing.T) {
+	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{"reason": "text"}}})
+	for _, name := range []string{"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test"} {
+		c := newCall(Identity{LinkedID: "1.1"}, oneDay)
+		if _, refused := s.filterAnswer(c, []lookup.Var{{Name: name, Value: "1"}}); len(refused) != 1 || len(c.Known) > 0 {
+			t.Errorf("a lookup sets %s: %v", name, c.Known)
+		}
+		if name != "linkedid" && (CustomEvent.Takes(name) || QueueDial.Takes(name)) {
+			t.Errorf("%s is taken as an argument", name)
+		}
+		if (&Config{}).CheckName(name) == "" {
+			t.Errorf("%s is not reported as a name that no answer may set", name)
+		}
+	}
+}
+
+// TestMarkerOfSlashes is a system name with a slash, and a queue named end.
+func TestMarkerOfSlashes(t *testing.T) {
+	for _, m := range []marker{{"pbx/1-1768469400.1", 2, "500"}, {"a/b/c-1.1", 1, ">1_2"}, {"1.1", 1, "end"}, {"1.1", 1, ""}} {
+		for _, end := range []string{"", markerEnd} {
+			got, ended, ok := parseMarker(m.String() + end)
+			if !ok || got != m || ended != (end != "") {
+				t.Errorf("%s%s is read as %+v, %v, %v", m, end, got, ended, ok)
+			}
+		}
+	}
+	p := newPBX(t)
+	const channel = "pbx/1-1768469400.1"
+	p.at(0, channel, QueueDial, "queue_id=500")
+	p.set(channel, "QUEUESTATUS", "TIMEOUT")
+	p.at(9, channel, QueueHangup)
+	p.want(p.at(10, channel, QueueDial, "queue_id=500"), "queue-dial queue_id=500")
+}
+
+// TestBlanks is an argument with blanks around its value.
+func TestBlanks(t *testing.T) {
+	p := newPBX(t)
+	p.want(p.at(0, "caller", QueueDial, "queue_id= 500 "), "queue-dial queue_id=500")
 }

@@ -105,7 +105,7 @@ func (r *request) give(name, value string, further map[string]rule) error {
 	if !r.accepts(name, further) {
 		return fmt.Errorf("unknown argument %q", name)
 	}
-	r.args[name] = clean(value)
+	r.args[name] = strings.Trim(clean(value), " ")
 	return nil
 }
 

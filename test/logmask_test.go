@@ -119,7 +119,7 @@ url = "http://127.0.0.1:1/%%callerid%%?token=%[4]s&name=%%callerid_name%%"
 			t.Errorf("a secret is in %s:\n%s", surface, text)
 		}
 	}
-	for _, want := range []string{"point refused", "lookup fails", "delivery failed", "variable of an answer refused"} {
+	for _, want := range []string{"request rejected", "lookup fails", "delivery failed", "variable of an answer refused"} {
 		if !strings.Contains(seen["log"], want) {
 			t.Errorf("the log does not say %q:\n%s", want, seen["log"])
 		}
