@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ringhook/dialplan"
 )
 
 // answered is the call that all is for, by the sample's own number and queue:
@@ -21,6 +23,7 @@ func answered(t *testing.T, l *lab) {
 	answer.has(t, map[string]string{
 		"agent_phone": "101", "queue_id": "500", "ring_time": "1~", "wait_time": "1~", "directid": "74951234500",
 		"callerid_name": "Карл Ивáнов", "queue_prio": "7", "direction": "incoming",
+		"call_uuid": dialplan.NewIdentity(answer.text("linkedid"), "", entityID).UUID(),
 	})
 	for device, want := range map[string]map[string]string{
 		"PJSIP/trunk": {"Caller ID Name": "Карл Ивáнов", "QUEUE_PRIO": "7", "call_info": "https://crm.example/17?a=1&b=2", "RINGHOOK_STATUS": "FOUND"},

@@ -30,6 +30,11 @@ const (
 	soloQueue     = "519"
 	soloPhone     = "120"
 	emptyQueue    = "518" // has no members, and is left at once
+	plainQueue    = "517" // as an administrator without the samples has it, with README's lines around it
+	plainPhone    = "119"
+	askedQueue    = "516" // the same, with agent-answer as the queue's AGI
+	askedPhone    = "118"
+	entityID      = "02:00:00:00:00:01"
 )
 
 // queue is one that a test has to itself.
@@ -129,8 +134,8 @@ astdatadir => /usr/share/asterisk
 astagidir => /usr/share/asterisk/agi-bin
 [options]
 verbose = 4
-entityid = 02:00:00:00:00:01
-`, workplace, modules)
+entityid = %[3]s
+`, workplace, modules, entityID)
 }
 
 // pjsipConf has the trunk and every phone, which is to be called at the address that at tells.
@@ -155,7 +160,7 @@ endpoint=%[1]s
 match=%[2]s
 `, name, from, context, more, sipPort, at)
 	}
-	endpoint("trunk", trunkIP, trunkIP, "ringhook-incoming", "")
+	endpoint("trunk", trunkIP, trunkIP, "ringhook-incoming", "trust_id_inbound=yes")
 	for phone := 101; phone < firstLabPhone+3*labQueues; phone++ {
 		name := fmt.Sprint(phone)
 		endpoint(name, phoneIP(name), at(name), "ringhook-phones", "callerid=Agent "+name+" <"+name+">")
@@ -168,6 +173,7 @@ func queuesConf() string {
 	b.WriteString("[general]\npersistentmembers=no\n#include queues_ringhook.conf\n")
 	fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\nmember => Local/%[2]s@ringhook-agents/n,0,Agent %[2]s,PJSIP/%[2]s\n", soloQueue, soloPhone)
 	fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\njoinempty=no\n", emptyQueue)
+	fmt.Fprintf(&b, "[%s]\nmember => PJSIP/%s\n[%s]\nmember => PJSIP/%s\n", plainQueue, plainPhone, askedQueue, askedPhone)
 	for n := range labQueues {
 		q := labQueue(n)
 		fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\n", q.id)
@@ -188,7 +194,18 @@ static=yes
 exten => _749600005XX,1,Goto(ringhook-queues,${EXTEN:-3},1)
 exten => 74962000500,1,MixMonitor(${UNIQUEID}.wav)
  same => n,Goto(ringhook-queues,500,1)
+exten => 74960000517,1,Goto(plain,517,1)
+exten => 74960000516,1,Goto(plain,516,1)
 exten => _749610001XX,1,Goto(ringhook-direct,${EXTEN:-3},1)
+[plain]
+exten => 517,1,Answer()
+ same => n,AGI(agi://127.0.0.1:4573/queue-dial,queue_id=517)
+ same => n,Queue(517)
+ same => n,AGI(agi://127.0.0.1:4573/queue-hangup)
+exten => 516,1,Answer()
+ same => n,AGI(agi://127.0.0.1:4573/queue-dial,queue_id=516)
+ same => n,Queue(516,,,,,agi://127.0.0.1:4573/agent-answer)
+exten => h,1,AGI(agi://127.0.0.1:4573/call-hangup)
 [lab]
 exten => _X.,1,AGI(agi://127.0.0.1:4573/lookup,callerid=+${EXTEN})
  same => n,Wait(60)

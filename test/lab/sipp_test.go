@@ -29,6 +29,7 @@ type caller struct {
 	// GiveUp is after how long the caller gives up unanswered, and Talk after how
 	// long in the call the caller hangs up; where both are zero the other side does.
 	GiveUp, Talk time.Duration
+	Withheld     bool   // the trunk knows the number and says that it is not to be shown
 	Refused      string // the status with which the call is turned down
 }
 
