@@ -48,7 +48,7 @@ func TestBackup(t *testing.T) {
 	defer c.kill()
 	command(exitOK, "1 numbers", "phonebook", "import", contacts, "-c", file)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), slowest)
 	defer cancel()
 	calls, stop := context.WithCancel(ctx)
 	var callers sync.WaitGroup

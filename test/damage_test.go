@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // TestDamagedWhileServing is F14 from outside: the outbox is damaged under the
@@ -32,7 +31,7 @@ func TestDamagedWhileServing(t *testing.T) {
 	receiver := httptest.NewServer(l)
 	defer receiver.Close()
 	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nformat = \"json\"\n", receiver.URL))
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), slowest)
 	defer cancel()
 	c := spawn(t, file, web)
 	defer func() { c.kill() }()

@@ -32,7 +32,7 @@ func TestFewFiles(t *testing.T) {
 	}
 	defer c.kill()
 	c.ready(web)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), slowest)
 	defer cancel()
 	crowding, disperse := context.WithCancel(ctx)
 	var crowd sync.WaitGroup

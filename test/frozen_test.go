@@ -52,7 +52,7 @@ func TestFrozen(t *testing.T) {
 	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nformat = \"json\"\nschedule = \"fast\"\n", receiver.URL))
 	c := spawn(t, file, web)
 	defer func() { c.kill() }()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), slowest)
 	defer cancel()
 
 	calling, hangUp := context.WithCancel(ctx)
@@ -128,7 +128,7 @@ func TestFrozenNeighbour(t *testing.T) {
 			l.take(ev)
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), slowest)
 	defer cancel()
 	for { // until it listens
 		if conn, err := net.Dial("tcp", addr); err == nil {

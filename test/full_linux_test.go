@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestNoRoom is F11 from outside: the disk fills up, or no file may grow, under
@@ -40,7 +39,7 @@ func TestNoRoom(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), slowest)
 			defer cancel()
 			c := spawn(t, file, web)
 			defer func() { c.kill() }()

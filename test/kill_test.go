@@ -166,7 +166,7 @@ func TestKill9(t *testing.T) {
 	defer receiver.Close()
 	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nformat = \"json\"\nschedule = \"fast\"\n", receiver.URL))
 
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), slowest)
 	defer cancel()
 	calls, stop := context.WithCancel(ctx)
 	var callers sync.WaitGroup

@@ -72,7 +72,7 @@ func TestManyCallsOneNumber(t *testing.T) {
 	c := spawn(t, file, web)
 	defer c.kill()
 	call := func(n int, hangup <-chan struct{}) string {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), slowest)
 		defer cancel()
 		for {
 			got, err := asterisk.Call(ctx, agi, asterisk.CallRequest{
@@ -163,7 +163,7 @@ func TestSeriesStayTheSame(t *testing.T) {
 					if strings.Contains(point, "%s") {
 						point = fmt.Sprintf(point, some)
 					}
-					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					ctx, cancel := context.WithTimeout(t.Context(), slowest)
 					asterisk.Call(ctx, agi, asterisk.CallRequest{
 						Env: fastagi.Env{
 							Point: point, Channel: "PJSIP/" + some, UniqueID: some, CallerNum: fmt.Sprintf("+4420%08d", rand.IntN(1e8)), CallerName: some,
@@ -208,7 +208,7 @@ func TestMemoryPressure(t *testing.T) {
 	c := spawn(t, file, web)
 	defer c.kill()
 	book := newLedger(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), slowest)
 	defer cancel()
 	until := time.Now().Add(time.Duration(seconds) * time.Second)
 	var callers sync.WaitGroup

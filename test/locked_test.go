@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestLockedOutside is F13 from outside: another process holds the outbox of a
@@ -35,7 +34,7 @@ func TestLockedOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), slowest)
 	defer cancel()
 	var out bytes.Buffer
 	if code := run(ctx, []string{"serve", "-c", other}, &out, &out); code != exitFailure || !strings.Contains(out.String(), "in use by another ringhook") {

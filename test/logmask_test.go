@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"ringhook/conf"
 	"ringhook/fastagi"
@@ -66,7 +65,7 @@ url = "http://127.0.0.1:1/%%callerid%%?token=%[4]s&name=%%callerid_name%%"
 			t.Fatal(err)
 		}
 		ask := func(point string, args ...string) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), slowest)
 			defer cancel()
 			_, err := asterisk.Call(ctx, cfg.FastAGI.Listen, asterisk.CallRequest{
 				Env: fastagi.Env{Point: point, Channel: "Local/" + number + "@agents-1", UniqueID: "1.1", CallerNum: number, CallerName: name, Args: args},

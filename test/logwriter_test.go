@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"ringhook/fastagi"
 	"ringhook/fastagi/asterisk"
@@ -40,7 +39,7 @@ func TestLogNobodyReads(t *testing.T) {
 		var callers sync.WaitGroup
 		for range calls {
 			callers.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), slowest)
 				defer cancel()
 				got, err := asterisk.Call(ctx, agi, asterisk.CallRequest{Env: fastagi.Env{Point: "no-such-point", Channel: name, UniqueID: "1.1"}})
 				if err != nil || len(got.Set) != 1 || got.Set[0].Value != "ERROR" {

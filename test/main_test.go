@@ -42,6 +42,10 @@ const (
 	exitUsage   = 2
 )
 
+// slowest is the time after which a test that waits for something fails: far more than
+// any of them takes on a slow machine that does something else besides.
+const slowest = 10 * time.Minute
+
 // run runs a command in this process.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return command.Run(ctx, build, args, out, errOut)

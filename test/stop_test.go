@@ -109,7 +109,7 @@ func TestGracefulStop(t *testing.T) {
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	limit := time.Now().Add(time.Minute)
+	limit := time.Now().Add(slowest)
 	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C { // the listener goes before the attempts are over
 		conn, err := net.Dial("tcp", agi)
 		if err != nil {

@@ -39,7 +39,7 @@ func notified(t *testing.T) (env string, said <-chan string) {
 // next waits for what is said next, and leaves out the watchdog unless it is asked for.
 func next(t *testing.T, said <-chan string, pattern string) {
 	t.Helper()
-	limit := time.After(time.Minute)
+	limit := time.After(slowest)
 	for {
 		select {
 		case text := <-said:
