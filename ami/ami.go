@@ -37,7 +37,7 @@ type Watcher interface {
 	Connected(ctx context.Context) error
 	// Event is called for each event that the client was told to deliver.
 	Event(ctx context.Context, m Message)
-	// Tick is called every ten seconds while connected.
+	// Tick is called every ten seconds while connected, and after Wake.
 	Tick(ctx context.Context)
 	// Disconnected is called when the connection is lost.
 	Disconnected()
@@ -54,6 +54,7 @@ type Client struct {
 	known   map[string]bool // events that are delivered
 	dial    func(ctx context.Context) (net.Conn, error)
 	actions atomic.Pointer[session] // nil while not connected
+	wake    chan struct{}           // has deliver call Tick
 }
 
 // Timing of a connection.
@@ -82,7 +83,7 @@ func New(cfg Config, events []string, log *slog.Logger, m *Metrics) (*Client, er
 	for _, name := range events {
 		c.known[name] = true
 	}
-	c.dial = c.dialTCP
+	c.dial, c.wake = c.dialTCP, make(chan struct{}, 1)
 	return c, nil
 }
 
@@ -204,6 +205,8 @@ func (c *Client) deliver(ctx context.Context, q *queue, w Watcher) (err error) {
 		case <-q.overflow:
 		case <-tick.C:
 			c.guard(ctx, q, func() { w.Tick(ctx) })
+		case <-c.wake:
+			c.guard(ctx, q, func() { w.Tick(ctx) })
 		case e := <-q.events:
 			q.bytes.Add(-int64(e.size))
 			c.guard(ctx, q, func() { w.Event(ctx, e.message) })
@@ -244,6 +247,14 @@ func (c *Client) Do(ctx context.Context, a Action) (Message, error) {
 func (c *Client) List(ctx context.Context, a Action) ([]Message, error) {
 	_, items, err := c.run(ctx, a, true)
 	return items, err
+}
+
+// Wake has the watcher's Tick called soon.
+func (c *Client) Wake() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Connected reports whether actions can be sent.

@@ -101,6 +101,7 @@ func (s *server) prioritize(ctx context.Context, uniqueID, priority string) erro
 				{Key: "Queue", Value: queue}, {Key: "Caller", Value: channel}, {Key: "Priority", Value: priority}, {Key: "Immediate", Value: "yes"},
 			}})
 			s.reread.Store(true) // no event says where the caller stands now
+			s.client.Wake()
 			return err
 		}
 		if time.Now().After(end) {

@@ -54,6 +54,10 @@ func TestUpdate(t *testing.T) {
 	f("1.1", dialplan.LateApplied, all,
 		`Setvar Channel=1.1 Variable=CALLERID(name) Value=Anna "A", B`, "Setvar Channel=1.1 Variable=__call_info Value=https://crm.example/?a=1,b",
 		"Setvar Channel=1.1 Variable=QUEUE_PRIO Value=9", "QueueChangePriorityCaller Queue=500 Caller=PJSIP/trunk-1 Priority=9 Immediate=yes")
+	// No event says that the caller was moved.
+	s.AnswerList("QueueStatus", amitest.Text("Event: QueueParams", "Queue: 500"), amitest.Text("Event: QueueEntry", "Queue: 500", "Position: 1", "Channel: PJSIP/trunk-1", "Uniqueid: 1.1", "Priority: 9"))
+	f("1.1", dialplan.LateApplied, all[2:3], "Setvar Channel=1.1 Variable=QUEUE_PRIO Value=9", "QueueChangePriorityCaller Queue=500 Caller=PJSIP/trunk-1 Priority=9 Immediate=yes")
+	until(t, c, "the priority is read", func(l Live) bool { return l.Queues[0].Waiting[0].Priority == 9 })
 	f("1.2", dialplan.LateGone, all)
 	f("1.4", dialplan.LateGone, all)
 	f("", dialplan.LateGone, all)
