@@ -81,7 +81,7 @@ func writeConfig(a *asterisk, over map[string]string) error {
 		"modules.conf":    "[modules]\nautoload=yes\nnoload=" + strings.Join(noload, ".so\nnoload=") + ".so\n",
 		"logger.conf":     "[general]\ndateformat=%T.%3q\n[logfiles]\nfull => notice,warning,error,verbose(4)\n",
 		"rtp.conf":        "[general]\nrtpstart=10000\nrtpend=11000\n",
-		"manager.conf":    "[general]\nenabled=no\n",
+		"manager.conf":    managerConf,
 		"pjsip.conf":      pjsipConf(phoneIP),
 		"queues.conf":     queuesConf(),
 		"extensions.conf": extensionsConf + benchExtensions,
@@ -97,7 +97,7 @@ func writeConfig(a *asterisk, over map[string]string) error {
 		failed = append(failed, os.WriteFile(filepath.Join(a.folder, "etc", name), []byte(text), 0o644))
 	}
 	// The rest is as Debian has it.
-	for _, name := range []string{"acl", "ccss", "cdr", "cel", "codecs", "features", "indications", "musiconhold", "sorcery", "stasis"} {
+	for _, name := range []string{"acl", "ccss", "cdr", "cel", "codecs", "features", "indications", "musiconhold", "res_parking", "sorcery", "stasis"} {
 		text, err := os.ReadFile(filepath.Join(a.root, "etc", "asterisk", name+".conf"))
 		failed = append(failed, err, os.WriteFile(filepath.Join(a.folder, "etc", name+".conf"), text, 0o644))
 	}
@@ -207,6 +207,8 @@ exten => 516,1,Answer()
  same => n,Queue(516,,,,,agi://127.0.0.1:4573/agent-answer)
 exten => h,1,AGI(agi://127.0.0.1:4573/call-hangup)
 [lab]
+exten => wait,1,Answer()
+ same => n,Wait(60)
 exten => _X.,1,AGI(agi://127.0.0.1:4573/lookup,callerid=+${EXTEN})
  same => n,Wait(60)
 `

@@ -34,6 +34,9 @@ var atOnce = []scenario{
 	{"direct call transferred", directTransferred},
 	{"transferred to a colleague", toColleague},
 	{"agents call out", outgoing},
+	{"live queues", liveQueues},
+	{"late name", lateName},
+	{"late VIP", lateVIP},
 	{"sample CRMs", sampleCRMs},
 	{"CRM slower than the budget", slowCRM},
 	{"CRM talks rubbish", rubbishCRM},
@@ -41,6 +44,7 @@ var atOnce = []scenario{
 
 // alone are those that take away what the others need.
 var alone = []scenario{
+	{"manager account", managerAccount},
 	{"formats", formats},
 	{"presets", presets},
 	{"raw names", rawSIPNames},
@@ -55,6 +59,7 @@ func TestCalls(t *testing.T) {
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
 			l := newLab(t, suite)
+			l.watchQueues(t)
 			t.Run("at once", func(t *testing.T) {
 				for _, s := range atOnce {
 					l.run(t, s.name, func(t *testing.T, l *lab) {

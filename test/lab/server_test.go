@@ -14,8 +14,19 @@ import (
 )
 
 // config is what an administrator writes to have callers named and the CRM
-// told; the verb is the folder of the store.
+// told; the verbs are the ports, the token and the folder of the store.
 const config = `
+[fastagi]
+listen = "127.0.0.1:%d"
+
+[http]
+listen = %q
+token = %q
+
+[[ami]]
+username = "ringhook"
+secret = "lab-s3cret"
+
 [number]
 country = "RU"
 
@@ -44,10 +55,7 @@ type server struct {
 func newServer(t *testing.T, agi, http int) *server {
 	t.Helper()
 	s := &server{folder: t.TempDir(), http: fmt.Sprintf("127.0.0.1:%d", http)}
-	text := fmt.Sprintf(config, filepath.Join(s.folder, "data"))
-	if agi != 4573 {
-		text = fmt.Sprintf("[fastagi]\nlisten = \"127.0.0.1:%d\"\n[http]\nlisten = %q\n", agi, s.http) + text
-	}
+	text := fmt.Sprintf(config, agi, s.http, token, filepath.Join(s.folder, "data"))
 	if err := os.WriteFile(filepath.Join(s.folder, "ringhook.toml"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
