@@ -29,7 +29,9 @@ import (
 // App is the running service: the rooms, wired.
 type App struct {
 	log      *slog.Logger
-	lines    *logWriter // where the log goes; nil where it is written at once
+	lines    *logWriter     // where the log goes; nil if it is written at once
+	level    *slog.LevelVar // of the log; nil if it is fixed
+	build    Build
 	systemd  supervisor
 	cfg      atomic.Pointer[conf.Config] // in force; changed by reload alone
 	registry *prometheus.Registry
@@ -48,10 +50,11 @@ type App struct {
 	undo     []step         // of what has been built so far
 }
 
-// New builds everything that serves, and binds the ports, so that all that
-// can fail at a start fails here.
+// New returns a service that logs to log. It builds everything and binds the ports, so
+// that everything that can fail at a start fails here.
 func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
-	a = &App{log: log, systemd: supervisor{log}, registry: prometheus.NewRegistry()}
+	a = &App{log: log, build: build, systemd: supervisor{log}, registry: prometheus.NewRegistry()}
+	connections := fitFiles(cfg, log)
 	a.cfg.Store(cfg)
 	defer func() {
 		if err != nil {
@@ -98,7 +101,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	}
 	a.api = api.New(log, a.store, a.control, a.webAt.Addr())
 	a.api.Exchange(cfg.HTTP.Token, explainer(cfg, a.parts), a.parts.Hooks)
-	a.web = api.NewServer(a.api, api.MaxConnections, a.registry, a.unready, log)
+	a.web = api.NewServer(a.api, connections, a.registry, a.unready, log)
 	return a, nil
 }
 
@@ -156,7 +159,9 @@ func (a *App) Run(ctx context.Context, hup <-chan os.Signal, load func() (*conf.
 	serving, endServing := context.WithCancel(ctx)
 	defer endServing()
 	var background sync.WaitGroup
-	background.Go(func() { a.reloadOn(serving, hup, load) })
+	requests := make(chan chan<- *Reloaded)
+	background.Go(func() { a.reloadOn(serving, hup, requests, load) })
+	background.Go(func() { a.serveReload(serving, requests) })
 	background.Go(func() { a.points.CloseIdleCalls(serving) })
 	watched, unwatch := context.WithCancel(context.Background())
 	var watchdog sync.WaitGroup
@@ -164,7 +169,7 @@ func (a *App) Run(ctx context.Context, hup <-chan os.Signal, load func() (*conf.
 	defer watchdog.Wait()
 	defer unwatch()
 	a.systemd.ready("serving")
-	a.log.Info("serving", "fastagi", a.agiAt.Addr().String(), "http", a.webAt.Addr().String())
+	a.log.Info("serving", append(a.describe(a.cfg.Load()), "fastagi", a.agiAt.Addr().String(), "http", a.webAt.Addr().String())...)
 
 	var err error
 	select {

@@ -9,12 +9,17 @@ import (
 	"ringhook/conf"
 )
 
-// spareFiles are the descriptors that the program needs for itself: databases, listeners, logs.
-const spareFiles = 100
+const (
+	// spareFiles are the descriptors of databases, listeners and the log.
+	spareFiles = 100
+	// minConnections is the number of HTTP connections that are served in any case.
+	minConnections = 8
+)
 
-// ownFiles is how many descriptors ringhook may have open beside its sessions'.
-func ownFiles(cfg *conf.Config) uint64 {
-	n := api.MaxConnections + spareFiles
+// ownFiles returns the maximum number of descriptors that are open besides those of
+// sessions, with a number of HTTP connections.
+func ownFiles(cfg *conf.Config, connections int) uint64 {
+	n := connections + spareFiles
 	for i := range cfg.Lookups {
 		n += cfg.Lookups[i].Concurrency
 	}
@@ -24,36 +29,40 @@ func ownFiles(cfg *conf.Config) uint64 {
 	return uint64(n)
 }
 
-// filesNeeded is how many descriptors ringhook may have open at once.
-func filesNeeded(cfg *conf.Config) uint64 {
-	return ownFiles(cfg) + uint64(cfg.FastAGI.MaxConnections())
+// filesNeeded returns the maximum number of descriptors that are open at once.
+func filesNeeded(cfg *conf.Config, connections int) uint64 {
+	return ownFiles(cfg, connections) + uint64(cfg.FastAGI.MaxConnections())
 }
 
-// sessionsFor is how many sessions can be served where so many files may be open: max_sessions, or
-// what fits, but one at least.
-func sessionsFor(cfg conf.Config, files uint64) int {
+// fit returns the number of sessions and of HTTP connections that can be served with a
+// limit of open files. HTTP gets a quarter of a small limit.
+func fit(cfg conf.Config, files uint64) (sessions, connections int) {
+	connections = minConnections
+	if files > spareFiles {
+		connections = int(max(minConnections, min(api.MaxConnections, (files-spareFiles)/4)))
+	}
 	wanted := cfg.FastAGI.MaxSessions
 	few := sort.Search(wanted, func(n int) bool {
 		cfg.FastAGI.MaxSessions = n + 1
-		return filesNeeded(&cfg) > files
+		return filesNeeded(&cfg, connections) > files
 	})
-	return max(few, 1)
+	return max(few, 1), connections
 }
 
-// fitSessions lowers max_sessions to what the system has files for, and says so: a call
-// that is told FAILURE goes on, and one that cannot be accepted waits.
-func fitSessions(cfg *conf.Config, log *slog.Logger) {
+// fitFiles lowers max_sessions to what the limit of open files allows, and returns the
+// number of HTTP connections that it allows. A call that gets FAILURE continues; one that
+// cannot be accepted waits.
+func fitFiles(cfg *conf.Config, log *slog.Logger) (connections int) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		log.Warn("limit of open files cannot be read", "err", err)
-		return
+		log.Warn("cannot read the limit of open files", "err", err)
+		return api.MaxConnections
 	}
-	needed := filesNeeded(cfg)
-	if limit.Cur >= needed {
-		return
+	needed, wanted := filesNeeded(cfg, api.MaxConnections), cfg.FastAGI.MaxSessions
+	cfg.FastAGI.MaxSessions, connections = fit(*cfg, limit.Cur)
+	if cfg.FastAGI.MaxSessions < wanted {
+		log.Warn("limit of open files too small for max_sessions", "limit", limit.Cur, "needed", needed, "max_sessions", wanted, "fit", cfg.FastAGI.MaxSessions,
+			"hint", "further sessions get FAILURE; raise LimitNOFILE= of the unit or ulimit -n, or lower [fastagi] max_sessions")
 	}
-	wanted := cfg.FastAGI.MaxSessions
-	cfg.FastAGI.MaxSessions = sessionsFor(*cfg, limit.Cur)
-	log.Warn("too few files may be open for [fastagi] max_sessions: more sessions than fit are answered FAILURE. Raise the limit (LimitNOFILE= of the unit, or ulimit -n), or lower max_sessions",
-		"limit", limit.Cur, "needed", needed, "max_sessions", wanted, "fit", cfg.FastAGI.MaxSessions)
+	return connections
 }

@@ -4,42 +4,47 @@ import (
 	"math"
 	"testing"
 
+	"ringhook/api"
 	"ringhook/conf"
 	"ringhook/hooks"
 	"ringhook/lookup"
 )
 
-// F22: whoever lets in more sessions than the system has files for is told so at the
-// start, and not by calls that fail.
+// F22: max_sessions is lowered to what the limit of open files allows, and leaves
+// room for ringhook's own files whatever the limit is.
 func TestFiles(t *testing.T) {
 	cfg := conf.Default()
-	before := filesNeeded(cfg)
-	if before < uint64(cfg.FastAGI.MaxSessions) {
-		t.Errorf("%d files for %d sessions", before, cfg.FastAGI.MaxSessions)
-	}
 	cfg.Lookups = []lookup.Config{{Concurrency: 64}}
 	cfg.Hooks = []hooks.Config{{Concurrency: 8}}
-	if got := filesNeeded(cfg); got != before+64+16 {
-		t.Errorf("got %d more for a lookup and a hook", got-before)
+	own := ownFiles(cfg, api.MaxConnections)
+	if want := uint64(api.MaxConnections + spareFiles + 64 + 16); own != want {
+		t.Errorf("got %d files of ringhook's own, want %d", own, want)
 	}
-	own := ownFiles(cfg)
 	for _, c := range []struct {
-		sessions int
-		files    uint64
-		want     int
+		sessions              int
+		files                 uint64
+		wantSessions, wantWeb int
 	}{
-		{10000, 1 << 20, 10000},
-		{10000, math.MaxUint64, 10000},          // no limit
-		{10000, own + 10000 + 2500 + 16, 10000}, // of which a quarter and 16 are told FAILURE
-		{10000, own + 10000 + 2500 + 15, 9999},  // 9999 need 2499 and 16 beside them
-		{10000, own + 20, 10},                   // of few as many as are served
-		{10000, own, 1},
-		{10000, 3, 1},
-		{1, 3, 1},
+		{10000, 1 << 20, 10000, 256},
+		{10000, math.MaxUint64, 10000, 256},          // no limit
+		{10000, own + 10000 + 2500 + 16, 10000, 256}, // a quarter and 16 get FAILURE
+		{10000, own + 10000 + 2500 + 15, 9999, 256},  // 9999 need 2499 and 16 more
+		{10000, 440, 127, 85},                        // 100 + 64 + 16, 85 for HTTP, 127 sessions, 31 + 16 that get FAILURE; one is left
+		{10000, 256, 18, 39},
+		{10000, 3, 1, minConnections},
+		{1, 3, 1, minConnections},
 	} {
 		cfg.FastAGI.MaxSessions = c.sessions
-		if got := sessionsFor(*cfg, c.files); got != c.want {
-			t.Errorf("%d sessions, %d files: %d fit, want %d", c.sessions, c.files, got, c.want)
+		if sessions, web := fit(*cfg, c.files); sessions != c.wantSessions || web != c.wantWeb {
+			t.Errorf("%d sessions, %d files: %d and %d HTTP connections fit, want %d and %d", c.sessions, c.files, sessions, web, c.wantSessions, c.wantWeb)
+		}
+	}
+	for files := uint64(220); files < 3000; files++ {
+		cfg.FastAGI.MaxSessions = 10000
+		sessions, web := fit(*cfg, files)
+		cfg.FastAGI.MaxSessions = sessions
+		if needed := filesNeeded(cfg, web); needed > files {
+			t.Fatalf("%d files: %d sessions and %d HTTP connections need %d", files, sessions, web, needed)
 		}
 	}
 }

@@ -12,7 +12,7 @@ const shortestMasked = 7
 
 // keptAttrs are attributes that have long numbers in them which are nobody's:
 // ids of calls and events, files, and what our own settings say.
-var keptAttrs = []string{"uniqueid", "linkedid", "event_id", "delivery", "file", "path", "what", "warning", "stack"}
+var keptAttrs = []string{"uniqueid", "linkedid", "event_id", "delivery", "file", "store", "path", "what", "warning", "stack"}
 
 // maskNumbers leaves the last three digits of every long number in a line's
 // texts, whoever wrote it there: a dialplan into a channel's name, a library

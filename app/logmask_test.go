@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -13,7 +14,11 @@ func TestMaskNumbers(t *testing.T) {
 	var out bytes.Buffer
 	lines := func(level string) string {
 		out.Reset()
-		newLogger(&out, level).Error("message", "err", errors.New(`Get "http://crm/?p=%2B442079460142": refused`), "channel", "Local/02079460142@agents",
+		lowest := new(slog.LevelVar)
+		if err := lowest.UnmarshalText([]byte(level)); err != nil {
+			t.Fatal(err)
+		}
+		newLogger(&out, lowest, false).Error("message", "err", errors.New(`Get "http://crm/?p=%2B442079460142": refused`), "channel", "Local/02079460142@agents",
 			"uniqueid", "1763706360.17", "peer", 4573, "name", "a\nlevel=ERROR\x1b[31m")
 		return out.String()
 	}

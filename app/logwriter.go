@@ -21,6 +21,7 @@ const (
 // first line. What does not fit is dropped and counted.
 type logWriter struct {
 	out     io.Writer
+	journal bool // lines begin with their priority
 	dropped atomic.Int64
 
 	mu    sync.Mutex
@@ -31,8 +32,8 @@ type logWriter struct {
 	ended chan struct{}
 }
 
-func newLogWriter(out io.Writer) *logWriter {
-	l := &logWriter{out: out, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newLogWriter(out io.Writer, journal bool) *logWriter {
+	l := &logWriter{out: out, journal: journal, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go l.run()
 	return l
 }
@@ -45,6 +46,9 @@ func (l *logWriter) Write(text []byte) (int, error) {
 		l.lost++
 		l.dropped.Add(1)
 		return len(text), nil
+	}
+	if l.journal {
+		l.held = append(l.held, priority(text)...)
 	}
 	l.held = append(l.held, text...)
 	select {
@@ -77,7 +81,7 @@ func (l *logWriter) Close() {
 
 func (l *logWriter) run() {
 	defer close(l.ended)
-	gap := slog.New(slog.NewTextHandler(l.out, nil))
+	var gap bytes.Buffer
 	var spare []byte
 	for open := true; open; {
 		_, open = <-l.wake
@@ -91,7 +95,13 @@ func (l *logWriter) run() {
 			}
 		}
 		if lost > 0 {
-			gap.Warn("lines are missing here: the log was not read fast enough", "lines", lost)
+			gap.Reset()
+			slog.New(slog.NewTextHandler(&gap, nil)).Warn("lines are missing here: the log was not read fast enough", "lines", lost)
+			line := gap.Bytes()
+			if l.journal {
+				line = append(priority(line), line...)
+			}
+			_, _ = l.out.Write(line) // lost as well if it fails
 		}
 		spare = batch
 	}

@@ -9,7 +9,7 @@ import (
 // What is held is written at the end, and what comes later does no harm.
 func TestLogLines(t *testing.T) {
 	var out bytes.Buffer
-	l := newLogWriter(&out)
+	l := newLogWriter(&out, false)
 	for range 100 {
 		l.Write([]byte("line\n"))
 	}

@@ -2,9 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"path/filepath"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,16 +14,16 @@ import (
 	"ringhook/lookup"
 )
 
-// reloadMetrics tell whether the configuration in force is the one on disk.
+// reloadMetrics report whether the configuration on disk is in force.
 type reloadMetrics struct{ ok, at prometheus.Gauge }
 
 func newReloadMetrics(reg prometheus.Registerer) reloadMetrics {
 	m := reloadMetrics{
 		ok: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "ringhook_config_last_reload_successful", Help: "1 when the last reading of the configuration put it in force, 0 when an older one still is.",
+			Name: "ringhook_config_last_reload_successful", Help: "1 if the last reload put the whole configuration in force, else 0.",
 		}),
 		at: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "ringhook_config_last_reload_success_timestamp_seconds", Help: "When a configuration was last put in force.",
+			Name: "ringhook_config_last_reload_success_timestamp_seconds", Help: "Time of the last reload that put the whole configuration in force.",
 		}),
 	}
 	reg.MustRegister(m.ok, m.at)
@@ -31,40 +32,108 @@ func newReloadMetrics(reg prometheus.Registerer) reloadMetrics {
 	return m
 }
 
-// reloadOn reads the configuration again at each signal, until ctx ends.
-func (a *App) reloadOn(ctx context.Context, hup <-chan os.Signal, load func() (*conf.Config, error)) {
+// Reloaded is the result of a reload.
+type Reloaded struct {
+	Changed  []string `json:"changed,omitempty"`  // what changed and is in force now
+	Restart  []string `json:"restart,omitempty"`  // what changed and needs a restart
+	Warnings []string `json:"warnings,omitempty"` // likely mistakes
+	Error    string   `json:"error,omitempty"`    // why nothing changed
+}
+
+// Err returns the error of a reload that did not put everything in force.
+func (r *Reloaded) Err() error {
+	switch {
+	case r.Error != "":
+		return errors.New(r.Error)
+	case len(r.Restart) > 0:
+		return fmt.Errorf("%s: a change of this needs a restart; everything else of the file is in force", strings.Join(r.Restart, ", "))
+	}
+	return nil
+}
+
+// reloadOn reloads at each signal and each request, until ctx ends.
+func (a *App) reloadOn(ctx context.Context, hup <-chan os.Signal, requests <-chan chan<- *Reloaded, load func() (*conf.Config, error)) {
 	for {
+		var result chan<- *Reloaded
 		select {
 		case <-ctx.Done():
 			return
 		case <-hup:
+		case result = <-requests:
 		}
 		a.systemd.reloading()
-		cfg, err := load()
-		if err == nil {
-			fitSessions(cfg, a.log)
-			err = a.reload(ctx, cfg)
+		done := a.reloadFile(ctx, load)
+		status := "serving"
+		switch {
+		case done.Error != "":
+			status = "serving; the configuration on disk is wrong, and an older one in force"
+		case len(done.Restart) > 0:
+			status = "serving; some changes of the configuration need a restart"
 		}
-		if err != nil {
-			a.reloads.ok.Set(0)
-			a.log.Error("configuration not taken, the old one stays in force", "err", err)
-			a.systemd.ready("serving; the configuration on disk is wrong, and an older one in force")
-			continue
+		a.systemd.ready(status)
+		if result != nil {
+			result <- done
 		}
-		a.reloads.ok.Set(1)
-		a.reloads.at.SetToCurrentTime()
-		warn(cfg, a.log)
-		a.log.Info("configuration read again")
-		a.systemd.ready("serving")
 	}
 }
 
-// reload prepares all that can fail, and then exchanges it. Calls on their
-// way end with what they began with.
-func (a *App) reload(ctx context.Context, cfg *conf.Config) error {
-	if err := a.fixed(cfg); err != nil {
-		return err
+// reloadFile loads the configuration, puts it in force, and logs and counts the result.
+func (a *App) reloadFile(ctx context.Context, load func() (*conf.Config, error)) *Reloaded {
+	done := &Reloaded{}
+	cfg, err := load()
+	if err == nil {
+		err = a.reload(ctx, cfg, done)
 	}
+	if err != nil {
+		a.reloads.ok.Set(0)
+		a.log.Error("reload failed, the old configuration stays in force", "err", err)
+		return &Reloaded{Error: err.Error()}
+	}
+	warn(cfg, a.log)
+	for _, w := range cfg.Warnings {
+		done.Warnings = append(done.Warnings, w.String())
+	}
+	a.log.Info("configuration reloaded", append(a.describe(cfg), "changed", strings.Join(done.Changed, ", "))...)
+	if len(done.Restart) > 0 {
+		a.reloads.ok.Set(0)
+		a.log.Error("some changes need a restart", "keys", strings.Join(done.Restart, ", "))
+		return done
+	}
+	a.reloads.ok.Set(1)
+	a.reloads.at.SetToCurrentTime()
+	return done
+}
+
+// describe returns what a configuration is and has, as attributes of a log line.
+func (a *App) describe(cfg *conf.Config) []any {
+	file := "built-in defaults"
+	if cfg.File != "" {
+		file = absolute(cfg.File)
+	}
+	return []any{"version", a.build.Version, "file", file, "store", absolute(cfg.Store.Folder),
+		"lookups", len(cfg.Lookups), "hooks", len(cfg.Hooks), "queues", len(cfg.Queues), "agents", len(cfg.Agents), "ami", len(cfg.AMI)}
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// reload prepares everything that can fail, and then exchanges it. Calls in progress end
+// with the settings that they began with. Keys that need a restart keep their values.
+func (a *App) reload(ctx context.Context, cfg *conf.Config, done *Reloaded) error {
+	fitFiles(cfg, a.log)
+	for _, change := range conf.Changes(a.cfg.Load(), cfg) {
+		if needsRestart(change) {
+			done.Restart = append(done.Restart, change)
+		} else {
+			done.Changed = append(done.Changed, change)
+		}
+	}
+	running := a.cfg.Load()
+	cfg.FastAGI.Listen, cfg.HTTP.Listen, cfg.Store = running.FastAGI.Listen, running.HTTP.Listen, running.Store
 	servers, err := a.control.Prepare(cfg.AMI)
 	if err != nil {
 		return err
@@ -79,6 +148,9 @@ func (a *App) reload(ctx context.Context, cfg *conf.Config) error {
 	old := a.parts
 	a.parts = parts
 	a.cfg.Store(cfg)
+	if a.level != nil {
+		a.level.Set(cfg.Log.Slog())
+	}
 	parts.Hooks.Replace(old.Hooks)
 	ended := a.points.Exchange(cfg.Settings(), parts)
 	a.api.Exchange(cfg.HTTP.Token, explainer(cfg, parts), parts.Hooks)
@@ -88,6 +160,12 @@ func (a *App) reload(ctx context.Context, cfg *conf.Config) error {
 	return nil
 }
 
+// needsRestart reports whether a change of conf.Changes cannot be put in force while
+// calls go on.
+func needsRestart(change string) bool {
+	return change == "[fastagi] listen" || change == "[http] listen" || strings.HasPrefix(change, "[store] ")
+}
+
 // retire closes lookups after the last call that began with them has ended, which the
 // longest budget bounds.
 func (a *App) retire(s *lookup.Service, ended func()) {
@@ -95,25 +173,4 @@ func (a *App) retire(s *lookup.Service, ended func()) {
 	if err := a.closeLookups(context.Background(), s); err != nil {
 		a.log.Warn("lookups from before the reload cut short", "err", err)
 	}
-}
-
-// fixed says what of a new configuration cannot be put in force while calls
-// go on.
-func (a *App) fixed(cfg *conf.Config) error {
-	var moved []string
-	old := a.cfg.Load()
-	for name, same := range map[string]bool{
-		"[fastagi] listen": cfg.FastAGI.Listen == old.FastAGI.Listen,
-		"[http] listen":    cfg.HTTP.Listen == old.HTTP.Listen,
-		"[store]":          cfg.Store == old.Store,
-	} {
-		if !same {
-			moved = append(moved, name)
-		}
-	}
-	if len(moved) == 0 {
-		return nil
-	}
-	slices.Sort(moved)
-	return fmt.Errorf("%s changed, which needs a restart", strings.Join(moved, " and "))
 }

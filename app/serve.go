@@ -12,32 +12,37 @@ import (
 	"ringhook/conf"
 )
 
-// Options are what Serve is started with.
+// Options are the arguments of Serve.
 type Options struct {
-	Load  func() (*conf.Config, error) // reads the configuration: at the start, and at each SIGHUP
-	Level string                       // the least level that is logged
-	Log   io.Writer                    // where the log goes
+	Load  func() (*conf.Config, error) // reads the configuration: at the start and at each reload
+	Hup   <-chan os.Signal             // a reload is asked for; one that waits at the start happens after it
+	Level string                       // the lowest level that is logged; empty for that of the configuration
+	Log   io.Writer                    // standard error
 	Build Build
 }
 
 // Serve runs the service until ctx ends.
 func Serve(ctx context.Context, o Options) error {
-	// A signal that comes before all is built would end the program.
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	cfg, err := o.Load()
+	load := func() (*conf.Config, error) {
+		cfg, err := o.Load()
+		if err == nil && o.Level != "" {
+			cfg.Log.Level = o.Level
+		}
+		return cfg, err
+	}
+	cfg, err := load()
 	if err != nil {
 		return err
 	}
-	// Where the log is a pipe whose reader dies, Go would end the program.
-	// Where a file may not grow (LimitFSIZE), too: that is an error to handle.
+	// If the log is a pipe whose reader has gone, Go would end the program. So it would if
+	// a file may not grow (LimitFSIZE); that is an error to handle.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
-	lines := newLogWriter(o.Log)
+	lines := newLogWriter(o.Log, isJournal(o.Log))
 	defer lines.Close()
-	log := newLogger(lines, o.Level)
+	level := new(slog.LevelVar)
+	level.Set(cfg.Log.Slog())
+	log := newLogger(lines, level, lines.journal)
 	warn(cfg, log)
-	fitSessions(cfg, log)
 	if err := trimCrash(filepath.Join(cfg.Store.Folder, crashFile)); err != nil {
 		log.Warn("cannot shorten the crash file", "err", err)
 	}
@@ -45,31 +50,32 @@ func Serve(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	a.lines = lines
+	a.lines, a.level = lines, level
 	noteCrash(a.store, log)
 	if err := recordCrashes(filepath.Join(a.store.Folder(), crashFile)); err != nil {
-		log.Warn("a crash of ringhook will be told on standard error only", "err", err)
+		log.Warn("cannot write the crash file", "err", err, "hint", "the reason of a crash goes to standard error only")
 	}
-	err = a.Run(ctx, hup, o.Load)
+	err = a.Run(ctx, o.Hup, load)
 	log.Info("stopped")
 	return err
 }
 
-// warn tells what is doubtful in a configuration that is put in force.
+// warn logs the likely mistakes of a configuration that is put in force.
 func warn(cfg *conf.Config, log *slog.Logger) {
 	for _, w := range cfg.Warnings {
 		log.Warn("configuration", "warning", w.String())
 	}
 }
 
-func newLogger(out io.Writer, level string) *slog.Logger {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		l = slog.LevelInfo
-	}
-	opts := &slog.HandlerOptions{Level: l}
-	if l > slog.LevelDebug {
-		opts.ReplaceAttr = maskNumbers
-	}
-	return slog.New(slog.NewTextHandler(out, opts))
+// newLogger returns a logger of lines. Journal leaves out the time, which the journal has.
+func newLogger(out io.Writer, level *slog.LevelVar, journal bool) *slog.Logger {
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		switch {
+		case journal && len(groups) == 0 && a.Key == slog.TimeKey:
+			return slog.Attr{}
+		case level.Level() > slog.LevelDebug:
+			return maskNumbers(groups, a)
+		}
+		return a
+	}}))
 }

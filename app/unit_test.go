@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"ringhook/api"
 	"ringhook/conf"
 )
 
@@ -42,7 +43,7 @@ func TestUnit(t *testing.T) {
 			t.Errorf("%s=%s, want %s", key, got, want)
 		}
 	}
-	for _, line := range append(u["ExecStart"], u["ExecReload"][0]) {
+	for _, line := range append(u["ExecStart"], u["ExecReload"]...) {
 		if args := strings.Fields(line); args[0] != "/usr/bin/ringhook" || len(args) != 4 || args[2] != "-c" || args[3] != "/etc/ringhook/ringhook.toml" {
 			t.Errorf("the unit starts %s", line)
 		}
@@ -51,7 +52,7 @@ func TestUnit(t *testing.T) {
 		t.Errorf("RestartPreventExitStatus=%s: a panic, and the watchdog's SIGABRT, end a Go program with 2 as well", got)
 	}
 	files, err := strconv.ParseUint(u["LimitNOFILE"][0], 10, 64)
-	if needed := filesNeeded(conf.Default()); err != nil || files < max(needed, 65536) {
+	if needed := filesNeeded(conf.Default(), api.MaxConnections); err != nil || files < max(needed, 65536) {
 		t.Errorf("LimitNOFILE=%d (%v), and %d are needed", files, err, needed)
 	}
 	if drain := stopTime + httpDrain + 2*stopGrace + lastLines; drain.Seconds() > 19 {

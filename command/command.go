@@ -40,6 +40,7 @@ type cli struct {
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Serve   serveCmd   `cmd:"" group:"run" help:"Serve Asterisk until stopped; SIGHUP reloads the configuration."`
+	Reload  reloadCmd  `cmd:"" group:"run" help:"Reload the configuration of the running server and show the result."`
 	Check   checkCmd   `cmd:"" group:"run" help:"Check the configuration and the dialplan."`
 	Demo    demoCmd    `cmd:"" group:"run" help:"Play a queue call with a sample CRM on this machine."`
 	Version versionCmd `cmd:"" group:"run" help:"Print the version."`
@@ -82,6 +83,7 @@ type streams struct {
 	out    io.Writer
 	err    io.Writer
 	build  app.Build
+	hup    <-chan os.Signal // SIGHUP, for serve
 }
 
 // load reads the configuration. The file is chosen once, for all reloads.
@@ -102,6 +104,9 @@ func (s *streams) configuration() string {
 
 // Run is the program but for the process around it. It gives the exit code.
 func Run(ctx context.Context, build app.Build, args []string, out, errOut io.Writer) int {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // one that comes before the service is up must not end it
+	defer signal.Stop(hup)
 	var c cli
 	code := -1
 	parser, err := kong.New(&c,
@@ -125,7 +130,10 @@ func Run(ctx context.Context, build app.Build, args []string, out, errOut io.Wri
 		fmt.Fprintf(errOut, "ringhook: %v\nringhook --help tells the commands and their options.\n", err)
 		return exitUsage
 	}
-	s := &streams{ctx: ctx, config: c.Config, out: out, err: errOut, build: build}
+	if parsed.Command() != "serve" {
+		signal.Stop(hup)
+	}
+	s := &streams{ctx: ctx, config: c.Config, out: out, err: errOut, build: build, hup: hup}
 	err = parsed.Run(s)
 	if err == nil {
 		return exitOK

@@ -15,6 +15,7 @@ import (
 func (r *report) check(c *Config, root *position) {
 	c.FastAGI.Check(r.in(root.key("fastagi"), "fastagi"))
 	c.HTTP.Check(r.in(root.key("http"), "http"))
+	c.Log.Check(r.in(root.key("log"), "log"))
 	c.Store.Check(r.in(root.key("store"), "store"))
 	c.Number.Check(r.in(root.key("number"), "number"))
 	c.Dialplan.Check(r.in(root.key("dialplan"), "dialplan"))

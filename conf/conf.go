@@ -38,6 +38,7 @@ const byteOrderMark = "\xef\xbb\xbf"
 type Config struct {
 	FastAGI  fastagi.Config   `toml:"fastagi"`
 	HTTP     api.Config       `toml:"http"`
+	Log      LogConfig        `toml:"log"`
 	Store    store.Config     `toml:"store"`
 	Number   number.Config    `toml:"number"`
 	Dialplan dialplan.Config  `toml:"dialplan"`
@@ -64,6 +65,7 @@ func Default() *Config {
 	return &Config{
 		FastAGI:  fastagi.DefaultConfig(),
 		HTTP:     api.DefaultConfig(),
+		Log:      LogConfig{Level: "info"},
 		Store:    store.DefaultConfig(),
 		Number:   number.DefaultConfig(),
 		Dialplan: dialplan.DefaultConfig(),

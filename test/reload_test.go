@@ -3,12 +3,16 @@ package test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -71,7 +75,7 @@ func TestReloads(t *testing.T) {
 	with := without + fmt.Sprintf(table, "second", second.URL)
 	wrong := []string{
 		without + "colour = \"red\"\n",                         // of no key
-		strings.Replace(without, agi, "127.0.0.1:1", 1),        // what needs a restart
+		without + "format = \"jason\"\n",                       // of no value
 		without + "ca_file = \"/nonexistent/authorities.pem\"", // what cannot be had
 	}
 	write := func(text string) {
@@ -201,4 +205,94 @@ func TestReloadDuringLookup(t *testing.T) {
 		t.Errorf("a call from before the reload got\n%s", got)
 	}
 	c.stop()
+}
+
+// TestReloadCommand expects ringhook reload to print what changed, to take everything but
+// what needs a restart, and to fail if the file has mistakes or no server runs.
+func TestReloadCommand(t *testing.T) {
+	file, agi, web := config(t, "[[queue]]\nid = \"500\"\nname = \"Sales\"\n")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload := func(text string, code int, want ...string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if got := run(t.Context(), []string{"reload", "-c", file}, &out, &out); got != code {
+			t.Errorf("ringhook reload ended with %d, want %d:\n%s", got, code, &out)
+		}
+		wants(t, out.String(), want...)
+	}
+	metric := func(value int) {
+		t.Helper()
+		wants(t, get(t, web+"/metrics"), fmt.Sprintf("ringhook_config_last_reload_successful %d\n", value))
+	}
+	reload(string(good), exitFailure, "no ringhook serves")
+	c := spawn(t, file, web)
+	defer c.kill()
+	reload(string(good), exitOK, "nothing changed")
+	reload(strings.Replace(string(good), "Sales", "Service", 1), exitOK, "[[queue]] 500")
+	metric(1)
+	reload(string(good)+"wrong = 1\n", exitFailure, "wrong")
+	metric(1) // the server was not asked
+	moved := strings.Replace(string(good), "[store]\n", "[store]\nkeep_dead = \"800h\"\n", 1)
+	moved = strings.Replace(moved, agi, "127.0.0.1:1", 1)
+	reload(moved+"[[queue]]\nid = \"600\"\nname = \"Six\"\n", exitFailure, "[[queue]] 600 added", "[fastagi] listen, [store] keep_dead", "restart")
+	metric(0)
+	t.Setenv("STATE_DIRECTORY", filepath.Join(filepath.Dir(file), "data")) // as systemd sets it for ExecReload
+	reload(strings.Replace(string(good), "/data\"", "/other\"", 1), exitFailure, "[[queue]] 600 removed", "[store] folder", "restart")
+	reload(string(good), exitOK, "nothing changed")
+	metric(1)
+	c.stop()
+	for _, want := range []string{"msg=serving version=test file=" + file, "store=" + filepath.Join(filepath.Dir(file), "data"), "queues=1", "changed=\"[[queue]] 500, [[queue]] 600 added\""} {
+		if !strings.Contains(c.log.String(), want) {
+			t.Errorf("the log does not have %s:\n%s", want, c.log)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(file), "data", "reload.sock")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+// TestJournal is the log under systemd: a priority at each line, and no time.
+func TestJournal(t *testing.T) {
+	file, _, web := config(t, "[log]\nlevel = \"warn\"\n[[hook]]\nname = \"crm\"\nevents = [\"agent-hangpu\"]\nurl = \"http://127.0.0.1:1/\"\n")
+	log, err := os.Create(filepath.Join(t.TempDir(), "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	info, err := log.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	c := &child{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", file), log: &bytes.Buffer{}}
+	c.cmd.Env = append(os.Environ(), asRinghook+"=1", fmt.Sprintf("JOURNAL_STREAM=%d:%d", stat.Dev, stat.Ino))
+	c.cmd.Stderr = log
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.kill()
+	c.ready(web)
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, bytes.Replace(text, []byte("warn"), []byte("info"), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ringhook(t, "reload", "-c", file)
+	c.stop()
+	lines, err := os.ReadFile(log.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, "\n"+string(lines), "\n<4>level=WARN msg=configuration ", "\n<6>level=INFO msg=\"configuration reloaded\"", "\n<6>level=INFO msg=stopped\n")
+	if strings.Contains(string(lines), "msg=serving") {
+		t.Errorf("at the level warn the log has\n%s", lines)
+	}
 }
