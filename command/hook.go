@@ -21,6 +21,7 @@ type hookCmd struct {
 type hookTestCmd struct {
 	Name  string `arg:"" help:"The hook's name; of one with several URLs journal is the first, journal.2 the second."`
 	Event string `arg:"" optional:"" help:"The event, such as agent-answer; the first that the hook names otherwise."`
+	Raw   bool   `help:"Print the request as it is sent, with its secrets and its signature."`
 }
 
 // Run sends the sample past the outbox: nothing is kept, counted or retried.
@@ -46,7 +47,7 @@ func (c *hookTestCmd) Run(s *streams) error {
 	if !wanted {
 		fmt.Fprintf(s.out, "The hook would not get this sample: it is not among its events, or its condition does not hold. It is sent all the same.\n\n")
 	}
-	printPreview(s.out, p)
+	printPreview(s.out, p, c.Raw)
 	fmt.Fprintf(s.out, "\n%s after %s", a.Class, milliseconds(a.Took))
 	if a.Status != 0 {
 		fmt.Fprintf(s.out, ", status %d", a.Status)
@@ -80,8 +81,12 @@ func (c *hookTestCmd) event(named []string) (string, error) {
 	return "call-hangup", nil
 }
 
-// printPreview shows a request as it is sent, without its secrets.
-func printPreview(w io.Writer, p hooks.Preview) {
+// printPreview shows a request without its secrets, or as it is sent.
+func printPreview(w io.Writer, p hooks.Preview, raw bool) {
+	if raw {
+		fmt.Fprintln(w, string(p.Raw))
+		return
+	}
 	fmt.Fprintf(w, "%s %s\n", p.Method, p.URL)
 	for _, h := range p.Headers {
 		fmt.Fprintf(w, "%s: %s\n", h[0], h[1])

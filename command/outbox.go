@@ -94,7 +94,8 @@ func nextAttempt(d store.Item) string {
 }
 
 type outboxShowCmd struct {
-	ID int64 `arg:"" help:"The delivery's number, from the list."`
+	ID  int64 `arg:"" help:"The delivery's number, from the list."`
+	Raw bool  `help:"Print only the request as it would be sent now, with its secrets and its signature."`
 }
 
 // Run shows one delivery.
@@ -107,6 +108,14 @@ func (c *outboxShowCmd) Run(s *streams) (err error) {
 	d, attempts, err := st.Outbox().Show(c.ID)
 	if err != nil {
 		return fmt.Errorf("delivery %d: %w", c.ID, err)
+	}
+	if c.Raw {
+		p, err := hooks.Render(cfg.Hooks, &d.Event, d.Hook)
+		if err != nil {
+			return err
+		}
+		printPreview(s.out, p, true)
+		return nil
 	}
 	fmt.Fprintf(s.out, "delivery %d: %s for hook %s, %s\n", d.ID, d.Event.Name, d.Hook, d.State)
 	if d.ReplayOf != 0 {
@@ -143,7 +152,7 @@ func (c *outboxShowCmd) preview(w io.Writer, cfg *conf.Config, ev *hooks.Event, 
 		return nil
 	}
 	fmt.Fprintln(w)
-	printPreview(w, p)
+	printPreview(w, p, false)
 	return nil
 }
 

@@ -21,7 +21,7 @@ func TestSecretsAreHidden(t *testing.T) {
 		c.Headers = map[string]string{"X-Token": "header-value-1"}
 	})
 	s := newSender(h, nil, nil, slog.New(slog.DiscardHandler))
-	p, err := h.preview(&Event{ID: "msg_1", Name: "queue-dial"})
+	p, err := h.preview(&Event{ID: "msg_1", Name: "queue-dial"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

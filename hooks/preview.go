@@ -3,17 +3,27 @@ package hooks
 import (
 	"fmt"
 	"log/slog"
-	"slices"
+	"strings"
 	"time"
+
+	"ringhook/httpclient"
 )
 
 // Preview is a request as it would be sent, without its secrets.
 type Preview struct {
 	Method  string      `json:"method"`
 	URL     string      `json:"url"`
-	Headers [][2]string `json:"headers"` // in the order in which they are sent
+	Headers [][2]string `json:"headers"` // all that are sent, in their order
 	Body    string      `json:"body,omitempty"`
+	// Raw is the request as it is sent, with its secrets and its signature, but for the token of oauth2.
+	Raw Raw `json:"-"`
 }
+
+// Raw is a request with its secrets. It prints as asterisks, so that no log shows it by mistake.
+type Raw string
+
+// String returns asterisks.
+func (Raw) String() string { return httpclient.Masked }
 
 // Render returns the request that an event makes for a hook of the configuration, with its secrets replaced by
 // asterisks. The hook may be a copy, such as journal.2.
@@ -22,7 +32,7 @@ func Render(cfgs []Config, ev *Event, hook string) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	return h.preview(ev)
+	return h.preview(ev, time.Now())
 }
 
 // Try sends an event to a hook of the configuration once, without the outbox, and returns what was sent and how it
@@ -32,7 +42,8 @@ func Try(cfgs []Config, ev *Event, hook string, log *slog.Logger) (p Preview, a 
 	if err != nil {
 		return p, a, false, err
 	}
-	if p, err = h.preview(ev); err != nil {
+	started := time.Now()
+	if p, err = h.preview(ev, started); err != nil {
 		return p, a, false, err
 	}
 	client, err := newClient(h.cfg)
@@ -41,7 +52,6 @@ func Try(cfgs []Config, ev *Event, hook string, log *slog.Logger) (p Preview, a 
 	}
 	s := newSender(h, client, nil, log)
 	defer s.close()
-	started := time.Now()
 	o := s.try(ev, started)
 	return p, Attempt{
 		Started: started, Took: time.Since(started), Class: o.class, Status: o.status, Excerpt: s.excerpt(&o),
@@ -80,21 +90,26 @@ func (d *Dispatcher) Render(ev *Event, hook string) (Preview, error) {
 	if s == nil {
 		return Preview{}, fmt.Errorf("hook %q is not in the configuration", hook)
 	}
-	return s.hook.preview(ev)
+	return s.hook.preview(ev, time.Now())
 }
 
-func (h *hook) preview(ev *Event) (Preview, error) {
-	req, err := h.request(ev, time.Now())
+func (h *hook) preview(ev *Event, now time.Time) (Preview, error) {
+	req, err := h.request(ev, now)
 	if err != nil {
 		return Preview{}, err
 	}
-	p := Preview{Method: req.Method, URL: h.mask.Replace(req.URL), Body: h.mask.Replace(string(req.Body))}
-	headers := req.Header
-	if req.ContentType != "" && !slices.ContainsFunc(headers, isContentType) {
-		headers = append([][2]string{{"Content-Type", req.ContentType}}, headers...)
+	raw, err := req.AppendTo(nil)
+	if err != nil {
+		return Preview{}, err
 	}
-	for _, header := range headers {
-		p.Headers = append(p.Headers, [2]string{header[0], h.maskHeader(header[0], header[1])})
+	p := Preview{Method: req.Method, URL: h.mask.Replace(req.URL), Body: h.mask.Replace(string(req.Body)), Raw: Raw(raw)}
+	head, _, _ := strings.Cut(string(raw), "\r\n\r\n")
+	for _, line := range strings.Split(head, "\r\n")[1:] {
+		name, value, _ := strings.Cut(line, ": ")
+		p.Headers = append(p.Headers, [2]string{name, h.maskHeader(name, value)})
+	}
+	if h.cfg.OAuth2.TokenURL != "" {
+		p.Headers = append(p.Headers, [2]string{"Authorization", "Bearer " + httpclient.Masked})
 	}
 	return p, nil
 }
