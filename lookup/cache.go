@@ -1,5 +1,7 @@
 package lookup
 
+import "time"
+
 // cached is what the cache holds for a request.
 type cached struct {
 	entry Entry
@@ -34,9 +36,9 @@ func (s *source) peek(key string) cached {
 }
 
 // keep stores a result. A failure stores nothing: what was known stays.
-func (s *source) keep(req *request, r result) {
+func (s *source) keep(req *request, r result, asked time.Time) {
 	now := s.now()
-	e := Entry{Key: req.key, Lookup: s.cfg.Name, Number: req.number, Vars: encodeVars(r.vars), Stored: now}
+	e := Entry{Key: req.key, Lookup: s.cfg.Name, Number: req.number, Vars: encodeVars(r.vars), Asked: asked, Stored: now}
 	switch r.outcome {
 	case Found:
 		e.Expires = now.Add(max(s.cfg.Cache, s.cfg.Stale))

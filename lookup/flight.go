@@ -45,8 +45,9 @@ func (s *source) refuse(reason, text string) *fault {
 // run makes the request, fills the cache and calls those that wait.
 func (s *source) run(f *flight, req *request) {
 	defer s.running.Done()
+	asked := s.now()
 	r := s.ask(req, time.Now().Add(max(s.cfg.Timeout, backgroundTimeout)))
-	s.keep(req, r)
+	s.keep(req, r, asked)
 	s.note(r)
 	f.report(r)
 

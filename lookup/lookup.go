@@ -56,6 +56,7 @@ type Entry struct {
 	Number  string
 	Missing bool
 	Vars    []byte    // as the room encodes them
+	Asked   time.Time // when the source was asked
 	Stored  time.Time // when the source gave it
 	Expires time.Time // after which nobody may use it any more
 }

@@ -31,19 +31,22 @@ type Cache struct {
 	metrics Metrics
 	now     func() time.Time
 
-	file   atomic.Pointer[pool] // to read from; nil while there is none
-	recent recent
-	c      *sqlite.Conn // the writer's own
-	tasks  chan task
-	hurry  chan struct{} // somebody waits for a task
-	broken chan struct{} // a reader found the file damaged
-	quit   chan struct{}
-	gone   chan struct{}
-	give   chan chan int64 // GiveBack
-	ending sync.Once
-	own    bool // this process may delete the file
-	full   bool // make room before the next batch
-	tried  time.Time
+	file      atomic.Pointer[pool] // to read from; nil while there is none
+	recent    recent
+	forgotten forgotten
+	queued    atomic.Int64 // bytes of what waits to be written
+	c         *sqlite.Conn // the writer's own
+	tasks     chan task
+	hurry     chan struct{} // somebody waits for a task
+	broken    chan struct{} // a reader found the file damaged
+	quit      chan struct{}
+	gone      chan struct{}
+	give      chan chan int64 // GiveBack
+	ending    sync.Once
+	own       bool // this process may delete the file
+	full      bool // make room before the next batch
+	tried     time.Time
+	tidied    time.Time
 }
 
 // File is the name of the cache's file.
@@ -65,13 +68,16 @@ var _ lookup.Cache = (*Cache)(nil)
 
 // task is something to write.
 type task struct {
+	bytes int
 	apply func(*sqlite.Conn) error
 	done  chan error // nil if none waits: then it adds or changes an entry
 }
 
 const (
-	// queueSize is how many answers may wait to be written.
-	queueSize = 4096
+	// queueSize is the maximum number of answers that wait to be written, and
+	// queueBytes of their bytes.
+	queueSize  = 4096
+	queueBytes = 16 << 20
 	// batchSize is how many are written in one commit.
 	batchSize = 256
 	// commitDelay is how long an answer waits for others to be written with. Until
@@ -99,7 +105,7 @@ func (c *Cache) Get(key string) (lookup.Entry, bool) {
 	id, now := entryID(key), c.now()
 	slot := c.recent.slot(id)
 	before := slot.Load()
-	if before.holds(key, now) {
+	if before.answers(key, now) {
 		return before.entry, true
 	}
 	p := c.file.Load()
@@ -117,29 +123,39 @@ func (c *Cache) Get(key string) (lookup.Entry, bool) {
 		return lookup.Entry{}, false
 	}
 	if now.Sub(sqlite.FromMS(usedMS)) > touchAfter {
-		c.queue(func(c *sqlite.Conn) error {
+		c.queue(0, func(c *sqlite.Conn) error {
 			_, err := c.Exec("update entry set used_ms = ?2 where id = ?1", id, now.UnixMilli())
 			return err
 		})
 	}
-	// One that was put meanwhile is newer than what was read.
-	slot.CompareAndSwap(before, &recentEntry{e, now.Add(recentFor)})
+	// An entry that was put meanwhile is newer than the one that was read.
+	c.recent.swap(slot, before, e, now.Add(recentFor))
 	return e, true
 }
 
 const putEntry = `insert into entry (id, key, lookup, number, missing, vars, stored_ms, expires_ms, used_ms)
-	values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+	select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 where not exists (select 1 from forgotten where number in (0, ?10) and at_ms >= ?11)
 	on conflict (id) do update set key = ?2, lookup = ?3, number = ?4, missing = ?5, vars = ?6,
 		stored_ms = ?7, expires_ms = ?8, used_ms = ?9`
 
-// Put keeps an entry, later and in the background. It is dropped and counted
-// where the writer is behind.
+// Put keeps an entry, later and in the background. It is dropped and counted if
+// the writer is behind, and dropped if its number was forgotten after the source was asked.
 func (c *Cache) Put(e lookup.Entry) {
 	now := c.now()
+	asked := e.Asked
+	if asked.IsZero() {
+		asked = e.Stored
+	}
+	if c.forgotten.since(e.Number, asked) {
+		return
+	}
+	e = owned(e)
 	id, used := entryID(e.Key), now.UnixMilli()
-	c.recent.slot(id).Store(&recentEntry{e, now.Add(recentFor)})
-	ok := c.queue(func(c *sqlite.Conn) error {
-		_, err := c.Exec(putEntry, id, e.Key, e.Lookup, e.Number, e.Missing, e.Vars, sqlite.ToMS(e.Stored), sqlite.ToMS(e.Expires), used)
+	slot := c.recent.slot(id)
+	c.recent.swap(slot, slot.Load(), e, now.Add(recentFor))
+	ok := c.queue(len(e.Vars), func(c *sqlite.Conn) error {
+		_, err := c.Exec(putEntry, id, e.Key, e.Lookup, e.Number, e.Missing, e.Vars, sqlite.ToMS(e.Stored), sqlite.ToMS(e.Expires), used,
+			entryID(e.Number), sqlite.ToMS(asked))
 		return err
 	})
 	if !ok {
@@ -147,8 +163,8 @@ func (c *Cache) Put(e lookup.Entry) {
 	}
 }
 
-// entryID is the row's number. Two keys with one number put each other out. The
-// hash is a good one, so that neighbours are a sample, and nobody can aim at an entry.
+// entryID is the row's number. Two keys with one number replace each other. The
+// hash is a good one, so that no caller can aim at an entry.
 func entryID(key string) int64 {
 	sum := sha256.Sum256([]byte(key))
 	return int64(binary.LittleEndian.Uint64(sum[:]))
@@ -173,19 +189,36 @@ func (c *Cache) Show(number string) ([]lookup.Entry, error) {
 	return list, sqlite.Wrap("read the cache", err)
 }
 
-// Forget removes what is kept for a number, and tells how much that was.
+// Forget removes what is kept for a number, and returns how much that was. An answer
+// for which the source was asked before is not kept, in any process.
 func (c *Cache) Forget(ctx context.Context, number string) (int, error) {
+	c.forgotten.add(number, c.now())
+	if err := c.remember(ctx, entryID(number)); err != nil {
+		return 0, err
+	}
 	return c.remove(ctx, "delete from entry where number = ?", number)
 }
 
 // Clear removes everything, in steps between which others can write.
 func (c *Cache) Clear(ctx context.Context) error {
+	c.forgotten.add("", c.now())
+	if err := c.remember(ctx, 0); err != nil {
+		return err
+	}
 	for {
 		n, err := c.remove(ctx, "delete from entry where id in (select id from entry limit ?)", 10_000)
 		if n == 0 || err != nil {
 			return err
 		}
 	}
+}
+
+// remember notes in the file that a number is forgotten from now on.
+func (c *Cache) remember(ctx context.Context, number int64) error {
+	return c.do(ctx, func(conn *sqlite.Conn) error {
+		_, err := conn.Exec("insert or replace into forgotten (number, at_ms) values (?, ?)", number, c.now().UnixMilli())
+		return err
+	})
 }
 
 // Len tells how many entries there are, expired ones among them.

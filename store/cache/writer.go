@@ -11,14 +11,18 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// queue has something written that nobody waits for.
-func (c *Cache) queue(apply func(*sqlite.Conn) error) bool {
-	select {
-	case c.tasks <- task{apply: apply}:
-		return true
-	default:
-		return false
+// queue queues a write of an entry of so many bytes, for which no caller waits, and
+// reports whether there was room.
+func (c *Cache) queue(bytes int, apply func(*sqlite.Conn) error) bool {
+	if c.queued.Add(int64(bytes)) <= queueBytes {
+		select {
+		case c.tasks <- task{bytes: bytes, apply: apply}:
+			return true
+		default:
+		}
 	}
+	c.queued.Add(-int64(bytes))
+	return false
 }
 
 // do has something written and waits for it.
@@ -48,6 +52,8 @@ func (c *Cache) do(ctx context.Context, apply func(*sqlite.Conn) error) error {
 // Run writes what is queued until the cache is closed.
 func (c *Cache) Run() {
 	defer close(c.gone)
+	sweep := time.NewTicker(recentFor)
+	defer sweep.Stop()
 	for {
 		var batch []task
 		select {
@@ -61,11 +67,18 @@ func (c *Cache) Run() {
 		case freed := <-c.give:
 			freed <- c.delete()
 			continue
+		case <-sweep.C:
+			if c.sweep(); len(c.tasks) > 0 || !c.tidyDue() {
+				continue
+			}
 		case t := <-c.tasks:
 			if t.done == nil && len(c.tasks) < batchSize {
 				c.linger()
 			}
 			batch = c.more([]task{t})
+		}
+		for _, t := range batch {
+			c.queued.Add(-int64(t.bytes))
 		}
 		err := c.write(batch)
 		if err != nil {
@@ -78,6 +91,21 @@ func (c *Cache) Run() {
 			}
 		}
 	}
+}
+
+// tidyEvery is how often expired entries are removed while nothing is written.
+const tidyEvery = time.Minute
+
+func (c *Cache) sweep() { c.recent.sweep(c.now()) }
+
+// tidyDue reports whether a file that nothing was written to for a while is to be tidied.
+func (c *Cache) tidyDue() bool {
+	now := c.now()
+	if c.c == nil || now.Sub(c.tidied) < tidyEvery {
+		return false
+	}
+	c.tidied = now
+	return true
 }
 
 // linger waits for what else is to be written, until somebody waits for it.
@@ -113,7 +141,7 @@ func (c *Cache) write(batch []task) (err error) {
 			}
 			return t.done == nil
 		})
-		if c.c == nil && c.own || len(batch) == 0 {
+		if c.c == nil && c.own {
 			return nil // what is to be removed is not there
 		}
 	}
@@ -123,7 +151,7 @@ func (c *Cache) write(batch []task) (err error) {
 		}
 	}
 	if c.full {
-		if err := c.transaction(func() error { return c.evict(4 * batchSize) }); err != nil {
+		if err := c.transaction(func() error { return c.tidy(tidyRows) }); err != nil {
 			return err
 		}
 	}
@@ -133,11 +161,14 @@ func (c *Cache) write(batch []task) (err error) {
 				return err
 			}
 		}
+		if !c.own {
+			return nil // the daemon knows the limits
+		}
 		var entries int64
 		if _, err := c.c.One("select entries from size", nil, &entries); err != nil {
 			return err
 		}
-		return c.evict(entries - c.rows)
+		return c.tidy(entries - c.rows)
 	})
 }
 
