@@ -67,6 +67,7 @@ type visit struct {
 	Position int64     `json:"position,omitempty"`
 	Agent    string    `json:"agent,omitempty"`    // phone that answered
 	Presumed bool      `json:"presumed,omitempty"` // the end was not reported, or not how it came
+	HungUp   bool      `json:"hungup,omitempty"`   // the caller hung up before Queue()
 }
 
 // ring is one attempt to reach one phone: an agent's, or on the way out the

@@ -181,7 +181,7 @@ func (p *pointSession) run() (status string, waits bool) {
 		return p.refuse(errCountry), false
 	}
 	p.deadline = p.session.Started().Add(p.budget)
-	if err := req.read(p.session, p.deadline); err != nil {
+	if err := req.read(p.session, p.deadline, p.calls); err != nil {
 		p.traced.err = err.Error()
 		p.report(slog.LevelError, "", "reading channel variables failed", "err", err)
 		p.session.Fail()
@@ -295,6 +295,7 @@ func (p *pointSession) complete() (status string) {
 			p.expectLate()
 		}
 	}
+	p.transition.hungup = p.session.Hungup()
 	p.request.spec.step(p.transition)
 	ctx, cancel := context.WithTimeout(context.Background(), p.commitWait())
 	defer cancel()

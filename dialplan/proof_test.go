@@ -24,7 +24,7 @@ func TestQueueWithoutMember(t *testing.T) {
 			[]string{"queue-hangup queue_id=500 status=cancel wait_time=10", "queue-abandon queue_id=500 status=cancel wait_time=10", "call-hangup queue_id=500 status=cancel wait_time=10 talk_time=0 final"}},
 		{"given up after an answered dial", map[string]string{"ABANDONED": "TRUE", "ANSWEREDTIME": "30"}, QueueHangup,
 			[]string{"queue-hangup queue_id=500 status=cancel wait_time=10", "queue-abandon queue_id=500 status=cancel wait_time=10"}},
-		{"timeout", map[string]string{"QUEUESTATUS": "TIMEOUT"}, QueueHangup,
+		{"timeout", map[string]string{"QUEUESTATUS": "TIMEOUT", "ABANDONED": "TRUE"}, QueueHangup,
 			[]string{"queue-hangup queue_id=500 status=noanswer wait_time=10", "queue-failover queue_id=500 status=noanswer wait_time=10"}},
 		{"no proof of anything", nil, CallHangup,
 			[]string{"queue-hangup queue_id=500 status=other wait_time=10", "call-hangup queue_id=500 status=other wait_time=10 talk_time=0 final"}},
@@ -255,4 +255,28 @@ func TestMarkerOfSlashes(t *testing.T) {
 func TestBlanks(t *testing.T) {
 	p := newPBX(t)
 	p.want(p.at(0, "caller", QueueDial, "queue_id= 500 "), "queue-dial queue_id=500")
+}
+
+// TestHungUpBeforeQueue is a caller who gives up while queue-dial asks the CRM: Queue() never
+// runs, so Asterisk says nothing about the visit.
+func TestHungUpBeforeQueue(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.hungup = true
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.want(p.at(1, "caller", QueueHangup), "queue-hangup queue_id=500 status=cancel wait_time=1", "queue-abandon queue_id=500 status=cancel wait_time=1")
+}
+
+// TestSecondQueue is a visit after one that timed out on the same channel: what Asterisk
+// left of the first is no proof about the second.
+func TestSecondQueue(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.set("caller", "QUEUESTATUS", "TIMEOUT")
+	p.set("caller", "ABANDONED", "TRUE")
+	p.at(20, "caller", QueueHangup)
+	p.at(21, "caller", QueueDial, "queue_id=600")
+	p.set("caller", "ANSWEREDTIME", "4")
+	p.want(p.at(30, "caller", QueueHangup), "queue-hangup queue_id=600 status=answer wait_time=5 talk_time=4")
 }

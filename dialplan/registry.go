@@ -141,6 +141,13 @@ func (r *registry) enter(id Identity) *entry {
 	return e
 }
 
+// knows reports whether a call of that linkedid is in memory.
+func (r *registry) knows(linkedid string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.latest[linkedid] != nil
+}
+
 // leave ends a session's use of an entry. An entry in use is never dropped, so that a
 // call with a commit under way is not read from the journal too early.
 func (r *registry) leave(e *entry) {

@@ -119,7 +119,7 @@ func (r *request) accepts(name string, further map[string]rule) bool {
 const countryArgument = "country"
 
 // read asks the channel, in one command, for what the dialplan did not give.
-func (r *request) read(s *fastagi.Session, deadline time.Time) error {
+func (r *request) read(s *fastagi.Session, deadline time.Time, calls *registry) error {
 	var names, expressions []string
 	for _, name := range r.spec.reads {
 		if _, given := r.args[name]; !given {
@@ -127,12 +127,13 @@ func (r *request) read(s *fastagi.Session, deadline time.Time) error {
 			expressions = append(expressions, channelReads[name])
 		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
-	if _, given := r.args["server"]; !given && systemName(r.env.UniqueID) == "" {
+	// Which Asterisk asks must be known where a call begins; later it costs no read of its own.
+	if _, given := r.args["server"]; !given && systemName(r.env.UniqueID) == "" && (len(names) > 0 || !calls.knows(r.linkedid())) {
 		names = append(names, "server")
 		expressions = append(expressions, channelReads["server"])
+	}
+	if len(names) == 0 {
+		return nil
 	}
 	r.asked = names
 	values, err := s.Read(deadline, expressions...)

@@ -26,6 +26,7 @@ type pbx struct {
 	caller   string // number; empty for the usual one
 	pres     int    // presentation of the number
 	presumed bool   // the point is the sweep
+	hungup   bool   // the caller has hung up
 	why      string // the last point made no event
 	asked    lookup.Question
 	events   []hooks.Event
@@ -92,7 +93,7 @@ func (p *pbx) at(second float64, channel string, point Point, args ...string) []
 			p.t.Fatal(err)
 		}
 	}
-	s := &transition{request: r, call: c, settings: p.settings, now: now, numbers: p.numbers, presumed: p.presumed}
+	s := &transition{request: r, call: c, settings: p.settings, now: now, numbers: p.numbers, presumed: p.presumed, hungup: p.hungup}
 	s.mergeChannel()
 	p.asked = s.question()
 	r.spec.step(s)

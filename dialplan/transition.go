@@ -26,6 +26,7 @@ type transition struct {
 	numbers    *number.Reader
 	correcting bool                    // an end that was presumed is reported now
 	why        string                  // no event is made, if it is not a repeat
+	hungup     bool                    // the caller has hung up while the point was answered
 	presumed   bool                    // the call's end was never told
 	wanted     func(event string) bool // where nil, every event is
 	news       bool                    // something happened, whether anybody wants to know or not

@@ -34,13 +34,13 @@ func queueDial(t *transition) {
 	if t.call.visitOf(m) != nil {
 		return
 	}
-	v := &visit{Marker: m, Began: t.now, Transfer: t.transferred(before, on, marked && !own)}
+	v := &visit{Marker: m, Began: t.now, HungUp: t.hungup, Transfer: t.transferred(before, on, marked && !own)}
 	if before != nil && before.Ended.IsZero() {
 		t.closeVisit(before, "", leftElsewhere)
 	}
 	if m.N > 1 {
 		// Of an earlier visit on this channel, and else taken for this one's.
-		for _, name := range []string{"QUEUESTATUS", "MEMBERINTERFACE", "QEHOLDTIME", "QEORIGINALPOS"} {
+		for _, name := range []string{"QUEUESTATUS", "ABANDONED", "ANSWEREDTIME", "MEMBERINTERFACE", "QEHOLDTIME", "QEORIGINALPOS"} {
 			t.vars = append(t.vars, fastagi.Variable{Name: name})
 		}
 	}
@@ -196,10 +196,10 @@ func (t *transition) howLeft(v *visit, status string) left {
 	switch {
 	case t.presumed:
 		return leftUnknown
-	case v.Marker.UniqueID == t.env.UniqueID && t.abandoned():
-		return leftGaveUp
 	case status != "":
-		return leftElsewhere
+		return leftElsewhere // a timeout sets ABANDONED too
+	case v.Marker.UniqueID == t.env.UniqueID && (v.HungUp || t.abandoned()):
+		return leftGaveUp
 	case v.Marker.UniqueID != t.env.UniqueID && t.rangInVain(v):
 		return leftGaveUp // the caller waited there on another channel
 	}

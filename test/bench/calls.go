@@ -59,7 +59,7 @@ func play(ctx context.Context, s *server, point string, rate float64, length tim
 
 func call(ctx context.Context, s *server, point string, began time.Time, before func(uniqueid string)) (o one) {
 	n := calls.Add(1)
-	id := fmt.Sprintf("%d.%d", epoch, n)
+	id := fmt.Sprintf("bench-%d.%d", epoch, n) // with a system name: ENTITYID need not be read
 	if before != nil {
 		before(id)
 	}

@@ -14,7 +14,7 @@ func plainAnswered(t *testing.T, l *lab) {
 	told := l.crm.of(number)
 	l.phone(t, plainPhone, phone{Ring: time.Second, Talk: 3 * time.Second})
 	l.call(t, queueNumber(plainQueue), caller{Number: number}).wait(t)
-	told.expect(t, "queue-dial queue-hangup call-hangup")
+	told.expect(t, "call-dial queue-dial queue-hangup call-hangup")
 	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"status": "answer", "talk_time": "2~", "wait_time": "1~", "agent_phone": ""})
 	told.wait(t, "call-hangup", 1).has(t, map[string]string{"status": "answer", "billsec": "2~"})
 }
@@ -26,7 +26,7 @@ func plainAsked(t *testing.T, l *lab) {
 	told := l.crm.of(number)
 	p := l.phone(t, askedPhone, phone{Ring: time.Second, Talk: 3 * time.Second})
 	l.call(t, queueNumber(askedQueue), caller{Number: number}).wait(t)
-	told.expect(t, "queue-dial agent-answer queue-hangup call-hangup")
+	told.expect(t, "call-dial queue-dial agent-answer queue-hangup call-hangup")
 	told.wait(t, "agent-answer", 1).has(t, map[string]string{"queue_id": askedQueue, "wait_time": "1~"})
 	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"status": "answer", "talk_time": "2~"})
 	p.stop()
@@ -35,7 +35,7 @@ func plainAsked(t *testing.T, l *lab) {
 	l.phone(t, askedPhone, phone{Silent: true})
 	l.call(t, queueNumber(askedQueue), caller{Number: given, Talk: 3 * time.Second}).wait(t)
 	told = l.crm.of(given)
-	told.expect(t, "queue-dial queue-hangup queue-abandon call-hangup")
+	told.expect(t, "call-dial queue-dial queue-hangup queue-abandon call-hangup")
 	told.wait(t, "queue-abandon", 1).has(t, map[string]string{"status": "cancel", "wait_time": "2~"})
 	told.wait(t, "call-hangup", 1).has(t, map[string]string{"status": "cancel", "billsec": "0"})
 }
