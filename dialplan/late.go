@@ -151,39 +151,21 @@ func (l *lateAnswer) apply(ctx context.Context, a lookup.Answer) {
 
 // record writes a late answer into the call's trace, as a point of its own.
 func (l *lateAnswer) record(a lookup.Answer, refused []refusal, set []fastagi.Variable, outcome LateOutcome) {
+	at := time.Now()
+	took := at.Sub(l.asked)
+	p := PointTrace{
+		At: at, Took: took, Point: latePoint, LinkedID: l.id.LinkedID, UniqueID: l.uniqueID, Channel: l.channel, Status: string(outcome),
+		Lookups: []TracedLookup{{Lookup: a.Source, Outcome: string(a.Outcome), Took: took}}, Why: "the answer came after queue-dial had gone on",
+	}
+	for _, r := range refused {
+		p.Refused = append(p.Refused, TracedValue{r.name, r.reason})
+	}
+	for _, v := range set {
+		p.Set = append(p.Set, TracedValue{v.Name, v.Value})
+	}
 	b := traceBuffers.Get().(*traceBuffer)
 	*b = append((*b)[:0], traceVersion)
-	at := time.Now()
-	b.text(l.id.LinkedID, maxTracedValue)
-	b.number(at.UnixMicro())
-	b.number(0)
-	b.truth(false)
-	for _, s := range [...]string{latePoint, l.uniqueID, l.channel, string(outcome)} {
-		b.text(s, maxTracedValue)
-	}
-	b.text("", maxTracedReason)
-	for range 4 { // caller, name, DNID, kind
-		b.text("", maxTracedValue)
-	}
-	b.count(1)
-	b.text(a.Source, maxTracedValue)
-	b.text(string(a.Outcome), maxTracedValue)
-	b.text("", maxTracedReason)
-	b.number(at.Sub(l.asked).Microseconds())
-	b.number(0)
-	b.truth(false)
-	b.count(0) // events
-	for _, r := range refused[:b.count(len(refused))] {
-		b.text(r.name, maxTracedValue)
-		b.text(r.reason, maxTracedValue)
-	}
-	for _, v := range set[:b.count(len(set))] {
-		b.text(v.Name, maxTracedValue)
-		b.text(v.Value, maxTracedValue)
-	}
-	b.text("", maxTracedReason) // query
-	b.count(0)                  // arguments
-	b.count(0)                  // read
+	b.point(&p)
 	l.journal.Trace(at, *b)
 	traceBuffers.Put(b)
 }

@@ -59,6 +59,16 @@ func TestLateAnswer(t *testing.T) {
 		}
 	}
 	eventually(t, "the late answer is counted", func() bool { return h.late(t, "applied") == 1 })
+	for _, p := range h.points(3) {
+		if p.Point != "late-answer" {
+			continue
+		}
+		if p.Status != "applied" || p.UniqueID != "1.1" || len(p.Lookups) != 1 || p.Lookups[0].Lookup != "crm" || p.Lookups[0].Took < budget/2 || len(p.Set) != 3 {
+			t.Errorf("traced as %+v", p)
+		}
+		return
+	}
+	t.Error("not traced")
 }
 
 // late is the number of late answers with an outcome.

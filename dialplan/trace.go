@@ -98,6 +98,49 @@ func (b *traceBuffer) count(n int) int {
 	return n
 }
 
+// point writes a whole record, in the order in which DecodeTrace reads it.
+func (b *traceBuffer) point(p *PointTrace) {
+	b.text(p.LinkedID, maxTracedValue)
+	b.number(p.At.UnixMicro())
+	b.number(p.Took.Microseconds())
+	b.truth(p.Hungup)
+	for _, s := range [...]string{p.Point, p.UniqueID, p.Channel, p.Status} {
+		b.text(s, maxTracedValue)
+	}
+	b.text(p.Error, maxTracedReason)
+	for _, s := range [...]string{p.Caller, p.CallerName, p.DNID, p.Kind} {
+		b.text(s, maxTracedValue)
+	}
+	for _, l := range p.Lookups[:b.count(len(p.Lookups))] {
+		b.text(l.Lookup, maxTracedValue)
+		b.text(l.Outcome, maxTracedValue)
+		b.text(l.Why, maxTracedReason)
+		b.number(l.Took.Microseconds())
+		b.number(l.Age.Microseconds())
+		b.truth(l.Shadow)
+	}
+	for _, e := range p.Events[:b.count(len(p.Events))] {
+		b.text(e.Name, maxTracedValue)
+		b.number(int64(e.Hooks))
+	}
+	for _, list := range [...][]TracedValue{p.Refused, p.Set} {
+		b.values(list)
+	}
+	b.text(p.Query, maxTracedReason)
+	for _, arg := range p.Given[:b.count(len(p.Given))] {
+		b.text(arg, maxTracedValue)
+	}
+	b.values(p.Read)
+	b.text(p.Why, maxTracedReason)
+}
+
+func (b *traceBuffer) values(list []TracedValue) {
+	for _, v := range list[:b.count(len(list))] {
+		b.text(v.Name, maxTracedValue)
+		b.text(v.Value, maxTracedValue)
+	}
+}
+
 // traceReader reads what a traceBuffer wrote. Past the end all is zero, and bad.
 type traceReader struct {
 	b   []byte

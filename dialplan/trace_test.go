@@ -45,6 +45,21 @@ func TestTraceRoundTrip(t *testing.T) {
 	}
 }
 
+// The two writers of a record write the same.
+func TestTracePoint(t *testing.T) {
+	want := PointTrace{
+		At: time.UnixMicro(7), Took: time.Second, Hungup: true, Point: "late-answer", LinkedID: "1.1", UniqueID: "1.2", Channel: "PJSIP/trunk-1", Caller: "1", CallerName: "n",
+		DNID: "5", Kind: "k", Query: "q", Given: []string{"g"}, Read: []TracedValue{{"r", "1"}}, Status: "applied", Error: "e", Why: "w",
+		Lookups: []TracedLookup{{Lookup: "crm", Outcome: "found", Why: "x", Took: time.Minute, Age: time.Hour, Shadow: true}},
+		Events:  []TracedEvent{{"queue-dial", 2}}, Set: []TracedValue{{"A", "1"}}, Refused: []TracedValue{{"B", "name"}},
+	}
+	b := traceBuffer{traceVersion}
+	b.point(&want)
+	if got, err := DecodeTrace(b); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+}
+
 // TestTraceIsBounded has Asterisk and a source send as much as they like.
 func TestTraceIsBounded(t *testing.T) {
 	long := strings.Repeat("ж", 4000)
