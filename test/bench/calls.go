@@ -18,14 +18,14 @@ import (
 
 // one is the result of one session.
 type one struct {
-	from    time.Duration // since the first
+	from    time.Duration // since the first session
 	took    time.Duration
 	status  string // RINGHOOK_STATUS, empty if it was not set
 	refused bool   // with FAILURE
 	err     error
 }
 
-// calls numbers the calls of this process, so that each is another caller's.
+// calls numbers the calls of this process, so that each has another caller.
 var calls atomic.Int64
 
 // play makes calls at a rate, whatever the server does, and returns the result of each.
@@ -86,7 +86,7 @@ func call(ctx context.Context, s *server, point string, began time.Time, before 
 
 var epoch = time.Now().Unix()
 
-// receiver takes events in this process, where it is known when each call began.
+// receiver takes events in this process, which knows when each call began.
 type receiver struct {
 	url  string
 	mu   sync.Mutex

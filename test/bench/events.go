@@ -16,7 +16,7 @@ import (
 // note reports progress.
 func note(format string, a ...any) { fmt.Fprintf(os.Stderr, format+"\n", a...) }
 
-// hookLines is a hook that has JSON posted to this URL.
+// hookLines returns a [[hook]] that posts JSON to a URL.
 func hookLines(name, event, url, more string) string {
 	return fmt.Sprintf("[[hook]]\nname = %q\nevents = [%q]\nurl = %q\nmethod = \"POST\"\nformat = \"json\"\n%s\n", name, event, url, more)
 }
@@ -24,8 +24,8 @@ func hookLines(name, event, url, more string) string {
 // hookConcurrency is the default number of concurrent attempts of a hook.
 const hookConcurrency = 8
 
-// deliveries measures how fast an outbox full of pending empties: from the first
-// request to where all results are on the disk. Each round has a copy of the same outbox.
+// deliveries measures the rate at which an outbox full of pending events empties: from the
+// first request until all results are on the disk. Each round has a copy of the same outbox.
 func deliveries(ctx context.Context, b *bench) error {
 	receiver, err := b.peer(ctx)
 	if err != nil {
@@ -69,7 +69,7 @@ func (b *bench) emptied(ctx context.Context, receiver *server, full string, roun
 		return 0, seen, err
 	}
 	defer func() { err = errors.Join(err, b.end(s)) }()
-	// What is counted here is cheap to ask; what ringhook is asked costs it something.
+	// The receiver's counter is cheap; reading ringhook's metrics costs it processor time.
 	if err := receiver.awaitTaken(ctx, b.n); err != nil {
 		return 0, seen, err
 	}
@@ -83,8 +83,8 @@ func (b *bench) emptied(ctx context.Context, receiver *server, full string, roun
 	return float64(b.n) / done.Sub(seen.First).Seconds(), seen, nil
 }
 
-// postBare posts what a receiver saw, again and again, with as many requests at
-// once as a hook has.
+// postBare posts the event that a receiver saw, repeatedly, with the concurrency of a
+// hook.
 func postBare(receiver *server, seen peerStats, each time.Duration) (rate float64, err error) {
 	if err := receiver.reset(); err != nil {
 		return 0, err
@@ -138,8 +138,8 @@ func postBare(receiver *server, seen peerStats, each time.Duration) (rate float6
 // noListener is an address without a listener.
 const noListener = "http://127.0.0.1:1/"
 
-// fullOutbox measures what a great many pending deliveries for a dead hook cost the
-// calls, the start and the memory. The calls make events for another hook.
+// fullOutbox measures the effect of many pending deliveries for a dead hook on calls,
+// start and memory. The calls make events for another hook.
 func fullOutbox(ctx context.Context, b *bench) error {
 	receiver, err := b.peer(ctx)
 	if err != nil {
@@ -189,8 +189,7 @@ func fullOutbox(ctx context.Context, b *bench) error {
 	return b.report()
 }
 
-// startOften starts a ringhook as often as there are rounds, leaves the last running, and
-// returns the median time of a start, in seconds.
+// startOften starts a ringhook once per round, leaves the last one running, and returns the median time of a start, in seconds.
 func (b *bench) startOften(ctx context.Context, name, folder, lines string) (*server, float64, error) {
 	var took []float64
 	for round := 1; ; round++ {
@@ -211,7 +210,7 @@ func (b *bench) startOften(ctx context.Context, name, folder, lines string) (*se
 // upkeepBegins is the maximum time until ringhook begins to remove old deliveries.
 const upkeepBegins = 3 * time.Minute
 
-// retention measures calls while a day's deliveries expire, beside a ringhook that
+// retention measures calls while a day's deliveries expire, compared with a ringhook that
 // has nothing to remove.
 func retention(ctx context.Context, b *bench) error {
 	receiver, err := b.peer(ctx)
@@ -277,8 +276,8 @@ func (b *bench) removing(ctx context.Context, folder string) (int, error) {
 	}
 }
 
-// blackHole measures how long an event takes to its receiver, alone and beside a hook
-// whose receiver takes connections and never answers, and has a great many pending.
+// blackHole measures the time from a call to its delivery, alone and beside a hook with
+// many pending events whose receiver accepts connections and never answers.
 func blackHole(ctx context.Context, b *bench) error {
 	const rate = 200 // events a second
 	hole, err := b.peer(ctx)
@@ -325,7 +324,7 @@ func blackHole(ctx context.Context, b *bench) error {
 	return b.report()
 }
 
-// ratioOfEach is the median of what stood side by side.
+// ratioOfEach returns the median of the ratios of the rounds.
 func ratioOfEach(a, b []float64) float64 {
 	values := make([]float64, len(a))
 	for i := range values {

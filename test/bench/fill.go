@@ -81,12 +81,12 @@ func pendingCall(now time.Time, i int64, hook string) dialplan.Record {
 func openFile(folder, name string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(folder, name)+"?mode=rw&_synchronous=off")
 	if err == nil {
-		db.SetMaxOpenConns(1) // what is set stays set
+		db.SetMaxOpenConns(1) // pragmas are per connection
 	}
 	return db, err
 }
 
-// expire makes what is pending in a store delivered long ago, and its calls forgotten long ago.
+// expire makes all pending deliveries of a store and its calls so old that they expire.
 func expire(ctx context.Context, folder string) (err error) {
 	db, err := openFile(folder, "outbox.db")
 	if err != nil {
@@ -107,7 +107,7 @@ func expire(ctx context.Context, folder string) (err error) {
 	return nil
 }
 
-// expired counts the deliveries that expire left, while ringhook serves.
+// expired counts the expired deliveries that are left, while ringhook serves.
 func expired(ctx context.Context, folder string) (n int, err error) {
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(folder, "outbox.db")+"?mode=ro&_busy_timeout=5000")
 	if err != nil {
@@ -120,7 +120,7 @@ func expired(ctx context.Context, folder string) (n int, err error) {
 }
 
 // fillCache adds n entries to a cache, made after one that it has. They are
-// never asked for. Rows go in by their own order, and indexes and triggers come after them, or it would take hours.
+// never asked for. Rows are inserted in key order, and indexes and triggers are created after them; otherwise it takes hours.
 func fillCache(ctx context.Context, folder string, n int) (err error) {
 	db, err := openFile(folder, "cache.db")
 	if err != nil {
@@ -155,7 +155,7 @@ func fillCache(ctx context.Context, folder string, n int) (err error) {
 	for i := 0; i+at <= n; i += at {
 		args = args[:0]
 		for k := i; k < i+at; k++ {
-			// As long as a key is, and a number.
+			// The length of a key, and a number.
 			args = append(args, rows[k], fmt.Sprintf("%024d", k), name, fmt.Sprintf("+4989%08d", rows[k]&(1<<26-1)), vars, stored, expires, used)
 		}
 		if _, err := insert.ExecContext(ctx, args...); err != nil {

@@ -15,8 +15,8 @@ import (
 // request to the CRM.
 const waitingBudget = 6 * time.Second
 
-// waiting measures sessions that wait for a CRM which does not answer: the memory that
-// each takes where all wait at once, and how long past its budget each is answered.
+// waiting measures sessions that wait for a CRM that does not answer: the memory of each
+// while all wait, and how long after its budget each is answered.
 func waiting(ctx context.Context, b *bench) error {
 	crm, err := b.peer(ctx)
 	if err != nil {
@@ -27,7 +27,7 @@ func waiting(ctx context.Context, b *bench) error {
 	rate := float64(b.n) / (waitingBudget.Seconds() / 2)
 	var kib, nullKiB, late, nullLate []float64
 	for round := range b.rounds {
-		// Memory that a server had once is not given back at once: each round has its own.
+		// A server does not return memory immediately: each round has its own server.
 		null, err := b.null(ctx, "-hold", waitingBudget.String())
 		if err != nil {
 			return err
@@ -62,10 +62,10 @@ func (b *bench) wait(ctx context.Context, s *server, status string, rate float64
 	if err != nil {
 		return 0, 0, err
 	}
-	// Half way between the last that comes and the first that goes.
+	// Half way between the last session that begins and the first that ends.
 	during := make(chan float64, 1)
 	sample := time.AfterFunc(waitingBudget*3/4, func() {
-		now, _, _ := s.memory() // 0 is found out below
+		now, _, _ := s.memory() // 0 is checked below
 		during <- now
 	})
 	defer sample.Stop()
@@ -84,9 +84,8 @@ func (b *bench) wait(ctx context.Context, s *server, status string, rate float64
 	return (now - before) * 1024 / float64(b.n), late, nil
 }
 
-// overload measures what a limit does when it is reached. The limit is max_sessions,
-// and a CRM that takes its time makes it one that is reached before the
-// processors': so what is measured is ringhook, and not the load beside it.
+// overload measures ringhook at its limit. A slow CRM makes max_sessions the limit that is
+// reached before the processors are busy, so that the load generator is not measured.
 func overload(ctx context.Context, b *bench) error {
 	const room, answers = 64, 100 * time.Millisecond
 	crm, err := b.peer(ctx)
@@ -98,7 +97,7 @@ func overload(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	// With all of the room taken, one that has just ended would be in the next one's way.
+	// With all sessions in use, one that has just ended would still block the next one.
 	taken, err := b.load(ctx, lookupPoint, []*server{s}, strconv.Itoa(room/2), manyCallers...)
 	if err != nil {
 		return err
@@ -118,15 +117,15 @@ func overload(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		// play waited for the last of the crowd, as a load that falls at once would not: what
-		// is asked here is whether anything of it stays behind.
+		// play has waited for the last session of the overload. This checks that no effect
+		// of it remains.
 		again, err := play(ctx, s, "queue-dial", reach/2, b.each, nil)
 		if err != nil {
 			return err
 		}
 		turned := times(crowd, true)
 		if len(turned) == 0 {
-			return errors.New("nobody was turned away at twice the rate that can be reached")
+			return errors.New("no session was refused at twice the rate that can be reached")
 		}
 		half, double, after = append(half, at(times(calm, false), .99)), append(double, at(times(crowd, false), .99)), append(after, at(times(again, false), .99))
 		refusedP99, refusedMost = append(refusedP99, at(turned, .99)), append(refusedMost, at(turned, 1))
@@ -142,14 +141,14 @@ func overload(ctx context.Context, b *bench) error {
 	rates := fmt.Sprintf("%.0f/s", 2*reach)
 	b.add(result{What: "p99 until a session beyond max_sessions has its FAILURE", AtOnce: rates, Ringhook: middle(refusedP99), Unit: "ms", Figure: middle(refusedP99), Is: "ms", AtMost: 5})
 	b.add(result{What: "the longest of them", AtOnce: rates, Ringhook: middle(refusedMost), Unit: "ms", Figure: middle(refusedMost), Is: "ms"})
-	b.add(result{What: "part of the sessions that was turned away", AtOnce: rates, Baseline: .5, Ringhook: middle(share), Figure: middle(share)})
+	b.add(result{What: "share of the sessions that was refused", AtOnce: rates, Baseline: .5, Ringhook: middle(share), Figure: middle(share)})
 	b.add(result{What: "p99 of those admitted, beside half of the rate", AtOnce: rates, Baseline: middle(half), Ringhook: middle(double), Unit: "ms", Figure: ratioOfEach(double, half), AtMost: 1.2})
 	b.add(result{What: "p99 when the load has fallen, beside before", AtOnce: fmt.Sprintf("%.0f/s", reach/2), Baseline: middle(half), Ringhook: middle(after), Unit: "ms", Figure: ratioOfEach(after, half), AtMost: 1.2})
-	b.add(result{What: "time until nobody is turned away any more", AtOnce: fmt.Sprintf("%.0f/s", reach/2), Ringhook: middle(recovered), Unit: "ms", Figure: middle(recovered), Is: "ms"})
+	b.add(result{What: "time until no session is refused any more", AtOnce: fmt.Sprintf("%.0f/s", reach/2), Ringhook: middle(recovered), Unit: "ms", Figure: middle(recovered), Is: "ms"})
 	return b.report()
 }
 
-// times are what those took that were turned away, or those that were not, in ms, sorted.
+// times returns the sorted times, in ms, of the sessions that were refused, or of the others.
 func times(all []one, refused bool) []float64 {
 	var took []float64
 	for _, o := range all {

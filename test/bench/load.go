@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// measurement is what is taken of agiload's report on one server in one round.
+// measurement is the part of agiload's report on one server in one round that is used.
 type measurement struct {
 	Name        string         `json:"name"`
 	Concurrency int            `json:"concurrency"`
@@ -39,7 +39,7 @@ type measurement struct {
 type asked struct {
 	script string
 	args   []string
-	status string // RINGHOOK_STATUS of every session, not looked at where it is empty
+	status string // RINGHOOK_STATUS of every session, not checked if it is empty
 }
 
 var (
@@ -83,7 +83,7 @@ func (b *bench) load(ctx context.Context, a asked, servers []*server, level stri
 	return taken, bad
 }
 
-// readReport takes agiload's report, a line for each server.
+// readReport parses agiload's report, a line per server.
 func readReport(report []byte) ([]measurement, error) {
 	var taken []measurement
 	for line := range bytes.Lines(report) {
@@ -96,14 +96,14 @@ func readReport(report []byte) ([]measurement, error) {
 	return taken, nil
 }
 
-// loads are what several servers did at one level, round after round.
+// loads holds the measurements of several servers at one level.
 type loads struct {
 	level string
 	runs  [][]measurement // of each server
 }
 
-// compare plays a point against servers in turn, at each level, round after
-// round. After each of them what follows is done.
+// compare plays a point against servers in turn, at each level, round after round, and
+// calls after following each of them.
 func (b *bench) compare(ctx context.Context, a asked, servers []*server, levels []string, after func() error, more ...string) ([]loads, error) {
 	all := make([]loads, len(levels))
 	for i, level := range levels {
@@ -129,7 +129,7 @@ func (b *bench) compare(ctx context.Context, a asked, servers []*server, levels 
 	return all, nil
 }
 
-// warm is agiload's flag for so many sessions before those that count.
+// warm returns agiload's flag for the number of sessions before the measurement.
 func warm(n int) []string { return []string{"-warmup", strconv.Itoa(n)} }
 
 func perSecond(m measurement) float64 { return m.PerSecond }

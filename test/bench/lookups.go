@@ -13,18 +13,18 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// crmLines is a lookup of a CRM at this URL, which may take as long as a call has, and as
-// many requests at once as there are sessions.
+// crmLines returns a [[lookup]] of a CRM at a URL, whose timeout is the budget of a call
+// and whose concurrency is above that of the sessions.
 func crmLines(url, more string) string {
 	return fmt.Sprintf("[[lookup]]\nname = \"crm\"\npoints = [\"queue-dial\", \"agent-dial\", \"call-hangup\"]\ntimeout = \"1500ms\"\nconcurrency = 256\nurl = %q\n%s\n", url+"?phone=%callerid%", more)
 }
 
-// manyCallers has every session of a run be of another caller.
+// manyCallers are agiload's flags for another caller in every session.
 var manyCallers = []string{"-callers", "100000000"}
 
-// uncached measures what a session takes longer where the CRM has to be asked, and
-// holds that against a bare request. Answers are kept for a moment only, so that
-// each is also written to the cache, and none is of use to a later round.
+// uncached measures the additional time of a session that asks the CRM, compared with a
+// bare request. Answers expire at once: each is written to the cache, and none is used
+// by a later round.
 func uncached(ctx context.Context, b *bench) error {
 	crm, err := b.peer(ctx)
 	if err != nil {
@@ -115,8 +115,8 @@ func bareRequests(url string, n int, each time.Duration) (float64, error) {
 // small is the number of entries in the cache that is the baseline.
 const small = 10_000
 
-// bigCache measures a cached lookup among many numbers and among few. In both the
-// same callers are asked for in turn, each of them once before any comes again.
+// bigCache measures a cached lookup among many numbers and among few. Both get
+// the same callers in turn.
 func bigCache(ctx context.Context, b *bench) error {
 	if b.n <= small {
 		return fmt.Errorf("-n must be more than %d", small)
@@ -163,11 +163,11 @@ func bigCache(ctx context.Context, b *bench) error {
 	return b.report()
 }
 
-// prime has ringhook ask the CRM for every caller, until it has all of them: an answer
-// is not kept where the writer of the cache is behind.
+// prime repeats lookups of every caller until all are cached: an answer is dropped if the
+// writer of the cache cannot keep up.
 func (b *bench) prime(ctx context.Context, crm, s *server) error {
 	whole := *b
-	whole.each = 0 // so many sessions, however long they take
+	whole.each = 0 // a number of sessions, without a time
 	for range 10 {
 		if err := crm.reset(); err != nil {
 			return err

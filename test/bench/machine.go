@@ -23,11 +23,11 @@ type machine struct {
 	Kernel  string  `json:"kernel"`
 	Go      string  `json:"go"`
 	Commit  float64 `json:"commit_us"` // of 4 KiB to the disk
-	Steal   float64 `json:"steal"`     // part of the processors' time that the host took
-	Load    float64 `json:"load"`      // processes ready to run, a minute's mean, at the beginning
+	Steal   float64 `json:"steal"`     // share of processor time that the host used
+	Load    float64 `json:"load"`      // load average of a minute at the start
 }
 
-// about is what the report begins with.
+// about returns the head of the report.
 func (b *bench) about() machine {
 	version := "unknown"
 	if out, err := exec.Command("git", "describe", "--tags", "--always", "--dirty").Output(); err == nil {
@@ -70,15 +70,15 @@ func (m machine) String() string {
 		m.Command, m.Date, m.Version, m.Cores, m.CPU, m.Memory, m.Kernel, m.Go, m.Commit, m.Load, 100*m.Steal)
 }
 
-// busy is what the processors have done since the machine was started, in ticks.
+// busy is the use of the processors since the machine was started, in ticks.
 type busy struct{ all, steal, load float64 }
 
 func readBusy() (b busy) {
 	if text, err := os.ReadFile("/proc/stat"); err == nil {
 		line, _, _ := strings.Cut(string(text), "\n")
 		for i, field := range strings.Fields(line) {
-			n, _ := strconv.ParseFloat(field, 64) // "cpu" is none
-			if i <= 8 {                           // guests are in user already
+			n, _ := strconv.ParseFloat(field, 64) // "cpu" is not a number
+			if i <= 8 {                           // user includes guests
 				b.all += n
 			}
 			if i == 8 {
@@ -88,7 +88,7 @@ func readBusy() (b busy) {
 	}
 	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
 		first, _, _ := strings.Cut(string(text), " ")
-		b.load, _ = strconv.ParseFloat(first, 64) // 0 where it cannot be read
+		b.load, _ = strconv.ParseFloat(first, 64) // 0 if it cannot be read
 	}
 	return b
 }

@@ -1,8 +1,8 @@
-// Command bench measures how fast ringhook is and what it costs, each time
-// beside a baseline of the same run: a server that does nothing but the protocol, a
-// bare HTTP client, or a ringhook that has less to carry. All are processes of their
-// own, nothing is pinned, and they are measured in turn, round after round;
-// compare only numbers of one run.
+// Command bench measures the speed and cost of ringhook, each compared with a baseline of
+// the same run: a server that only speaks the protocol, a bare HTTP client, a ringhook
+// with less data, or another ringhook program. All are separate processes, nothing is
+// pinned, and they are measured in turn, round after round. Compare only numbers of one
+// run.
 package main
 
 import (
@@ -24,7 +24,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "peer:", servePeer())
 		os.Exit(1)
 	}
-	runtime.LockOSThread() // Pdeathsig looks at the thread that started a server
+	runtime.LockOSThread() // Pdeathsig depends on the thread that started a server
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
@@ -33,7 +33,7 @@ func main() {
 	}
 }
 
-// plan is how to measure.
+// plan holds the options of a measurement.
 type plan struct {
 	args    []string // of the command line
 	only    *regexp.Regexp
@@ -47,10 +47,10 @@ type plan struct {
 	against string // another ringhook program, empty for none
 }
 
-// measures are what can be asked for by name, in the order in which they are listed.
+// measures are listed in this order by -help.
 var measures = []struct {
 	name, says string
-	n          int // what -n is without the flag
+	n          int // default of -n
 	run        func(context.Context, *bench) error
 }{
 	{"sessions", "sessions/s, latency and processor time of six works, beside null and zaf/agi", 0, sessions},
@@ -111,7 +111,7 @@ func run(ctx context.Context, args []string) (err error) {
 	return fmt.Errorf("there is no measure %q: see -help", *name)
 }
 
-// measure makes all that a measure needs, and leaves nothing behind.
+// measure builds the programs, runs a measure, and removes everything.
 func measure(ctx context.Context, p plan, run func(context.Context, *bench) error) (err error) {
 	b := &bench{plan: p}
 	if b.folder, err = os.MkdirTemp("", "ringhook-bench-"); err != nil {
@@ -135,7 +135,7 @@ func measure(ctx context.Context, p plan, run func(context.Context, *bench) erro
 	return nil
 }
 
-// levelsOr is what -c says, else what a measure takes.
+// levelsOr returns the levels of -c, else the usual ones.
 func (p *plan) levelsOr(usual string) []string {
 	if p.levels != "" {
 		usual = p.levels

@@ -15,10 +15,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// answer is what the CRM says of everybody: the constants of aginull.
+// answer is the CRM's answer for every number: the constants of aginull.
 const answer = "CALLERID(name)=Muster+GmbH&QUEUE_PRIO=10&call_info=customer+4711%2C+contract+gold"
 
-// peerStats is what a peer has seen.
+// peerStats counts the requests to a peer.
 type peerStats struct {
 	Asked  int64             `json:"asked"` // /who and /after/
 	Taken  int64             `json:"taken"` // /event and /flaky
@@ -41,9 +41,9 @@ type peer struct {
 //	/after/20ms  answers a lookup after a while
 //	/never       never answers
 //	/event       takes an event
-//	/flaky       takes an event, but for every tenth
-//	/stats       tells what was seen
-//	/reset       forgets it
+//	/flaky       takes an event; every tenth fails
+//	/stats       returns peerStats
+//	/reset       resets them
 func servePeer() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -114,10 +114,10 @@ func (p *peer) take(ctx *fasthttp.RequestCtx) int64 {
 	return n
 }
 
-// url is one of a peer's places.
+// url returns the URL of a path.
 func (s *server) url(path string) string { return "http://" + s.addr + path }
 
-// seen asks a peer what it has seen.
+// seen returns the statistics of a peer.
 func (s *server) seen() (st peerStats, err error) {
 	_, text, err := fasthttp.Get(nil, s.url("/stats"))
 	if err == nil {
@@ -126,7 +126,7 @@ func (s *server) seen() (st peerStats, err error) {
 	return st, err
 }
 
-// reset has a peer forget what it has seen.
+// reset resets the statistics of a peer.
 func (s *server) reset() error {
 	_, _, err := fasthttp.Get(nil, s.url("/reset"))
 	return err

@@ -8,15 +8,14 @@ import (
 	"strconv"
 )
 
-// result is one figure: what ringhook did beside the baseline of the same run,
-// and what it was to reach.
+// result is one figure: ringhook's value, the baseline of the same run, and the target.
 type result struct {
 	What     string  `json:"what"`
 	AtOnce   string  `json:"at_once,omitempty"`
 	Baseline float64 `json:"baseline"`
 	Ringhook float64 `json:"ringhook"`
 	Unit     string  `json:"unit"`   // of both
-	Figure   float64 `json:"figure"` // what the two come to
+	Figure   float64 `json:"figure"` // the value that is compared with the target
 	Is       string  `json:"figure_unit,omitempty"`
 	AtLeast  float64 `json:"at_least,omitempty"`
 	AtMost   float64 `json:"at_most,omitempty"`
@@ -27,10 +26,10 @@ func (r *result) reached() bool {
 	return (r.AtLeast == 0 || r.Figure >= r.AtLeast) && (r.AtMost == 0 || r.Figure <= r.AtMost)
 }
 
-// add notes a figure.
+// add adds a figure.
 func (b *bench) add(r result) { b.lines = append(b.lines, r) }
 
-// report prints what was measured, in the form that docs/performance.md keeps.
+// report prints the results in the form that docs/performance.md has.
 func (b *bench) report() error {
 	if b.asJSON {
 		enc := json.NewEncoder(os.Stdout)
@@ -81,7 +80,7 @@ func unit(text, unit string) string {
 	return text + " " + unit
 }
 
-// number is short: three digits that say something.
+// number formats a value with three significant digits.
 func number(v float64) string {
 	digits := 0
 	switch {

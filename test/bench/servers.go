@@ -18,10 +18,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// bench is one measure under way.
+// bench is one running measure.
 type bench struct {
 	plan
-	folder  string // of all that is built and written; gone at the end
+	folder  string // of all programs and files; removed at the end
 	servers []*server
 	commit  time.Duration // of this disk
 	busy    busy          // the machine, when the measure began
@@ -46,14 +46,14 @@ func (b *bench) build(ctx context.Context) error {
 	return nil
 }
 
-// server is a process that is measured, or that one which is needs.
+// server is a process that is measured, or that a measured one needs.
 type server struct {
 	name   string
-	addr   string        // where it is asked
-	web    string        // of ringhook's metrics
+	addr   string        // for requests
+	web    string        // address of ringhook's metrics
 	took   time.Duration // until it was ready
 	cmd    *exec.Cmd
-	said   string // file of what it said
+	said   string // file with its output
 	ended  chan struct{}
 	result error // of the process; valid once it has ended
 }

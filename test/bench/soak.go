@@ -26,9 +26,9 @@ type minuteOf struct {
 // deliveries are kept for two minutes, and removed once a minute.
 const soakSettles = 5
 
-// endPoint ends a call, so that a ringhook that is to forget it soon has nothing to wonder at.
+// endPoint ends a call, because the soak lets ringhook forget calls soon.
 var endPoint = asked{"call-hangup", []string{
-	"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "answered_time=31", "queue_status=", "wait_time=", "queue_position=",
+	"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "answered_time=31", "abandoned=", "queue_status=", "wait_time=", "queue_position=",
 	"agent_phone=", "billsec=31", "recording_file=", "cause=16",
 }, "FOUND"}
 
@@ -109,7 +109,7 @@ func (s *server) look(folder string) (m minuteOf, err error) {
 	return m, err
 }
 
-// judge compares the last five minutes with the five in which a ringhook comes to rest at the latest.
+// judge compares the last five minutes with minutes 5 to 10.
 func (b *bench) judge(all []minuteOf) {
 	if len(all) < 2*soakSettles+1 {
 		note("a soak of less than %d minutes says nothing", 2*soakSettles+1)

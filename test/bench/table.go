@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// table collects what the rounds gave, a line for each work and number of
-// sessions at once.
+// table collects the measurements of the rounds, a line per work and number of
+// concurrent sessions.
 type table struct{ lines []line }
 
-// line has the loads of null, zaf/agi and ringhook.
+// line holds the loads of null, zaf/agi and ringhook.
 type line struct {
 	work work
 	loads
@@ -52,7 +52,7 @@ func (t *table) printJSON(enc *json.Encoder) error {
 	return nil
 }
 
-// other is the part of the machine that neither server nor load used, on average.
+// other returns the average share of the machine that neither server nor load used.
 func (t *table) other() float64 {
 	sum, n := 0.0, 0
 	for _, l := range t.lines {
@@ -66,7 +66,7 @@ func (t *table) other() float64 {
 	return sum / float64(max(n, 1))
 }
 
-// target is what the line has to reach.
+// target returns the target of the line.
 func (l *line) target(commit time.Duration) string {
 	want, ok := l.work.target[l.level]
 	if !ok {
@@ -91,7 +91,7 @@ func median(runs []measurement, of func(measurement) float64) float64 {
 	return middle(values)
 }
 
-// ratio is the median of what one server did beside another in the same round.
+// ratio returns the median of the ratios of two servers in the same round.
 func ratio(a, b []measurement, of func(measurement) float64) float64 {
 	values := make([]float64, min(len(a), len(b)))
 	for i := range values {

@@ -9,17 +9,17 @@ import (
 	"path/filepath"
 )
 
-// work is one thing that ringhook is asked to do again and again.
+// work is one kind of session that is repeated.
 type work struct {
 	name    string
-	server  string   // which ringhook: the one with hooks, or the one without
+	server  string   // one of the configurations below
 	script  string   // the point
-	args    []string // what it is given
-	read    bool     // whether something is left that has to be read from the channel
+	args    []string // arguments of the point
+	read    bool     // true if a value must be read from the channel
 	expect  string   // variables that every session must see set, of every server
 	status  string   // RINGHOOK_STATUS, of ringhook
 	target  map[string]float64
-	cpu     float64  // at most so many times null's processor time, 0 for any
+	cpu     float64  // maximum processor time as a multiple of null's, 0 for any
 	callers []string // flags of agiload, with more callers than usual
 }
 
@@ -32,7 +32,7 @@ const (
 
 const constants = "CALLERID(name),QUEUE_PRIO,call_info"
 
-// The targets are of sessions/s, in parts of null's, by how many are open at once.
+// The targets are sessions/s as a share of null's, by the number of concurrent sessions.
 var works = []work{
 	{
 		name: "a point with neither lookup nor hook", server: withoutHooks, status: "OK",
@@ -62,7 +62,7 @@ var works = []work{
 		name: "hangup with three hooks", server: withHooks, status: "OK",
 		script: "call-hangup",
 		args: []string{
-			"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "answered_time=31", "queue_status=", "wait_time=", "queue_position=",
+			"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "answered_time=31", "abandoned=", "queue_status=", "wait_time=", "queue_position=",
 			"agent_phone=", "billsec=31", "recording_file=", "cause=16",
 		},
 		target: map[string]float64{"128": .6},

@@ -1,5 +1,5 @@
-// Command dist writes what goes with a ringhook that is given away: the licences
-// of everything linked into it, or a list of its parts, as CycloneDX wants it.
+// Command dist writes files for a package of ringhook: the licences of everything linked
+// into it, or a list of its parts in CycloneDX.
 //
 //	go run ./test/dist licences
 //	go run ./test/dist sbom VERSION
@@ -57,16 +57,16 @@ func run(args []string, out io.Writer) error {
 	return errors.Join(err, w.Flush())
 }
 
-// part is something that is linked into the program.
+// part is a module or library that is linked into the program.
 type part struct {
 	Path, Version string
 	Dir           string // where its source is
-	Licence       string // as SPDX names it
-	purl          string // package URL; that of a Go module where it is empty
+	Licence       string // SPDX identifier
+	purl          string // package URL; empty for that of a Go module
 }
 
-// linked lists the modules that the program is made of, in the order of their
-// names, then SQLite, which comes inside one of them, and Go's own library.
+// linked lists the modules of the program by name, then SQLite, which is inside one of
+// them, and Go's standard library.
 func linked() ([]part, error) {
 	list, err := golang("list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}", program)
 	if err != nil {
@@ -102,7 +102,7 @@ func golang(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// marks are words that stand in the text of a licence, and in no other of these.
+// marks are words that only the text of one of these licences contains.
 var marks = map[string]string{
 	"MIT":          "Permission is hereby granted, free of charge, to any person",
 	"BSD-3-Clause": "Neither the name|used to endorse or promote",
@@ -149,7 +149,7 @@ func license(parts []part, list string) error {
 
 var licenceFile = regexp.MustCompile(`^(?i)(licen[cs]e|copying|notice|patents)(\.(txt|md))?$`)
 
-// texts are the files that have to go with a part.
+// texts returns the files that must be distributed with a part.
 func (p *part) texts() (texts [][]byte, err error) {
 	if p.Dir == "" {
 		return nil, nil

@@ -38,8 +38,8 @@ func newWorker(cfg *config) *worker {
 	return &worker{cfg: cfg, counts: newCounts(), rd: bufio.NewReaderSize(nil, readBuffer), set: map[string]string{}}
 }
 
-// Every session is a channel of its own, also across rounds and runs, or a
-// server that remembers calls would take the second for a repeat of the first.
+// Every session is a channel of its own, also across rounds and runs; otherwise a
+// server that remembers calls takes the second for a repeat of the first.
 var (
 	epoch    = time.Now().Unix()
 	channels atomic.Int64

@@ -1,9 +1,8 @@
-// Command unwell plays calls against ringhook while its CRM is well, down,
-// slow and flapping, and prints how long they waited, beside the budget that
-// they have, and what ringhook's memory did. Each call is of another caller, so
-// that the cache knows none of them. Memory is shown after two thirds and at the
+// Command unwell plays calls against ringhook while its CRM is healthy, down, slow and
+// flapping, and prints the time that they waited, their budget, and ringhook's memory.
+// Each call has another caller, so that none is cached. Memory is shown after two thirds and at the
 // end: ringhook keeps the last 4,096 calls at hand, and grows until it has them.
-// Arguments are the states to measure, in place of all.
+// Arguments are the states to measure; default: all.
 package main
 
 import (
@@ -76,11 +75,11 @@ func crm(state string, over <-chan struct{}) http.HandlerFunc {
 		case state == "flapping" && n/50%2 == 1:
 			wait()
 		}
-		_, _ = io.WriteString(w, "CALLERID(name)=Anna&QUEUE_PRIO=5") // who is gone does not mind
+		_, _ = io.WriteString(w, "CALLERID(name)=Anna&QUEUE_PRIO=5") // the client may be gone
 	}
 }
 
-// measure has one state of the CRM measured, on a ringhook of its own.
+// measure measures one state of the CRM, with a ringhook of its own.
 func measure(ctx context.Context, state, binary string, rate int, length time.Duration) error {
 	folder, err := os.MkdirTemp("", "unwell")
 	if err != nil {
@@ -116,7 +115,7 @@ func measure(ctx context.Context, state, binary string, rate int, length time.Du
 	return errors.Join(err, cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
 }
 
-// play makes the calls and prints what came of them.
+// play makes the calls and prints their results.
 func play(ctx context.Context, state, agi, web string, pid, rate int, length time.Duration) error {
 	if err := ready(ctx, web); err != nil {
 		return err
@@ -183,7 +182,7 @@ func ready(ctx context.Context, web string) error {
 	return errors.New("ringhook is not ready")
 }
 
-// memory is what a process has in memory, in MiB.
+// memory returns the resident memory of a process, in MiB.
 func memory(pid int) float64 {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, rest, _ := strings.Cut(string(text), "VmRSS:")
