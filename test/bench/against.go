@@ -8,7 +8,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -78,6 +80,7 @@ func against(ctx context.Context, b *bench) error {
 // that the one that is not measured idles in the same way.
 func (b *bench) pairs(ctx context.Context, w work, programs [2]string, crm *server) ([]*pair, error) {
 	var servers [2]*server
+	var played [2]work
 	for i, program := range programs {
 		name := []string{"before", "after"}[i]
 		var err error
@@ -85,6 +88,9 @@ func (b *bench) pairs(ctx context.Context, w work, programs [2]string, crm *serv
 			return nil, err
 		}
 		defer b.end(servers[i]) //nolint:errcheck // of an error on the way; the end of a good run is below
+		if played[i], err = b.accepted(ctx, w, servers[i]); err != nil {
+			return nil, err
+		}
 	}
 	var pairs []*pair
 	for _, level := range b.levelsOr("1,16,128") {
@@ -94,7 +100,7 @@ func (b *bench) pairs(ctx context.Context, w work, programs [2]string, crm *serv
 		for _, p := range pairs {
 			for n := range servers {
 				i := (round + n) % 2
-				rate, used, err := b.costOf(ctx, w, servers[i], p.AtOnce)
+				rate, used, err := b.costOf(ctx, played[i], servers[i], p.AtOnce)
 				if err != nil {
 					return nil, err
 				}
@@ -108,6 +114,34 @@ func (b *bench) pairs(ctx context.Context, w work, programs [2]string, crm *serv
 		}
 	}
 	return pairs, nil
+}
+
+// unknownArgument matches the log line for an argument that a program does not know.
+var unknownArgument = regexp.MustCompile(`unknown argument \\"(\w+)\\"`)
+
+// accepted returns a work without the arguments that a program does not know: an older one
+// refuses those that were added since.
+func (b *bench) accepted(ctx context.Context, w work, s *server) (work, error) {
+	one := *b
+	one.each = 0
+	for {
+		_, err := one.load(ctx, asked{w.script, w.args, w.status}, []*server{s}, "1", append([]string{"-n", "1", "-warmup", "0", "-expect", w.expect}, w.callers...)...)
+		if err == nil {
+			return w, nil
+		}
+		text, _ := os.ReadFile(s.said) // without it the error stands
+		for _, m := range unknownArgument.FindAllSubmatch(text, -1) {
+			at := slices.IndexFunc(w.args, func(arg string) bool { return strings.HasPrefix(arg, string(m[1])+"=") })
+			if at >= 0 {
+				note("%s does not know the argument %s", s.name, m[1])
+				w.args = slices.Delete(slices.Clone(w.args), at, at+1)
+				err = nil
+			}
+		}
+		if err != nil {
+			return w, err
+		}
+	}
 }
 
 // costOf plays a work to one server, and returns the sessions per second and the
