@@ -26,7 +26,7 @@ import (
 	"ringhook/store"
 )
 
-// App is the running service: the rooms, wired.
+// App is the running service.
 type App struct {
 	log      *slog.Logger
 	lines    *logWriter     // where the log goes; nil if it is written at once
@@ -64,7 +64,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	build.register(a.registry)
 	a.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "ringhook_log_dropped_total", Help: "Lines of the log that were dropped because nobody took them.",
+		Name: "ringhook_log_dropped_total", Help: "Log lines that were dropped because the log was not read fast enough.",
 	}, func() float64 { return a.lines.Lost() }))
 	a.reloads = newReloadMetrics(a.registry)
 
@@ -105,7 +105,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	return a, nil
 }
 
-// newParts makes what a reload exchanges.
+// newParts builds what a reload exchanges.
 func (a *App) newParts(ctx context.Context, cfg *conf.Config) (p dialplan.Parts, err error) {
 	p.Numbers = number.NewReader(cfg.Number)
 	if len(cfg.AMI) > 0 {
@@ -202,13 +202,13 @@ func (a *App) Run(ctx context.Context, hup <-chan os.Signal, load func() (*conf.
 	return errors.Join(err, a.end(last, step{"HTTP server", httpDrain, a.web.Shutdown}), <-webEnded)
 }
 
-// FastAGIAddr is the address that Asterisk is served on.
+// FastAGIAddr returns the address that serves Asterisk.
 func (a *App) FastAGIAddr() net.Addr { return a.agiAt.Addr() }
 
-// HTTPAddr is the address of metrics, health and the API.
+// HTTPAddr returns the address of metrics, health checks and the API.
 func (a *App) HTTPAddr() net.Addr { return a.webAt.Addr() }
 
-// unready says why no new call should be sent here, empty where it should.
+// unready returns the reason why no new calls should be sent to this instance, or "".
 func (a *App) unready() string {
 	if a.draining.Load() {
 		return "stopping"

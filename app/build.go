@@ -9,11 +9,11 @@ import (
 
 // Build is what was stamped into the program.
 type Build struct {
-	Version  string // "dev" where it was not built by the Makefile
-	Revision string // the commit, empty where it is not known
+	Version  string // "dev" if the Makefile did not build it
+	Revision string // the commit; empty if unknown
 }
 
-// RevisionOr is the commit that the program was built from.
+// RevisionOr returns the commit of the program, or unknown.
 func (b Build) RevisionOr(unknown string) string {
 	if b.Revision != "" {
 		return b.Revision

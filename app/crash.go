@@ -13,15 +13,16 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"ringhook/hooks"
 	"ringhook/store"
 )
 
-// crashFile, in the store's folder, is where Go's runtime writes why it ends
-// ringhook: what no recover stops, such as a stack without end. A process that is
-// killed from outside writes nothing, so that nobody is blamed for it.
+// crashFile, in the store's folder, is where Go's runtime writes why it ends the
+// process if no recover can prevent it, as after a stack overflow. A process that is
+// killed from outside writes nothing, so that no delivery is blamed.
 const crashFile = "crash.log"
 
 // crashRead bounds what is read of it. The goroutine at fault comes first.
@@ -43,7 +44,7 @@ func noteCrash(st *store.Store, log *slog.Logger) {
 	path := filepath.Join(st.Folder(), crashFile)
 	text, at, err := readCrash(path)
 	if err != nil {
-		log.Warn("not known whether the last run crashed", "err", err)
+		log.Warn("cannot read the crash file", "err", err)
 	}
 	if text == "" {
 		return
@@ -64,7 +65,7 @@ func noteCrash(st *store.Store, log *slog.Logger) {
 }
 
 func readCrash(path string) (text string, at time.Time, err error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", at, nil
 	}
@@ -80,10 +81,14 @@ func readCrash(path string) (text string, at time.Time, err error) {
 	return string(read), info.ModTime(), err
 }
 
-// recordCrashes has Go's runtime write to the file, from now on, why it ends the
-// process, and which delivery each goroutine was at.
+// noFollow refuses a symbolic link and does not wait for a pipe: the folder may belong to
+// another user.
+const noFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+
+// recordCrashes makes Go's runtime write to the file why it ends the process, and the
+// delivery that each goroutine worked at.
 func recordCrashes(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|noFollow, 0o600)
 	if err != nil {
 		return err
 	}
@@ -91,16 +96,16 @@ func recordCrashes(path string) error {
 	return errors.Join(os.Setenv("GODEBUG", settings), debug.SetCrashOutput(f, debug.CrashOptions{}), f.Close())
 }
 
-// goroutineHead begins a goroutine in a traceback. Goroutine 0 is the runtime's own.
+// goroutineHead matches the first line of a goroutine in a traceback. Goroutine 0 is the runtime's own.
 var (
 	goroutineHead = regexp.MustCompile(`(?m)^goroutine [1-9]\d* .*\]:$`)
 	deliveryLabel = regexp.MustCompile(fmt.Sprintf(`%q: "(\d+)"`, hooks.DeliveryLabel))
 )
 
-// blamed gives the delivery that was attempted by the goroutine at fault, which a
-// traceback has first.
+// blamed returns the delivery that the goroutine at fault worked at. A traceback has that
+// goroutine first.
 func blamed(traceback string) (delivery int64, ok bool) {
-	for _, asked := range []string{"SIGABRT:", "SIGQUIT:"} { // as systemd's watchdog does
+	for _, asked := range []string{"SIGABRT:", "SIGQUIT:"} { // as systemd's watchdog sends
 		if strings.HasPrefix(traceback, asked) {
 			return 0, false
 		}

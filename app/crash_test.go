@@ -15,7 +15,7 @@ import (
 )
 
 // asCrash makes the test binary crash, in the way that it says and while it is at
-// delivery 17, and tell of it in the file crashFile of its working directory.
+// delivery 17, and write crashFile in its working directory.
 const asCrash = "RINGHOOK_TEST_CRASH"
 
 var crashes = map[string]func(){
@@ -73,7 +73,7 @@ func crashBy(how string) {
 }
 
 // TestCrashIsBlamed wants a crash to be blamed on the delivery that the goroutine
-// at fault was at, and nobody to be blamed for what came from elsewhere.
+// at fault worked at, and no delivery to be blamed for another cause.
 func TestCrashIsBlamed(t *testing.T) {
 	for how, want := range map[string]int64{"stack": 17, "panic": 17, "child": 17, "other": 0, "abort": 0, "kill": 0} {
 		t.Run(how, func(t *testing.T) {
@@ -112,5 +112,27 @@ func TestTrimCrash(t *testing.T) {
 		if info, err := os.Stat(path); err != nil || info.Size() != int64(want) {
 			t.Errorf("of %d bytes: %v, %v, want %d", size, info, err, want)
 		}
+	}
+}
+
+// TestCrashFileIsLink expects a symbolic link in place of the crash file to be neither
+// read nor written through.
+func TestCrashFileIsLink(t *testing.T) {
+	folder := t.TempDir()
+	other, path := filepath.Join(folder, "other"), filepath.Join(folder, crashFile)
+	if err := os.WriteFile(other, []byte("private"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(other, path); err != nil {
+		t.Fatal(err)
+	}
+	if text, _, err := readCrash(path); err == nil || text != "" {
+		t.Errorf("read %q, %v", text, err)
+	}
+	if err := recordCrashes(path); err == nil {
+		t.Error("the link was written through")
+	}
+	if text, err := os.ReadFile(other); err != nil || string(text) != "private" {
+		t.Errorf("the other file has %q, %v", text, err)
 	}
 }

@@ -6,17 +6,16 @@ import (
 	"slices"
 )
 
-// shortestMasked is how many digits in a row are taken for a number that
-// belongs to somebody: extensions, ports and counts have fewer.
+// shortestMasked is the least number of digits in a row that may be a phone number:
+// extensions, ports and counts have fewer.
 const shortestMasked = 7
 
-// keptAttrs are attributes that have long numbers in them which are nobody's:
-// ids of calls and events, files, and what our own settings say.
+// keptAttrs are attributes whose long numbers are no phone numbers: ids of calls and
+// events, files, and texts of the configuration.
 var keptAttrs = []string{"uniqueid", "linkedid", "event_id", "delivery", "file", "store", "path", "what", "warning", "stack"}
 
-// maskNumbers leaves the last three digits of every long number in a line's
-// texts, whoever wrote it there: a dialplan into a channel's name, a library
-// into an error with a URL in it.
+// maskNumbers keeps the last three digits only of every long number in an attribute,
+// whatever put it there: the dialplan a channel's name, a library an error with a URL.
 func maskNumbers(_ []string, a slog.Attr) slog.Attr {
 	if slices.Contains(keptAttrs, a.Key) {
 		return a
@@ -34,8 +33,7 @@ func maskNumbers(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// maskDigits puts a star in place of each digit of a long number, but for the
-// last three.
+// maskDigits replaces the digits of long numbers by asterisks, except the last three.
 func maskDigits(s string) string {
 	var masked []byte
 	for start := 0; start < len(s); {

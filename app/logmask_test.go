@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// T-LOG-03: the last three digits of a number are left, whoever wrote it into
+// T-LOG-03: the last three digits of a number are kept, whatever wrote it into
 // a line. T-LOG-01: a line stays a line.
 func TestMaskNumbers(t *testing.T) {
 	var out bytes.Buffer

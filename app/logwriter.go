@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// maxLines bounds the log that waits to be written, in bytes.
+	// maxLines is the maximum size of the lines that wait to be written, in bytes.
 	maxLines = 1 << 20
-	// lastLines is how long the end of the program waits for them.
+	// lastLines bounds the wait for them at the end of the program.
 	lastLines = 2 * time.Second
 )
 
-// logWriter lets nothing wait for a log: a terminal that is paused, a pipe that
-// nobody reads or a disk that is full would otherwise hold every call at its
-// first line. What does not fit is dropped and counted.
+// logWriter keeps calls from waiting for the log: a paused terminal, a pipe that is not
+// read or a full disk would otherwise block every call at its first line. Lines that do
+// not fit are dropped and counted.
 type logWriter struct {
 	out     io.Writer
 	journal bool // lines begin with their priority
@@ -58,7 +58,7 @@ func (l *logWriter) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// Lost tells how many lines were dropped; none where there is no logWriter.
+// Lost returns the number of dropped lines; 0 for a nil logWriter.
 func (l *logWriter) Lost() float64 {
 	if l == nil {
 		return 0
@@ -66,8 +66,7 @@ func (l *logWriter) Lost() float64 {
 	return float64(l.dropped.Load())
 }
 
-// Close writes what is held, and waits for that a moment. Lines that come later
-// are dropped.
+// Close writes the lines that are held, and waits up to lastLines. Later lines are dropped.
 func (l *logWriter) Close() {
 	l.mu.Lock()
 	l.over = true

@@ -9,35 +9,33 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 )
 
-// supervisor is the service manager that started ringhook, which is systemd, or
-// nobody.
+// supervisor is the service manager that started ringhook. Without one its methods do nothing.
 type supervisor struct{ log *slog.Logger }
 
-// tell sends lines of systemd's notify protocol, see sd_notify(3).
-func (s supervisor) tell(lines string) {
+// notify sends lines of systemd's notify protocol, see sd_notify(3).
+func (s supervisor) notify(lines string) {
 	if _, err := sd.SdNotify(false, lines); err != nil {
-		s.log.Warn("service manager cannot be told how it goes", "err", err)
+		s.log.Warn("cannot notify the service manager", "err", err)
 	}
 }
 
-func (s supervisor) ready(status string) { s.tell("READY=1\nSTATUS=" + status) }
+func (s supervisor) ready(status string) { s.notify("READY=1\nSTATUS=" + status) }
 
 func (s supervisor) reloading() {
-	s.tell("RELOADING=1\n" + sd.SdNotifyMonotonicUsec() + "STATUS=reading the configuration again")
+	s.notify("RELOADING=1\n" + sd.SdNotifyMonotonicUsec() + "STATUS=reloading the configuration")
 }
 
-// stopping also asks for the time that the way out may take.
+// stopping also asks for the time that the stop may take.
 func (s supervisor) stopping(within time.Duration) {
-	s.tell(fmt.Sprintf("STOPPING=1\nEXTEND_TIMEOUT_USEC=%d\nSTATUS=stopping", within.Microseconds()))
+	s.notify(fmt.Sprintf("STOPPING=1\nEXTEND_TIMEOUT_USEC=%d\nSTATUS=stopping", within.Microseconds()))
 }
 
-// watchdog tells the service manager that ringhook is alive, twice in each span
-// that it grants, until ctx ends. It is silent while commits hang, so that
-// ringhook is started again.
+// watchdog notifies the service manager twice in each watchdog interval, until ctx ends.
+// It is silent while commits hang, so that ringhook is restarted.
 func (a *App) watchdog(ctx context.Context) {
 	span, err := sd.SdWatchdogEnabled(false)
 	if err != nil {
-		a.log.Warn("watchdog of the service manager is not served", "err", err)
+		a.log.Warn("watchdog of the service manager not served", "err", err)
 	}
 	if err != nil || span <= 0 {
 		return
@@ -46,9 +44,9 @@ func (a *App) watchdog(ctx context.Context) {
 	defer ticker.Stop()
 	for p := (pulse{}); ; {
 		if p.beats(a.store.CommitProgress()) {
-			a.systemd.tell("WATCHDOG=1")
+			a.systemd.notify("WATCHDOG=1")
 		} else {
-			a.log.Error("commits to the outbox hang: the service manager is not told that ringhook is alive, and will start it again")
+			a.log.Error("commits to the outbox hang", "hint", "the watchdog of the service manager restarts ringhook; check the disk")
 		}
 		select {
 		case <-ctx.Done():
@@ -58,14 +56,13 @@ func (a *App) watchdog(ctx context.Context) {
 	}
 }
 
-// pulse is what the last look saw.
+// pulse is the state at the last look.
 type pulse struct {
 	rounds  int64
 	waiting bool
 }
 
-// beats tells whether something came round since the last look, or nothing
-// waited for it then.
+// beats reports whether a commit ended since the last look, or none was waited for then.
 func (p *pulse) beats(rounds int64, waiting bool) bool {
 	alive := rounds != p.rounds || !waiting || !p.waiting
 	p.rounds, p.waiting = rounds, waiting

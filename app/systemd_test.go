@@ -2,7 +2,7 @@ package app
 
 import "testing"
 
-// The watchdog is not fed while something waits for commits and none comes.
+// The watchdog is not notified while commits are waited for and none ends.
 func TestPulse(t *testing.T) {
 	var p pulse
 	for i, look := range []struct {
