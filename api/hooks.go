@@ -24,6 +24,8 @@ type HookReport struct {
 	Class    string     `json:"class,omitempty"`  // of a failure
 	Reason   string     `json:"reason,omitempty"` // why it is disabled
 	Failures int        `json:"failures,omitempty"`
+	Error    string     `json:"error,omitempty"` // why the last attempt failed, in a few words
+	Next     *time.Time `json:"next,omitempty"`  // the next attempt of what failed
 }
 
 // HookReports returns the state of the named hooks, and of others that have
@@ -81,7 +83,32 @@ func HookReports(o *store.Outbox, names []string, now time.Time) ([]HookReport, 
 			r.State, r.Until = "waiting", some(st.Until)
 		}
 	}
+	for i := range reports {
+		if err := reports[i].addFailure(o); err != nil {
+			return nil, err
+		}
+	}
 	return reports, nil
+}
+
+// addFailure adds the last failure of what is pending. A single failure changes no hook's stored state, but the hook is not
+// fine.
+func (r *HookReport) addFailure(o *store.Outbox) error {
+	if r.Pending == 0 || r.State == "unknown" || r.State == "disabled" {
+		return nil
+	}
+	last, next, failing, err := o.Failing(r.Hook)
+	if err != nil || !failing {
+		return err
+	}
+	if r.State == "fine" {
+		r.State, r.Since = "failing", &last.Started
+	}
+	r.Class, r.Error, r.Next = last.Class, last.Cause(), &next
+	if r.Until != nil && r.Until.After(next) {
+		r.Next = r.Until
+	}
+	return nil
 }
 
 // listHooks lists the configured hooks and those that deliveries still wait for.

@@ -54,9 +54,12 @@ func stateOf(r *api.HookReport) string {
 	case "disabled":
 		return fmt.Sprintf("disabled since %s: %s", local(r.Since), cmp.Or(hooks.Reasons[r.Reason], r.Reason))
 	case "waiting":
-		return fmt.Sprintf("failing since %s (%s), left alone until %s", local(r.Since), r.Class, local(r.Until))
+		return fmt.Sprintf("failing since %s: %s; paused until %s", local(r.Since), cmp.Or(r.Error, r.Class), local(r.Until))
 	case "failing":
-		return fmt.Sprintf("failing since %s (%s)", local(r.Since), r.Class)
+		if r.Next == nil {
+			return fmt.Sprintf("failing since %s: %s", local(r.Since), cmp.Or(r.Error, r.Class))
+		}
+		return fmt.Sprintf("failing: %s, next at %s", cmp.Or(r.Error, r.Class), local(r.Next))
 	case "unknown":
 		if r.Until == nil {
 			return "not in the configuration"

@@ -1,8 +1,10 @@
 package hooks
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -127,6 +129,18 @@ func errorClass(err error) string {
 		return classRejected
 	}
 	return classProtocol
+}
+
+// Cause returns in a few words why the attempt failed, such as "connection refused" or "status 503".
+func (a *Attempt) Cause() string {
+	if a.Status != 0 {
+		return "status " + strconv.Itoa(a.Status)
+	}
+	line, _, _ := strings.Cut(a.Excerpt, "\n")
+	if at := strings.LastIndex(line, ": "); at >= 0 {
+		line = line[at+2:]
+	}
+	return cmp.Or(line, a.Class)
 }
 
 // cutExcerpt cuts a text to what is kept, at a rune.

@@ -91,3 +91,17 @@ func TestRedirectIsShown(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestCause(t *testing.T) {
+	for want, a := range map[string]Attempt{
+		"connection refused": {Class: classConnect, Excerpt: "crm.example: connect: dial tcp 127.0.0.1:1: connect: connection refused"},
+		"deadline passed":    {Class: classTimeout, Excerpt: "crm.example: timeout: deadline passed"},
+		"status 503":         {Class: classServer, Status: 503, Excerpt: "busy: come back"},
+		"crash":              {Class: Crash},
+		"a panic":            {Class: classPoison, Excerpt: "a panic\nwith: more"},
+	} {
+		if got := a.Cause(); got != want {
+			t.Errorf("%+v: got %q, want %q", a, got, want)
+		}
+	}
+}
