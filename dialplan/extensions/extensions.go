@@ -31,6 +31,7 @@ func Check(file string, o Options) (*Report, error) {
 	}
 	l := newLinter(newPlan(r), found, o)
 	l.lint(place{filepath.Clean(file), 0})
+	l.queues(filepath.Clean(file))
 	return &Report{Findings: found.sorted(), Files: r.files, Asks: len(l.asks)}, nil
 }
 

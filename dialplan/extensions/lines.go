@@ -52,6 +52,9 @@ func (l *linter) arguments(a *ask) {
 				"leave it out, allow it in [dialplan] variables, or send it with /event, which takes any"))
 			continue
 		}
+		if value != strings.Trim(value, " ") {
+			l.add(at, Note, "blanks", "the blanks around the value of %s are left out: write %s=%s", shown(name), shown(name), shown(strings.Trim(value, " ")))
+		}
 		if i := strings.IndexByte(value, '|'); i >= 0 {
 			if next, _, ok := strings.Cut(value[i+1:], "="); ok && slices.Contains(l.argNames, next) {
 				l.add(at, Error, "separator", "| no longer separates arguments: write a comma before %s=", next)
