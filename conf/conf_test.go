@@ -313,7 +313,7 @@ func FuzzParse(f *testing.F) {
 
 // TestWarnings has likely typos, and names that are none.
 func TestWarnings(t *testing.T) {
-	const tables = `
+	const tables = `number = { country = "DE" }
 [dialplan]
 variables = { customer_id = "int", "CDR(tag)" = "text" }
 [[lookup]]
@@ -364,6 +364,20 @@ format = "json"
 	f("map = { level = \".level\" }\nurl = \"https://crm.example/?q=%queueid%&c=%connected%\"\nbody = \"%level%\"\nheaders = { X = \"%x%\" }",
 		"f:9: lookup.url: \"queueid\" is not a parameter of a call; did you mean queue_id?",
 		"f:11: lookup.headers.X: \"x\" is not a parameter of a call; if a lookup returns it, add it to [dialplan] variables")
+}
+
+// TestWarnsOfMissingCountry has lookups by the caller's number, and one by another parameter.
+func TestWarnsOfMissingCountry(t *testing.T) {
+	for url, want := range map[string]int{"%callerid%": 1, "%callerid_all%": 1, "%directid%": 0} {
+		text := "[[lookup]]\nname = \"crm\"\npoints = [\"queue-dial\"]\nurl = \"https://crm.example/" + url + "\"\n"
+		c, err := Parse("f", []byte(text), environment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Warnings) != want || want > 0 && !strings.HasPrefix(c.Warnings[0].String(), "f:1: number.country: is missing") {
+			t.Errorf("%s: warnings %v, want %d of the country", url, c.Warnings, want)
+		}
+	}
 }
 
 // TestPresetsHaveNoWarnings checks the presets that ringhook ships.

@@ -150,7 +150,7 @@ func TestFind(t *testing.T) {
 // TestConfD reads a configuration of several files.
 func TestConfD(t *testing.T) {
 	file := files(t, map[string]string{
-		"ringhook.toml": `
+		"ringhook.toml": `number = { country = "DE" }
 [store]
 folder = "data"
 keep_calls = "36h"

@@ -201,7 +201,11 @@ func TestExamples(t *testing.T) {
 			t.Errorf("%s has no example", file)
 		}
 		for _, b := range blocks {
-			c, err := Parse(file, []byte(b[1]), environment)
+			text := b[1]
+			if !strings.Contains(text, "[number]") { // an example is a part of a file
+				text += "\n[number]\ncountry = \"DE\"\n"
+			}
+			c, err := Parse(file, []byte(text), environment)
 			if err != nil {
 				t.Errorf("%v\nin\n%s", err, b[1])
 			} else if len(c.Warnings) > 0 {

@@ -30,6 +30,7 @@ func (r *report) warnings(c *Config, root *position) []Mistake {
 		d.table, d.at, d.extra = "lookup", root.key("lookup").item(i), dialplan.Arguments()
 		c.Lookups[i].Parameters(d.parameter)
 	}
+	d.country(c, root)
 	for i := range c.Hooks {
 		d.table, d.at, d.extra = "hook", root.key("hook").item(i), nil
 		if slices.Contains(c.Hooks[i].Events, hooks.HookDisabled) {
@@ -81,6 +82,21 @@ func (d *warner) events(names []string) (all bool) {
 		d.warn(at, "events", fmt.Sprintf("no point emits %q; %s", name, hint))
 	}
 	return all
+}
+
+// country warns about lookups by the caller's number without the country whose national
+// numbers the trunks deliver: only numbers with + or 00 are read then.
+func (d *warner) country(c *Config, root *position) {
+	if c.Number.Country != "" {
+		return
+	}
+	for i := range c.Lookups {
+		if c.Lookups[i].ByNumber() {
+			d.table = "number"
+			d.warn(root.key("lookup").item(i), "country", "is missing: without it the lookup knows only numbers with + or 00; set it to the country of your trunks, such as \"DE\"")
+			return
+		}
+	}
 }
 
 // parameter warns about the name of an unknown parameter.

@@ -77,6 +77,16 @@ func failure(err error) result {
 	return result{outcome: Failed, fault: f}
 }
 
+// ByNumber reports whether the source is asked about the caller's number. The configuration
+// must have passed Check.
+func (c *Config) ByNumber() bool {
+	if c.Type != typeHTTP {
+		return true
+	}
+	t, err := newRequestTemplate(c)
+	return err == nil && t.byNumber
+}
+
 // Parameters calls report for every parameter of the call that a request contains, with
 // the key that names it. The configuration must have passed Check.
 func (c *Config) Parameters(report func(key, name string)) {

@@ -8,6 +8,7 @@ import (
 	_ "time/tzdata" // a PBX appliance may have no zoneinfo of its own
 
 	"github.com/nyaruka/phonenumbers"
+	"golang.org/x/text/encoding"
 )
 
 const (
@@ -25,6 +26,9 @@ type Config struct {
 	Country string `toml:"country"`
 	// Language is that of region_name, such as en or ru.
 	Language string `toml:"language"`
+	// Charset is that of caller names which are not UTF-8, such as windows-1251. If it
+	// is empty, such names lose the characters that are no text.
+	Charset string `toml:"charset"`
 }
 
 // DefaultConfig returns the defaults of [number].
@@ -39,6 +43,9 @@ func (c *Config) Check(report func(key, problem string)) {
 	}
 	if !isLanguage(c.Language) {
 		report("language", "is not the code of a language: use two small letters, such as en, ru or he")
+	}
+	if _, err := charset(c.Charset); err != nil {
+		report("charset", "is unknown: use a name such as windows-1251, windows-1255, iso-8859-8 or koi8-r")
 	}
 }
 
@@ -102,8 +109,9 @@ func (n Number) RegionTime(now time.Time) string {
 
 // Reader reads numbers by the plan of one country.
 type Reader struct {
-	cfg  Config
-	seen readNumbers
+	cfg     Config
+	charset encoding.Encoding // nil for UTF-8
+	seen    readNumbers
 
 	mu     sync.Mutex
 	zones  map[string]*time.Location
@@ -114,6 +122,7 @@ type Reader struct {
 // a second, which must not delay the first call.
 func NewReader(cfg Config) *Reader {
 	n := &Reader{cfg: cfg, seen: readNumbers{seed: maphash.MakeSeed()}, zones: make(map[string]*time.Location)}
+	n.charset, _ = charset(cfg.Charset) // Check reports it
 	n.Normalize("+12125550123")
 	if cfg.Country != "" {
 		if example := phonenumbers.GetExampleNumber(cfg.Country); example != nil {
@@ -138,7 +147,7 @@ func (n *Reader) In(country string) (*Reader, bool) {
 	defer n.mu.Unlock()
 	other := n.others[country]
 	if other == nil {
-		other = NewReader(Config{Country: country, Language: n.cfg.Language})
+		other = NewReader(Config{Country: country, Language: n.cfg.Language, Charset: n.cfg.Charset})
 		if n.others == nil {
 			n.others = make(map[string]*Reader)
 		}

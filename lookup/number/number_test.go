@@ -175,6 +175,34 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
+// A trunk's names in its charset.
+func TestName(t *testing.T) {
+	for _, tc := range []struct{ charset, raw, want string }{
+		{"windows-1251", "\xc0\xed\xed\xe0 K", "Анна K"},
+		{"windows-1251", "Анна", "Анна"},
+		{"windows-1255", "\xe7\xf0\xe4", "חנה"},
+		{"", "\xc0\xed", "\xc0\xed"},
+		{"utf-8", "\xc0\xed", "\xc0\xed"},
+		{"windows-1251", "", ""},
+	} {
+		cfg := Config{Country: "RU", Language: "en", Charset: tc.charset}
+		cfg.Check(func(key, problem string) { t.Errorf("%s %s", key, problem) })
+		n := NewReader(cfg)
+		other, _ := n.In("DE")
+		if got := n.Name(tc.raw); got != tc.want || other.Name(tc.raw) != tc.want {
+			t.Errorf("Name(%q) in %s = %q, want %q", tc.raw, tc.charset, got, tc.want)
+		}
+	}
+	for _, wrong := range []string{"martian", "utf-16le", "iso-2022-kr"} {
+		cfg := Config{Language: "en", Charset: wrong}
+		got := ""
+		cfg.Check(func(key, _ string) { got += key })
+		if got != "charset" {
+			t.Errorf("charset %s: reported %q, want charset", wrong, got)
+		}
+	}
+}
+
 // T-NUM-01.
 func FuzzNormalize(f *testing.F) {
 	for _, s := range []string{
