@@ -1,16 +1,15 @@
-// Package failpoint is where a test ends or disturbs ringhook at a named step,
-// to prove what a crash there leaves behind.
+// Package failpoint lets a test end or disturb ringhook at a named step, to check the
+// state that a crash leaves.
 //
-// Only a program built with the tag failpoints has them; in every other they
-// are an empty function, which costs nothing. With the tag, the environment
-// variable RINGHOOK_FAILPOINTS says what happens where:
+// Only a program built with the tag failpoints has them; otherwise they are an empty
+// function. With the tag, the environment variable RINGHOOK_FAILPOINTS lists actions:
 //
 //	RINGHOOK_FAILPOINTS="result.before_commit=error@2;accept.before_commit=kill@7"
 //
-// fails the second commit of results and kills the process at the seventh of
-// acceptances. What can be done: kill (as kill -9), soon (kill, but a moment
-// after, somewhere in what follows), error (where the step can fail), panic, and
-// fatal (a crash that no recover stops).
+// fails the second commit of results and kills the process at the seventh commit of
+// accepted events. The actions are kill (as kill -9), soon (kill a moment later, during
+// the following steps), error (if the step can fail), panic, and fatal (a crash that no
+// recover stops).
 package failpoint
 
 import "errors"
@@ -18,15 +17,15 @@ import "errors"
 // Point is a step at which ringhook can be disturbed.
 type Point string
 
-// The points, in the order of an event's way.
+// The points, in the order in which an event passes them.
 const (
 	AcceptBeforeCommit Point = "accept.before_commit"             // events applied, not committed
-	AcceptAfterCommit  Point = "accept.after_commit_before_ack"   // committed, nobody told
+	AcceptAfterCommit  Point = "accept.after_commit_before_ack"   // committed, not acknowledged
 	AttemptBeforeSend  Point = "attempt.before_send"              // rendered, not sent
-	AttemptAfterSend   Point = "attempt.after_send_before_result" // answered, not noted
+	AttemptAfterSend   Point = "attempt.after_send_before_result" // answered, result not stored
 	ResultBeforeCommit Point = "result.before_commit"
 	ResultAfterCommit  Point = "result.after_commit"
-	CheckpointMid      Point = "checkpoint.mid" // before it; soon is in the midst of it
+	CheckpointMid      Point = "checkpoint.mid" // before the checkpoint; soon is during it
 	RetentionMid       Point = "retention.mid"  // deliveries removed, their events not yet
 	ReplayMid          Point = "replay.mid"     // between two deliveries that are sent again
 	MigrateMid         Point = "migrate.mid"    // a step taken, not committed
@@ -37,12 +36,12 @@ func AttemptOf(event string) Point { return attemptOf + Point(event) }
 
 const attemptOf = "attempt.of_"
 
-// All are the points.
+// All lists the points.
 var All = []Point{
 	AcceptBeforeCommit, AcceptAfterCommit, AttemptBeforeSend, AttemptAfterSend, ResultBeforeCommit, ResultAfterCommit,
 	CheckpointMid, RetentionMid, ReplayMid, MigrateMid,
 }
 
-// ErrInjected is what a point returns where an error was asked for. To the
-// store it is one of the disk.
+// ErrInjected is the error of a point with the action error. The store treats it as one
+// of the disk.
 var ErrInjected = errors.New("injected at a fail point")

@@ -2,7 +2,7 @@
 
 package failpoint
 
-// On tells whether this program has fail points.
+// On reports whether this program has failpoints.
 const On = false
 
 // Hit does nothing.

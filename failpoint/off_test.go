@@ -4,7 +4,7 @@ package failpoint
 
 import "testing"
 
-// Without the tag there is nothing to hit, whatever the environment says.
+// Without the tag, Hit does nothing, whatever the environment says.
 func TestOff(t *testing.T) {
 	t.Setenv("RINGHOOK_FAILPOINTS", "accept.before_commit=panic@1")
 	for _, p := range All {

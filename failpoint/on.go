@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// On tells whether this program has fail points.
+// On reports whether this program has failpoints.
 const On = true
 
-// soonest is how long after its point a kill of the kind "soon" comes at most.
+// soonest is the maximum time from the point to a kill of the kind "soon".
 const soonest = 3 * time.Millisecond
 
 type trap struct {
 	action string
-	left   atomic.Int64 // hits until it springs
+	left   atomic.Int64 // hits until the action
 }
 
 var traps = parse(os.Getenv("RINGHOOK_FAILPOINTS"))
@@ -49,8 +49,7 @@ func parse(text string) map[Point]*trap {
 
 func known(p Point) bool { return slices.Contains(All, p) || strings.HasPrefix(string(p), attemptOf) }
 
-// Hit says that the program has come to a point, and does there, once, what
-// was asked for.
+// Hit marks a point of the program, and performs the action for it, once.
 func Hit(p Point) error {
 	t := traps[p]
 	if t == nil || t.left.Add(-1) != 0 {
@@ -73,7 +72,7 @@ func Hit(p Point) error {
 	return nil
 }
 
-// deeper goes on until the stack is at its end.
+// deeper recurses until the stack overflows.
 func deeper(n int) int {
 	if n < 0 {
 		return 0
