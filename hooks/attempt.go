@@ -15,36 +15,35 @@ import (
 	"ringhook/httpclient"
 )
 
-// resetWithin is how soon a connection must have broken for a second try at
-// once: it was most likely idle, and closed by the receiver at the moment when
-// it was used again.
+// resetWithin is the time within which a connection must break for a second try at once: it was most likely idle, and
+// closed by the receiver at the moment when it was used again.
 const resetWithin = time.Second
 
-// DeliveryLabel is the label that a goroutine has while it attempts a delivery, with
-// the delivery's number: should the process crash by it, the traceback tells.
+// DeliveryLabel is the label of a goroutine while it attempts a delivery, with the number of the delivery as its value. If the
+// process crashes, the traceback shows it.
 const DeliveryLabel = "delivery"
 
-// work attempts deliveries until it is stopped. What it has not begun by then,
-// or when the gate shuts, stays pending.
+// work attempts deliveries until it is stopped. What it has not begun when it is stopped, or when the breaker opens, stays
+// pending.
 func (s *sender) work(stopping context.Context) {
 	noted := make(chan struct{}, 1)
-	for d := range s.jobs {
+	for d := range s.feed.jobs {
 		if stopping.Err() != nil {
 			continue
 		}
-		if s.shut.Load() {
+		if s.paused.Load() {
 			s.results <- finished{result: Result{Delivery: d.ID}, unsent: true}
 			continue
 		}
-		runtime.Gosched() // calls that are ready to go on go first
+		runtime.Gosched() // sessions that are ready to run come first
 		f := s.attempt(&d)
 		if f.outcome.class == classGone || f.outcome.overload && f.outcome.retryAfter > 0 {
-			s.shut.Store(true) // before this worker takes the next
+			s.paused.Store(true) // before this worker takes the next
 		}
 		f.noted = noted
 		s.results <- f
 		if f.result.State != Delivered {
-			// The gate may shut: no worker sends on before that is decided.
+			// The breaker may open: no worker continues before that is decided.
 			select {
 			case <-noted:
 			case <-stopping.Done():
@@ -53,7 +52,7 @@ func (s *sender) work(stopping context.Context) {
 	}
 }
 
-// attempt tries a delivery once, and decides what becomes of it.
+// attempt tries a delivery once, and decides its next state.
 func (s *sender) attempt(d *Delivery) finished {
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(DeliveryLabel, strconv.FormatInt(d.ID, 10))))
 	started := time.Now()
@@ -78,8 +77,8 @@ func (s *sender) attempt(d *Delivery) finished {
 	return finished{result: r, outcome: o}
 }
 
-// try sends the request. Rendering is the only part that depends on what is in
-// the event; a panic there would come back with every attempt.
+// try sends the request. Rendering is the only part that depends on the content
+// of the event; a panic there would happen again with every attempt.
 func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -117,8 +116,8 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	return o
 }
 
-// excerpt returns what is kept of an answer or an error. It is cut after the secrets are hidden: half of one would not be
-// found.
+// excerpt returns what is stored of an answer or an error. It is cut after the secrets are hidden, because half a secret is
+// not found.
 func (s *sender) excerpt(o *outcome) string {
 	text := o.text
 	if s.tokens != nil {

@@ -1,62 +1,57 @@
 package hooks
 
-import (
-	"maps"
-	"slices"
-	"time"
-)
+import "time"
 
 const (
-	// clearing is how many deliveries are given up at once unsent, and
-	// clearEvery how often is looked for some.
-	clearing   = 200
+	// clearBatch is the maximum number of deliveries that are given up unsent at once, and clearEvery the time between two
+	// such searches.
+	clearBatch = 200
 	clearEvery = time.Minute
 )
 
-// clear gives up, unsent, what cannot wait until the gate opens: every
-// delivery of a hook that is disabled, else those whose time is over.
-func (s *sender) clear(now time.Time) time.Duration {
-	disabled := s.gate.disabled
-	if disabled != "" && s.enabled() {
+// waitForBreaker does what is to be done while nothing may be sent, and returns when to look again: it sees whether an
+// operator wants an attempt, and gives up what cannot wait until the breaker closes. That is every delivery of a disabled
+// hook, and otherwise those whose time is over.
+func (s *sender) waitForBreaker(now time.Time) time.Duration {
+	disabled := s.breaker.disabled
+	switch {
+	case disabled != "" && s.enabled(), disabled == "" && s.attemptWanted(now):
 		return 0
-	}
-	if disabled == "" && s.wanted(now) {
-		return 0
-	}
-	if now.Before(s.cleared.Add(clearEvery)) && disabled == "" {
-		return s.untilGate(now)
+	case disabled == "" && now.Before(s.cleared.Add(clearEvery)):
+		return s.untilHalfOpen(now)
 	}
 	s.cleared = now
-	until, a := now, Attempt{Started: now, Class: s.gate.class, Excerpt: "given up unsent: no success since " + s.gate.since.UTC().Format(time.RFC3339)}
+	until := now
+	a := Attempt{Started: now, Class: s.breaker.class, Excerpt: "given up unsent: no success since " + s.breaker.since.UTC().Format(time.RFC3339)}
 	if disabled != "" {
-		until, a = now.Add(everAfter), Attempt{Started: now, Class: disabled, Excerpt: "given up unsent: the hook is disabled, " + Reasons[disabled]}
+		until = now.Add(farFuture)
+		a = Attempt{Started: now, Class: disabled, Excerpt: "given up unsent: the hook is disabled, " + Reasons[disabled]}
 	}
-	due, err := s.outbox.Due(s.hook.name, until, clearing, slices.Collect(maps.Keys(s.flying))...)
+	due, err := s.feed.due(until, clearBatch)
 	if err != nil {
-		s.trouble.outbox(s.log, err)
+		s.failures.outbox(s.log, err)
 		return pause
 	}
 	cleared := 0
 	for _, d := range due {
-		over := disabled != "" || !now.Before(d.Accepted.Add(s.hook.cfg.GiveUp))
-		if !over {
+		if disabled == "" && now.Before(d.Accepted.Add(s.hook.cfg.GiveUp)) {
 			continue
 		}
-		s.flying[d.ID] = d
-		s.keep(&Result{Delivery: d.ID, State: Dead, Attempt: a})
+		s.feed.inFlight[d.ID] = d
+		s.settle(&Result{Delivery: d.ID, State: Dead, Attempt: a})
 		cleared++
 	}
 	if cleared > 0 {
 		s.cleared = time.Time{} // there may be more
 		return 0
 	}
-	return s.untilGate(now)
+	return s.untilHalfOpen(now)
 }
 
-// untilGate tells when to look at the gate again.
-func (s *sender) untilGate(now time.Time) time.Duration {
-	if s.gate.disabled != "" {
+// untilHalfOpen returns when to look at the breaker again.
+func (s *sender) untilHalfOpen(now time.Time) time.Duration {
+	if s.breaker.disabled != "" {
 		return lookAgain
 	}
-	return min(max(s.gate.until.Sub(now), 0), pause)
+	return min(max(s.breaker.until.Sub(now), 0), pause)
 }

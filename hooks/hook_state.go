@@ -11,19 +11,17 @@ import (
 	"time"
 )
 
-// HookState is what a hook knows of its receiver and keeps over a restart, so that
-// one that is away or wants no more is not asked all over again. Where nothing
-// is wrong it has nothing but Hook.
+// HookState is what a hook knows of its receiver and keeps over a restart, so that a receiver that fails, or wants no more
+// events, is not tried all over again. If nothing is wrong it has nothing but Hook.
 type HookState struct {
 	Hook     string
-	Receiver string    // a digest of the URL of which this is true
+	Receiver string    // a digest of the URL for which this is true
 	Since    time.Time // of the first failure after the last success
 	Failures int       // since then, counted to 10
 	Class    string    // of one of them
 	Until    time.Time // nothing is sent before
-	Opened   int       // how often the gate was shut since the last success
-	// Disabled is why nothing is sent at all until somebody enables the hook:
-	// Gone or Silent, empty where it is not.
+	Opened   int       // how often the circuit breaker has opened since the last success
+	// Disabled is why nothing is sent until an operator enables the hook: Gone or Silent, empty if it is not disabled.
 	Disabled   string
 	DisabledAt time.Time
 }
@@ -31,133 +29,129 @@ type HookState struct {
 // The reasons for which a hook is disabled.
 const (
 	Gone   = classGone // its receiver answered 410
-	Silent = "silent"  // its receiver took nothing for silentFor
+	Silent = "silent"  // its receiver accepted nothing for silentFor
 )
 
-// Reasons says for people why a hook is disabled.
+// Reasons are the reasons for which a hook is disabled, in words.
 var Reasons = map[string]string{
-	Gone:   "its receiver answered 410, which says that it wants no more",
-	Silent: "its receiver took nothing for five days",
+	Gone:   "its receiver answered 410, which means that it wants no more events",
+	Silent: "its receiver accepted nothing for five days",
 }
 
-// A receiver that has taken nothing for silentFor, and failed enoughFailures
-// times at least, is taken to be no more.
+// A receiver that has accepted nothing for silentFor, and has failed minSilentFailures times at least, is taken to be gone.
 const (
-	silentFor      = 120 * time.Hour
-	enoughFailures = 10
+	silentFor         = 120 * time.Hour
+	minSilentFailures = 10
 )
 
-// The events that ringhook makes of itself have names that begin so. Only who
-// names them gets them: "*" means what happens to calls.
+// Events that ringhook makes about itself have names with this prefix. Only hooks that name them get them: "*" means what
+// happens to calls.
 const (
 	ownEvents = "ringhook."
-	// HookDisabled tells that a hook is sent no more: its name is in the parameter hook,
-	// and in reason why.
+	// HookDisabled is the event of a hook that is disabled. The parameter hook is its name, and reason says why.
 	HookDisabled = ownEvents + "hook_disabled"
 )
 
-// receiver tells one receiver from another. The URL itself may hold a secret.
+// receiver identifies the receiver. The URL itself may hold a secret.
 func (h *hook) receiver() string {
 	sum := sha256.Sum256([]byte(h.address))
 	return hex.EncodeToString(sum[:8])
 }
 
-// standing is what of the gate is worth keeping.
-func (g *gate) state(now time.Time) (st HookState) {
-	if g.disabled == "" && g.shuts == 0 && g.failures < enoughFailures && !now.Before(g.until) {
+// state returns what of the breaker is worth storing.
+func (b *breaker) state(now time.Time) (st HookState) {
+	if b.disabled == "" && b.opens == 0 && b.failures < minSilentFailures && !now.Before(b.until) {
 		return st
 	}
 	return HookState{
-		Since: whole(g.since), Failures: g.failures, Class: g.class, Until: whole(g.until), Opened: g.shuts,
-		Disabled: g.disabled, DisabledAt: whole(g.disabledAt),
+		Since: stored(b.since), Failures: b.failures, Class: b.class, Until: stored(b.until), Opened: b.opens,
+		Disabled: b.disabled, DisabledAt: stored(b.disabledAt),
 	}
 }
 
-// whole is a time as it is stored.
-func whole(t time.Time) time.Time {
+// stored returns a time as it is read back: in milliseconds.
+func stored(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
 	}
 	return time.UnixMilli(t.UnixMilli())
 }
 
-// restore has the gate go on where that of an earlier process ended. A clock
-// that was set back meanwhile does not keep it shut for longer than any gate
-// is.
-func (g *gate) restore(st *HookState, now time.Time) {
-	*g = gate{
-		since: st.Since, failures: st.Failures, class: st.Class, until: st.Until, shuts: st.Opened, probing: st.Opened > 0,
+// restore continues where the breaker of an earlier process ended. A clock that was set back since does not keep it open for
+// longer than any breaker is.
+func (b *breaker) restore(st *HookState, now time.Time) {
+	*b = breaker{
+		since: st.Since, failures: st.Failures, class: st.Class, until: st.Until, opens: st.Opened, halfOpen: st.Opened > 0,
 		disabled: st.Disabled, disabledAt: st.DisabledAt,
 	}
-	if latest := now.Add(longestWait); g.until.After(latest) {
-		g.until = latest
+	if latest := now.Add(longestWait); b.until.After(latest) {
+		b.until = latest
 	}
-	if g.since.After(now) {
-		g.since = now
+	if b.since.After(now) {
+		b.since = now
 	}
 }
 
-// recall takes over what is kept of the hook. What was true of another URL is
+// restoreState reads the stored state of the hook, and reports whether the outbox answered. What was true of another URL is
 // forgotten.
-func (s *sender) recall() bool {
+func (s *sender) restoreState() bool {
 	st, err := s.outbox.State(s.hook.name)
-	s.trouble.outbox(s.log, err)
+	s.failures.outbox(s.log, err)
 	if err != nil {
 		return false
 	}
 	st.Hook = s.hook.name
-	s.kept = st
+	s.stored = st
 	if st.Receiver != s.hook.receiver() {
 		if st.Disabled != "" {
-			s.log.Info("hook is enabled again, since its URL is another")
+			s.log.Info("hook is enabled again, since its URL has changed")
 		}
 		st = HookState{}
 	}
-	s.gate.restore(&st, time.Now())
+	s.breaker.restore(&st, time.Now())
 	s.showDisabled()
 	return true
 }
 
-// disable sends nothing more until somebody enables the hook.
+// disable sends nothing more until an operator enables the hook.
 func (s *sender) disable(now time.Time, reason string) {
-	s.gate.disabled, s.gate.disabledAt = reason, now
+	s.breaker.disabled, s.breaker.disabledAt = reason, now
 	s.showDisabled()
-	s.log.Error("hook is disabled: ringhook hook enable sends to it again", "reason", reason, "because", Reasons[reason])
+	s.log.Error("hook is disabled", "reason", reason, "because", Reasons[reason], "hint", "ringhook hook enable "+s.hook.name+" sends to it again")
 }
 
 func (s *sender) showDisabled() {
 	value := 0.0
-	if s.gate.disabled != "" {
+	if s.breaker.disabled != "" {
 		value = 1
 	}
 	s.metrics.disabled.WithLabelValues(s.hook.name).Set(value)
 }
 
-// remember keeps how the hook stands, where that has changed. It is asked after
-// each result, and seldom has anything to do.
-func (s *sender) remember(ctx context.Context) {
-	st := s.gate.state(time.Now())
+// storeState stores the state of the hook if it has changed. It is called after each result, and seldom has anything to do.
+func (s *sender) storeState(ctx context.Context) {
+	st := s.breaker.state(time.Now())
 	st.Hook = s.hook.name
 	if st != (HookState{Hook: st.Hook}) {
 		st.Receiver = s.hook.receiver()
-		if s.kept.Class != "" {
-			st.Class = s.kept.Class // any of them will do
+		if s.stored.Class != "" {
+			st.Class = s.stored.Class // any of them will do
 		}
 	}
-	if st == s.kept {
+	if st == s.stored {
 		return
 	}
-	var told *Event
+	var notice *Event
 	var routes []Route
-	if st.Disabled != "" && s.kept.Disabled == "" {
-		told = disabledEvent(&st)
-		routes = s.others(told)
+	if st.Disabled != "" && s.stored.Disabled == "" {
+		notice = disabledEvent(&st)
+		routes = s.others(notice)
 	}
-	if err := s.outbox.SetState(ctx, st, told, routes); err != nil {
-		s.trouble.outbox(s.log, err)
+	if err := s.outbox.SetState(ctx, st, notice, routes); err != nil {
+		s.failures.outbox(s.log, err)
 		return
 	}
-	s.kept = st
+	s.stored = st
 	for _, r := range routes {
 		s.dispatcher.Load().Wake(r.Hook)
 	}
@@ -168,40 +162,39 @@ func (s *sender) others(ev *Event) []Route {
 	return slices.DeleteFunc(s.dispatcher.Load().Match(ev), func(r Route) bool { return r.Hook == s.hook.name })
 }
 
-// enabled tells whether somebody has enabled the hook meanwhile, which the outbox
-// knows.
+// enabled reports whether an operator has enabled the hook since it was disabled, as the outbox knows.
 func (s *sender) enabled() bool {
-	if s.kept.Disabled == "" {
-		return false // it is not kept yet that it is disabled
+	if s.stored.Disabled == "" {
+		return false // it is not stored yet that it is disabled
 	}
 	st, err := s.outbox.State(s.hook.name)
 	if err != nil || st.Disabled != "" {
 		return false
 	}
-	s.gate, s.kept = gate{}, HookState{Hook: s.hook.name}
+	s.breaker, s.stored = breaker{}, HookState{Hook: s.hook.name}
 	s.showDisabled()
 	s.log.Info("hook is enabled again")
 	return true
 }
 
-// wanted tells whether an operator wants an attempt though the gate is shut: the
-// outbox then says so. It is asked once in a while, not with each delivery that comes meanwhile.
-func (s *sender) wanted(now time.Time) bool {
+// attemptWanted reports whether an operator wants an attempt although the breaker is open, as the outbox knows. The outbox is
+// asked once in a while, not for each delivery that comes.
+func (s *sender) attemptWanted(now time.Time) bool {
 	if now.Before(s.asked.Add(pause)) {
 		return false
 	}
 	s.asked = now
 	st, err := s.outbox.State(s.hook.name)
-	if err != nil || !st.Until.Before(s.kept.Until) {
+	if err != nil || !st.Until.Before(s.stored.Until) {
 		return false
 	}
-	s.kept = st
-	s.gate.open()
-	s.log.Info("hook is attempted at once, since an operator wants it")
+	s.stored = st
+	s.breaker.tryNow()
+	s.log.Info("hook is attempted now, since an operator wants it")
 	return true
 }
 
-// disabledEvent is what others are told of a hook that was disabled.
+// disabledEvent returns the event of a hook that was disabled.
 func disabledEvent(st *HookState) *Event {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", HookDisabled, st.Hook, st.DisabledAt.UnixMilli()))
 	id := "msg_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]

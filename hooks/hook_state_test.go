@@ -135,7 +135,7 @@ func TestGone(t *testing.T) {
 
 // F28: ringhook that is started over and over does not hammer a receiver that
 // is away.
-func TestGateSurvivesARestart(t *testing.T) {
+func TestBreakerSurvivesARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
 		for call := range 100 {

@@ -5,10 +5,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,63 +15,37 @@ import (
 )
 
 const (
-	// lookAgain is how long a sender sleeps at most: another process may have
-	// changed its deliveries.
+	// lookAgain is the maximum time between two reads of the outbox: another process may have changed it.
 	lookAgain = 5 * time.Second
-	// soonest is how soon it looks again where there is more to do: it hears of
-	// everything else in between.
-	soonest = time.Millisecond
-	// pause is how soon it looks again when something should be due that is
-	// not, and after an error of the outbox.
+	// minWait is the minimum time between two rounds without an event. Everything else wakes the sender.
+	minWait = time.Millisecond
+	// pause is the wait after an error of the outbox, and if something should be due that is not.
 	pause = time.Second
-	// everAfter is farther than any next attempt.
-	everAfter = 60 * 24 * time.Hour
-	// linger is how long what went well waits for others to share a commit
-	// with, while nothing waits for it. It bounds what is sent a second time after
-	// ringhook was killed.
-	linger = 20 * time.Millisecond
-	// company is how many of them need wait for no more.
-	company = 64
-	// unsettled is how many results may wait for a commit before nothing more is attempted.
-	unsettled = 512
-	// ahead is how many deliveries wait for a worker, so that the workers go on
-	// while results are committed and the outbox is asked.
-	ahead = 128
-	// spare is how many more may, of those that are just committed: where much is
-	// overdue they need not stand in line behind all of it.
-	spare = 64
 )
 
-// sender delivers for one hook. Its run alone decides what is attempted and
-// hands it to a fixed number of workers.
+// sender delivers for one hook. Its run alone decides what is attempted, and hands it to a fixed number of workers.
 type sender struct {
 	hook    *hook
 	client  *httpclient.Client
 	send    func(*httpclient.Request, time.Time) (*httpclient.Response, error)
-	tokens  *httpclient.Tokens // nil where the receiver wants none
+	tokens  *httpclient.Tokens // nil if the receiver wants none
 	outbox  Outbox
 	log     *slog.Logger
 	metrics *metrics
+
 	wake    chan struct{}
 	fresh   chan Delivery // just committed and due
-
-	jobs    chan Delivery
 	results chan finished
-	// flying holds what was handed to the workers and whose result is not
-	// committed yet: to the outbox it is still due.
-	flying    map[int64]Delivery
-	settled   []Result        // to be committed
-	urgent    bool            // one of them shall not linger
-	oldest    time.Time       // when the first of them came
-	settling  []Result        // being committed
-	committed chan settlement // once that is over
-	refused   time.Time       // when the outbox last took no results, zero where it does
-	look      time.Time       // when the outbox is asked next for what is due
-	more      bool            // it has more that is due than there was room for
-	// seen is the highest id that it gave: what is offered and not above it may have been sent already.
-	seen    int64
-	trouble trouble
-	skew    time.Duration // of the receiver's clock, in whole seconds, as the metric has it
+
+	feed      feed
+	committer committer
+	breaker   breaker
+	stored    HookState   // of the breaker, as the outbox has it
+	paused    atomic.Bool // the breaker is open: what the workers have not begun goes back
+	cleared   time.Time   // when deliveries were last given up unsent
+	asked     time.Time   // when the outbox was last asked whether an operator wants an attempt
+	failures  failureLog
+	skew      time.Duration // of the receiver's clock, in whole seconds, as the metric has it
 
 	dispatcher atomic.Pointer[Dispatcher] // the present one, for events about this hook
 	next       atomic.Pointer[sender]     // that of a changed configuration, which takes over
@@ -81,40 +53,24 @@ type sender struct {
 	stop       context.CancelFunc         // no new attempts
 	abandon    context.CancelFunc         // and no waiting for those in progress
 	ended      chan struct{}              // nil before start
-
-	gate    gate
-	kept    HookState   // of the gate, as the outbox has it
-	shut    atomic.Bool // the gate is shut: what the workers have not begun goes back
-	cleared time.Time   // when deliveries were last given up unsent
-	asked   time.Time   // when the outbox was last asked whether an operator wants the gate open
-	// again is not nil while the receiver is just back: what waits for a later
-	// attempt is attempted now, but for those that failed since.
-	again map[int64]bool
 }
 
-// finished is a delivery that a worker is done with.
+// finished is a delivery that a worker has attempted or returns.
 type finished struct {
 	result  Result
 	outcome outcome
 	unsent  bool
-	noted   chan struct{} // where the worker waits until what failed is noted
-}
-
-// settlement is how a commit of results ended.
-type settlement struct {
-	released bool
-	err      error
+	noted   chan struct{} // receives when a failure is taken into account; the worker waits for it
 }
 
 func newSender(h *hook, client *httpclient.Client, outbox Outbox, log *slog.Logger) *sender {
-	room := h.cfg.Concurrency + ahead + spare
+	room := h.cfg.Concurrency + prefetch + prefetchFresh
 	s := &sender{
 		hook: h, client: client, send: client.Do, outbox: outbox, log: log.With("hook", h.name),
-		wake: make(chan struct{}, 1), fresh: make(chan Delivery, room), jobs: make(chan Delivery, room), results: make(chan finished, room),
-		committed: make(chan settlement, 1),
-		flying:    make(map[int64]Delivery, room),
-		skew:      -1, // which none is, in whole seconds
-		files:     digestFiles(h.cfg.CAFile, h.cfg.CertFile, h.cfg.KeyFile),
+		wake: make(chan struct{}, 1), fresh: make(chan Delivery, room), results: make(chan finished, room),
+		feed: newFeed(outbox, h.name, room), committer: newCommitter(outbox),
+		skew:  -1, // no clock is, in whole seconds
+		files: digestFiles(h.cfg.CAFile, h.cfg.CertFile, h.cfg.KeyFile),
 	}
 	if h.cfg.OAuth2.TokenURL != "" {
 		s.tokens = httpclient.NewTokens(h.cfg.OAuth2, client)
@@ -132,7 +88,7 @@ func (s *sender) start(d *Dispatcher, after *sender) {
 		defer close(s.ended)
 		defer abandon()
 		if after != nil {
-			<-after.ended // also when it is stopped: whoever waits for this sender waits for both
+			<-after.ended // also when stopped: what waits for this sender waits for both
 		}
 		s.run(stopping, abandoned)
 	}()
@@ -147,7 +103,7 @@ func (s *sender) hasEnded() bool {
 	}
 }
 
-// current returns the sender that delivers for the hook today.
+// current returns the sender that delivers for the hook now.
 func (s *sender) current() *sender {
 	for next := s.next.Load(); next != nil; next = s.next.Load() {
 		s = next
@@ -155,7 +111,7 @@ func (s *sender) current() *sender {
 	return s
 }
 
-// sameAs reports whether two senders deliver in the same way, so that one may go on in place of the other.
+// sameAs reports whether two senders deliver in the same way, so that one can go on in place of the other.
 func (s *sender) sameAs(other *sender) bool {
 	return s.hook.address == other.hook.address && s.files == other.files && reflect.DeepEqual(s.hook.cfg, other.hook.cfg)
 }
@@ -174,8 +130,7 @@ func digestFiles(paths ...string) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// run delivers until stopping, then waits for the attempts under way until
-// abandoned.
+// run delivers until stopping, then waits for the attempts in progress until abandoned.
 func (s *sender) run(stopping, abandoned context.Context) {
 	var workers sync.WaitGroup
 	for range s.hook.cfg.Concurrency {
@@ -183,7 +138,7 @@ func (s *sender) run(stopping, abandoned context.Context) {
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	for stopping.Err() == nil && !s.recall() {
+	for stopping.Err() == nil && !s.restoreState() {
 		timer.Reset(pause)
 		select {
 		case <-stopping.Done():
@@ -196,29 +151,30 @@ func (s *sender) run(stopping, abandoned context.Context) {
 	}
 	for stopping.Err() == nil {
 		s.gather()
-		s.remember(abandoned)
-		s.settle(abandoned)
+		s.storeState(abandoned)
+		s.committer.begin(abandoned, s.feed.outboxHasMore)
 		s.fill(time.Now())
-		timer.Reset(max(time.Until(s.nextLook()), soonest))
+		timer.Reset(max(time.Until(s.committer.next(s.feed.look)), minWait))
 		select {
 		case <-stopping.Done():
 		case <-s.wake:
-			s.look, s.urgent = time.Time{}, true
+			s.feed.readNow()
+			s.committer.commitNow = true
 		case <-timer.C:
 		case d := <-s.fresh:
 			s.accept(&d)
 		case f := <-s.results:
 			s.take(f)
-		case c := <-s.committed:
+		case c := <-s.committer.done:
 			s.confirm(c)
 		}
 	}
-	close(s.jobs)
+	close(s.feed.jobs)
 	workers.Wait()
-	s.jobs = nil // without room: what is offered yet is left in the outbox
+	s.feed.jobs = nil // without room: what is still offered stays in the outbox
 	s.gather()
-	s.remember(abandoned)
-	s.finish(abandoned)
+	s.storeState(abandoned)
+	s.committer.drain(abandoned, s.confirm)
 	s.close()
 }
 
@@ -230,27 +186,10 @@ func (s *sender) close() {
 	s.client.Close()
 }
 
-// finish commits every result that there is, and waits for that.
-func (s *sender) finish(ctx context.Context) {
-	for range 2 {
-		if s.settling != nil {
-			s.confirm(<-s.committed)
-		}
-		s.urgent, s.refused = true, time.Time{}
-		s.settle(ctx)
-	}
-	if s.settling != nil {
-		s.confirm(<-s.committed)
-	}
-}
+// atWorkers is the number of deliveries that the workers have.
+func (s *sender) atWorkers() int { return len(s.feed.inFlight) - s.committer.uncommitted() }
 
-// underWay tells how many deliveries the workers have.
-func (s *sender) underWay() int { return len(s.flying) - len(s.settled) - len(s.settling) }
-
-// behind tells whether the outbox does not take results, or not so fast as they come.
-func (s *sender) behind() bool { return !s.refused.IsZero() || len(s.settled) >= unsettled }
-
-// lookNow has the sender ask the outbox.
+// lookNow has the sender read the outbox.
 func (s *sender) lookNow() {
 	select {
 	case s.wake <- struct{}{}:
@@ -258,7 +197,7 @@ func (s *sender) lookNow() {
 	}
 }
 
-// gather takes over the results that are there, and what is offered.
+// gather takes the results and offers that are there.
 func (s *sender) gather() {
 	for {
 		select {
@@ -272,199 +211,118 @@ func (s *sender) gather() {
 	}
 }
 
-// accept hands an offered delivery to the workers, where nothing speaks against it. Else the
-// outbox gives it in its turn: it is not kept here, where an operator could
-// not take it back.
+// accept hands an offered delivery to the workers if it may be attempted now. Otherwise the outbox returns it in its turn: it
+// is not kept here, where an operator could not take it back.
 func (s *sender) accept(d *Delivery) {
-	_, flying := s.flying[d.ID]
-	if flying || d.ID <= s.seen || s.again != nil || s.shut.Load() || s.underWay() >= cap(s.jobs) || s.behind() || s.gate.room(time.Now(), cap(s.jobs)) < cap(s.jobs) {
-		s.more = true
+	if !s.canAccept(d.ID) {
+		s.feed.outboxHasMore = true
 		return
 	}
-	s.flying[d.ID] = *d
-	s.jobs <- *d
+	s.feed.hand(d)
 }
 
-// keep has a result committed. Only what went well may wait: where it failed,
-// the time of the next attempt has to be safe, and in a strict order the next
-// delivery waits for this one.
-func (s *sender) keep(r *Result) {
-	if len(s.settled) == 0 {
-		s.oldest = time.Now()
-	}
-	s.urgent = s.urgent || r.State != Delivered || s.hook.cfg.Order == orderStrict
-	s.settled = append(s.settled, *r)
+func (s *sender) canAccept(id int64) bool {
+	room := cap(s.feed.jobs)
+	return s.feed.canTake(id) &&
+		!s.paused.Load() &&
+		!s.committer.overloaded() &&
+		s.atWorkers() < room &&
+		s.breaker.room(time.Now(), room) >= room
 }
 
-// take learns from what a worker is done with.
+// settle has a result committed. Only a success may wait for others: after a failure the time of the next attempt has to be
+// safe, and in a strict order the next delivery waits for this one.
+func (s *sender) settle(r *Result) {
+	s.committer.add(r, r.State != Delivered || s.hook.cfg.Order == orderStrict)
+}
+
+// take takes a worker's result into account.
 func (s *sender) take(f finished) {
 	if f.unsent {
-		delete(s.flying, f.result.Delivery)
-		s.more = true
+		delete(s.feed.inFlight, f.result.Delivery)
+		s.feed.outboxHasMore = true
 		return
 	}
-	s.keep(&f.result)
-	s.trouble.clock(s.log, f.outcome.skew)
-	if skew := f.outcome.skew.Round(time.Second); skew != s.skew && f.outcome.status != 0 {
+	s.settle(&f.result)
+	s.noteClock(&f.outcome)
+	if s.breaker.disabled == "" {
+		s.judge(&f)
+	}
+	if f.result.State != Delivered {
+		f.noted <- struct{}{}
+	}
+}
+
+// noteClock shows how far the receiver's clock is from ours.
+func (s *sender) noteClock(o *outcome) {
+	s.failures.clock(s.log, o.skew)
+	if skew := o.skew.Round(time.Second); skew != s.skew && o.status != 0 {
 		s.skew = skew
 		s.metrics.skew.WithLabelValues(s.hook.name).Set(skew.Seconds())
 	}
-	if f.result.State != Delivered {
-		defer func() { f.noted <- struct{}{} }()
-	}
-	if s.gate.disabled != "" {
-		return
-	}
+}
+
+// judge decides from an attempt whether the receiver is well.
+func (s *sender) judge(f *finished) {
 	now := time.Now()
-	switch back := s.gate.record(now, &f.outcome); {
-	case back:
-		s.again = make(map[int64]bool)
-	case s.again != nil && f.result.State == Pending && len(s.again) < clearing:
-		s.again[f.result.Delivery] = true
-	case f.result.State == Pending:
-		s.again = nil
+	if s.breaker.record(now, &f.outcome) {
+		s.feed.retryNow = make(map[int64]bool)
+	} else if f.result.State == Pending {
+		s.feed.failed(f.result.Delivery)
 	}
 	switch {
 	case f.outcome.class == classGone:
 		s.disable(now, Gone)
-	case f.result.State != Delivered && s.gate.silent(now):
+	case f.result.State != Delivered && s.breaker.silent(now):
 		s.disable(now, Silent)
 	}
-	s.shut.Store(s.gate.room(now, 1) == 0)
+	s.paused.Store(s.breaker.room(now, 1) == 0)
 }
 
-// nextLook returns when there is something to do though nothing happens.
-func (s *sender) nextLook() time.Time {
-	switch {
-	case s.behind() && s.settling != nil: // its end will tell
-		return time.Now().Add(pause)
-	case !s.refused.IsZero():
-		return s.refused.Add(pause)
-	case len(s.settled) == 0 || s.settling != nil:
-		return s.look
-	case s.oldest.Add(linger).Before(s.look):
-		return s.oldest.Add(linger)
-	}
-	return s.look
-}
-
-// settle begins to commit the gathered results, one commit at a time, so that
-// the attempts and what they tell of the receiver wait for none. Those that the outbox cannot take
-// now are kept, and nothing is attempted before they are committed.
-func (s *sender) settle(ctx context.Context) {
-	now := time.Now()
-	switch {
-	case len(s.settled) == 0 || s.settling != nil || ctx.Err() != nil:
-		return
-	case now.Before(s.refused.Add(pause)):
-		return
-	case !s.urgent && !s.more && len(s.settled) < company && now.Before(s.oldest.Add(linger)):
-		return
-	}
-	s.settling, s.settled, s.urgent = s.settled, nil, false
-	results := s.settling
-	go func() { // finish waits for it
-		released, err := s.outbox.Settle(ctx, results)
-		s.committed <- settlement{released, err}
-	}()
-}
-
-// confirm notes that results are committed, or are to be once more.
+// confirm notes that results are committed, or are to be committed again.
 func (s *sender) confirm(c settlement) {
-	s.trouble.outbox(s.log, c.err)
+	s.failures.outbox(s.log, c.err)
+	results := s.committer.end(c)
 	if c.err != nil {
-		s.settled, s.settling = append(s.settling, s.settled...), nil
-		s.refused = time.Now()
 		return
 	}
 	if at := s.client.CertificateExpiry(); !at.IsZero() {
 		s.metrics.expiry.WithLabelValues(s.hook.name).Set(float64(at.Unix()))
 	}
-	s.more = s.more || c.released
-	for i := range s.settling {
-		r := &s.settling[i]
-		d := s.flying[r.Delivery]
-		delete(s.flying, r.Delivery)
-		if r.State == Pending && r.Next.Before(s.look) {
-			s.look = r.Next
+	s.feed.outboxHasMore = s.feed.outboxHasMore || c.released
+	for i := range results {
+		r := &results[i]
+		d := s.feed.inFlight[r.Delivery]
+		delete(s.feed.inFlight, r.Delivery)
+		if r.State == Pending && r.Next.Before(s.feed.look) {
+			s.feed.look = r.Next
 		}
-		s.trouble.result(s.log, &d, r)
+		s.failures.result(s.log, &d, r)
 	}
-	s.settling, s.refused = nil, time.Time{}
 }
 
 // fill hands what is due to the workers, and decides when to look again.
 func (s *sender) fill(now time.Time) {
-	if s.behind() {
+	if s.committer.overloaded() {
 		return
 	}
-	room := s.gate.room(now, s.hook.cfg.Concurrency+ahead)
+	room := s.breaker.room(now, s.hook.cfg.Concurrency+prefetch)
 	if room == 0 {
-		s.look = now.Add(s.clear(now))
+		s.feed.look = now.Add(s.waitForBreaker(now))
 		return
 	}
-	s.more = s.more || s.again != nil || !now.Before(s.look)
-	if !s.more {
-		return
-	}
-	if s.underWay() > room/2 {
-		s.look = now.Add(lookAgain)
-		return
-	}
-	if s.shut.Load() {
-		if s.underWay() > 0 {
-			s.look = now.Add(pause)
-			return
-		}
-		s.shut.Store(false)
-	}
-	s.look = now.Add(s.ask(now, room))
-}
-
-// ask hands out what the outbox has, and tells how long nothing more will be
-// due.
-func (s *sender) ask(now time.Time, room int) time.Duration {
-	until, limit := now, room-s.underWay()
-	if s.again != nil {
-		until, limit = now.Add(everAfter), limit+len(s.again)
-	}
-	due, err := s.outbox.Due(s.hook.name, until, limit, slices.Collect(maps.Keys(s.flying))...)
-	if err != nil {
-		s.trouble.outbox(s.log, err)
-		return pause
-	}
-	handed := 0
-	for _, d := range due {
-		s.seen = max(s.seen, d.ID)
-		if s.underWay() < room && !s.again[d.ID] {
-			s.flying[d.ID] = d
-			s.jobs <- d
-			handed++
+	f := &s.feed
+	f.outboxHasMore = f.outboxHasMore || f.retryNow != nil || !now.Before(f.look)
+	switch atWorkers := s.atWorkers(); {
+	case !f.outboxHasMore:
+	case atWorkers > room/2:
+		f.look = now.Add(lookAgain)
+	case s.paused.Load() && atWorkers > 0:
+		f.look = now.Add(pause)
+	default:
+		s.paused.Store(false)
+		if err := f.read(now, room-atWorkers); err != nil {
+			s.failures.outbox(s.log, err)
 		}
 	}
-	s.more = len(due) == limit && handed > 0
-	if s.more {
-		return lookAgain
-	}
-	if handed == 0 {
-		s.again = nil
-	}
-	return s.untilNext(now)
-}
-
-// untilNext tells how long nothing will be due.
-func (s *sender) untilNext(now time.Time) time.Duration {
-	next, err := s.outbox.Next(s.hook.name)
-	if err != nil {
-		s.trouble.outbox(s.log, err)
-		return pause
-	}
-	if next.IsZero() {
-		return lookAgain
-	}
-	// What is due and was not handed out now is under way already.
-	if wait := next.Sub(now); wait > 0 {
-		return min(wait, lookAgain)
-	}
-	return pause
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-func TestGateShutsAndOpens(t *testing.T) {
-	var g gate
+func TestBreakerShutsAndOpens(t *testing.T) {
+	var g breaker
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	room := func(want int) {
 		t.Helper()
@@ -17,7 +17,7 @@ func TestGateShutsAndOpens(t *testing.T) {
 	record := func(class string) bool { return g.record(now, &outcome{class: class}) }
 
 	room(16)
-	for range rowToShut - 1 {
+	for range failuresToOpen - 1 {
 		record(classTimeout)
 	}
 	room(16)
@@ -26,11 +26,11 @@ func TestGateShutsAndOpens(t *testing.T) {
 	// Those under way at that moment change nothing.
 	until := g.until
 	record(classTimeout)
-	if g.until != until || g.shuts != 1 {
-		t.Errorf("shut until %v for the %d. time", g.until, g.shuts)
+	if g.until != until || g.opens != 1 {
+		t.Errorf("shut until %v for the %d. time", g.until, g.opens)
 	}
 	// It is shut for twice as long while the one that is let through fails.
-	for _, want := range []time.Duration{shutFor, 2 * shutFor, 4 * shutFor, 8 * shutFor, 16 * shutFor, shutAtMost, shutAtMost} {
+	for _, want := range []time.Duration{openFor, 2 * openFor, 4 * openFor, 8 * openFor, 16 * openFor, maxOpen, maxOpen} {
 		if got := g.until.Sub(now); got < want*8/10 || got > want*12/10 {
 			t.Errorf("shut for %v, want about %v", got, want)
 		}
@@ -58,16 +58,16 @@ func TestGateShutsAndOpens(t *testing.T) {
 	room(16)
 }
 
-func TestGateCountsTheShareOfFailures(t *testing.T) {
+func TestBreakerCountsTheShareOfFailures(t *testing.T) {
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	f := func(want bool, apart time.Duration, classes ...string) {
 		t.Helper()
-		var g gate
+		var g breaker
 		for _, class := range classes {
 			g.record(now, &outcome{class: class})
 			now = now.Add(apart)
 		}
-		if got := g.probing; got != want {
+		if got := g.halfOpen; got != want {
 			t.Errorf("%d outcomes %v apart: shut is %v", len(classes), apart, got)
 		}
 	}
@@ -88,8 +88,8 @@ func TestGateCountsTheShareOfFailures(t *testing.T) {
 	f(true, time.Minute, many(classTLS, 5)...)
 }
 
-func TestGateWaitsAsAsked(t *testing.T) {
-	var g gate
+func TestBreakerWaitsAsAsked(t *testing.T) {
+	var g breaker
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	g.record(now, &outcome{class: classRejected, retryAfter: time.Minute})
 	if g.room(now, 16) != 16 {
@@ -105,12 +105,12 @@ func TestGateWaitsAsAsked(t *testing.T) {
 	}
 }
 
-// TestGateRestored wants a gate to go on where the one of the process before
+// TestBreakerRestored wants a gate to go on where the one of the process before
 // ended, and what is not worth keeping not to be kept.
-func TestGateRestored(t *testing.T) {
+func TestBreakerRestored(t *testing.T) {
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
-	var g gate
-	for range rowToShut - 1 {
+	var g breaker
+	for range failuresToOpen - 1 {
 		g.record(now, &outcome{class: classTimeout})
 	}
 	if st := g.state(now); st != (HookState{}) {
@@ -118,18 +118,18 @@ func TestGateRestored(t *testing.T) {
 	}
 	g.record(now, &outcome{class: classTimeout})
 	st := g.state(now)
-	if st.Opened != 1 || !st.Until.After(now) || !st.Since.Equal(now) || st.Failures != rowToShut || st.Class != classTimeout {
+	if st.Opened != 1 || !st.Until.After(now) || !st.Since.Equal(now) || st.Failures != failuresToOpen || st.Class != classTimeout {
 		t.Fatalf("got %+v", st)
 	}
-	var next gate
+	var next breaker
 	next.restore(&st, now)
 	if next.room(now, 16) != 0 || next.room(st.Until, 16) != 1 {
 		t.Errorf("room for %d now and %d later, want none and one", next.room(now, 16), next.room(st.Until, 16))
 	}
 	now = st.Until
 	next.record(now, &outcome{class: classTimeout})
-	if wait := next.until.Sub(now); next.shuts != 2 || wait < 2*shutFor*8/10 {
-		t.Errorf("shut for the %d. time, for %v", next.shuts, wait)
+	if wait := next.until.Sub(now); next.opens != 2 || wait < 2*openFor*8/10 {
+		t.Errorf("shut for the %d. time, for %v", next.opens, wait)
 	}
 	now = next.until
 	if next.record(now, &outcome{class: classDelivered}); next.state(now) != (HookState{}) {
@@ -144,9 +144,9 @@ func TestGateRestored(t *testing.T) {
 	}
 }
 
-// BenchmarkGate is what each attempt asks and tells the gate.
-func BenchmarkGate(b *testing.B) {
-	var g gate
+// BenchmarkBreaker is what each attempt asks and tells the gate.
+func BenchmarkBreaker(b *testing.B) {
+	var g breaker
 	now := time.Now()
 	delivered := outcome{class: classDelivered}
 	b.ReportAllocs()
@@ -160,22 +160,22 @@ func BenchmarkGate(b *testing.B) {
 
 // F35: days without a success, and failures enough, make a receiver one that is
 // no more; a success begins the days anew.
-func TestGateSilent(t *testing.T) {
+func TestBreakerSilent(t *testing.T) {
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
-	hours := func(g *gate, n int, class string) {
+	hours := func(g *breaker, n int, class string) {
 		for range n {
 			now = now.Add(time.Hour)
 			g.record(now, &outcome{class: class})
 		}
 	}
-	f := func(g *gate, want bool) {
+	f := func(g *breaker, want bool) {
 		t.Helper()
 		if got := g.silent(now); got != want {
 			t.Errorf("got %v of %+v", got, g)
 		}
 	}
 	for _, class := range []string{classRejected, classTimeout, classRedirect} {
-		var g gate
+		var g breaker
 		hours(&g, 120, class)
 		f(&g, false)
 		hours(&g, 1, class)
@@ -184,7 +184,7 @@ func TestGateSilent(t *testing.T) {
 		hours(&g, 100, class)
 		f(&g, false)
 	}
-	var rare gate
+	var rare breaker
 	for range 9 {
 		hours(&rare, 1, classTimeout)
 		now = now.Add(24 * time.Hour)
@@ -192,7 +192,7 @@ func TestGateSilent(t *testing.T) {
 	f(&rare, false)
 	hours(&rare, 1, classTimeout)
 	f(&rare, true)
-	var poison gate
+	var poison breaker
 	hours(&poison, 200, classPoison)
 	f(&poison, false)
 }

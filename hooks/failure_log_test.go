@@ -15,7 +15,7 @@ import (
 func TestLogTellsChanges(t *testing.T) {
 	var text bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&text, nil))
-	var tr trouble
+	var tr failureLog
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	attempt := func(state State, class string) {
 		tr.result(log, &Delivery{Event: *hangup()}, &Result{State: state, Attempt: Attempt{Started: now, Class: class}})
@@ -44,7 +44,7 @@ func TestLogTellsChanges(t *testing.T) {
 		attempt(Delivered, classDelivered)
 	}
 	f("", 0)
-	now = now.Add(quiet)
+	now = now.Add(logInterval)
 	attempt(Pending, classServer)
 	attempt(Delivered, classDelivered)
 	f("answers again", 2)
@@ -63,17 +63,17 @@ func TestLogTellsChanges(t *testing.T) {
 func TestLogTellsOfClocks(t *testing.T) {
 	var text bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&text, nil))
-	var tr trouble
+	var tr failureLog
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	for date, lines := range map[string]int{
 		"": 0, "yesterday": 0, "Thu, 15 Jan 2026 09:30:59 GMT": 0, "Thu, 15 Jan 2026 09:31:00 GMT": 1, "Thu, 15 Jan 2026 09:20:00 GMT": 1,
 	} {
-		tr = trouble{}
+		tr = failureLog{}
 		for range 2 {
 			o := outcomeOf(&httpclient.Response{Status: 200, Date: date}, nil, now)
 			tr.clock(log, o.skew)
 		}
-		if n := strings.Count(text.String(), "clock"); n != lines {
+		if n := strings.Count(text.String(), "clock of the receiver"); n != lines {
 			t.Errorf("%q: got %q", date, text.String())
 		}
 		text.Reset()

@@ -1,0 +1,119 @@
+package hooks
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// prefetch is the number of deliveries that wait for a worker, so that the workers continue while results are committed
+	// and the outbox is read.
+	prefetch = 128
+	// prefetchFresh is the number of deliveries that may wait beside those, if they were just committed: they need not queue
+	// behind all that is overdue.
+	prefetchFresh = 64
+	// farFuture is later than any next attempt.
+	farFuture = 60 * 24 * time.Hour
+	// maxRetryNow bounds the deliveries that are attempted ahead of their time when a receiver is back.
+	maxRetryNow = 200
+)
+
+// feed decides which deliveries of a hook are handed to the workers: those that were just committed and offered, and those
+// that the outbox returns as due.
+type feed struct {
+	queue Queue
+	hook  string
+	jobs  chan Delivery
+	// inFlight are the deliveries that were handed to the workers and whose result is not committed yet. To the outbox they
+	// are still due.
+	inFlight      map[int64]Delivery
+	look          time.Time // when the outbox is read next
+	outboxHasMore bool      // more is due than could be handed out
+	// highestID is the highest id that the outbox returned. What is offered and not above it may have been sent already.
+	highestID int64
+	// retryNow is not nil while the receiver is just back. What waits for a later attempt is then attempted at once, except
+	// for those that failed since.
+	retryNow map[int64]bool
+}
+
+func newFeed(queue Queue, hook string, room int) feed {
+	return feed{queue: queue, hook: hook, jobs: make(chan Delivery, room), inFlight: make(map[int64]Delivery, room)}
+}
+
+// hand gives a delivery to the workers. There must be room for it.
+func (f *feed) hand(d *Delivery) {
+	f.inFlight[d.ID] = *d
+	f.jobs <- *d
+}
+
+// canTake reports whether an offered delivery may be handed out before the outbox returns it.
+func (f *feed) canTake(id int64) bool {
+	_, flying := f.inFlight[id]
+	return !flying && id > f.highestID && f.retryNow == nil
+}
+
+// readNow has the outbox read at the next opportunity.
+func (f *feed) readNow() { f.look = time.Time{} }
+
+// due returns up to limit deliveries that are due until a time and are not in flight.
+func (f *feed) due(until time.Time, limit int) ([]Delivery, error) {
+	return f.queue.Due(f.hook, until, limit, slices.Collect(maps.Keys(f.inFlight))...)
+}
+
+// read hands out what the outbox has for the given number of places, and sets when to look again.
+func (f *feed) read(now time.Time, places int) error {
+	until, limit := now, places
+	if f.retryNow != nil {
+		until, limit = now.Add(farFuture), limit+len(f.retryNow)
+	}
+	due, err := f.due(until, limit)
+	if err != nil {
+		f.look = now.Add(pause)
+		return err
+	}
+	handed := 0
+	for i := range due {
+		d := &due[i]
+		f.highestID = max(f.highestID, d.ID)
+		if handed < places && !f.retryNow[d.ID] {
+			f.hand(d)
+			handed++
+		}
+	}
+	if f.outboxHasMore = len(due) == limit && handed > 0; f.outboxHasMore {
+		f.look = now.Add(lookAgain)
+		return nil
+	}
+	if handed == 0 {
+		f.retryNow = nil
+	}
+	wait, err := f.untilNext(now)
+	f.look = now.Add(wait)
+	return err
+}
+
+// untilNext returns how long nothing will be due, at most lookAgain.
+func (f *feed) untilNext(now time.Time) (time.Duration, error) {
+	next, err := f.queue.Next(f.hook)
+	switch {
+	case err != nil:
+		return pause, err
+	case next.IsZero():
+		return lookAgain, nil
+	case next.After(now):
+		return min(next.Sub(now), lookAgain), nil
+	}
+	return pause, nil // what is due and was not handed out is in flight
+}
+
+// failed notes a delivery that failed while the receiver is just back.
+func (f *feed) failed(id int64) {
+	switch {
+	case f.retryNow == nil:
+	case len(f.retryNow) < maxRetryNow:
+		f.retryNow[id] = true
+	default:
+		f.retryNow = nil
+	}
+}
