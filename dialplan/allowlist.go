@@ -12,7 +12,7 @@ import (
 	"ringhook/lookup"
 )
 
-// Whoever chooses a variable's name owns the PBX: live_dangerously does not
+// Anyone who can choose a variable's name owns the PBX: live_dangerously does not
 // bind AGI. So names come from the contract and the configuration, never from
 // an answer as it stands, and what reaches the system is refused even there.
 
@@ -149,7 +149,7 @@ func (s *settings) parameter(c *call, v lookup.Var) bool {
 	return true
 }
 
-// isParameter tells whether a lookup may name a parameter so.
+// isParameter reports whether a lookup may name a parameter so.
 func isParameter(name string) bool {
 	_, ours := parameters[name]
 	return validName(name) && !slices.Contains(reservedNames, name) && (!ours || slices.Contains(settableParameters, name))

@@ -94,7 +94,7 @@ func TestRefusedLabel(t *testing.T) {
 	}
 }
 
-// TestGateParameters tells which names of an answer become parameters: none
+// TestGateParameters checks which names of an answer become parameters: none
 // that the call has of its own.
 func TestGateParameters(t *testing.T) {
 	s := newSettings(Settings{})
@@ -140,7 +140,7 @@ func TestVariablesCheck(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		rule any
-		want string // part of the problem, empty where there is none
+		want string // part of the problem, empty if there is none
 	}{
 		{"customer_id", "int", ""},
 		{"CONNECTEDLINE(name)", "text", ""},

@@ -39,7 +39,7 @@ type call struct {
 	points int // asked since the call is at hand
 }
 
-// channel tells a channel from that of another call with the same uniqueid.
+// channel distinguishes a channel from that of another call with the same uniqueid.
 type channel struct {
 	UniqueID string `json:"uniqueid"`
 	Name     string `json:"name"`
@@ -63,7 +63,7 @@ type visit struct {
 	Began    time.Time `json:"began"`
 	Answered time.Time `json:"answered,omitzero"`
 	Ended    time.Time `json:"ended,omitzero"`
-	WaitTime int64     `json:"wait_time,omitempty"` // seconds, from Asterisk, where it told
+	WaitTime int64     `json:"wait_time,omitempty"` // seconds, from Asterisk, if it said so
 	Position int64     `json:"position,omitempty"`
 	Agent    string    `json:"agent,omitempty"`    // phone that answered
 	Presumed bool      `json:"presumed,omitempty"` // the end was not reported, or not how it came
@@ -97,7 +97,7 @@ func (r *ring) from() string {
 
 // marker names a visit or a ring: the channel it is on, the how many-th
 // of that channel it is, and the queue or the phone. It stands on the channel
-// as UNIQUEID/N/WHAT, with /end behind it once its end was told. So a repeat
+// as UNIQUEID/N/WHAT, with /end after it once its end was reported. So a repeat
 // is known as one by the channel alone, and two servers give it one name.
 type marker struct {
 	UniqueID string `json:"uniqueid"`
@@ -111,7 +111,7 @@ func (m marker) String() string { return m.UniqueID + "/" + strconv.Itoa(m.N) + 
 // word makes a queue's id or a number fit to stand in a marker.
 func word(s string) string { return strings.ReplaceAll(s, "/", "_") }
 
-// parseMarker reads a channel's variable; ok is false where there is none, or one that ringhook did not write.
+// parseMarker reads a channel's variable; ok is false if there is none, or one that ringhook did not write.
 func parseMarker(value string) (m marker, ended, ok bool) {
 	whole := value
 	if value, ended = strings.CutSuffix(value, markerEnd); ended {

@@ -39,9 +39,9 @@ func customEvent(t *transition) {
 	t.emitOnce(t.event, key, own)
 }
 
-// callHangup tells the call's end, once. What its channels have not yet
+// callHangup ends the call, once. What its channels have not yet
 // reported of it they report within milliseconds, on connections of their own; so that the end
-// is the last that is told, everything still open is closed first, and those
+// is the last that is reported, everything still open is closed first, and those
 // reports are then known as repeats.
 func callHangup(t *transition) {
 	if !t.call.Ended.IsZero() {
@@ -112,7 +112,7 @@ func (t *transition) reopen() {
 }
 
 // hearMember takes from the channel whether a member of the queue answered, which
-// the queue's own end tells where anybody is there to hear it.
+// the queue's own end says if a point reports it.
 func (t *transition) hearMember() {
 	v := t.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == t.env.UniqueID })
 	if v == nil {
@@ -141,7 +141,7 @@ func (t *transition) callStatus() string {
 	return statusCancel
 }
 
-// lastVisit tells of the last queue and of the agent who answered there.
+// lastVisit returns the parameters of the last queue and of the agent who answered there.
 func (t *transition) lastVisit() map[string]any {
 	own := map[string]any{}
 	for _, v := range t.call.Visits {
@@ -162,7 +162,7 @@ func (t *transition) lastVisit() map[string]any {
 	return own
 }
 
-// cause is the Q.850 number of a hangup, nil where the channel tells none.
+// cause is the Q.850 number of a hangup, nil if the channel has none.
 func (t *transition) cause() any {
 	if n, ok := t.integerArg("cause"); ok && n > 0 {
 		return n

@@ -12,11 +12,11 @@ type Config struct {
 	// four of the contract, each with its type (text, word, digits, e164 or
 	// int) or a table of type, min, max and one_of.
 	Variables map[string]any `toml:"variables"`
-	// NameLimit is how many characters of CALLERID(name) the phones show; what
-	// is longer is cut. 0 is no limit.
+	// NameLimit is the number of characters of CALLERID(name) that the phones show; longer
+	// names are cut. 0 is no limit.
 	NameLimit int64 `toml:"name_limit"`
-	// MaxCall is how long nothing may be heard of a call before its end is
-	// presumed: Asterisk may have died without telling it.
+	// MaxCall is the time without a report after which the end of a call is presumed:
+	// Asterisk may have died without reporting it.
 	MaxCall time.Duration `toml:"max_call"`
 	// WithheldLookup looks callers up who withhold their number.
 	WithheldLookup bool `toml:"withheld_lookup"`
@@ -48,7 +48,7 @@ func (c *Config) ExtraVariables() map[string]bool {
 	return names
 }
 
-// Parameter gives the name that events and placeholders have for a variable of an
+// Parameter returns the name that events and placeholders have for a variable of an
 // answer.
 func Parameter(variable string) string {
 	if r, ours := contract[variable]; ours {
@@ -127,7 +127,7 @@ func newSettings(from Settings) *settings {
 	return s
 }
 
-// queueName is what people call a queue: its id where nobody named it.
+// queueName is what people call a queue: its id where it has no name.
 func (s *settings) queueName(id string) string {
 	if name := s.queues[id]; name != "" {
 		return name

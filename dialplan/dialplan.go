@@ -1,6 +1,6 @@
-// Package dialplan knows what a call point means. It joins what Asterisk asks
-// with what is known of the call, has the caller looked up, keeps the event
-// before the call is answered, and decides what may reach the channel.
+// Package dialplan implements the call points. It joins what Asterisk asks with
+// what is known of the call, looks the caller up, keeps the event before the
+// call is answered, and decides what may reach the channel.
 //
 // It guarantees one queue-hangup for each visit to a queue, one agent-hangup
 // or agent-cancel for each ring, and one call-hangup for each call, whichever of the
@@ -38,7 +38,7 @@ const maxLockWait = 2 * maxCommitWait
 // maxLate bounds how long the outcome of such a commit is waited for.
 const maxLate = 10 * time.Second
 
-// reserve is what a lookup leaves of the budget for the commit behind it.
+// reserve is what a lookup leaves of the budget for the commit after it.
 const reserve = 50 * time.Millisecond
 
 // Dialplan answers the points of every call.
@@ -123,7 +123,7 @@ func (d *Dialplan) Serve(s *fastagi.Session) {
 	})
 }
 
-// note tells the metrics, the trace and the log of a session that is answered.
+// note records a session that is answered in the metrics, the trace and the log.
 func (p *pointSession) note(status string) {
 	took := time.Since(p.session.Started())
 	if replied := p.session.Replied(); !replied.IsZero() {
@@ -162,7 +162,7 @@ func (p *pointSession) about(args ...any) []any {
 }
 
 // report logs a line at most once in a while: what one call causes, every call can cause.
-// key tells apart lines of the same message.
+// key distinguishes lines of the same message.
 func (p *pointSession) report(level slog.Level, key, msg string, args ...any) {
 	p.limited.Log(level, msg+"\x00"+cut(key, 200), msg, p.about(args...)...)
 }
@@ -360,7 +360,7 @@ func (p *pointSession) ask() *lookup.Pending {
 	return p.Lookups.Ask(q)
 }
 
-// patience is how long a lookup is waited for.
+// patience returns the time until which a lookup is waited for.
 func (p *pointSession) patience() time.Time { return p.deadline.Add(-min(reserve, p.budget/10)) }
 
 // awaitLookup blocks until the answer is there, the caller hangs up or the time is over.

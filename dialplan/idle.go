@@ -20,8 +20,8 @@ const (
 	idleWait     = 10 * time.Second // for a call's turn, and for the disk
 )
 
-// CloseIdleCalls closes, until ctx ends, the calls whose end was never told, because
-// Asterisk died or nobody was there to listen: max_call after the last that was
+// CloseIdleCalls closes, until ctx ends, the calls whose end was not reported, because
+// Asterisk died or no ringhook was running: max_call after the last that was
 // heard of them. Their call-hangup has status other, and presumed.
 func (d *Dialplan) CloseIdleCalls(ctx context.Context) {
 	tick := time.NewTicker(idleInterval)

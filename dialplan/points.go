@@ -64,7 +64,7 @@ var specs = map[Point]spec{
 var ringHangupReads = []string{"linkedid", "visit", "ring", "status", "answered_time", "recording_file", "cause"}
 
 // The call's end stands in for the ends of its queue and of its phone that
-// nobody was there to hear, and needs what these have.
+// no ringhook was running, and needs what these have.
 var callHangupReads = []string{
 	"linkedid", "visit", "ring", "status", "answered_time", "queue_status", "wait_time", "queue_position", "agent_phone",
 	"billsec", "recording_file", "cause", "abandoned",
@@ -133,7 +133,7 @@ func Arguments() []string {
 	return names
 }
 
-// ValidEvent tells whether /event may make an event of this name.
+// ValidEvent reports whether /event may make an event of this name.
 func ValidEvent(name string) bool {
 	return validName(name) && specs[Point(name)].step == nil && name != queueAbandon && name != queueFailover
 }
@@ -172,7 +172,7 @@ const (
 )
 
 // parameters are the names of the contract, each of which can be given as an
-// argument; the value tells its type in events.
+// argument; the value is its type in events.
 var parameters = map[string]kind{
 	"event": text, "event_id": text, "seq": integer, "final": boolean, "time": text, "uniqueid": text, "linkedid": text, "call_uuid": text,
 	"started": text, "answered": text, "ended": text, "ring_started": text,

@@ -37,11 +37,11 @@ type Preview struct {
 	Set []lookup.Var `json:"set"`
 	// Parameters are the names that only events get.
 	Parameters []string `json:"parameters,omitempty"`
-	// Refused are the names that nobody gets.
+	// Refused are the names that are refused.
 	Refused []Refusal `json:"refused,omitempty"`
 }
 
-// Refusal is a variable of an answer that nobody gets.
+// Refusal is a variable of an answer that are refused.
 type Refusal struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"` // the metric's: name, value or repeated

@@ -10,12 +10,12 @@ import (
 
 // TestPromises holds events to what docs/receivers.md promises of them, however
 // the reports of a call's end arrive: in any order, some twice, some never, and
-// whether or not the answer was told.
+// whether or not the answer was reported.
 func TestPromises(t *testing.T) {
 	for seed := range uint64(200) {
 		p := newPBX(t)
 		chance := rand.New(rand.NewPCG(seed, 4))
-		answeredBy := chance.IntN(4) // of three phones, or nobody
+		answeredBy := chance.IntN(4) // of three phones, or none
 		p.at(0, "caller", CallDial)
 		p.at(1, "caller", QueueDial, "queue_id=500")
 		ends := []func(at float64){
@@ -101,8 +101,8 @@ func keepsPromises(t *testing.T, name string, events []hooks.Event, answered boo
 	}
 }
 
-// TestCorrection is what Asterisk tells of a phone when the call is over, and that
-// nobody heard of before.
+// TestCorrection is what Asterisk reports of a phone when the call is over, and that
+// no point reported before.
 func TestCorrection(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()

@@ -185,7 +185,7 @@ func TestAgentIsExtension(t *testing.T) {
 }
 
 // TestCustomEventArguments is /event: every argument is in the event, and a repeat can be
-// told from a second one.
+// distinguished from a second one.
 func TestCustomEventArguments(t *testing.T) {
 	p := newPBX(t)
 	survey := func(args ...string) int {

@@ -162,7 +162,7 @@ func (r *request) linkedid() string {
 // identity is the identity of the call, as far as this point knows it.
 func (r *request) identity() Identity { return NewIdentity(r.linkedid(), r.args["server"], "") }
 
-// channel is what tells the point's channel from that of another call.
+// channel is what distinguishes the point's channel from that of another call.
 func (r *request) channel() channel {
 	ch := channel{UniqueID: r.env.UniqueID, Name: cut(clean(r.env.Channel), 128), Caller: cut(clean(r.env.CallerNum), 64)}
 	if r.env.CallingPres&presentationBits == presentationRestricted {
@@ -213,7 +213,7 @@ func isControl(c rune) bool {
 	return c < 0x20 || c >= 0x7f && c < 0xa0 || c == 0x2028 || c == 0x2029
 }
 
-// validName tells whether a name can be an event's or a parameter's: letters,
+// validName reports whether a name can be an event's or a parameter's: letters,
 // digits, - and _, a letter first, 64 bytes at most.
 func validName(name string) bool {
 	if name == "" || len(name) > 64 {

@@ -23,7 +23,7 @@ func agentDial(t *transition) {
 	t.begin(r, AgentDial)
 }
 
-// agentCustom begins a ring on the way out: an agent calls somebody, or
+// agentCustom begins a ring on the way out: an agent calls out, or
 // transfers. A blind transfer runs on the channel of the ring that the agent
 // has answered, and leaves.
 func agentCustom(t *transition) {
@@ -37,7 +37,7 @@ func agentCustom(t *transition) {
 	t.begin(r, AgentCustom)
 }
 
-// begin gives the ring its place on the channel and tells of it, unless it
+// begin returns the ring its place on the channel and reports it, unless it
 // is one that has begun already.
 func (t *transition) begin(r *ring, event Point) {
 	r.Marker = marker{UniqueID: t.env.UniqueID, N: 1, What: r.what()}
@@ -57,7 +57,7 @@ func (t *transition) begin(r *ring, event Point) {
 	t.emit(string(event), r.Marker.String(), t.ringParams(r))
 }
 
-// agentAnswer tells that a ring was answered, from the agent's channel or the
+// agentAnswer marks a ring as answered, from the agent's channel or the
 // caller's.
 func agentAnswer(t *transition) {
 	phone := t.phone()
@@ -169,7 +169,7 @@ func endRings(t *transition, outgoing bool) {
 		r = t.missedRing(outgoing)
 	}
 	if r != nil {
-		// Also of a ring that only the phone's own channel has told of: this one may report its end twice.
+		// Also of a ring that only the phone's own channel has reported: this one may report its end twice.
 		t.vars = append(t.vars, fastagi.Variable{Name: ringVariable, Value: r.Marker.String() + markerEnd})
 		t.endRing(r)
 	}
@@ -179,7 +179,7 @@ func endRings(t *transition, outgoing bool) {
 }
 
 // unmarkedRing finds the ring that a channel without a marker reports, by its
-// phone: the channel's own, else one that is open, else one whose beginning was never told.
+// phone: the channel's own, else one that is open, else one whose beginning was not reported.
 func (t *transition) unmarkedRing(outgoing bool) *ring {
 	phone := t.phone()
 	if phone == "" {
@@ -213,7 +213,7 @@ func (t *transition) endRing(r *ring) {
 	}
 	status := dialStatus(t.args["status"])
 	if r.Answered.IsZero() && status == statusAnswer && t.point != AgentCancel && len(t.openHere()) == 1 {
-		// The answer was never told, because nobody was there to listen.
+		// The answer was not reported, because no ringhook was running.
 		talked, met := t.integerArg("answered_time")
 		r.Answered = t.now.Add(-time.Duration(talked) * time.Second)
 		if t.call.Answered.IsZero() {
@@ -235,9 +235,9 @@ func (t *transition) closeRingsHere() {
 	}
 }
 
-// leaveRing gives the ring that this channel carries and that an agent
-// answered, and ends it: whoever comes here from it was transferred. The agent's
-// own channel may have told its end already, but never that of the marker here.
+// leaveRing returns the ring that this channel carries and that an agent
+// answered, and ends it: a caller who comes here from it was transferred. The agent's
+// own channel may have reported its end already, but never that of the marker here.
 func (t *transition) leaveRing() *ring {
 	m, ended, ok := parseMarker(t.args["ring"])
 	if !ok || ended || m.UniqueID != t.env.UniqueID {
@@ -268,7 +268,7 @@ func (t *transition) openHere() (open []*ring) {
 	return open
 }
 
-// closeRing tells a ring's end. status counts only where nobody answered.
+// closeRing ends a ring. status counts only where no agent answered.
 func (t *transition) closeRing(r *ring, status string) {
 	r.Ended, r.Presumed = t.now, t.presumed
 	own := t.ringParams(r)
@@ -319,8 +319,8 @@ func (t *transition) ringHere(fits func(*ring) bool) *ring {
 	return t.call.openRing(fits)
 }
 
-// missedRing stands in for a ring whose beginning was never told, because
-// nobody was there to listen.
+// missedRing stands in for a ring whose beginning was not reported, because
+// no ringhook was running.
 func (t *transition) missedRing(outgoing bool) *ring {
 	r := &ring{Phone: t.phone(), Outgoing: outgoing, Dialed: t.args["dialed"]}
 	m, ended, ok := parseMarker(t.args["ring"])
@@ -373,7 +373,7 @@ func (t *transition) ringParams(r *ring) map[string]any {
 // outgoingMark stands before the number in the marker of a ring on the way out.
 const outgoingMark = ">"
 
-// what is the part of a ring's marker that tells it from others of its channel.
+// what is the part of a ring's marker that distinguishes it from others of its channel.
 func (r *ring) what() string {
 	if r.Outgoing {
 		return outgoingMark + word(r.Dialed)
@@ -393,7 +393,7 @@ func (t *transition) agentParams(own map[string]any, phone string) {
 			v = g
 		}
 		if name == "agent_info" && (v == "" || t.call.text(name) != "") {
-			continue // what a lookup told of the agent stands above the file
+			continue // what a lookup returned of the agent stands above the file
 		}
 		own[name] = v
 	}

@@ -44,7 +44,7 @@ func newPBX(t *testing.T) *pbx {
 	}
 }
 
-// set gives a channel a variable, as Asterisk's applications do.
+// set returns a channel a variable, as Asterisk's applications do.
 func (p *pbx) set(channel, name, value string) { p.on(channel)[name] = value }
 
 func (p *pbx) on(channel string) map[string]string {
@@ -190,7 +190,7 @@ func TestAnswered(t *testing.T) {
 }
 
 // TestLastFirst is the end of a call whose first report is the caller's
-// hangup handler: what the others would have told comes before it, once.
+// hangup handler: what the others would have reported comes before it, once.
 func TestLastFirst(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -208,7 +208,7 @@ func TestLastFirst(t *testing.T) {
 	p.want(p.at(13, "caller", QueueHangup))
 }
 
-// TestLeftQueue is what becomes of callers whom nobody answers.
+// TestLeftQueue is what becomes of callers whom no agent answers.
 func TestLeftQueue(t *testing.T) {
 	t.Run("abandoned", func(t *testing.T) {
 		p := newPBX(t)
@@ -253,8 +253,8 @@ func TestLeftQueue(t *testing.T) {
 	})
 }
 
-// TestMissed is calls whose beginning was never told: what is left to tell is
-// told with what the channel knows.
+// TestMissed is calls whose beginning was not reported: what is left is
+// reported with what the channel knows.
 func TestMissed(t *testing.T) {
 	t.Run("queue", func(t *testing.T) {
 		p := newPBX(t)
@@ -591,7 +591,7 @@ func TestCauseOfTheCaller(t *testing.T) {
 	}
 }
 
-// TestRingEnds checks what the end of every ring tells of its time, whether it was
+// TestRingEnds checks what the end of every ring says of its time, whether it was
 // answered or not, and whichever of the queue's and the agent's ends comes first.
 func TestRingEnds(t *testing.T) {
 	for _, c := range []struct {

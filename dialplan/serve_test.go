@@ -204,7 +204,7 @@ func TestServe(t *testing.T) {
 }
 
 // TestRefused is points and arguments that make no sense: the dialplan is
-// told ERROR, the administrator where to look, and no event is made.
+// answered ERROR, the administrator where to look, and no event is made.
 func TestRefused(t *testing.T) {
 	h := build(t, 10*time.Second, nil, nil)
 	for _, c := range []struct{ point, arg, log string }{
@@ -325,7 +325,7 @@ func (j *brokenJournal) Queue(ctx context.Context, r dialplan.Record) (dialplan.
 	return j.Journal.Queue(ctx, r)
 }
 
-// TestNotKept is a disk that fails: the dialplan is not told that the event is
+// TestNotKept is a disk that fails: the dialplan does not learn that the event is
 // safe, and asking again, when the disk is well, makes it.
 func TestNotKept(t *testing.T) {
 	var j *brokenJournal
@@ -511,7 +511,7 @@ func TestKeptLate(t *testing.T) {
 
 // TestBurst is a queue that rings 60 phones at once, and the call's end, on a disk
 // with a slow sync: all of them share the commit that comes next, none is answered
-// before it, and none is lost for waiting behind the others.
+// before it, and none is lost for waiting after the others.
 func TestBurst(t *testing.T) {
 	for _, lose := range []bool{false, true} {
 		t.Run(fmt.Sprintf("lost %v", lose), func(t *testing.T) {

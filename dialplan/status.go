@@ -24,7 +24,7 @@ var dialStatuses = map[string]string{
 	"DONTCALL":    statusOther, "TORTURE": statusOther, "OTHER": statusOther, "FAILED": statusUnavailable,
 }
 
-// dialStatus gives the contract's word for how a Dial ended, empty where the
+// dialStatus returns the contract's word for how a Dial ended, empty where the
 // channel does not say.
 func dialStatus(word string) string {
 	if word == "" {
@@ -37,7 +37,7 @@ func dialStatus(word string) string {
 }
 
 // queueStatuses translates QUEUESTATUS (app_queue.c, queue_results) of a visit
-// that nobody answered.
+// that no agent answered.
 var queueStatuses = map[string]string{
 	"TIMEOUT": statusNoAnswer, "FULL": statusBusy,
 	"JOINEMPTY": statusUnavailable, "LEAVEEMPTY": statusUnavailable,

@@ -61,7 +61,7 @@ const (
 	maxTracedReason = 240
 	maxTracedList   = 24
 	maxTrace        = 2 << 10
-	// maxTracedPoints is how many points of a call are recorded: a dialplan that
+	// maxTracedPoints is the maximum number of recorded points of a call: a dialplan that
 	// goes in circles would else push out every other call.
 	maxTracedPoints = 500
 )
@@ -91,7 +91,7 @@ func (b *traceBuffer) text(s string, most int) {
 	*b = append(binary.AppendUvarint(*b, uint64(len(s))), s...)
 }
 
-// count begins a list, and tells how much of it is taken.
+// count begins a list, and returns how much of it is taken.
 func (b *traceBuffer) count(n int) int {
 	n = min(n, maxTracedList)
 	b.number(int64(n))

@@ -24,7 +24,7 @@ var traceBuffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// record leaves behind what happened. The call goes on already.
+// record keeps what happened. The call goes on already.
 func (p *pointSession) record(status string, took time.Duration) {
 	if p.traced.nth > maxTracedPoints {
 		return
@@ -36,7 +36,7 @@ func (p *pointSession) record(status string, took time.Duration) {
 	traceBuffers.Put(b)
 }
 
-// encode writes first what explains a failure: behind it a list may be cut.
+// encode writes first what explains a failure: after it a list may be cut.
 func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration) {
 	env := p.session.Env()
 	linkedid := env.UniqueID

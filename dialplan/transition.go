@@ -27,12 +27,12 @@ type transition struct {
 	correcting bool                    // an end that was presumed is reported now
 	why        string                  // no event is made, if it is not a repeat
 	hungup     bool                    // the caller has hung up while the point was answered
-	presumed   bool                    // the call's end was never told
+	presumed   bool                    // the call's end was not reported
 	wanted     func(event string) bool // where nil, every event is
 	news       bool                    // something happened, whether anybody wants to know or not
 	events     []hooks.Event
 	vars       []fastagi.Variable
-	recorded   []TracedEvent // every event, also one that nobody wants
+	recorded   []TracedEvent // every event, also one that no hook wants
 }
 
 // mergeChannel takes over from the channel what stays with the call. It may be done
@@ -112,7 +112,7 @@ func (t *transition) callerNum() string {
 	return clean(t.env.CallerNum)
 }
 
-// onCalledChannel tells whether the point runs on the channel of a phone that
+// onCalledChannel reports whether the point runs on the channel of a phone that
 // was called, as Dial's U() does; Queue's AGI argument runs on the caller's.
 func (t *transition) onCalledChannel() bool {
 	switch t.point {
@@ -162,7 +162,7 @@ func (t *transition) direction() string {
 	return incoming
 }
 
-// param tells one of the call's parameters as they stand, for a lookup's
+// param returns one of the call's parameters as they stand, for a lookup's
 // request.
 func (t *transition) param(name string) string {
 	switch name {
@@ -261,13 +261,13 @@ func (t *transition) visit() *visit {
 	return t.call.openVisit(func(v *visit) bool { return v.Answered.IsZero() })
 }
 
-// emit makes an event. key tells apart what can happen more than once in a
+// emit makes an event. key distinguishes what can happen more than once in a
 // call: the marker of the visit or the ring, or the channel.
 func (t *transition) emit(name, key string, own map[string]any) {
 	t.appendEvent(name, key, "", own)
 }
 
-// appendEvent makes an event, whose id may have been made already. One that nobody
+// appendEvent makes an event, whose id may have been made already. One that no hook
 // wants counts, and is nothing else.
 func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 	t.call.Seq++
@@ -296,7 +296,7 @@ func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 		p["direction"] = t.call.Direction
 	}
 	if t.correcting || !t.call.Ended.IsZero() && name != string(CallHangup) {
-		p["correction"] = true // the call's last event was told already
+		p["correction"] = true // the call's last event was reported already
 	}
 	for k, v := range p {
 		if v == "" || v == nil {
@@ -326,7 +326,7 @@ func (t *transition) countHooks(event string, hooks int) {
 }
 
 // emitOnce emits an event that belongs to no visit and no ring, unless it was
-// told already.
+// emitted already.
 func (t *transition) emitOnce(name, key string, own map[string]any) {
 	id := eventID(t.call.id(), key, name)
 	if slices.Contains(t.call.EmittedIDs, id) {
@@ -350,7 +350,7 @@ func eventID(call Identity, key, name string) string {
 
 var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
 
-// typed gives a parameter its type in events; what is no number stays text.
+// typed returns a parameter its type in events; what is no number stays text.
 func typed(k kind, value string) any {
 	if k == integer {
 		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
@@ -366,8 +366,8 @@ func (t *transition) integerArg(name string) (int64, bool) {
 	return n, err == nil && n >= 0
 }
 
-// isEndMarker tells the note that an end was told. Where the event is not safe
-// the channel must not have it: whoever reports the end next, here or to
+// isEndMarker reports whether a variable is the marker of an end. Where the event is not safe
+// the channel must not have it: the point that reports the end next, here or to
 // another server, would take it for a repeat.
 func isEndMarker(v fastagi.Variable) bool {
 	return (v.Name == visitVariable || v.Name == ringVariable) && strings.HasSuffix(v.Value, markerEnd)

@@ -105,8 +105,8 @@ func queueHangup(t *transition) {
 	t.closeVisit(v, status, t.howLeft(v, status))
 }
 
-// missedVisit stands in for a visit whose beginning was never told, because
-// nobody was there to listen: it ends all the same, with what the channel knows.
+// missedVisit stands in for a visit whose beginning was not reported, because
+// no ringhook was running: it ends all the same, with what the channel knows.
 func (t *transition) missedVisit(m marker, marked bool) *visit {
 	if !marked {
 		id := word(t.args["queue_id"])
@@ -123,8 +123,8 @@ func (t *transition) missedVisit(m marker, marked bool) *visit {
 	return v
 }
 
-// takeMember believes the queue that a member answered where no point told
-// it: in a dialplan without agent points, or when nobody was there to listen.
+// takeMember believes the queue that a member answered although no point reported
+// it: in a dialplan without agent points, or when no ringhook was running.
 func (t *transition) takeMember(v *visit) {
 	if n, ok := t.integerArg("queue_position"); ok {
 		v.Position = n

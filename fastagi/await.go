@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// past is a deadline that has always passed: it wakes whoever reads.
-var past = time.Unix(1, 0)
+// aLongTimeAgo is a deadline that has always passed: it wakes a read.
+var aLongTimeAgo = time.Unix(1, 0)
 
 // Await blocks until wake is called, the caller hangs up (ErrHangup) or the
 // deadline passes (ErrDeadline); any other error means that Asterisk is gone
@@ -81,7 +81,7 @@ func (w *waiter) wake() {
 	defer w.mu.Unlock()
 	if w.conn != nil && !w.woken {
 		w.woken = true
-		w.conn.SetReadDeadline(past)
+		w.conn.SetReadDeadline(aLongTimeAgo)
 	}
 }
 

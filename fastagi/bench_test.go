@@ -83,7 +83,7 @@ func BenchmarkSession(b *testing.B) {
 	})
 }
 
-// BenchmarkWaiting tells the memory of a session that waits for a lookup,
+// BenchmarkWaiting measures the memory of a session that waits for a lookup,
 // without the kernel's share and with the peer's few bytes.
 func BenchmarkWaiting(b *testing.B) {
 	const sessions = 1000

@@ -25,9 +25,9 @@ const maxCommand = 2047
 // maxName bounds the name of a variable.
 const maxName = 128
 
-// ValidName tells whether a name can stand in a command: letters, digits and
+// ValidName reports whether a name can stand in a command: letters, digits and
 // underscores, not beginning with a digit, at most 128 bytes; a dialplan
-// function has its argument in parentheses behind it, such as CALLERID(name).
+// function has its argument in parentheses after it, such as CALLERID(name).
 func ValidName(name string) bool {
 	if name == "" || len(name) > maxName || '0' <= name[0] && name[0] <= '9' {
 		return false
@@ -42,7 +42,7 @@ func ValidName(name string) bool {
 	return base != "" && only(base, "_") && only(arg, "_,.:;/@+-")
 }
 
-// only tells whether text is made of ASCII letters, digits and those others.
+// only reports whether text is made of ASCII letters, digits and those others.
 func only(text, others string) bool {
 	for i := range len(text) {
 		c := text[i]
@@ -87,7 +87,7 @@ func unsendable(r rune) bool {
 	return r < ' ' || 0x7f <= r && r <= 0x9f || r == '\u2028' || r == '\u2029'
 }
 
-// room is how many bytes a rune takes between the quotes.
+// room is the number of bytes that a rune takes between the quotes.
 func room(r rune) int {
 	if r == '"' || r == '\\' {
 		return 2
@@ -96,7 +96,7 @@ func room(r rune) int {
 }
 
 // appendRead appends the command that asks for all names at once, a frame
-// behind each value.
+// after each value.
 func appendRead(dst []byte, frame string, names []string) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, readFull...)

@@ -17,12 +17,12 @@ type Config struct {
 	// Budget is the longest that a call waits for an answer, from accept on;
 	// 1ms to 60s.
 	Budget time.Duration `toml:"budget"`
-	// MaxSessions is how many sessions are served at once, 1 to 100,000; one
-	// more is answered FAILURE, and its call goes on.
+	// MaxSessions is the maximum number of sessions served at once, 1 to 100,000.
+	// Further sessions are answered FAILURE, and their calls continue.
 	MaxSessions int `toml:"max_sessions"`
 }
 
-// DefaultConfig gives the settings of a file that says nothing about fastagi:
+// DefaultConfig returns the settings of a file that says nothing about fastagi:
 // only this machine may connect.
 func DefaultConfig() Config {
 	return Config{
@@ -33,8 +33,8 @@ func DefaultConfig() Config {
 	}
 }
 
-// MaxConnections is how many connections are open at once at most: beside the sessions
-// that are served a quarter as many and 16 may be told that they are not, but no more than are served.
+// MaxConnections returns the maximum number of open connections: MaxSessions being served, plus
+// min(MaxSessions, MaxSessions/4+16) being answered FAILURE.
 func (c *Config) MaxConnections() int { return c.MaxSessions + min(c.MaxSessions, c.MaxSessions/4+16) }
 
 // Check reports every setting that cannot be used, by its key and with what
@@ -80,8 +80,8 @@ func listenHost(listen string) (host, problem string) {
 }
 
 // parsePrefix reads an address or a prefix of the allow list. It refuses one
-// that covers the whole Internet: FastAGI has no password, so whoever may
-// connect can pose as Asterisk and is told about customers.
+// that covers the whole Internet: FastAGI has no password, so a peer that may
+// connect can pose as Asterisk and is reported about customers.
 func parsePrefix(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		addr = addr.Unmap().WithZone("")

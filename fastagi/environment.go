@@ -109,8 +109,8 @@ func (c *envCheck) line(text []byte, from, to int) error {
 func isControl(b byte) bool { return b < ' ' || b == 0x7f }
 
 // blank makes blanks of the control characters in a caller's number or name,
-// and tells whether the line is one of these. A call shall not go untold for
-// a tabulator in its caller's name; on any other line nobody honest has one.
+// and reports whether the line is one of these. A call must not go unreported for
+// a tabulator in its caller's name; on any other line no honest peer has one.
 func blank(rest, line []byte) bool {
 	if !slices.ContainsFunc(callerKeys, func(key []byte) bool { return bytes.HasPrefix(line, key) }) {
 		return false
@@ -123,7 +123,7 @@ func blank(rest, line []byte) bool {
 	return true
 }
 
-// argument wants the arguments counted from 1, behind the thread's number.
+// argument wants the arguments counted from 1, after the thread's number.
 func (c *envCheck) argument(number []byte) error {
 	if !c.thread {
 		return fmt.Errorf("line %d is an argument in front of agi_threadid", c.lines)

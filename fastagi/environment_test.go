@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// readEnv runs both steps over a reader and gives what is left in the stream.
+// readEnv runs both steps over a reader and returns what is left in the stream.
 func readEnv(src io.Reader) (env Env, left string, err error) {
 	in := stream{src: src}
 	defer in.release()
@@ -111,7 +111,7 @@ func TestEnvironmentInvalid(t *testing.T) {
 	}
 }
 
-// T-ENV-03: every key, forged in front of the true line and behind it, in a
+// T-ENV-03: every key, forged in front of the true line and after it, in a
 // caller's name and in an argument.
 func TestEnvironmentForgedKeys(t *testing.T) {
 	text := string(transcript(t, "valid", "asterisk22"))
@@ -174,7 +174,7 @@ func TestEnvironmentLimits(t *testing.T) {
 	}
 }
 
-// endless gives the same bytes for ever and counts them.
+// endless returns the same bytes endlessly and counts them.
 type endless struct {
 	text string
 	n    int

@@ -30,7 +30,7 @@ type Server struct {
 	refusals *refusals
 	settings atomic.Pointer[settings]
 	active   atomic.Int64 // sessions that a handler serves
-	shedding atomic.Int64 // sessions that are being told FAILURE for want of room
+	shedding atomic.Int64 // sessions that are being answered FAILURE for want of room
 
 	running sync.WaitGroup // accept loops and sessions
 	closing chan struct{}
@@ -48,13 +48,13 @@ type Server struct {
 type settings struct {
 	allow       []netip.Prefix
 	maxSessions int64
-	maxShed     int64 // sessions that may be told FAILURE at once
+	maxShed     int64 // sessions that may be answered FAILURE at once
 	share       int64 // of maxSessions for one address
 	longest     time.Duration
 }
 
-// overtime is how long after its budget a session is closed whatever happens.
-const overtime = 2 * time.Second
+// grace is the time after its budget at which a session is closed in any case.
+const grace = 2 * time.Second
 
 // New makes a server that hands every session to handler. It registers its
 // metrics with reg, and returns an error when cfg does not pass its Check.
@@ -91,7 +91,7 @@ func (s *Server) Reconfigure(cfg Config) error {
 		return err
 	}
 	next := &settings{
-		maxSessions: int64(cfg.MaxSessions), maxShed: int64(cfg.MaxConnections() - cfg.MaxSessions), longest: cfg.Budget + overtime,
+		maxSessions: int64(cfg.MaxSessions), maxShed: int64(cfg.MaxConnections() - cfg.MaxSessions), longest: cfg.Budget + grace,
 	}
 	for _, text := range cfg.Allow {
 		p, err := parsePrefix(text)
@@ -133,7 +133,7 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 		if err == nil {
 			pause = 0
-			s.admit(c)
+			s.accept(c)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {

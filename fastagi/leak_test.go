@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leaked gives the stacks of our goroutines, after those that are about to end
+// leaked returns the stacks of our goroutines, after those that are about to end
 // have had time to.
 func leaked() string {
 	buf := make([]byte, 1<<20)

@@ -21,8 +21,8 @@ const (
 
 var reasonNames = [reasons]string{"peer", "busy", "environment"}
 
-// quiet is how long a complaint is not repeated in the log.
-const quiet = time.Second
+// logInterval is the time within which a refusal is logged once.
+const logInterval = time.Second
 
 // refusals counts what was refused, and complains of it in measure.
 type refusals struct {
@@ -65,18 +65,18 @@ func (r *refusals) refuse(now time.Time, why reason, peer netip.Addr, channel st
 		return
 	}
 	skipped := r.skipped[why]
-	r.next[why], r.skipped[why] = now.Add(quiet), 0
+	r.next[why], r.skipped[why] = now.Add(logInterval), 0
 	r.mu.Unlock()
 	r.log.Warn("agi session refused", "reason", reasonNames[why], "peer", peer, "channel", channel, "err", err, "not_logged", skipped)
 }
 
-// acceptFailed complains of a listener that gives no connection.
+// acceptFailed logs that a listener accepts no connection.
 func (r *refusals) acceptFailed(err error) {
 	now := time.Now()
 	r.mu.Lock()
 	due := !now.Before(r.accept)
 	if due {
-		r.accept = now.Add(quiet)
+		r.accept = now.Add(logInterval)
 	}
 	r.mu.Unlock()
 	if due {

@@ -18,7 +18,7 @@ var (
 	errCut = errors.New("asterisk closed before its last reply")
 )
 
-// reply takes the reply to one command and gives its code. HANGUP lines may
+// reply takes the reply to one command and returns its code. HANGUP lines may
 // stand in front of it; a 520 goes on for as many lines as it needs.
 func (s *Session) reply() (code int, err error) {
 	line, err := s.in.line()

@@ -17,7 +17,7 @@ import (
 )
 
 // fake is Asterisk at the other end of a session, without a socket: it answers
-// what is written to it, and gives its answers in pieces of any size.
+// what is written to it, and returns its answers in pieces of any size.
 type fake struct {
 	net.Conn // nil; what a session does not use panics
 	ch       *asterisk.Channel

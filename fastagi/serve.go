@@ -14,47 +14,63 @@ import (
 // environmentTime is for the whole environment, which Asterisk sends at once.
 const environmentTime = 2 * time.Second
 
-// admit decides who is served. A stranger is sent nothing, not even a reason.
-// Too many are told FAILURE, a quarter as many at once as may be served, since that takes no time;
-// beyond that they are closed, so that a flood costs nothing.
-func (s *Server) admit(accepted net.Conn) {
-	now := time.Now()
+// accept decides about a connection and starts its session.
+func (s *Server) accept(accepted net.Conn) {
+	a, ok := s.decide(accepted, time.Now())
+	switch {
+	case !ok:
+		accepted.Close()
+	case !s.remember(a.conn):
+		a.leave(a.peer)
+		accepted.Close()
+	default:
+		s.start(a)
+	}
+}
+
+// admission is a connection that gets a session.
+type admission struct {
+	conn  conn
+	peer  netip.Addr
+	at    time.Time
+	set   *settings
+	serve func(c conn, peer netip.Addr, started time.Time, longest time.Duration) (rest func())
+	leave func(peer netip.Addr) // frees its place
+}
+
+// decide reports whether a connection gets a session, and which. A peer that is not
+// allowed is sent nothing. If the server is full a session is answered FAILURE, up to
+// maxShed at once; further connections are closed, so that a flood costs nothing.
+func (s *Server) decide(accepted net.Conn, now time.Time) (admission, bool) {
 	c, ok := accepted.(conn)
 	peer, known := peerOf(accepted)
 	set := s.settings.Load()
 	if !ok || !known || !set.allows(peer) {
 		s.refusals.refuse(now, refusedPeer, peer, "", errors.New("not in fastagi.allow"))
-		accepted.Close()
-		return
+		return admission{}, false
 	}
-	serve, leave, err := s.serve, s.quit, s.take(peer, set)
-	if err != nil {
+	a := admission{conn: c, peer: peer, at: now, set: set, serve: s.serve, leave: s.quit}
+	if err := s.take(peer, set); err != nil {
 		s.refusals.refuse(now, refusedBusy, peer, "", err)
-		serve, leave = s.shed, s.quitShedding
+		a.serve, a.leave = s.shed, s.quitShedding
 		if s.shedding.Add(1) > set.maxShed {
-			leave(peer)
-			c.Close()
-			return
+			a.leave(peer)
+			return admission{}, false
 		}
 	}
-	if !s.remember(c) {
-		leave(peer)
-		c.Close()
-		return
-	}
+	return a, true
+}
+
+// start runs a session on a goroutine that waits for one, or on a new one.
+func (s *Server) start(a admission) {
 	session := func() {
-		rest := serve(c, peer, now, set.longest)
-		end := func() {
-			s.forget(c)
-			leave(peer)
-			s.running.Done()
-		}
+		rest := a.serve(a.conn, a.peer, a.at, a.set.longest)
 		if rest == nil {
-			end()
+			s.end(a)
 			return
 		}
 		s.workers.Go(func() {
-			defer end()
+			defer s.end(a)
 			rest()
 		})
 	}
@@ -65,7 +81,13 @@ func (s *Server) admit(accepted net.Conn) {
 	}
 }
 
-// maxIdle is how many goroutines wait for a session to come.
+func (s *Server) end(a admission) {
+	s.forget(a.conn)
+	a.leave(a.peer)
+	s.running.Done()
+}
+
+// maxIdle is the maximum number of goroutines that wait for a session.
 const maxIdle = 256
 
 // work runs a session and then waits for the next one: a stack that has grown
@@ -105,7 +127,7 @@ func (s *Server) take(peer netip.Addr, set *settings) error {
 	return nil
 }
 
-// quit gives a place back.
+// quit returns a place back.
 func (s *Server) quit(peer netip.Addr) {
 	s.active.Add(-1)
 	if peer.IsLoopback() {

@@ -315,7 +315,7 @@ func TestMaxSessions(t *testing.T) {
 	}
 }
 
-// F22: no more are told FAILURE at once than may be served.
+// F22: no more are answered FAILURE at once than may be served.
 func TestFarAboveMaxSessions(t *testing.T) {
 	t.Parallel()
 	began, goOn := make(chan struct{}), make(chan struct{})
@@ -413,7 +413,7 @@ func TestHandlerHangs(t *testing.T) {
 	close(goOn)
 }
 
-// F19: a peer that falls silent behind the batch.
+// F19: a peer that falls silent after the batch.
 func TestSilentAfterBatch(t *testing.T) {
 	t.Parallel()
 	result := make(chan error, 1)

@@ -17,12 +17,11 @@ var (
 	errStep  = errors.New("out of step with asterisk")
 )
 
-// goodbye is how long a session has at least once its batch is written, and
-// twice as long at most: for the write, the replies, and until Asterisk has
-// closed.
-const goodbye = time.Second
+// closeTimeout is the minimum time a session has after its batch is written, and half the
+// maximum: for the write, the replies, and until Asterisk has closed.
+const closeTimeout = time.Second
 
-// Env is what Asterisk tells about the channel when a session begins
+// Env is what Asterisk reports of the channel when a session begins
 // (res/res_agi.c, setup_env). Asterisk's word "unknown" is empty here, and
 // text that is not UTF-8 has U+FFFD in place of the bad bytes.
 type Env struct {
@@ -79,17 +78,17 @@ func (s *Session) expire(deadline time.Time) {
 	s.conn.SetDeadline(deadline)
 }
 
-// Env tells the session's environment.
+// Env returns the session's environment.
 func (s *Session) Env() *Env { return &s.env }
 
-// Started tells when the connection was accepted.
+// Started returns when the connection was accepted.
 func (s *Session) Started() time.Time { return s.started }
 
-// Replied tells when Reply had written its batch, which is when the call went
+// Replied returns when Reply had written its batch, which is when the call went
 // on; zero before.
 func (s *Session) Replied() time.Time { return s.replied }
 
-// Hungup tells whether a HANGUP line has come so far.
+// Hungup reports whether a HANGUP line has come so far.
 func (s *Session) Hungup() bool { return s.hungup }
 
 // Read asks the channel for every expression, each a variable's or a
@@ -166,9 +165,9 @@ func (s *Session) Fail() {
 	}
 }
 
-// Continue has rest go on with the session when the handler has returned, on a
-// goroutine of its own, which has little on its stack: what is to wait long waits
-// there, so that thousands can.
+// Continue runs rest after the handler has returned, on a goroutine of its own: what has to wait
+// long waits there, on a small stack. A session of the dialplan that waits for a lookup takes 11 KiB this
+// way, and 14 KiB otherwise (BenchmarkWaiting: 3.9 and 4.9 KB with a handler that does nothing else).
 func (s *Session) Continue(rest func()) { s.rest = rest }
 
 // close ends the session, whatever its handler has done.
@@ -183,11 +182,11 @@ func (s *Session) close() {
 
 // finish writes the last bytes of our side. Asterisk handles one command each
 // time its socket polls readable, and all of them only once it sees the end:
-// so everything goes in one write, with the half-close behind it.
+// so everything goes in one write, with the half-close after it.
 func (s *Session) finish(batch []byte) error {
 	s.ended = true
-	if left := time.Until(s.expires); left < goodbye || left > 2*goodbye {
-		s.expire(time.Now().Add(goodbye))
+	if left := time.Until(s.expires); left < closeTimeout || left > 2*closeTimeout {
+		s.expire(time.Now().Add(closeTimeout))
 	}
 	if len(batch) > 0 {
 		if _, err := s.conn.Write(batch); err != nil {

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// keepAlive is how long a connection is silent before it is probed.
+	// keepAlive is the time without data after which a connection is probed.
 	keepAlive = 15 * time.Second
-	// ackTimeout is how long sent bytes may stay unacknowledged.
+	// ackTimeout is the maximum time for the acknowledgement of sent bytes.
 	ackTimeout = 5 * time.Second
 )
 

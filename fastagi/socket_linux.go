@@ -14,7 +14,7 @@ const perSocketKeepAlive = -1
 const tcpUserTimeout = 18
 
 // setOptions lets the kernel notice a peer that is gone: keepalive probes
-// while a session waits, and a limit for what we sent and nobody took.
+// while a session waits, and a limit for unacknowledged data.
 func setOptions(l net.Listener) error {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {

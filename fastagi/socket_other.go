@@ -4,7 +4,7 @@ package fastagi
 
 import "net"
 
-// perSocketKeepAlive is set on each accepted socket where none is inherited.
+// perSocketKeepAlive is set on each accepted socket if none is inherited.
 const perSocketKeepAlive = keepAlive
 
 func setOptions(net.Listener) error { return nil }

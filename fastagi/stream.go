@@ -18,7 +18,7 @@ var errTooLong = errors.New("too long")
 // buffers holds the memory of sessions that are not waiting for a lookup.
 var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
 
-// keepBuffer gives a buffer back, unless one session has made it so large
+// keepBuffer returns a buffer back, unless one session has made it so large
 // that every later one would carry its weight.
 func keepBuffer(b *[]byte) {
 	if cap(*b) <= 2*bufferSize {
@@ -79,7 +79,7 @@ func (in *stream) more(limit int) error {
 	return err
 }
 
-// line takes the next line and gives it without its newline, valid until the
+// line takes the next line and returns it without its newline, valid until the
 // next call of more.
 func (in *stream) line() ([]byte, error) {
 	for {
@@ -115,7 +115,7 @@ func (in *stream) drain() {
 	}
 }
 
-// release gives the buffer back, with whatever is in it.
+// release returns the buffer back, with whatever is in it.
 func (in *stream) release() {
 	if in.buf != nil {
 		keepBuffer(in.buf)

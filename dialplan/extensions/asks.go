@@ -59,8 +59,8 @@ func parseURL(text string) (u agiURL, ok bool) {
 	return u, true
 }
 
-// meets tells whether the address is the one that ringhook listens on, as far
-// as can be told without asking DNS.
+// meets reports whether the address is the one that ringhook listens on, as far
+// as can be known without asking DNS.
 func (u agiURL) meets(listen string) bool {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil || u.dynamic || u.port != port {
@@ -79,7 +79,7 @@ func (u agiURL) meets(listen string) bool {
 // points that other services may have too.
 func common(p dialplan.Point) bool { return p == dialplan.Lookup || p == dialplan.CustomEvent }
 
-// ours tells whether an address is ringhook's, and no other service's.
+// ours reports whether an address is ringhook's, and no other service's.
 func (l *linter) ours(u agiURL) bool {
 	path, _, _ := strings.Cut(u.path, "|")
 	p := dialplan.Point(path)

@@ -84,7 +84,7 @@ func (l *linter) further(name string) bool {
 	return ok
 }
 
-// ownNumber tells of an agent's own number, which the PBX chose for the phone.
+// ownNumber reports an agent's own number, which the PBX chose for the phone.
 func ownNumber(p dialplan.Point, raw string) bool {
 	switch p {
 	case dialplan.AgentCustom, dialplan.AgentDialoutAnswer, dialplan.AgentDialoutHangup:
@@ -93,7 +93,7 @@ func ownNumber(p dialplan.Point, raw string) bool {
 	return false
 }
 
-// hint names what the point needs, for somebody who gave only the value.
+// hint names what the point needs, for a line that gives only the value.
 func (l *linter) hint(p dialplan.Point) string {
 	if needs := p.Needs(); len(needs) > 0 {
 		return fmt.Sprintf(": write %s=...", needs[0])
@@ -144,7 +144,7 @@ func (l *linter) syntaxOf(st *step) {
 	}
 }
 
-// asking tells whether a step asks ringhook, also as a helper or by a name misspelt.
+// asking reports whether a step asks ringhook, also as a helper or by a name misspelt.
 func (l *linter) asking(st *step) bool {
 	if len(l.asksAt[st]) > 0 {
 		return true
@@ -202,7 +202,7 @@ func (l *linter) gosubSyntax(st *step, c command) {
 	}
 }
 
-// helperContext tells whether a context asks ringhook for others.
+// helperContext reports whether a context asks ringhook for others.
 func (l *linter) helperContext(name string) bool {
 	ctx := l.plan.contexts[name]
 	if ctx == nil {
@@ -244,7 +244,7 @@ func (l *linter) urls(st *step) []agiURL {
 	return all
 }
 
-// secondServer tells whether another line of the extension asks the server's
+// secondServer reports whether another line of the extension asks the server's
 // own address the same.
 func (l *linter) secondServer(st *step, u agiURL) bool {
 	return slices.ContainsFunc(st.ext.steps, func(other *step) bool {

@@ -81,7 +81,7 @@ func (l *linter) linksOf(st *step) []link {
 // reach is what happens from a place on.
 type reach struct {
 	points map[dialplan.Point]bool
-	doubt  bool // something of it cannot be told
+	doubt  bool // something of it is not known
 }
 
 func (r reach) any(points ...dialplan.Point) bool {
@@ -122,7 +122,7 @@ func (l *linter) reachOf(ext *extension) reach {
 	return r
 }
 
-// unclear tells of an AGI() whose point a variable has.
+// unclear reports an AGI() whose point a variable has.
 func (l *linter) unclear(st *step) bool {
 	if l.helpers[st.ext] != nil {
 		return false
@@ -137,7 +137,7 @@ func (l *linter) hangupOf(ctx *context) (h *extension, known bool) {
 	return h, known
 }
 
-// work is what begins at one point, and what tells its end.
+// work is what begins at one point, and what reports its end.
 type work struct {
 	begin dialplan.Point
 	ends  []dialplan.Point
@@ -208,7 +208,7 @@ func (l *linter) inH(a *ask) {
 	}
 }
 
-// members tells whether a context is most likely that of a queue's members: agents
+// members reports whether a context is most likely that of a queue's members: agents
 // are rung there for a queue that is elsewhere, and no caller is sent there.
 func (l *linter) members(ctx *context) bool {
 	if !l.contextAsks(ctx, dialplan.AgentDial) || l.contextAsks(ctx, dialplan.QueueDial) || l.contextAsks(ctx, dialplan.CallDial) ||
@@ -233,7 +233,7 @@ func runs(ext *extension, apps ...string) (at []int) {
 	return at
 }
 
-// inOrder finds queue-dial behind its Queue(), and agent-answer where nobody has answered.
+// inOrder finds queue-dial after its Queue(), and agent-answer where no agent has answered.
 func (l *linter) inOrder(a *ask) {
 	ext := a.step.ext
 	here := slices.Index(ext.steps, a.step)
@@ -316,7 +316,7 @@ func (l *linter) endOf(a *ask, w work) {
 	if !slices.ContainsFunc(runs(ext, w.app), func(i int) bool { return i > here }) {
 		return
 	}
-	// A member whose time is up hangs up while the call goes on: only its own channel tells.
+	// A member whose time is up hangs up while the call goes on: only its own channel reports it.
 	member := w.begin == dialplan.AgentDial && l.members(a.step.ctx)
 	told := w.ends
 	if !member {
@@ -371,7 +371,7 @@ func (l *linter) subroutines() {
 	}
 }
 
-// status finds tests of AGISTATUS behind a line that asks ringhook.
+// status finds tests of AGISTATUS after a line that asks ringhook.
 func (l *linter) status() {
 	for _, ctx := range l.plan.order {
 		for _, ext := range ctx.order {

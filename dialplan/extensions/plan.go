@@ -118,8 +118,8 @@ func nextPriority(text string, last int) int {
 	return last + 1
 }
 
-// find gives the extension that a name reaches in a context, also through its
-// includes. known is false where it cannot be told.
+// find returns the extension that a name reaches in a context, also through its
+// includes. known is false where it is not known.
 func (p *plan) find(name, exten string) (ext *extension, ctx *context, known bool) {
 	return p.search(name, exten, map[string]bool{})
 }
@@ -152,7 +152,7 @@ func (p *plan) search(name, exten string, seen map[string]bool) (*extension, *co
 	return nil, nil, known
 }
 
-// matches tells whether a pattern such as _5XX stands for an extension.
+// matches reports whether a pattern such as _5XX stands for an extension.
 func matches(pattern, exten string) bool {
 	rest, ok := strings.CutPrefix(pattern, "_")
 	// A letter is an extension of Asterisk's own, such as h, which no pattern of digits means.

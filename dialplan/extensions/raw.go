@@ -54,7 +54,7 @@ func functionSink(function string) (s sink, ok bool) {
 	return s, true
 }
 
-// passes tells of a function that its argument comes out of it as it was.
+// passes reports of a function that its argument comes out of it as it was.
 func passes(function string) bool {
 	switch strings.ToUpper(function) {
 	case "TOUPPER", "TOLOWER", "CUT", "IF":
@@ -63,7 +63,7 @@ func passes(function string) bool {
 	return false
 }
 
-// chosen tells whether somebody outside chooses what an expression stands for:
+// chosen reports whether a caller or a CRM chooses what an expression stands for:
 // the caller, or a CRM.
 func (l *linter) chosen(expression string) bool {
 	name, args, function := strings.Cut(expression, "(")

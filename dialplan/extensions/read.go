@@ -219,7 +219,7 @@ func (r *reader) missing(at place, name string) {
 		"configuration folder, or write #tryinclude", shown(name))
 }
 
-// find gives the files that a name stands for: the first folder that has it counts.
+// find returns the files that a name stands for: the first folder that has it counts.
 func (r *reader) find(name string) []string {
 	if filepath.IsAbs(name) {
 		return globbed(name)

@@ -29,7 +29,7 @@ type Finding struct {
 	Text     string // what is wrong, and what to do
 }
 
-// String gives the finding as file:line: severity: text [code].
+// String returns the finding as file:line: severity: text [code].
 func (f Finding) String() string {
 	at := f.File
 	if f.Line > 0 {
@@ -45,7 +45,7 @@ type Report struct {
 	Asks     int       // places that ask ringhook
 }
 
-// Count tells how many findings of one severity there are.
+// Count returns the number of findings of one severity.
 func (r *Report) Count(s Severity) int {
 	n := 0
 	for _, f := range r.Findings {

@@ -22,7 +22,7 @@ func parseCommand(text string) (c command, closed bool) {
 	return command{app, data[:end]}, true
 }
 
-// is tells whether the command is one of these applications, whose case does not count.
+// is reports whether the command is one of these applications, whose case does not count.
 func (c command) is(apps ...string) bool {
 	for _, app := range apps {
 		if strings.EqualFold(c.app, app) {
@@ -96,7 +96,7 @@ func unquote(s string) string {
 // maxNested bounds how deep applications stand in applications.
 const maxNested = 8
 
-// leaves gives the applications that a command comes down to: ExecIf's two, what
+// leaves returns the applications that a command comes down to: ExecIf's two, what
 // Exec runs, and Goto and Gosub for GotoIf and GosubIf. The command itself is
 // the first where it is none of these.
 func (c command) leaves() []command { return c.unfold(0) }
@@ -129,7 +129,7 @@ func (c command) unfold(depth int) []command {
 	return all
 }
 
-// branches are the one or two behind a condition?yes:no.
+// branches are the one or two after a condition?yes:no.
 func (c command) branches() []string {
 	i := at(c.data, "?")
 	if i < 0 {

@@ -16,8 +16,8 @@ import (
 	"ringhook/fastagi"
 )
 
-// Serve runs handler behind a FastAGI server on a free port of this machine
-// and gives its address. The server is shut down when the test ends.
+// Serve runs handler after a FastAGI server on a free port of this machine
+// and returns its address. The server is shut down when the test ends.
 func Serve(t testing.TB, handler fastagi.Handler) string {
 	t.Helper()
 	addr, _ := Start(t, fastagi.DefaultConfig(), handler, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
@@ -25,7 +25,7 @@ func Serve(t testing.TB, handler fastagi.Handler) string {
 }
 
 // Start is Serve with a configuration, a log and a registry of one's own; it
-// also gives the server. The test may shut it down itself.
+// also returns the server. The test may shut it down itself.
 func Start(t testing.TB, cfg fastagi.Config, handler fastagi.Handler, log *slog.Logger, reg prometheus.Registerer) (string, *fastagi.Server) {
 	t.Helper()
 	s, err := fastagi.New(cfg, handler, log, reg)
@@ -88,7 +88,7 @@ func (p *Peer) Expect(want string) {
 	}
 }
 
-// Rest reads until the server closes its half, and gives what it sent. That
+// Rest reads until the server closes its half, and returns what it sent. That
 // the server has reset the connection counts as its end; time that runs out
 // fails the test.
 func (p *Peer) Rest() string {

@@ -81,7 +81,7 @@ func SplitCommand(command string) []string {
 	return words
 }
 
-// Execute runs one command and gives the reply with its newline.
+// Execute runs one command and returns the reply with its newline.
 func (ch *Channel) Execute(command string) string {
 	words := SplitCommand(command)
 	is := func(name ...string) bool {

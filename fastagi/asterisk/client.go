@@ -19,12 +19,12 @@ import (
 
 const hangupLine = "HANGUP\n"
 
-// past is a deadline that has always passed.
-var past = time.Unix(1, 0)
+// aLongTimeAgo is a deadline that has always passed.
+var aLongTimeAgo = time.Unix(1, 0)
 
 // CallRequest is one AGI() line to be played by Call.
 type CallRequest struct {
-	// Env is what the channel tells. Point and Query make the URL; what is
+	// Env is what the channel reports. Point and Query make the URL; what is
 	// empty of caller and numbers is sent as "unknown".
 	Env fastagi.Env
 	// Variables are the channel's variables by name, and what its functions
@@ -40,7 +40,7 @@ type CallResult struct {
 	Set []fastagi.Variable
 	// Status is what AGISTATUS would be: SUCCESS, FAILURE or HANGUP.
 	Status string
-	// Took is how long the dialplan would have stood in its AGI() line.
+	// Took is the time the dialplan would have waited in its AGI() line.
 	Took time.Duration
 }
 
@@ -56,7 +56,7 @@ func Call(ctx context.Context, addr string, req CallRequest) (CallResult, error)
 		return CallResult{Status: "FAILURE"}, fmt.Errorf("call agi: %w", err)
 	}
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(past) })
+	stop := context.AfterFunc(ctx, func() { c.SetDeadline(aLongTimeAgo) })
 	defer stop()
 
 	w := &wire{conn: c}

@@ -14,7 +14,7 @@ import (
 	"ringhook/fastagi/asterisk"
 )
 
-// What a call tells arrives, and what is answered is set, in order.
+// What a call sends arrives, and what is answered is set, in order.
 func TestCall(t *testing.T) {
 	t.Parallel()
 	want := fastagi.Env{
