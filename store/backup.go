@@ -116,12 +116,15 @@ func rename(from, to string) error {
 // copyDatabase copies one file as it is now. SQLite reads it in one transaction,
 // which holds no writer up, and writes a new file without what was deleted.
 func copyDatabase(ctx context.Context, from, to string, s sqlite.Schema) error {
-	o := sqlite.Options{Path: from, Synchronous: "FULL", Busy: 5 * time.Second, CacheKiB: 8 << 10}
+	o := sqlite.Options{Path: from, Synchronous: "FULL", Busy: 5 * time.Second, CacheKiB: 8 << 10}.Beside()
 	c, err := o.Writer()
 	if err != nil {
 		return err
 	}
 	_, err = s.Version(c)
+	if err == nil && o.ReadOnly { // it would forbid to write to the copy too
+		_, err = c.Exec("pragma query_only = 0")
+	}
 	if err == nil {
 		_, err = c.ExecContext(ctx, "vacuum into ?", to)
 	}

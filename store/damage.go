@@ -110,7 +110,9 @@ func (s *Store) tryOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 		return nil, err
 	}
 	size := fileSize(o.Path)
+	_, err = outboxSchema.Version(c) // before anything walks through the file
 	switch {
+	case err != nil:
 	case s.lock.before == damaged:
 		err = check(c, "integrity_check") // what was found may be in an index, which the other does not compare
 	case size <= checkAlways, s.lock.before == running && size <= checkAtOnce:

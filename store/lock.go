@@ -27,7 +27,7 @@ type lock struct {
 
 func takeLock(folder string) (*lock, error) {
 	path := filepath.Join(folder, "ringhook.lock")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the store: %w", err)
 	}

@@ -29,6 +29,9 @@ const salvageSpan = 64
 // tried where the file does not tell how many there are.
 const salvageBlind = 20_000
 
+// salvageRead bounds one read: pages of a damaged file may refer to each other in a circle.
+const salvageRead = 10 * time.Second
+
 // salvagedRow is a delivery as it stands in a damaged file.
 type salvagedRow struct {
 	id, event, holdMS, finishedMS, acceptedMS int64
@@ -94,11 +97,17 @@ func (o *Outbox) openDamaged(path string) (*sql.DB, []string, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot be read at all; `sqlite3 FILE .recover` may get at more: %w", err)
 	}
-	var appID int64
+	var appID, tables int64
 	var columns string
 	_, err = sqlite.One(db, "pragma application_id", nil, &appID)
 	if err == nil && appID != outboxSchema.AppID {
 		err = errors.New("is not an outbox of ringhook")
+	}
+	if err == nil { // a view in place of a table can have rows without end
+		_, err = sqlite.One(db, "select count(*) from sqlite_schema where name in ('event', 'delivery') and type = 'table' and rootpage > 0", nil, &tables)
+	}
+	if err == nil && tables != 2 {
+		err = fmt.Errorf("%w: event and delivery are not tables", sqlite.ErrTampered)
 	}
 	if err == nil {
 		_, err = sqlite.One(db, "select coalesce(group_concat(name), '') from pragma_table_info('delivery')", nil, &columns)
@@ -114,7 +123,9 @@ func (o *Outbox) openDamaged(path string) (*sql.DB, []string, error) {
 
 // lastRow tells the highest number of a delivery, where the file still knows it.
 func lastRow(db *sql.DB) (last int64, known bool) {
-	_, err := sqlite.One(db, "select coalesce(max(id), 0) from delivery", nil, &last)
+	ctx, cancel := context.WithTimeout(context.Background(), salvageRead)
+	defer cancel()
+	err := db.QueryRowContext(ctx, "select coalesce(max(id), 0) from delivery").Scan(&last)
 	return last, err == nil
 }
 
@@ -153,8 +164,10 @@ func readSalvaged(db *sql.DB, columns []string, low, high int64) (found []salvag
 		hold = "900000" // what it was before there was a column for it
 	}
 	// By number alone: the indexes may be what is damaged.
-	rows, err := db.Query(`select id, event, hook, okey, state, attempts, coalesce(finished_ms, 0), last_class, last_status, `+hold+`
-		from delivery not indexed where id between ? and ? and +state in (0, 2) order by id`, low, high)
+	ctx, cancel := context.WithTimeout(context.Background(), salvageRead)
+	defer cancel()
+	rows, err := db.QueryContext(ctx, `select id, event, hook, okey, state, attempts, coalesce(finished_ms, 0), last_class, last_status, `+hold+`
+		from delivery not indexed where id between ? and ? and +state in (0, 2) order by id limit ?`, low, high, salvageSpan)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var d salvagedRow
 		err := scan(&d.id, &d.event, &d.hook, &d.okey, &d.state, &d.attempts, &d.finishedMS, &d.class, &d.status, &d.holdMS)

@@ -20,6 +20,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -156,13 +157,16 @@ func open(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() ti
 // command line. It makes, migrates and mends nothing.
 func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 	path := filepath.Join(folder, outboxFile)
-	if _, err := os.Stat(path); err != nil {
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("no store in %s: it is made when ringhook serve first starts: %w", folder, err)
+	case err != nil:
+		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	cfg := DefaultConfig()
 	cfg.Folder, cfg.MaxSize = folder, 0
 	s := newStore(cfg, log, nil, time.Now)
-	o := s.outboxOptions()
+	o := s.outboxOptions().Beside()
 	o.Checkpoint = 0 // the daemon's own affair
 	c, err := o.Writer()
 	if err != nil {

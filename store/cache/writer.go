@@ -199,6 +199,7 @@ func (c *Cache) Open() {
 // OpenBeside opens a cache that is there, for a tool.
 func (c *Cache) OpenBeside() {
 	if _, err := os.Stat(c.opening.Path); err == nil {
+		c.opening = c.opening.Beside()
 		_ = c.try() // then there is none, and whoever asks is told so
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 )
 
 // The reserve is a 64th of max_size, within these bounds, in bytes. The least is
@@ -44,11 +45,11 @@ func (r *Reserve) Release() (bool, error) {
 // Take makes the file where it is not there. As much again has to stay free:
 // what was just given up would else be taken and given up over and over.
 func (r *Reserve) Take() error {
-	if info, err := os.Stat(r.path); err == nil && info.Size() == r.size {
+	if info, err := os.Lstat(r.path); err == nil && info.Mode().IsRegular() && info.Size() == r.size {
 		r.held.Store(true)
 		return nil
 	}
-	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func Open(folder string) (*Phonebook, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("no phonebook in %s: it is made by ringhook phonebook import: %w", folder, err)
 	}
-	return open(path, sqlite.Schema.Current)
+	return open(options(path).Beside(), sqlite.Schema.Current)
 }
 
 // Make opens the phonebook of a folder, and makes both where they are
@@ -63,15 +63,19 @@ func Make(folder string) (*Phonebook, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the phonebook's folder: %w", err)
 	}
-	return open(filepath.Join(folder, File), sqlite.Schema.Migrate)
+	return open(options(filepath.Join(folder, File)), sqlite.Schema.Migrate)
 }
 
 // readers is how many calls read the phonebook at once; the next one
 // waits for one of them, some microseconds.
 const readers = 8
 
-func open(path string, prepare func(sqlite.Schema, *sqlite.Conn) error) (*Phonebook, error) {
-	o := sqlite.Options{Path: path, Synchronous: "FULL", Busy: 5 * time.Second, Checkpoint: 4000, CacheKiB: 16 << 10}
+func options(path string) sqlite.Options {
+	return sqlite.Options{Path: path, Synchronous: "FULL", Busy: 5 * time.Second, Checkpoint: 4000, CacheKiB: 16 << 10}
+}
+
+func open(o sqlite.Options, prepare func(sqlite.Schema, *sqlite.Conn) error) (*Phonebook, error) {
+	path := o.Path
 	c, err := o.Writer()
 	if err != nil {
 		return nil, err

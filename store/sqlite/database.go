@@ -12,7 +12,9 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -31,6 +33,7 @@ type Options struct {
 	Path        string
 	Synchronous string // FULL or NORMAL
 	ReadOnly    bool
+	Immutable   bool          // nothing can write to the file, so that it is read without locks
 	Busy        time.Duration // how long SQLite waits for another process
 	MaxPages    int64         // 0 for no limit of ours
 	Checkpoint  int           // pages after which a commit runs a checkpoint, 0 for never
@@ -50,7 +53,10 @@ func (o Options) settings() [][2]string {
 		{"cache_size", fmt.Sprint(-o.CacheKiB)},
 	}
 	if o.ReadOnly {
-		return append(s, [2]string{"query_only", "1"}, [2]string{"journal_mode", "wal"})
+		if s = append(s, [2]string{"query_only", "1"}); !o.Immutable {
+			s = append(s, [2]string{"journal_mode", "wal"})
+		}
+		return s
 	}
 	s = append(s,
 		[2]string{"auto_vacuum", "2"}, // incremental
@@ -73,11 +79,43 @@ func (o Options) Connect(context.Context) (driver.Conn, error) {
 	if o.ReadOnly {
 		mode = "ro"
 	}
+	if o.Immutable {
+		mode += "&immutable=1"
+	}
+	if err := refuseLinks(o.Path); err != nil {
+		return nil, err
+	}
 	path := (&url.URL{Path: o.Path}).EscapedPath()
 	// The driver keeps that many statements prepared on each connection. No
 	// connection is used by two goroutines at a time, so SQLite need not lock it.
 	return o.Driver().Open("file:" + path + "?mode=" + mode + "&_stmt_cache_size=32&_mutex=no")
 }
+
+// refuseLinks refuses a database of which a file is not a regular one: through a
+// symbolic link another user could make ringhook overwrite a file elsewhere.
+func refuseLinks(path string) error {
+	for _, part := range Parts {
+		if info, err := os.Lstat(path + part); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is not a regular file (%s): remove it, and put the file itself there", path+part, info.Mode().Type())
+		}
+	}
+	return nil
+}
+
+// Beside returns the options for a tool. On a read-only file system the file is only
+// read; a write to it then fails as one of a read-only database.
+func (o Options) Beside() Options {
+	if syscall.Access(filepath.Dir(o.Path), accessWrite) != syscall.EROFS {
+		return o
+	}
+	o.ReadOnly = true
+	// Without a log there is nothing to lock, and no shared memory, which could not be made.
+	info, err := os.Stat(o.Path + "-wal")
+	o.Immutable = err != nil || info.Size() == 0
+	return o
+}
+
+const accessWrite = 2 // W_OK
 
 // Driver is part of driver.Connector.
 func (o Options) Driver() driver.Driver {
@@ -115,9 +153,15 @@ func (o Options) configure(c *sqlite3.SQLiteConn) error {
 	return nil
 }
 
-// pragma runs one pragma and gives the first value that it answers.
+// pragmaTime bounds a pragma, the first of which reads the schema: in a file that
+// was tampered with it may have no end.
+const pragmaTime = time.Minute
+
+// pragma runs one pragma and returns the first value that it answers.
 func pragma(c *sqlite3.SQLiteConn, text string) (string, error) {
-	rows, err := c.Query("pragma "+text, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), pragmaTime)
+	defer cancel()
+	rows, err := c.QueryContext(ctx, "pragma "+text, nil)
 	if err != nil {
 		return "", err
 	}
@@ -160,12 +204,14 @@ type Conn struct {
 // here: closing it again would free the locks that SQLite has on it in this
 // process, and another process could take the write-ahead log for unused.
 func (o Options) Writer() (*Conn, error) {
-	f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+	if !o.ReadOnly {
+		f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
 	}
 	db := sql.OpenDB(o)
 	db.SetMaxOpenConns(1)

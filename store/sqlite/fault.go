@@ -56,6 +56,8 @@ func ClassOf(err error) Class {
 	switch {
 	case errors.Is(err, failpoint.ErrInjected):
 		return IO
+	case errors.Is(err, ErrTampered):
+		return Corrupt
 	case !errors.As(err, &e):
 		return Other
 	case e.Code == sqlite3.ErrIoErr || e.Code == sqlite3.ErrCantOpen:

@@ -41,6 +41,11 @@ func checkSQLite(text string, number int) error {
 // Steps returns the names of the migrations, in their order.
 func (s Schema) Steps() ([]string, error) { return fs.Glob(s.Files, "migrations/*.sql") }
 
+func (s Schema) read(step string) (string, error) {
+	text, err := fs.ReadFile(s.Files, step)
+	return string(text), err
+}
+
 // Version returns how many steps the file has behind it, and refuses one that
 // is not ours.
 func (s Schema) Version(c *Conn) (int, error) {
@@ -63,7 +68,7 @@ func (s Schema) Version(c *Conn) (int, error) {
 	case version > len(steps):
 		return 0, fmt.Errorf("%w (its schema is %d, the newest known here %d)", ErrNewer, version, len(steps))
 	}
-	return version, nil
+	return version, s.Genuine(c)
 }
 
 // Migrate takes the steps that the file has not behind it, each in a
@@ -78,11 +83,11 @@ func (s Schema) Migrate(c *Conn) error {
 		return err
 	}
 	for i, name := range steps[version:] {
-		text, err := fs.ReadFile(s.Files, name)
+		text, err := s.read(name)
 		if err != nil {
 			return err
 		}
-		_, err = c.Exec("begin immediate; " + string(text))
+		_, err = c.Exec("begin immediate; " + text)
 		if err == nil {
 			err = failpoint.Hit(failpoint.MigrateMid)
 		}

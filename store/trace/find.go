@@ -55,7 +55,7 @@ func (t *File) beside(f func(*sqlite.Conn) error) error {
 	if _, err := os.Stat(t.opening.Path); err != nil {
 		return nil
 	}
-	c, err := t.connect(sqlite.Schema.Current)
+	c, err := t.connect(t.opening.Beside(), sqlite.Schema.Current)
 	if err != nil {
 		return err
 	}

@@ -213,12 +213,12 @@ func (t *File) Open() {
 }
 
 func (t *File) try() (err error) {
-	t.c, err = t.connect(sqlite.Schema.Migrate)
+	t.c, err = t.connect(t.opening, sqlite.Schema.Migrate)
 	return err
 }
 
-func (t *File) connect(prepare func(sqlite.Schema, *sqlite.Conn) error) (*sqlite.Conn, error) {
-	c, err := t.opening.Writer()
+func (t *File) connect(o sqlite.Options, prepare func(sqlite.Schema, *sqlite.Conn) error) (*sqlite.Conn, error) {
+	c, err := o.Writer()
 	if err != nil {
 		return nil, err
 	}
