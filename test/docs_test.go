@@ -120,3 +120,34 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// TestRunbookLog checks that the log lines that docs/faults.md tells readers to search
+// for are written by the program.
+func TestRunbookLog(t *testing.T) {
+	var code bytes.Buffer
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		code.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../docs/faults.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile("Log:\\s+`([^`]+)`").FindAllSubmatch(text, -1)
+	if len(lines) < 15 {
+		t.Errorf("docs/faults.md names %d log lines", len(lines))
+	}
+	for _, line := range lines {
+		words := bytes.Join(bytes.Fields(line[1]), []byte(" ")) // a line may be wrapped there
+		if !bytes.Contains(code.Bytes(), words) {
+			t.Errorf("docs/faults.md names the log line %q, which the program does not write", words)
+		}
+	}
+}
