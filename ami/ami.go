@@ -110,7 +110,7 @@ func (c *Client) Run(ctx context.Context, w Watcher) {
 			return
 		}
 		if time.Since(began) > stableAfter {
-			pause = firstPause
+			pause, said = firstPause, ""
 		}
 		wait := pause/2 + rand.N(pause)
 		if errors.Is(err, errRefused) {
@@ -119,7 +119,7 @@ func (c *Client) Run(ctx context.Context, w Watcher) {
 		// An Asterisk that stays away is logged once, until the reason changes.
 		if text := err.Error(); text != said {
 			said = text
-			c.log.Warn("no connection to the manager interface", "err", err, "retry_in", wait.Round(time.Millisecond))
+			c.log.Warn("no connection to the manager interface", "err", err, "retry_in", wait.Round(time.Millisecond), "hint", "ringhook ami check "+c.cfg.Name)
 		}
 		pause = min(2*pause, longPause)
 		select {

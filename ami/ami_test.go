@@ -188,10 +188,13 @@ func TestReconnect(t *testing.T) {
 			if _, err := b.client.Do(t.Context(), Action{Name: "Ping"}); !errors.Is(err, ErrAway) {
 				t.Errorf("got %v, want ErrAway", err)
 			}
-			time.Sleep(2 * longPause)
+			time.Sleep(2*longPause + 2*stableAfter)
 			synctest.Wait()
 		}
 		b.stop()
+		if n := strings.Count(b.logged.String(), "no connection to the manager interface"); n != 3 {
+			t.Errorf("3 losses are logged %d times:\n%s", n, b.logged)
+		}
 		want := []string{"connected", "disconnected", "connected", "disconnected", "connected", "disconnected", "connected", "disconnected"}
 		got := slices.DeleteFunc(b.said(), func(s string) bool { return s == "tick" })
 		if !slices.Equal(got, want) {
