@@ -41,7 +41,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		m.actions.WithLabelValues("Ping", outcome) // the action of every client
 	}
 	reg.MustRegister(m.connected, m.events, m.dropped, m.actions, m.duration)
-	for _, action := range []string{"CoreShowChannels", "QueueStatus", "ParkedCalls", "Setvar", "QueueChangePriorityCaller"} {
+	for _, action := range []string{"CoreShowChannels", "QueueStatus", "ParkedCalls", "DeviceStateList", "Getvar", "Setvar", "QueueChangePriorityCaller"} {
 		for _, outcome := range []string{"ok", "rejected", "invalid", "away", "timeout", "lost"} {
 			m.actions.WithLabelValues(action, outcome)
 		}

@@ -101,6 +101,8 @@ var routes = []route{
 	{"GET", "/v1/queues/", (*API).showQueue},
 	{"GET", "/v1/calls", (*API).listCalls},
 	{"GET", "/v1/calls/", (*API).showCall},
+	{"GET", "/v1/phones", (*API).listPhones},
+	{"GET", "/v1/phones/", (*API).showPhone},
 }
 
 // find returns the route of a path, and the rest of the path below it.

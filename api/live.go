@@ -2,11 +2,14 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"ringhook/ami"
 	"ringhook/control"
 )
 
@@ -36,6 +39,40 @@ func (a *API) showCall(_ context.Context, _ *settings, r *request) (any, error) 
 	return one(now.Calls, "call", r.name, func(c *control.Call) bool { return c.LinkedID == r.name })
 }
 
+func (a *API) listPhones(_ context.Context, _ *settings, r *request) (any, error) {
+	now, err := a.live(r)
+	return map[string]any{"servers": now.Servers, "phones": now.Phones}, err
+}
+
+// contactsTime bounds the reading of one phone's contacts.
+const contactsTime = 5 * time.Second
+
+// showPhone returns one phone with its contacts, for which Asterisk is asked.
+func (a *API) showPhone(ctx context.Context, _ *settings, r *request) (any, error) {
+	now, err := a.live(r)
+	if err != nil {
+		return nil, err
+	}
+	found, err := one(now.Phones, "phone", r.name, func(p *control.Phone) bool { return p.Phone == r.name })
+	if err != nil {
+		return nil, err
+	}
+	p := found.(control.Phone)
+	ctx, cancel := context.WithTimeout(ctx, contactsTime)
+	defer cancel()
+	p.Contacts, err = a.control.Contacts(ctx, &p)
+	var rejected *ami.RejectedError
+	switch {
+	case errors.Is(err, ami.ErrAway), errors.Is(err, ami.ErrLost):
+		return nil, &refusal{status: fasthttp.StatusServiceUnavailable, code: "away", text: "not connected to Asterisk's manager interface"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, &refusal{status: fasthttp.StatusGatewayTimeout, code: "slow", text: "Asterisk did not answer in time"}
+	case errors.As(err, &rejected):
+		return nil, &refusal{status: fasthttp.StatusBadGateway, code: "pbx", text: rejected.Error()}
+	}
+	return p, err
+}
+
 // live returns the live state; the parameter server names one Asterisk.
 func (a *API) live(r *request) (now control.Live, err error) {
 	server := ""
@@ -54,6 +91,7 @@ func only(now *control.Live, server string) error {
 	if server != "" {
 		now.Servers = slices.DeleteFunc(now.Servers, func(s control.Server) bool { return s.Server != server })
 		now.Queues = slices.DeleteFunc(now.Queues, func(q control.Queue) bool { return q.Server != server })
+		now.Phones = slices.DeleteFunc(now.Phones, func(p control.Phone) bool { return p.Server != server })
 		now.Calls = slices.DeleteFunc(now.Calls, func(c control.Call) bool { return c.Server != server })
 	}
 	switch {

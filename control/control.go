@@ -33,7 +33,7 @@ func New(log *slog.Logger, reg prometheus.Registerer) *Control {
 		log: log, metrics: ami.NewMetrics(reg),
 		differences: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ringhook_ami_state_differences_total",
-			Help: "Entries of the live state that events had wrong, by kind: channel, caller, member, queue, parked.",
+			Help: "Entries of the live state that events had wrong, by kind: channel, caller, member, queue, parked, phone.",
 		}, []string{"server", "kind"}),
 	}
 	reg.MustRegister(c.differences)

@@ -100,6 +100,11 @@ var handlers = map[string]func(s *state, m ami.Message, now time.Time) bool{
 	"QueueMemberRinginuse": memberChanged,
 	"QueueMemberStatus":    memberChanged,
 
+	"DeviceStateChange": func(s *state, m ami.Message, _ time.Time) bool {
+		s.device(m)
+		return true
+	},
+
 	// What a reload changed is in no event.
 	"Reload": func(*state, ami.Message, time.Time) bool { return false },
 }

@@ -14,7 +14,7 @@ import (
 // Read connects to each Asterisk, reads its lists once, and returns what is alive. It needs no
 // running server. An Asterisk that cannot be read is not connected in the result, and named in the error.
 func Read(ctx context.Context, configs []ami.Config) (Live, error) {
-	all := Live{Servers: []Server{}, Queues: []Queue{}, Calls: []Call{}}
+	all := Live{Servers: []Server{}, Queues: []Queue{}, Calls: []Call{}, Phones: []Phone{}}
 	var failed error
 	metrics := ami.NewMetrics(prometheus.NewRegistry())
 	for _, cfg := range configs {

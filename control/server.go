@@ -16,7 +16,7 @@ import (
 )
 
 // kinds are the parts of the state that are compared, and label values.
-var kinds = []string{"channel", "caller", "member", "queue", "parked"}
+var kinds = []string{"channel", "caller", "member", "queue", "parked", "phone"}
 
 // rereadPause is the shortest time between two readings of the lists that events caused.
 const rereadPause = time.Second
@@ -171,6 +171,13 @@ func readState(ctx context.Context, from lister) (*state, error) {
 		p := newParked(m, now)
 		s.parked[p.uniqueID] = p
 	}
+	devices, err := from.List(ctx, ami.Action{Name: "DeviceStateList"})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range devices {
+		s.device(m)
+	}
 	return s, nil
 }
 
@@ -239,6 +246,9 @@ func (s *state) entries() map[string]string {
 	}
 	for id := range s.parked {
 		entries[fmt.Sprintf("parked %q", id)] = "parked"
+	}
+	for name, state := range s.devices {
+		entries[fmt.Sprintf("phone %q %s", name, state)] = "phone"
 	}
 	for name, q := range s.queues {
 		entries[fmt.Sprintf("queue %q", name)] = "queue"

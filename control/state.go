@@ -15,10 +15,11 @@ type state struct {
 	channels map[string]*channel // by uniqueid
 	queues   map[string]*queue   // by name
 	parked   map[string]*parked  // by uniqueid
+	devices  map[string]string   // state of each phone, by its device
 }
 
 func newState() *state {
-	return &state{channels: map[string]*channel{}, queues: map[string]*queue{}, parked: map[string]*parked{}}
+	return &state{channels: map[string]*channel{}, queues: map[string]*queue{}, parked: map[string]*parked{}, devices: map[string]string{}}
 }
 
 // channel is one side of a call.

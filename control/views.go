@@ -12,6 +12,7 @@ type Live struct {
 	Servers []Server `json:"servers"`
 	Queues  []Queue  `json:"queues"`
 	Calls   []Call   `json:"calls"`
+	Phones  []Phone  `json:"phones"`
 }
 
 // Server is one Asterisk of the configuration.
@@ -94,7 +95,7 @@ type Channel struct {
 
 // Live returns the state of now. Lists are sorted and never nil.
 func (c *Control) Live() Live {
-	all := Live{Servers: []Server{}, Queues: []Queue{}, Calls: []Call{}}
+	all := Live{Servers: []Server{}, Queues: []Queue{}, Calls: []Call{}, Phones: []Phone{}}
 	for _, s := range c.all() {
 		s.mu.Lock()
 		all.add(s.config.Name, s.connected, s.state)
@@ -109,6 +110,10 @@ func (l *Live) add(name string, connected bool, s *state) {
 		l.Queues = append(l.Queues, q.view(name))
 	}
 	slices.SortFunc(l.Queues, func(a, b Queue) int { return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.ID, b.ID)) })
+	l.Phones = append(l.Phones, s.phones(name)...)
+	slices.SortFunc(l.Phones, func(a, b Phone) int {
+		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.Device, b.Device))
+	})
 	l.Calls = append(l.Calls, s.calls(name)...)
 	slices.SortFunc(l.Calls, func(a, b Call) int { return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.LinkedID, b.LinkedID)) })
 }
