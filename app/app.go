@@ -125,7 +125,7 @@ func (a *App) newParts(ctx context.Context, cfg *conf.Config) (p dialplan.Parts,
 	return p, nil
 }
 
-// setHooks tells the outbox which hooks are configured, and warns of deliveries for
+// setHooks passes the names of the configured hooks to the outbox, and warns of deliveries for
 // others.
 func (a *App) setHooks(names []string) {
 	o := a.store.Outbox()

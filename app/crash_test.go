@@ -96,7 +96,7 @@ func TestCrashIsBlamed(t *testing.T) {
 	}
 }
 
-// TestTrimCrash: what is read of a long traceback stays, the rest gives its room back.
+// TestTrimCrash expects a long traceback to be cut to what is read of it.
 func TestTrimCrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), crashFile)
 	if err := trimCrash(path); err != nil {

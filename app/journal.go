@@ -29,7 +29,7 @@ var priorities = []struct{ level, prefix []byte }{
 	{[]byte("level=INFO"), []byte("<6>")}, {[]byte("level=DEBUG"), []byte("<7>")},
 }
 
-// priority returns the prefix that gives a line its priority. The level is the first
+// priority returns the prefix with the priority of a line. The level is the first
 // attribute, or the second after the time.
 func priority(line []byte) []byte {
 	if time, rest, ok := bytes.Cut(line, []byte(" ")); ok && bytes.HasPrefix(time, []byte("time=")) {

@@ -23,7 +23,7 @@ const (
 	partTime     = time.Second      // any other part
 	httpDrain    = time.Second      // metrics and the API
 
-	// stopGrace is how long a part may take to return after its limit.
+	// stopGrace is the time that a part has to return after its limit.
 	stopGrace = 200 * time.Millisecond
 )
 

@@ -31,8 +31,8 @@ func unit(t *testing.T) map[string][]string {
 	return values
 }
 
-// TestUnit wants the unit to agree with the program: what it starts, how it is
-// told and watched, how many files it may open, and how long it may take to stop.
+// TestUnit expects the unit to agree with the program: command lines, watchdog, limit of
+// open files, and stop timeout.
 func TestUnit(t *testing.T) {
 	u := unit(t)
 	for key, want := range map[string]string{

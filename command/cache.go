@@ -19,8 +19,8 @@ type cacheCmd struct {
 	Clear  cacheClearCmd  `cmd:"" help:"Forget all cached answers."`
 }
 
-// withCache opens the cache beside a server that may be running on it, and
-// gives do the number as the cache has it.
+// withCache calls do with the cache, also while a server runs on it, and with the number
+// as the cache has it.
 func withCache(s *streams, raw string, do func(c *cache.Cache, number string) error) (err error) {
 	st, cfg, err := openStore(s)
 	if err != nil {

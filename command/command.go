@@ -102,7 +102,7 @@ func (s *streams) configuration() string {
 	return s.config
 }
 
-// Run is the program but for the process around it. It gives the exit code.
+// Run runs one command line and returns the exit code.
 func Run(ctx context.Context, build app.Build, args []string, out, errOut io.Writer) int {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // one that comes before the service is up must not end it
@@ -127,7 +127,7 @@ func Run(ctx context.Context, build app.Build, args []string, out, errOut io.Wri
 		return code // --help has been printed
 	}
 	if err != nil {
-		fmt.Fprintf(errOut, "ringhook: %v\nringhook --help tells the commands and their options.\n", err)
+		fmt.Fprintf(errOut, "ringhook: %v\nSee ringhook --help.\n", err)
 		return exitUsage
 	}
 	if parsed.Command() != "serve" {
@@ -148,5 +148,5 @@ func Run(ctx context.Context, build app.Build, args []string, out, errOut io.Wri
 	return exitFailure
 }
 
-// usageError is a command line that makes no sense.
+// usageError is a mistake in the command line.
 type usageError struct{ error }

@@ -139,8 +139,7 @@ Metrics are on http://%[3]s/metrics
 `, at, demoCaller, a.HTTPAddr())
 }
 
-// freeOr gives an address as it is, or with a port that is free where another
-// program, perhaps another demo, has that one.
+// freeOr returns an address as it is, or with a free port if another program has its port.
 func freeOr(addr string) string {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

@@ -94,7 +94,7 @@ func (c *sampleCRM) handle(r *fasthttp.RequestCtx) {
 		}
 		select {
 		case c.events <- ev:
-		default: // nobody reads on once the demo's call is over
+		default: // the call is over, and events are not read any more
 		}
 	default:
 		r.SetStatusCode(fasthttp.StatusNotFound)

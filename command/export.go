@@ -16,7 +16,7 @@ type exportCmd struct {
 	Number string `arg:"" help:"The number, as a trunk delivers it."`
 }
 
-// personReport is what is held of somebody.
+// personReport is everything stored about a number.
 type personReport struct {
 	Number     string                 `json:"number"`
 	Calls      []store.HeldCall       `json:"calls"`
@@ -35,7 +35,7 @@ type answerReport struct {
 	Variables []lookup.Var `json:"variables"`
 }
 
-// Run prints what is held of somebody, as JSON.
+// Run prints everything stored about a number, as JSON.
 func (c *exportCmd) Run(s *streams) error {
 	return withPerson(s, c.Number, func(st *store.Store, book *phonebook.Phonebook, number string, spellings []string) error {
 		p, err := st.Person(spellings...)

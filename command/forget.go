@@ -18,7 +18,7 @@ type forgetCmd struct {
 	Phonebook bool   `help:"Erase it from the phonebook too."`
 }
 
-// Run erases what is held of somebody.
+// Run erases what is stored about a number.
 func (c *forgetCmd) Run(s *streams) error {
 	return withPerson(s, c.Number, func(st *store.Store, book *phonebook.Phonebook, number string, spellings []string) error {
 		ctx, cancel := context.WithTimeout(s.ctx, time.Minute)

@@ -244,7 +244,7 @@ func failed(reports []lookup.Report) error {
 	return fmt.Errorf("no answer: %s", strings.Join(names, ", "))
 }
 
-// noCache is the cache where there is none.
+// noCache is an empty cache.
 type noCache struct{}
 
 // Get implements lookup.Cache: nothing is in it.
@@ -253,8 +253,8 @@ func (noCache) Get(string) (lookup.Entry, bool) { return lookup.Entry{}, false }
 // Put implements lookup.Cache: nothing is kept.
 func (noCache) Put(lookup.Entry) {}
 
-// noPhonebook is the phonebook where there is none, or one that cannot be read.
+// noPhonebook is an empty phonebook, or one that cannot be read.
 type noPhonebook struct{ err error }
 
-// Find implements lookup.Phonebook: nobody is in it, or why that is not known.
+// Find implements lookup.Phonebook: it finds nothing, or returns why the phonebook cannot be read.
 func (p noPhonebook) Find(string) ([]lookup.Var, error) { return nil, p.err }

@@ -196,7 +196,7 @@ type outboxDropCmd struct {
 	outboxChoice
 }
 
-// Run gives deliveries up.
+// Run drops deliveries.
 func (c *outboxDropCmd) Run(s *streams) error {
 	return c.choose(s, (*store.Outbox).Drop, "dropped")
 }

@@ -22,7 +22,7 @@ type traceCmd struct {
 	JSON     bool       `name:"json" help:"Print everything of the call as JSON."`
 }
 
-// Run tells everything that the files have of a call.
+// Run prints everything stored about a call, or lists calls.
 func (c *traceCmd) Run(s *streams) (err error) {
 	st, _, err := openStore(s)
 	if err != nil {
@@ -102,7 +102,7 @@ func (h *heldTrace) print(w io.Writer, now time.Time) error {
 	return h.printUndelivered(w)
 }
 
-// printUndelivered says what did not reach whom, and what mends it.
+// printUndelivered prints what was not delivered, and the command to retry it.
 func (h *heldTrace) printUndelivered(w io.Writer) error {
 	var lines strings.Builder
 	mend := false

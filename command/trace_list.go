@@ -48,8 +48,8 @@ type listedCall struct {
 	trouble  []string
 }
 
-// calls gives the calls of the span, those among them of which nothing but the
-// points is kept, in the order in which they began.
+// calls returns the calls of the time span in the order of their beginning, also those of
+// which only the points are stored.
 func (c *traceCmd) calls(st *store.Store) ([]*listedCall, error) {
 	byID := map[string]*listedCall{}
 	err := st.CallsSince(c.Since.Time, func(call store.HeldCall) bool {
@@ -98,7 +98,7 @@ func (l *listedCall) note(p *dialplan.PointTrace) {
 
 const maxTroubles = 8
 
-// troubles tells in short what went wrong: with points, lookups and deliveries.
+// troubles summarises what went wrong with points, lookups and deliveries.
 func (l *listedCall) troubles(undelivered []store.Item) string {
 	list := l.trouble
 	counts := map[string]int{}

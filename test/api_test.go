@@ -37,7 +37,7 @@ func configured(t *testing.T, token, more string) (file, web string) {
 	return file, web
 }
 
-// daemon runs ringhook serve in this process until the test is over, and gives
+// daemon runs ringhook serve in this process until the test is over, and returns
 // its configuration file and the address of its HTTP server.
 func daemon(t *testing.T, token, more string) (file, web string) {
 	t.Helper()
@@ -190,7 +190,7 @@ func TestAPIBodies(t *testing.T) {
 	}
 }
 
-// Without a token nobody is let in, and nobody learns how.
+// Without a token in the configuration the API is off for everyone.
 func TestAPIOff(t *testing.T) {
 	_, web := daemon(t, "", "")
 	for _, token := range []string{"", testToken} {
@@ -282,8 +282,8 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// F21: whoever holds connections and says nothing keeps nobody else from
-// seeing how ringhook is, and is served again when they are closed.
+// F21: a client that holds connections and sends nothing does not lock others out of
+// /healthz, and is served again after it closed them.
 func TestHTTPSlowLoris(t *testing.T) {
 	_, web := daemon(t, testToken, "")
 	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 9, 9, 9)}}
@@ -316,8 +316,7 @@ func TestHTTPSlowLoris(t *testing.T) {
 	}
 }
 
-// What a CRM and a receiver say does nothing to the terminal of whoever looks at
-// it: no escape sequence, no line of its own, no text turned round.
+// What a CRM and a receiver send does nothing to the administrator's terminal: no escape sequence, no line of its own, no text turned round.
 func TestTerminalIsSafe(t *testing.T) {
 	const evil = "\x1b]0;owned\x07\x1b[2J\u009b2J\r\nfake\u202etxet\x00"
 	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -29,17 +29,16 @@ import (
 )
 
 const (
-	// crashRounds is how many rounds TestCrash plays; make crash plays others.
+	// crashRounds is the number of rounds of TestCrash; make crash plays others.
 	crashRounds  = 60
 	crashCallers = 4
-	// crashWait is how long a round waits for its fail point, on a machine that
-	// has much else to do.
+	// crashWait bounds the wait of a round for its fail point, on a busy machine.
 	crashWait  = 2 * time.Minute
 	crashToken = "crash-token-crash-token"
 )
 
-// crashCounts is how often a point is passed at most before the process dies
-// there. Those that come seldom die soon.
+// crashCounts is the maximum number of times that a point is passed before the process
+// dies there. Those that come seldom die soon.
 var crashCounts = map[failpoint.Point]int{
 	failpoint.AcceptBeforeCommit: 60, failpoint.AcceptAfterCommit: 60, failpoint.AttemptBeforeSend: 60, failpoint.AttemptAfterSend: 60,
 	failpoint.ResultBeforeCommit: 40, failpoint.ResultAfterCommit: 40,
@@ -52,7 +51,7 @@ type crash struct {
 	t                    *testing.T
 	rnd                  *rand.Rand
 	file, data, agi, web string
-	takers               map[string]*taker
+	takers               map[string]*recordingReceiver
 	callers              []*crashCaller
 	hits                 map[failpoint.Point]int
 
@@ -122,7 +121,7 @@ func keepFolder(t *testing.T, folder string) string {
 
 func newCrash(t *testing.T, seed uint64) *crash {
 	c := &crash{
-		t: t, rnd: rand.New(rand.NewPCG(seed, 0)), takers: map[string]*taker{}, hits: map[failpoint.Point]int{},
+		t: t, rnd: rand.New(rand.NewPCG(seed, 0)), takers: map[string]*recordingReceiver{}, hits: map[failpoint.Point]int{},
 		open: map[string]map[string]bool{},
 	}
 	var hooks strings.Builder
@@ -170,7 +169,7 @@ func (c *crash) round(n int, point failpoint.Point) {
 	case other == failpoint.AttemptBeforeSend:
 		traps += fmt.Sprintf(";%s=panic@%d", other, 1+c.rnd.IntN(10)) // F38
 	}
-	child := startChild(c.t, c.file, "RINGHOOK_FAILPOINTS="+traps)
+	child := startKilled(c.t, c.file, "RINGHOOK_FAILPOINTS="+traps)
 	ctx, cancel := context.WithTimeout(context.Background(), crashWait)
 	go func() {
 		<-child.ended
@@ -222,7 +221,7 @@ func (c *crash) finish() {
 	for _, k := range c.takers {
 		k.well.Store(true)
 	}
-	child := startChild(c.t, c.file)
+	child := startKilled(c.t, c.file)
 	defer child.kill()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*crashWait)
 	defer cancel()
@@ -245,7 +244,7 @@ func (c *crash) finish() {
 	c.check("the end")
 }
 
-// left tells how many events have not come that are not dead. Of a receiver
+// left returns the number of events that have not come and are not dead. Of a receiver
 // that answers 410 none have to come.
 func (c *crash) left() (left int) {
 	for name, k := range c.takers {
@@ -438,7 +437,7 @@ func (c *crash) age() {
 }
 
 // downgrade makes the outbox one of an earlier ringhook, with everything in it
-// that an earlier one knew, and tells how many steps it is behind.
+// that an earlier one knew, and returns the number of steps that it is behind.
 func (c *crash) downgrade() (behind int) {
 	c.t.Helper()
 	steps, err := filepath.Glob("store/migrations/*.sql")
@@ -490,16 +489,16 @@ func (c *crash) downgrade() (behind int) {
 	return len(steps) - version
 }
 
-// doomed is a ringhook in a process of its own that is expected to die.
-type doomed struct {
-	*child
+// killedProcess is a ringhook in a process of its own that is expected to die.
+type killedProcess struct {
+	*process
 	ended chan struct{}
 	err   error // how it ended
 }
 
-func startChild(t *testing.T, config string, env ...string) *doomed {
+func startKilled(t *testing.T, config string, env ...string) *killedProcess {
 	t.Helper()
-	d := &doomed{child: &child{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", config), log: &bytes.Buffer{}}, ended: make(chan struct{})}
+	d := &killedProcess{process: &process{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", config), log: &bytes.Buffer{}}, ended: make(chan struct{})}
 	d.cmd.Env = append(append(os.Environ(), asRinghook+"=1"), env...)
 	d.cmd.Stderr = d.log
 	if err := d.cmd.Start(); err != nil {
@@ -513,7 +512,7 @@ func startChild(t *testing.T, config string, env ...string) *doomed {
 }
 
 // untilReady waits until it serves; false where it died before, or ctx ended.
-func (d *doomed) untilReady(ctx context.Context, web string) bool {
+func (d *killedProcess) untilReady(ctx context.Context, web string) bool {
 	for tick := time.NewTicker(5 * time.Millisecond); ; {
 		if resp, err := http.Get(web + "/readyz"); err == nil {
 			resp.Body.Close()
@@ -532,13 +531,13 @@ func (d *doomed) untilReady(ctx context.Context, web string) bool {
 }
 
 // kill ends the process where it has not died by itself.
-func (d *doomed) kill() {
+func (d *killedProcess) kill() {
 	_ = d.cmd.Process.Kill()
 	<-d.ended
 }
 
 // stop ends it as systemd does, and wants it to end well.
-func (d *doomed) stop() {
+func (d *killedProcess) stop() {
 	d.t.Helper()
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		d.t.Fatal(err)

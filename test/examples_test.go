@@ -41,7 +41,7 @@ func example(t *testing.T, name string, crm http.Handler) (file string) {
 	return file
 }
 
-// shown looks a number up and gives what is printed of it.
+// shown looks a number up and returns what is printed.
 func shown(t *testing.T, file, number string) string {
 	t.Helper()
 	text := ringhook(t, "lookup", number, "--point", "queue-dial", "--queue", "500", "-c", file)

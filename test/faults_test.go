@@ -22,8 +22,8 @@ import (
 	"ringhook/store"
 )
 
-// faultCalls is how many calls TestFaults plays, and faultKills how often it
-// kills ringhook meanwhile; make faults plays 10,000.
+// faultCalls is the number of calls of TestFaults, and faultKills the number of times
+// that it kills ringhook; make faults plays 10,000.
 func faultCalls(t *testing.T) (calls, kills int) {
 	text := os.Getenv("RINGHOOK_FAULTS")
 	if text == "" {
@@ -195,7 +195,7 @@ func TestFaults(t *testing.T) {
 	f.check(t, book, deadIn(t, filepath.Join(filepath.Dir(file), "data")))
 }
 
-// allSettled tells by the metrics whether nothing waits for any hook.
+// allSettled reports by the metrics whether no delivery waits for any hook.
 func (f *faults) allSettled(metrics string) bool {
 	for name := range f.urls {
 		if !strings.Contains(metrics, fmt.Sprintf("ringhook_hook_pending{hook=%q} 0\n", name)) {

@@ -20,11 +20,11 @@ import (
 )
 
 // F22: where few files may be open, a crowd that connects and says nothing takes none of those
-// that ringhook needs for itself: every call that comes is answered, or told FAILURE, and
+// that ringhook needs for itself: every call is answered, or gets FAILURE, and
 // /readyz is read on connections of its own.
 func TestFewFiles(t *testing.T) {
 	file, agi, web := config(t, "")
-	c := &child{t: t, log: &bytes.Buffer{}, cmd: exec.Command("sh", "-c", `ulimit -n 480 && exec "$0" serve -c "$1"`, os.Args[0], file)}
+	c := &process{t: t, log: &bytes.Buffer{}, cmd: exec.Command("sh", "-c", `ulimit -n 480 && exec "$0" serve -c "$1"`, os.Args[0], file)}
 	c.cmd.Env = append(os.Environ(), asRinghook+"=1")
 	c.cmd.Stderr = c.log
 	if err := c.cmd.Start(); err != nil {

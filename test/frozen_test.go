@@ -30,7 +30,7 @@ func neighbour(addr string) {
 	var mu sync.Mutex
 	http.HandleFunc("/who", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "call_info=gold") })
 	http.HandleFunc("/event", func(_ http.ResponseWriter, r *http.Request) {
-		var ev told
+		var ev received
 		if err := json.NewDecoder(r.Body).Decode(&ev); err != nil {
 			panic(http.ErrAbortHandler)
 		}
@@ -121,7 +121,7 @@ func TestFrozenNeighbour(t *testing.T) {
 	}()
 	heard.Go(func() {
 		for lines := bufio.NewScanner(said); lines.Scan(); {
-			var ev told
+			var ev received
 			if err := json.Unmarshal(lines.Bytes(), &ev); err != nil {
 				t.Errorf("the receiver said %q: %v", lines.Text(), err)
 			}
@@ -180,7 +180,7 @@ func TestFrozenNeighbour(t *testing.T) {
 		t.Error("the receiver took what it cannot have taken")
 	}
 	thaw(t, other.Process)
-	// Where it was left alone meanwhile, it would be for a minute.
+	// If it was paused meanwhile, that lasts a minute.
 	retry := exec.Command(os.Args[0], "outbox", "retry", "-c", file, "--hook", "journal", "--state", "pending")
 	retry.Env = append(os.Environ(), asRinghook+"=1")
 	if out, err := retry.CombinedOutput(); err != nil {

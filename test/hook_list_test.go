@@ -37,8 +37,8 @@ func ringhook(t *testing.T, args ...string) string {
 }
 
 // TestHookDisabled is F34 as an administrator meets it: one of two copies of a
-// hook answers 410. It is listed as disabled, the other hooks are told, a
-// restart asks it no more; then it is enabled, and has events again.
+// hook answers 410. It is listed as disabled, the other hooks get
+// an event about it, and it is not asked after a restart. Once enabled it gets events again.
 func TestHookDisabled(t *testing.T) {
 	good, bad, ops := hooktest.NewReceiver(t), hooktest.NewReceiver(t), hooktest.NewReceiver(t)
 	bad.Play(hooktest.Step{Status: http.StatusGone})
@@ -67,7 +67,7 @@ url = "%s/"
 	call("1.1")
 	until(t, "the hook is disabled", func() bool { return len(ops.Requests()) > 0 })
 	if got := ops.Requests()[0]; !strings.Contains(got.Body, `"hook":"journal.2"`) || !strings.Contains(got.Body, `"reason":"gone"`) {
-		t.Errorf("others are told %s", got.Body)
+		t.Errorf("others get %s", got.Body)
 	}
 	if one, two := good.Requests(), bad.Requests(); len(one) != 1 || one[0].Header.Get("webhook-id") != two[0].Header.Get("webhook-id") {
 		t.Errorf("the copies got %+v and %+v", one, two)

@@ -26,8 +26,8 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// told is what a receiver got of one event.
-type told struct {
+// received is what a receiver got of one event.
+type received struct {
 	ID       string `json:"event_id"`
 	Event    string `json:"event"`
 	LinkedID string `json:"linkedid"`
@@ -38,10 +38,10 @@ type told struct {
 type ledger struct {
 	t        *testing.T
 	mu       sync.Mutex
-	promised map[string]bool   // by call and event
-	came     map[string]told   // by call and event
-	ids      map[string]string // call and event by id
-	last     map[string]int    // seq of a call's last first delivery
+	promised map[string]bool     // by call and event
+	came     map[string]received // by call and event
+	ids      map[string]string   // call and event by id
+	last     map[string]int      // seq of a call's last first delivery
 	arrived  chan struct{}
 	// answer answers a request, and takes its event or does not.
 	answer func(w http.ResponseWriter, r *http.Request, take func())
@@ -49,7 +49,7 @@ type ledger struct {
 
 func newLedger(t *testing.T) *ledger {
 	return &ledger{
-		t: t, promised: map[string]bool{}, came: map[string]told{}, ids: map[string]string{}, last: map[string]int{}, arrived: make(chan struct{}, 1),
+		t: t, promised: map[string]bool{}, came: map[string]received{}, ids: map[string]string{}, last: map[string]int{}, arrived: make(chan struct{}, 1),
 		answer: func(_ http.ResponseWriter, _ *http.Request, take func()) { take() },
 	}
 }
@@ -65,7 +65,7 @@ func failing(w http.ResponseWriter, _ *http.Request, take func()) {
 
 // ServeHTTP receives.
 func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var ev told
+	var ev received
 	if err := json.NewDecoder(r.Body).Decode(&ev); err != nil {
 		l.t.Errorf("body of a delivery: %v", err)
 	}
@@ -73,7 +73,7 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // take notes an event, and checks what is promised of it.
-func (l *ledger) take(ev told) {
+func (l *ledger) take(ev received) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := ev.LinkedID + " " + ev.Event
@@ -110,7 +110,7 @@ func (l *ledger) missing() (missing []string, promised int) {
 }
 
 // await waits until all that was promised has come.
-func (l *ledger) await(ctx context.Context, c *child) {
+func (l *ledger) await(ctx context.Context, c *process) {
 	l.t.Helper()
 	for {
 		missing, promised := l.missing()
@@ -127,7 +127,7 @@ func (l *ledger) await(ctx context.Context, c *child) {
 }
 
 // play runs one call's points, and notes which were answered OK. Where the
-// server is gone the dialplan goes on, as in Asterisk. It tells whether all were.
+// server is gone the dialplan goes on, as in Asterisk. It reports whether all were.
 func (l *ledger) play(ctx context.Context, agi, linkedid string) (all bool) {
 	all = true
 	channel := map[string]string{"CHANNEL(linkedid)": linkedid, "DIALSTATUS": "ANSWER"}

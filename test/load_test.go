@@ -38,7 +38,7 @@ func long(t *testing.T, variable string, n int) int {
 	return n
 }
 
-// patient gives a configuration file a budget that no load uses up.
+// patient sets a budget in a configuration file that no load uses up.
 func patient(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -14,8 +14,8 @@ import (
 	"ringhook/fastagi/asterisk"
 )
 
-// F12: the log is a pipe that nobody reads, and later one whose reader is
-// gone. Calls do not notice, what is lost is counted, and the gap is told.
+// F12: the log is a pipe that is not read, and later one whose reader has gone. Calls
+// do not notice, lost lines are counted, and the gap is logged.
 func TestLogNobodyReads(t *testing.T) {
 	file, agi, web := config(t, "")
 	r, w, err := os.Pipe()
@@ -23,7 +23,7 @@ func TestLogNobodyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	c := &child{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", file, "--log-level", "debug"), log: &bytes.Buffer{}}
+	c := &process{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", file, "--log-level", "debug"), log: &bytes.Buffer{}}
 	c.cmd.Env = append(os.Environ(), asRinghook+"=1")
 	c.cmd.Stderr = w
 	if err := c.cmd.Start(); err != nil {

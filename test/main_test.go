@@ -51,17 +51,17 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return command.Run(ctx, build, args, out, errOut)
 }
 
-// child is a ringhook in a process of its own.
-type child struct {
+// process is a ringhook in a process of its own.
+type process struct {
 	t   *testing.T
 	cmd *exec.Cmd
 	log *bytes.Buffer
 }
 
 // start starts ringhook serve.
-func start(t *testing.T, config string, env ...string) *child {
+func start(t *testing.T, config string, env ...string) *process {
 	t.Helper()
-	c := &child{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", config), log: &bytes.Buffer{}}
+	c := &process{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", config), log: &bytes.Buffer{}}
 	c.cmd.Env = append(append(os.Environ(), asRinghook+"=1"), env...)
 	c.cmd.Stderr = c.log
 	if err := c.cmd.Start(); err != nil {
@@ -71,15 +71,15 @@ func start(t *testing.T, config string, env ...string) *child {
 }
 
 // spawn starts ringhook serve and returns when it is ready.
-func spawn(t *testing.T, config, health string) *child {
+func spawn(t *testing.T, config, health string) *process {
 	t.Helper()
 	c := start(t, config)
 	c.ready(health)
 	return c
 }
 
-// ready waits until the child says that it is.
-func (c *child) ready(health string) {
+// ready waits until the process reports it.
+func (c *process) ready(health string) {
 	c.t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
@@ -100,13 +100,13 @@ func (c *child) ready(health string) {
 }
 
 // kill ends the process as kill -9 does.
-func (c *child) kill() {
+func (c *process) kill() {
 	c.cmd.Process.Kill()
 	c.cmd.Wait()
 }
 
 // stop ends the process as systemd does, and wants it to end well.
-func (c *child) stop() {
+func (c *process) stop() {
 	c.t.Helper()
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		c.t.Fatal(err)
@@ -118,7 +118,7 @@ func (c *child) stop() {
 
 // untilMetric waits until a line of /metrics is there: a session is counted
 // when it is over, which the caller does not wait for.
-func (c *child) untilMetric(web, line string) {
+func (c *process) untilMetric(web, line string) {
 	c.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for tick := time.NewTicker(10 * time.Millisecond); !strings.Contains(get(c.t, web+"/metrics"), line); <-tick.C {
@@ -128,8 +128,8 @@ func (c *child) untilMetric(web, line string) {
 	}
 }
 
-// config writes a configuration that uses free ports, and gives the file and
-// the two addresses.
+// config writes a configuration that uses free ports, and returns the file and the two
+// addresses.
 func config(t *testing.T, more string) (file, agi, web string) {
 	t.Helper()
 	folder := t.TempDir()

@@ -14,7 +14,7 @@ import (
 )
 
 // TestOutboxAPI is a receiver that refuses an event, and an operator who finds
-// out why and mends it, over HTTP.
+// out why and repairs it, over HTTP.
 func TestOutboxAPI(t *testing.T) {
 	receiver := hooktest.NewReceiver(t)
 	receiver.Play(hooktest.Step{Status: 404, Body: "no such page, sesame-open"})
@@ -95,7 +95,7 @@ url = "%s/cti?key=sesame-open"
 	post("/v1/nothing", `{}`, 404, "POST /v1/outbox/retry")
 }
 
-// TestRetryNow is a receiver that asked to be left alone for an hour, and an
+// TestRetryNow is a receiver that asked for a pause of an hour, and an
 // operator who knows better: by the command and over HTTP.
 func TestRetryNow(t *testing.T) {
 	receiver := hooktest.NewReceiver(t)

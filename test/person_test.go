@@ -25,8 +25,7 @@ type personReport struct {
 	Phonebook  []lookup.Var
 }
 
-// TestForget is somebody who asks what is held of him, and then to be
-// forgotten.
+// TestForget is a caller who asks what is stored about him, and then to be forgotten.
 func TestForget(t *testing.T) {
 	var asked atomic.Int32
 	receiver := hooktest.NewReceiver(t)
@@ -59,7 +58,7 @@ func TestForget(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := held()
-	for len(p.Cache) == 0 { // it is written behind the call
+	for len(p.Cache) == 0 { // it is written in the background
 		p = held()
 	}
 	if p.Number != "+442079460142" || len(p.Calls) != 1 || p.Calls[0].LinkedID != "1.0" || len(p.Deliveries) != 1 ||

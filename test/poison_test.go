@@ -35,7 +35,7 @@ func TestPoisonCrash(t *testing.T) {
 	}
 	const trap = "attempt.of_agent-answer=fatal@1"
 	for n := range 3 {
-		d := startChild(t, file, "RINGHOOK_FAILPOINTS="+trap)
+		d := startKilled(t, file, "RINGHOOK_FAILPOINTS="+trap)
 		defer d.kill()
 		d.untilReady(ctx, web)
 		for call := range 10 {
@@ -45,7 +45,7 @@ func TestPoisonCrash(t *testing.T) {
 			ask("agent-answer", "666.1")
 		} else {
 			ask("agent-hangup", "666.1")
-			ringhook(t, "outbox", "retry", "--call", "666.1", "-c", file) // which nobody has to wait for
+			ringhook(t, "outbox", "retry", "--call", "666.1", "-c", file) // instead of waiting for it
 		}
 		select {
 		case <-d.ended:
@@ -56,7 +56,7 @@ func TestPoisonCrash(t *testing.T) {
 			t.Fatalf("it ended otherwise:\n%s", d.log)
 		}
 	}
-	d := startChild(t, file, "RINGHOOK_FAILPOINTS="+trap)
+	d := startKilled(t, file, "RINGHOOK_FAILPOINTS="+trap)
 	defer d.kill()
 	if !d.untilReady(ctx, web) {
 		t.Fatalf("it does not come up again:\n%s", d.log)

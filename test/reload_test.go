@@ -23,8 +23,7 @@ import (
 	"testing"
 )
 
-// reloads is how often TestReloads reads the configuration; RINGHOOK_MANY asks for
-// more.
+// reloads returns the number of reloads of TestReloads; RINGHOOK_MANY asks for more.
 func reloads(t *testing.T) int {
 	n := 60
 	if text := os.Getenv("RINGHOOK_MANY"); text != "" {
@@ -37,7 +36,7 @@ func reloads(t *testing.T) int {
 
 // TestReloads is F30: the configuration is read over and over under load, every
 // second time a wrong one. What was acknowledged comes, in order; each wrong one
-// is told by the metric and changes nothing; the deliveries of a hook that is
+// shows in the metric and changes nothing; the deliveries of a hook that is
 // taken out are kept, and go on when it is back; nothing is left behind.
 func TestReloads(t *testing.T) {
 	kept, back := newLedger(t), newLedger(t)
@@ -270,7 +269,7 @@ func TestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	stat := info.Sys().(*syscall.Stat_t)
-	c := &child{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", file), log: &bytes.Buffer{}}
+	c := &process{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", file), log: &bytes.Buffer{}}
 	c.cmd.Env = append(os.Environ(), asRinghook+"=1", fmt.Sprintf("JOURNAL_STREAM=%d:%d", stat.Dev, stat.Ino))
 	c.cmd.Stderr = log
 	if err := c.cmd.Start(); err != nil {

@@ -81,8 +81,8 @@ func newSlowReceiver(t *testing.T) *slowReceiver {
 	return r
 }
 
-// told plays n calls and wants every point answered OK.
-func (c *child) told(agi string, n int) {
+// played plays n calls and wants every point answered OK.
+func (c *process) played(agi string, n int) {
 	c.t.Helper()
 	for i := range n {
 		var out bytes.Buffer
@@ -101,7 +101,7 @@ func TestGracefulStop(t *testing.T) {
 	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nconcurrency = %d\n", receiver.URL, atOnce))
 	c := spawn(t, file, web)
 	defer c.kill()
-	c.told(agi, calls)
+	c.played(agi, calls)
 	seen := map[string]int{}
 	for range atOnce {
 		seen[<-receiver.came]++
@@ -145,8 +145,8 @@ func TestGracefulStop(t *testing.T) {
 	}
 }
 
-// ended expects a process that was told to stop to end with 0 before systemd would kill it.
-func (c *child) ended() {
+// ended expects a process to end with 0 after SIGTERM, before systemd would kill it.
+func (c *process) ended() {
 	c.t.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- c.cmd.Wait() }()
@@ -171,7 +171,7 @@ func TestStopHangs(t *testing.T) {
 		file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\n", receiver.URL))
 		c := spawn(t, file, web)
 		defer c.kill()
-		c.told(agi, 1)
+		c.played(agi, 1)
 		id := <-receiver.came
 		c.cmd.Process.Signal(syscall.SIGTERM)
 		c.ended()
@@ -185,7 +185,7 @@ func TestStopHangs(t *testing.T) {
 		file, agi, web := config(t, "[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = \"http://127.0.0.1:1/\"\n")
 		c := spawn(t, file, web)
 		defer c.kill()
-		c.told(agi, 1)
+		c.played(agi, 1)
 		db, err := sql.Open("sqlite3", filepath.Join(filepath.Dir(file), "data", "outbox.db"))
 		if err != nil {
 			t.Fatal(err)
@@ -216,7 +216,7 @@ func TestStopDuringReload(t *testing.T) {
 	defer c.kill()
 	next(t, said, `^READY=1`)
 	c.ready(web)
-	c.told(agi, 1)
+	c.played(agi, 1)
 	<-receiver.came // the attempt keeps the old hook from ending
 	text, err := os.ReadFile(file)
 	if err == nil {
@@ -240,14 +240,14 @@ func TestStopDuringReload(t *testing.T) {
 	c.ended()
 }
 
-// F29: whoever does not want to wait for the attempts in flight signals twice.
+// F29: a second signal ends the process without waiting for the attempts in flight.
 func TestSecondSignal(t *testing.T) {
 	receiver := newSlowReceiver(t)
 	defer close(receiver.let)
 	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\n", receiver.URL))
 	c := spawn(t, file, web)
 	defer c.kill()
-	c.told(agi, 1)
+	c.played(agi, 1)
 	<-receiver.came
 	ended := make(chan error, 1)
 	go func() { ended <- c.cmd.Wait() }()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// notified listens as systemd does, and gives what it is told.
+// notified listens as systemd does, and returns what it gets.
 func notified(t *testing.T) (env string, said <-chan string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -47,17 +47,17 @@ func next(t *testing.T, said <-chan string, pattern string) {
 				continue
 			}
 			if !regexp.MustCompile(pattern).MatchString(text) {
-				t.Fatalf("systemd is told %q, want %s", text, pattern)
+				t.Fatalf("systemd gets %q, want %s", text, pattern)
 			}
 			return
 		case <-limit:
-			t.Fatalf("systemd is not told %s", pattern)
+			t.Fatalf("systemd does not get %s", pattern)
 		}
 	}
 }
 
-// TestNotify is what systemd is told of a start, of reloads with a good and a bad file,
-// and of a stop, and that it hears the watchdog all the while.
+// TestNotify checks the notifications of a start, of reloads with a good and a bad file,
+// and of a stop, and those of the watchdog all the while.
 func TestNotify(t *testing.T) {
 	file, agi, web := config(t, "")
 	env, said := notified(t)
@@ -98,7 +98,7 @@ func TestNotify(t *testing.T) {
 	if err := c.cmd.Wait(); err != nil {
 		t.Errorf("ringhook ended with %v:\n%s", err, c.log)
 	}
-	if strings.Contains(c.log.String(), "cannot be told") {
+	if strings.Contains(c.log.String(), "cannot notify") {
 		t.Errorf("log:\n%s", c.log)
 	}
 }

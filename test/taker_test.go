@@ -21,8 +21,8 @@ import (
 	"ringhook/store"
 )
 
-// taker is a receiver that outlives ringhook, and checks all that comes.
-type taker struct {
+// recordingReceiver is a receiver that outlives ringhook, and checks everything that comes.
+type recordingReceiver struct {
 	t    *testing.T
 	name string
 	well atomic.Bool // does as it should, whatever its name
@@ -39,13 +39,13 @@ type arrival struct {
 	compared bool // with what is stored
 }
 
-func newTaker(t *testing.T, name string) *taker {
-	return &taker{t: t, name: name, came: map[string]arrival{}, ids: map[string]string{}, last: map[string]int{}}
+func newTaker(t *testing.T, name string) *recordingReceiver {
+	return &recordingReceiver{t: t, name: name, came: map[string]arrival{}, ids: map[string]string{}, last: map[string]int{}}
 }
 
 // ServeHTTP takes an event or, where that is this receiver's way, does not, or
 // takes it and does not say so.
-func (k *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (k *recordingReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // ringhook died in the middle of it
@@ -64,9 +64,9 @@ func (k *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // take notes an event, and checks what is promised of it.
-func (k *taker) take(body []byte) {
+func (k *recordingReceiver) take(body []byte) {
 	var ev struct {
-		told
+		received
 		Mark string `json:"recording_file"`
 	}
 	if err := json.Unmarshal(body, &ev); err != nil {
@@ -88,7 +88,7 @@ func (k *taker) take(body []byte) {
 	if ev.Seq <= k.last[ev.LinkedID] {
 		k.t.Errorf("%s: %s came with seq %d after %d", k.name, a.key, ev.Seq, k.last[ev.LinkedID])
 	}
-	// A later point tells what an earlier one could not.
+	// A later point reports what an earlier one could not.
 	if !slices.ContainsFunc(crashPoints, func(point string) bool { return ev.Mark == mark(ev.LinkedID, point) }) {
 		k.t.Errorf("%s: %s came with what is another's: %q", k.name, a.key, ev.Mark)
 	}
@@ -96,7 +96,7 @@ func (k *taker) take(body []byte) {
 }
 
 // settle removes from open what has come.
-func (k *taker) settle(open map[string]bool) {
+func (k *recordingReceiver) settle(open map[string]bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for key := range open {
@@ -106,8 +106,8 @@ func (k *taker) settle(open map[string]bool) {
 	}
 }
 
-// missing tells how much of open has not come.
-func (k *taker) missing(open map[string]bool) (n int) {
+// missing returns how much of open has not come.
+func (k *recordingReceiver) missing(open map[string]bool) (n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for key := range open {
@@ -120,7 +120,7 @@ func (k *taker) missing(open map[string]bool) (n int) {
 
 // compare holds the bodies that came against those that ringhook makes of what
 // it has stored.
-func (k *taker) compare(folder, file string) {
+func (k *recordingReceiver) compare(folder, file string) {
 	st, err := store.OpenTool(folder, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return // of an earlier version, since it died in a migration

@@ -31,14 +31,14 @@ func TestTrace(t *testing.T) {
 		}
 		return out.String() + errOut.String()
 	}
-	told := 0
+	sent := 0
 	for _, c := range []struct {
 		point  string
 		events int
 	}{{"queue-dial", 1}, {"queue-hangup", 2}, {"queue-dail", 0}, {"call-hangup", 1}} {
 		ringhook(exitOK, "call", c.point, "queue_id=500", "--uniqueid", "1.1", "--from", "+442079460142")
-		told += c.events
-		if _, err := receiver.Wait(t.Context(), told); err != nil {
+		sent += c.events
+		if _, err := receiver.Wait(t.Context(), sent); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -57,8 +57,8 @@ func word(pattern string) *regexp.Regexp {
 // unfinished are the folders whose texts are still to be rewritten; with /* only the files
 // directly in them.
 var unfinished = []string{
-	"ami", "app", "command", "dialplan", "fastagi", "hooks", "httpclient", "lookup", "store",
-	"test/*", "test/lab",
+	"ami", "dialplan", "fastagi", "hooks", "httpclient", "lookup", "store",
+	"test/lab",
 }
 
 func main() {
