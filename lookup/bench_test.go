@@ -14,7 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// BenchmarkCached is the path of a call whose caller is known already.
+// BenchmarkCached is the path of a call whose caller is in the cache.
 func BenchmarkCached(b *testing.B) {
 	s := start(b, crm(b, answers("CALLERID(name)=Anna&QUEUE_PRIO=5&call_info=VIP")))
 	params := map[string]string{"queue_id": "500"}
@@ -107,7 +107,7 @@ func BenchmarkUnwell(b *testing.B) {
 			}
 			s := start(b, cfg)
 			go func() {
-				for range s.cache.stored { // nobody looks at what is stored
+				for range s.cache.stored { // the entries are not looked at
 				}
 			}()
 			defer close(s.cache.stored)

@@ -9,25 +9,25 @@ import (
 )
 
 const (
-	// openFor is how long a source that is down is left alone before one
-	// request tries it again.
+	// openFor is the time for which the circuit breaker stays open before one
+	// request tries the source again.
 	openFor = 5 * time.Second
-	// A source counts as down after tripRow failures in a row, or when half of
-	// at least tripMany requests within tripWindow failed.
+	// The breaker opens after tripRow failures in a row, or when half of at
+	// least tripMany requests within tripWindow failed.
 	tripRow    = 5
 	tripMany   = 20
 	tripWindow = 30 * time.Second
-	// ramp is how many times more requests each answer after an outage lets
-	// through: 1, 4, 16, all.
-	ramp = 4
+	// slowStart is the factor by which each answer after an outage raises the
+	// limit of requests: 1, 4, 16, all.
+	slowStart = 4
 )
 
-// breaker keeps calls from waiting for a source that is down, and the source
-// from all of them at once when it comes back.
+// breaker is the circuit breaker of a source: calls do not wait for one that is down,
+// and one that comes back does not get all of them at once.
 type breaker struct {
 	circuit *gobreaker.TwoStepCircuitBreaker[result]
 	full    int32
-	limit   atomic.Int32 // of requests under way at once, at most full
+	limit   atomic.Int32 // of requests in flight, at most full
 }
 
 func newBreaker(full int, log *slog.Logger) *breaker {
@@ -46,37 +46,37 @@ func newBreaker(full int, log *slog.Logger) *breaker {
 			case to == gobreaker.StateOpen:
 				b.limit.Store(1)
 				if from == gobreaker.StateClosed {
-					log.Warn("lookup is not asked for a while, since it keeps failing", "again_in", openFor)
+					log.Warn("circuit breaker open: lookup is not asked", "again_in", openFor)
 				}
 			case to == gobreaker.StateClosed:
-				log.Info("lookup is asked again")
+				log.Info("circuit breaker closed: lookup is asked again")
 			}
 		},
 	})
 	return b
 }
 
-// allow tells whether one more request may go out beside those under way: with
-// done to be called with its result, or with the reason why not.
-func (b *breaker) allow(under int) (done func(result), refused string) {
-	if limit := b.limit.Load(); under >= int(limit) {
+// allow reports whether one more request may go out beside those in flight: it returns
+// a function to call with its result, or the reason why not.
+func (b *breaker) allow(inFlight int) (done func(result), refused string) {
+	if limit := b.limit.Load(); inFlight >= int(limit) {
 		if limit < b.full {
 			return nil, reasonOpen
 		}
 		return nil, reasonBusy
 	}
-	tell, err := b.circuit.Allow()
+	report, err := b.circuit.Allow()
 	if err != nil {
 		return nil, reasonOpen
 	}
 	return func(r result) {
 		if r.fault != nil && r.fault.down {
-			tell(r.fault)
+			report(r.fault)
 			return
 		}
-		tell(nil)
+		report(nil)
 		if limit := b.limit.Load(); limit < b.full && b.circuit.State() == gobreaker.StateClosed {
-			b.limit.CompareAndSwap(limit, min(limit*ramp, b.full))
+			b.limit.CompareAndSwap(limit, min(limit*slowStart, b.full))
 		}
 	}, ""
 }

@@ -42,7 +42,7 @@ func TestBreaker(t *testing.T) {
 			}
 		}
 
-		// An answer that cannot be read, or that nobody is known, is an answer.
+		// An answer that cannot be read, and NOTFOUND, are answers.
 		repeat(100, broken)
 		repeat(100, absent)
 		repeat(tripRow-1, down)
@@ -125,7 +125,7 @@ func TestNoHerdAfterOutage(t *testing.T) {
 		// before it can.
 		limit := 1
 		for range min(answered, 4) {
-			limit *= ramp
+			limit *= slowStart
 		}
 		if under > limit {
 			t.Errorf("%d requests at once after %d answers, want at most %d", under, answered, limit)

@@ -93,7 +93,7 @@ func TestBrokenCRM(t *testing.T) {
 		{"JSON", page("application/json", `{"name":"a=b"}`), Failed, answer.ReasonSyntax},
 		{"windows-1251", answers("name=\xc0\xed\xed\xe0"), Failed, answer.ReasonCharset},
 		{"half of UTF-16", answers("\xff\xfen\x00=\x00\x10"), Failed, answer.ReasonCharset},
-		{"charset that nobody knows", page("text/plain; charset=martian", "name=Anna"), Failed, answer.ReasonCharset},
+		{"unknown charset", page("text/plain; charset=martian", "name=Anna"), Failed, answer.ReasonCharset},
 		{"bytes", answers("\x00\x01\x02\x03"), Failed, answer.ReasonSyntax},
 		{"500", status(500, "name=Anna"), Failed, reasonStatus},
 		{"503", status(503, ""), Failed, reasonStatus},

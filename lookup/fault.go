@@ -3,6 +3,7 @@ package lookup
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"ringhook/httpclient"
 	"ringhook/lookup/answer"
@@ -10,8 +11,8 @@ import (
 
 // The reasons of a fault beside the classes of package httpclient.
 const (
-	reasonStatus = "status" // neither 2xx nor one that means nobody
-	reasonOpen   = "open"   // not asked, because it keeps failing
+	reasonStatus = "status" // neither 2xx nor one that means NOTFOUND
+	reasonOpen   = "open"   // not asked: the circuit breaker is open
 	reasonBusy   = httpclient.ClassBusy
 	reasonClosed = "closed" // the service is shutting down
 	reasonBook   = "book"   // the phonebook cannot be read
@@ -23,21 +24,25 @@ func reasons() []string {
 	return append(httpclient.Classes(), reasonStatus, answer.ReasonHTML, answer.ReasonCharset, answer.ReasonSyntax, answer.ReasonType, answer.ReasonLimit, reasonOpen, reasonClosed, reasonBook, reasonPanic)
 }
 
-// fault is why a source gave no answer. Its reason is one of a closed list,
-// and its text never quotes what the source wrote.
+// fault is why a source did not answer. Its reason is one of a closed list,
+// and its text never quotes the answer.
 type fault struct {
 	reason string
-	down   bool // the source is unwell, and not only this answer
+	down   bool // counts for the circuit breaker: the source fails, not only this answer
 	err    error
 }
 
-// Error gives the reason and what is behind it.
+// Error returns the reason and the cause.
 func (f *fault) Error() string { return f.reason + ": " + f.err.Error() }
 
-// Unwrap gives what is behind the reason.
+// Unwrap returns the cause.
 func (f *fault) Unwrap() error { return f.err }
 
-// asFault gives any error of a request or of a parser as a fault.
+// harmless are the classes that do not mean that the source fails: they are ours, or of
+// one customer's data.
+var harmless = []string{httpclient.ClassBusy, httpclient.ClassRequest, httpclient.ClassTooLarge}
+
+// asFault returns any error of a request or of a parser as a fault.
 func asFault(err error) *fault {
 	var f *fault
 	if errors.As(err, &f) {
@@ -49,7 +54,7 @@ func asFault(err error) *fault {
 	}
 	var w *httpclient.Error
 	if errors.As(err, &w) {
-		return &fault{reason: w.Class, down: w.Class != httpclient.ClassBusy && w.Class != httpclient.ClassRequest, err: err}
+		return &fault{reason: w.Class, down: !slices.Contains(harmless, w.Class), err: err}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &fault{reason: httpclient.ClassTimeout, err: err}

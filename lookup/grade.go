@@ -102,7 +102,7 @@ func (g grader) same(a, b answer.Record) bool {
 }
 
 // withMatch copies a record and adds the grade to it, over what the source
-// itself may have said by those names.
+// itself may have under those names.
 func withMatch(r answer.Record, match string, count int) []Var {
 	vars := make([]Var, 0, len(r)+2)
 	for _, v := range r {

@@ -19,33 +19,32 @@ type Outcome string
 // The outcomes, which are RINGHOOK_STATUS in capitals.
 const (
 	Found   Outcome = "found"
-	Missing Outcome = "missing" // the source knows nobody by this number
+	Missing Outcome = "missing" // the source knows no customer with this number
 	Stale   Outcome = "stale"   // from the cache, past its time, because the source failed or was late
 	Timeout Outcome = "timeout"
 	Failed  Outcome = "error"
 )
 
-// Question is one call's wish to know its caller.
+// Question is one call's question who is calling.
 type Question struct {
 	Point  string
-	Number string // E.164, or as it came where it cannot be told; it is %callerid%
-	// Param gives the call's other parameters, for %name%. It is called
+	Number string // E.164, or as it came if that is not known; it is %callerid%
+	// Param returns the call's other parameters, for %name%. It is called
 	// within Ask only.
 	Param    func(name string) string
-	Deadline time.Time // none when zero
+	Deadline time.Time // none if zero
 }
 
 // Var is a variable that a source answered, still as the source wrote it.
 type Var = answer.Var
 
-// Answer is what the sources knew. Among its variables are always match, which
-// is exact, national, suffix, ambiguous or none, and match_count, where a source
-// answered at all. Callers with equal questions share the variables, which
-// must not be changed.
+// Answer is what the sources know. If a source answered, its variables include
+// match, which is exact, national, suffix, ambiguous or none, and match_count.
+// Calls with equal questions share the variables, which must not be changed.
 type Answer struct {
 	Outcome Outcome
 	Vars    []Var
-	Source  string // name of the lookup that gave it
+	Source  string // name of the lookup whose answer it is
 	Cached  bool
 }
 
@@ -55,14 +54,14 @@ type Entry struct {
 	Lookup  string
 	Number  string
 	Missing bool
-	Vars    []byte    // as the room encodes them
+	Vars    []byte    // as encodeVars encodes them
 	Asked   time.Time // when the source was asked
-	Stored  time.Time // when the source gave it
-	Expires time.Time // after which nobody may use it any more
+	Stored  time.Time // when the source answered
+	Expires time.Time // after which it may not be used any more
 }
 
-// Cache keeps answers. It never makes a call fail: where it cannot read, it
-// says that it has nothing.
+// Cache keeps answers. It never makes a call fail: if it cannot read, it has
+// nothing.
 type Cache interface {
 	// Get finds an entry; it does not wait for writers.
 	Get(key string) (Entry, bool)

@@ -42,7 +42,7 @@ func stacks() string {
 type memory struct {
 	mu      sync.Mutex
 	entries map[string]Entry
-	stored  chan Entry // each entry, where a test wants to see it
+	stored  chan Entry // each entry, if a test wants to see it
 }
 
 func newMemory() *memory {
@@ -92,7 +92,7 @@ func (b *lockedBuffer) text() string {
 	return b.String()
 }
 
-// start makes a service of lookups, which ask at the point p where they name
+// start makes a service of lookups, which ask at the point p if they name
 // none.
 func start(t testing.TB, cfgs ...Config) *bench {
 	t.Helper()

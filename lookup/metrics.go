@@ -7,18 +7,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// How a question to one source ended, beside the outcomes of an answer.
+// The outcomes of a question to one source, beside those of an answer.
 const (
 	outcomeHit  = "hit"  // fresh from the cache
-	outcomeOpen = "open" // not asked, because it keeps failing
+	outcomeOpen = "open" // not asked: the circuit breaker is open
 )
 
-// How a shadow's answer stands to the one that was given.
+// How a shadow's answer compares with the one that the call got.
 const (
 	shadowAgrees  = "agree"
 	shadowDiffers = "differ"
-	shadowMissing = "missing" // it does not know whom the other knows
-	shadowUnknown = "error"   // one of the two gave no answer
+	shadowMissing = "missing" // it does not know a caller whom the other knows
+	shadowUnknown = "error"   // one of the two failed
 )
 
 // metrics are those of every lookup.
@@ -38,21 +38,21 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"lookup", "outcome"})),
 		errors: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ringhook_lookup_errors_total",
-			Help: "Requests of a lookup that gave no answer, by reason.",
+			Help: "Requests of a lookup without an answer, by reason.",
 		}, []string{"lookup", "reason"})),
 		inFlight: register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ringhook_lookup_requests_in_flight",
-			Help: "Requests of a lookup under way, those among them that no call waits for any more.",
+			Help: "Requests of a lookup in flight, including those that no call waits for any more.",
 		}, []string{"lookup"})),
 		shadow: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ringhook_lookup_shadow_total",
-			Help: "Answers of a shadow lookup, by how they compare with what the call was given.",
+			Help: "Answers of a shadow lookup, by how they compare with what the call got.",
 		}, []string{"lookup", "verdict"})),
 	}
 }
 
-// register registers a collector, or gives the one that an earlier Service
-// registered: a reload makes a new Service, and its numbers go on.
+// register registers a collector, or returns the one that an earlier Service
+// registered: a reload makes a new Service, and its counters continue.
 func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	err := reg.Register(c)
 	var already prometheus.AlreadyRegisteredError
@@ -67,8 +67,8 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	return c
 }
 
-// gauges are the metrics of one lookup, each label's value there from the
-// beginning.
+// gauges are the metrics of one lookup. Every value of a label exists from the
+// start.
 type gauges struct {
 	duration map[string]prometheus.Observer
 	errors   map[string]prometheus.Counter

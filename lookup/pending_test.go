@@ -107,7 +107,7 @@ func TestNotAsked(t *testing.T) {
 	}
 }
 
-// A lookup that does not ask by the number is asked whoever calls.
+// A lookup that does not ask by the number is asked for every caller.
 func TestAskedByOtherParameter(t *testing.T) {
 	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "agent_info=%s%s", r.FormValue("ext"), r.Header.Get("X-Queue"))
@@ -189,7 +189,7 @@ func TestAnswersAreNeverShared(t *testing.T) {
 	}
 }
 
-// F2: a late answer is given to nobody, and fills the cache.
+// F2: a late answer reaches no call, and fills the cache.
 func TestLateAnswer(t *testing.T) {
 	release := make(chan struct{})
 	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -214,7 +214,7 @@ func TestLateAnswer(t *testing.T) {
 }
 
 // The caller's deadline is the caller's to keep: until then no timer ends the
-// question, and Answer gives the best there is.
+// question, and Answer returns the best there is.
 func TestDeadlineBeforeTimeout(t *testing.T) {
 	release := make(chan struct{})
 	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -58,7 +58,7 @@ func TestPhonebookExtensions(t *testing.T) {
 	}
 }
 
-// A phonebook that cannot be read costs its answer, and is told of once.
+// A phonebook that cannot be read costs its answer, and is logged once.
 func TestPhonebookBroken(t *testing.T) {
 	b := start(t, phonebook())
 	b.book.broken = errors.New("disk is broken")
@@ -87,7 +87,7 @@ func TestPhonebookBeside(t *testing.T) {
 		verdict string
 	}{
 		{"first", func(*Config) {}, "name=Crm&info=C", []Var{{Name: "name", Value: "Book"}}, "Book/", 0, ""},
-		{"first, and has nobody", func(*Config) {}, "name=Crm&info=C", nil, "Crm/C", 1, ""},
+		{"first, without the number", func(*Config) {}, "name=Crm&info=C", nil, "Crm/C", 1, ""},
 		{"fills", func(c *Config) { c.Rank, c.Fill = 2, true }, "name=Crm", []Var{{Name: "name", Value: "Book"}, {Name: "info", Value: "B"}}, "Crm/B", 1, ""},
 		{"a shadow", func(c *Config) { c.Shadow = true }, "name=Crm", []Var{{Name: "name", Value: "Book"}}, "Crm/", 1, shadowDiffers},
 	} {

@@ -87,7 +87,7 @@ func TestBodyIsPartOfTheQuestion(t *testing.T) {
 	}
 }
 
-// One spelling after the other, until somebody is found or something fails.
+// One spelling after the other, until a customer is found or something fails.
 func TestSpellings(t *testing.T) {
 	for _, tc := range []struct {
 		known    string // the spelling that the source knows

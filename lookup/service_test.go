@@ -40,7 +40,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// F1, and the log tells once that a source is down, not with each call.
+// F1, and the log says once that a source is down, not at each call.
 func TestRefused(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"ringhook/lookup/answer"
 )
 
-// named gives a lookup of its own name that answers body and counts requests.
+// named returns a lookup with a name, whose source answers body and counts requests.
 func named(t *testing.T, name, body string, requests *atomic.Int32) Config {
 	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) {
 		requests.Add(1)
@@ -129,7 +129,7 @@ func TestShadow(t *testing.T) {
 		verdict             string
 	}{
 		{"the same", "name=A&x=1", "name=A&y=2", shadowAgrees},
-		{"nobody, both", "", "", shadowAgrees},
+		{"no customer, both", "", "", shadowAgrees},
 		{"another name", "name=A", "name=B", shadowDiffers},
 		{"knows one more", "", "name=B", shadowDiffers},
 		{"knows one less", "name=A", "", shadowMissing},
@@ -214,6 +214,6 @@ func TestRenewBehind(t *testing.T) {
 	close(release)
 	<-b.cache.stored
 	if got := b.Ask(ask(anna)).Answer(); got.Outcome != Found || got.value("name") != "Anna Berg" {
-		t.Errorf("next answer = %+v, want what the source said behind the call", got)
+		t.Errorf("next answer = %+v, want what the source answered in the background", got)
 	}
 }

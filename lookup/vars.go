@@ -2,12 +2,12 @@ package lookup
 
 import "encoding/binary"
 
-// varsVersion is the first byte of encoded variables. Entries with another
-// one are as if they were not there.
+// varsVersion is the first byte of encoded variables. Entries with another one are
+// ignored.
 const varsVersion = 1
 
-// encodeVars writes variables compactly: how many there are, then each name
-// and value after its length.
+// encodeVars writes variables compactly: their number, then each name and value
+// after its length.
 func encodeVars(vars []Var) []byte {
 	size := 1 + binary.MaxVarintLen32
 	for _, v := range vars {
@@ -24,7 +24,7 @@ func encodeVars(vars []Var) []byte {
 	return b
 }
 
-// decodeVars reads what encodeVars wrote, and tells whether it is that. The
+// decodeVars reads what encodeVars wrote, and reports whether it is that. The
 // strings share one copy of b.
 func decodeVars(b []byte) ([]Var, bool) {
 	if len(b) == 0 || b[0] != varsVersion {
@@ -53,6 +53,6 @@ func decodeVars(b []byte) ([]Var, bool) {
 	return vars, at == len(b)
 }
 
-// Variables gives the variables of a cached answer, and tells whether this
+// Variables returns the variables of a cached answer, and reports whether this
 // version of ringhook can read them.
 func (e *Entry) Variables() ([]Var, bool) { return decodeVars(e.Vars) }

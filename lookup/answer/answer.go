@@ -26,11 +26,11 @@ type Var struct {
 	Value string `json:"value"` // never empty
 }
 
-// Record is what a source says of one customer: its variables that have a
-// value, each once and on one line.
+// Record is one customer of an answer: the variables that have a value, each once
+// and on one line.
 type Record []Var
 
-// Result is what an answer says.
+// Result is the content of an answer.
 type Result struct {
 	Records []Record // of the customers; none means that no customer is known
 	Refused []string // variables that were left out, with the reason
@@ -40,8 +40,8 @@ type Result struct {
 // of the context.
 type parser func(ctx context.Context, d document) (Result, error)
 
-// formats makes a parser for each format that a source may answer in. Its
-// error says what is wrong with which key.
+// formats are the formats that a source may answer in, each with what makes its
+// parser. The error is a *KeyError.
 var formats = map[string]func(*Config) (parser, error){
 	"pairs":     newPairs,
 	"pairs-raw": newPairsRaw,
@@ -55,11 +55,11 @@ func Formats() []string {
 	return slices.Sorted(maps.Keys(formats))
 }
 
-// Config says how a source writes its answers. The fields are keys of a
-// [[lookup]] table.
+// Config is how a source writes its answers. The fields are keys of a [[lookup]]
+// table.
 type Config struct {
 	Format   string // one of Formats
-	Charset  string // of the answer; what the answer says when empty
+	Charset  string // of the answer; if it is empty, the one that the answer names
 	Map      map[string]string
 	Records  string
 	Variable string
@@ -132,9 +132,9 @@ func (e *KeyError) Unwrap() error { return e.Err }
 // The reasons of an Error.
 const (
 	ReasonHTML    = "html"    // a page for people, such as a login
-	ReasonCharset = "charset" // not the text it says it is
+	ReasonCharset = "charset" // not text in the charset that it names
 	ReasonSyntax  = "syntax"  // not the format it should be
-	ReasonType    = "type"    // the right format, with something else in it than is expected
+	ReasonType    = "type"    // the right format with other content than expected
 	ReasonLimit   = "limit"   // more than any source should answer
 )
 
@@ -149,7 +149,7 @@ type Error struct {
 var errPage = errors.New("a page for people in place of an answer")
 
 // IsPage reports whether an answer was a page for people: then the source does
-// not work, whoever is asked about.
+// not work, for any caller.
 func IsPage(err error) bool { return errors.Is(err, errPage) }
 
 // Error returns the reason and the cause.
@@ -188,7 +188,7 @@ func (r Record) add(name, value string) (Record, error) {
 	return append(r, Var{name, value}), nil
 }
 
-// Value gives a variable's value, empty where it has none.
+// Value returns a variable's value, empty if it has none.
 func (r Record) Value(name string) string {
 	for _, v := range r {
 		if v.Name == name {
@@ -221,10 +221,9 @@ func isPage(body []byte) bool {
 	return bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
 }
 
-// explain makes an error of an answer that is not in its format more helpful: it
-// says what the answer is, and the key that reads it. The format was tried first:
-// a script in PHP says text/html of whatever it prints unless it is told
-// otherwise, and a value may contain any character.
+// explain adds to the error of an answer that is not in its format what the answer
+// is, and the key that reads it. The format was tried first: PHP scripts send
+// text/html by default, and a value may contain any character.
 func explain(err *Error, body []byte, contentType, format string) *Error {
 	if isPage(body) {
 		return &Error{ReasonHTML, errPage}

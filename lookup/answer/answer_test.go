@@ -284,7 +284,7 @@ func TestRefusedAlone(t *testing.T) {
 	}
 }
 
-// Nobody in another shape than the mapping expects is nobody.
+// No customer in another shape than the mapping expects is NOTFOUND.
 func TestNobody(t *testing.T) {
 	list := Config{Format: "json", Records: ".data[]", Map: map[string]string{"name": ".name"}}
 	object := Config{Format: "json", Map: map[string]string{"name": ".data.name"}}

@@ -64,8 +64,8 @@ var pairedFunctions = []string{"join", "index", "rindex", "indices", "contains",
 // pathFunctions take paths: nothing may stand in their arguments that is none.
 var pathFunctions = []string{"path", "paths", "del"}
 
-// selfMade are the functions that an expression is given, by names that none
-// can write.
+// The functions that the bounder adds to an expression. An expression cannot call them
+// itself, because they are not in jqFunctions.
 const (
 	guard = "_ringhook_guard" // returns its input unless it is too large
 	check = "_ringhook_check" // returns [left, right] of * and - unless that would take too much

@@ -93,7 +93,7 @@ func single(values []any) (value string, err error) {
 	for i, v := range values {
 		text, err := scalar(v)
 		if err == nil && i > 0 && text != value {
-			err = errors.New("more than one value; records tells customers apart")
+			err = errors.New("more than one value; set records if it has several customers")
 		}
 		if err != nil {
 			return "", err

@@ -9,7 +9,7 @@ import (
 
 // mapping is how variables are taken out of an answer in JSON or XML.
 type mapping[E any] struct {
-	records *E // the customers in it; nil where the whole is one
+	records *E // the customers in it; nil if the whole answer is one
 	fields  []field[E]
 }
 
@@ -21,7 +21,7 @@ type field[E any] struct {
 // newMapping compiles the expressions of a configuration.
 func newMapping[E any](cfg *Config, compile func(string) (E, error)) (*mapping[E], error) {
 	if len(cfg.Map) == 0 {
-		return nil, &KeyError{"map", fmt.Errorf(`is missing: format %s needs to know where each variable stands, such as "CALLERID(name)" = %q`,
+		return nil, &KeyError{"map", fmt.Errorf(`is missing: format %s needs the expression of each variable, such as "CALLERID(name)" = %q`,
 			cfg.Format, map[string]string{"json": ".contact.name", "xml": "//contact/name"}[cfg.Format])}
 	}
 	m := &mapping[E]{}

@@ -67,7 +67,7 @@ func TestParsePairs(t *testing.T) {
 	}
 }
 
-// one gives the record that an answer is expected to have.
+// one returns the only record of an answer, nil if it has another number of them.
 func one(records []Record) []Var {
 	if len(records) != 1 {
 		return nil
@@ -75,7 +75,7 @@ func one(records []Record) []Var {
 	return records[0]
 }
 
-// checkRecords holds for what every format makes of anything.
+// checkRecords checks what every format must keep to for any input.
 func checkRecords(t *testing.T, records []Record, err error) {
 	t.Helper()
 	if err != nil {

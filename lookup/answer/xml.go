@@ -129,7 +129,7 @@ func xpathValue(ctx context.Context, expr *xpath.Expr, node *xmlquery.Node) (str
 		for n := 0; v.MoveNext(); n++ {
 			text := strings.TrimSpace(v.Current().Value())
 			if n > 0 && text != value {
-				return "", errors.New("more than one value; records tells customers apart")
+				return "", errors.New("more than one value; set records if it has several customers")
 			}
 			value = text
 		}

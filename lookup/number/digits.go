@@ -62,9 +62,9 @@ func ascii(r rune) rune {
 var (
 	// spreadsheet is a number that a spreadsheet took for an amount.
 	spreadsheet = regexp.MustCompile(`^(\+?\d+)\.0+$`)
-	// behind is what stands after a number: an extension, pauses and what is dialled
-	// after them, or a remark.
-	behind = regexp.MustCompile(`(?i)^(.*\d[)\]]?)\s*(?:[,;][\d\s,;*#pwx=a-z-]*|[xpw#]\s*\d{1,8}#?|(?:ext(?:n|ension)?|доб|вн|poste|anexo|ramal|int|dw|durchwahl|nst)[.:]?\s*\d{1,8}#?|\([^()]*\pL[^()]*\)|\[[^\[\]]*\pL[^\[\]]*\])$`)
+	// suffix is what follows a number: an extension, pauses and what is dialled after
+	// them, or a remark.
+	suffix = regexp.MustCompile(`(?i)^(.*\d[)\]]?)\s*(?:[,;][\d\s,;*#pwx=a-z-]*|[xpw#]\s*\d{1,8}#?|(?:ext(?:n|ension)?|доб|вн|poste|anexo|ramal|int|dw|durchwahl|nst)[.:]?\s*\d{1,8}#?|\([^()]*\pL[^()]*\)|\[[^\[\]]*\pL[^\[\]]*\])$`)
 )
 
 // digits returns the digits of a number, with a plus sign before them if it has
@@ -85,7 +85,7 @@ func digits(raw string) (string, bool) {
 	if m := spreadsheet.FindStringSubmatch(text); m != nil {
 		text = m[1]
 	}
-	if m := behind.FindStringSubmatch(text); m != nil {
+	if m := suffix.FindStringSubmatch(text); m != nil {
 		text = m[1]
 	}
 	if hasTail(text) {

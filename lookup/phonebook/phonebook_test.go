@@ -16,8 +16,8 @@ import (
 	"ringhook/lookup"
 )
 
-// told writes what a reader gave, one line each.
-func told(entries iter.Seq2[Entry, error]) string {
+// listed returns what a reader returned, one line each.
+func listed(entries iter.Seq2[Entry, error]) string {
 	var b strings.Builder
 	for e, err := range entries {
 		if err != nil {
@@ -103,7 +103,7 @@ func TestReadCSV(t *testing.T) {
 		{"twice", "number,name,CALLERID(name)\n", "column 3 is the second with the name CALLERID(name)\n"},
 		{"long header", long + "y\n", "line 1 is too long to name the columns\n"},
 	} {
-		if got := told(ReadCSV(strings.NewReader(tc.text))); got != tc.want {
+		if got := listed(ReadCSV(strings.NewReader(tc.text))); got != tc.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, got, tc.want)
 		}
 	}
@@ -136,7 +136,7 @@ func TestReadVCard(t *testing.T) {
 		{"a long name", "BEGIN:VCARD\nFN:" + long + "\nTEL:1\nEND:VCARD\n", "line 2: FN is longer than 65536 bytes\n"},
 		{"nothing of it", "hello\n\nnumber,name\n", ""},
 	} {
-		if got := told(ReadVCard(strings.NewReader(tc.text))); got != tc.want {
+		if got := listed(ReadVCard(strings.NewReader(tc.text))); got != tc.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, got, tc.want)
 		}
 	}
@@ -183,7 +183,7 @@ func TestWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "2: +49301 CALLERID(name)=Zoë \"Z\", M; x\n4: 101 CALLERID(name)=A call_info=i\n"
-	if got := told(ReadCSV(&b)); got != want {
+	if got := listed(ReadCSV(&b)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -206,7 +206,7 @@ func FuzzReadVCard(f *testing.F) {
 }
 
 // checkEntries checks what holds of every entry, and that its line is one of
-// the file. In a CSV each line is told of once.
+// the file. In a CSV each line is logged once.
 func checkEntries(t *testing.T, entries iter.Seq2[Entry, error], data []byte, once bool) {
 	last, all := 0, bytes.Count(data, []byte("\n"))+1
 	for e, err := range entries {

@@ -75,8 +75,7 @@ func (l *lineEnds) Read(p []byte) (int, error) {
 	}
 }
 
-// Describe says what a file is from which no number was read, for the error that
-// is due then.
+// Describe returns what a file is, for the error that no number was read from it.
 func Describe(r io.Reader) string {
 	raw := make([]byte, 4<<10)
 	n, err := io.ReadFull(r, raw)
