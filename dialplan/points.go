@@ -48,7 +48,7 @@ var specs = map[Point]spec{
 	CallAnswer:         {reads: []string{"linkedid", "connected", "connected_pres"}, step: callAnswer},
 	IVRHangup:          {reads: []string{"linkedid", "cause"}, step: ivrHangup},
 	QueueDial:          {reads: []string{"linkedid", "visit", "ring", "recording_file"}, needs: []string{"queue_id"}, step: queueDial},
-	QueueHangup:        {reads: []string{"linkedid", "visit", "queue_id", "queue_status", "wait_time", "queue_position", "agent_phone", "cause", "abandoned", "answered_time"}, step: queueHangup},
+	QueueHangup:        {reads: []string{"linkedid", "visit", "queue_id", "queue_status", "wait_time", "queue_position", "agent_phone", "cause", "abandoned", "answered_time", "connected"}, step: queueHangup},
 	AgentDial:          {reads: []string{"linkedid", "visit", "ring"}, needs: []string{"agent_phone"}, step: agentDial},
 	AgentAnswer:        {reads: []string{"linkedid", "visit", "ring", "agent_phone", "wait_time", "queue_position", "connected", "connected_pres"}, step: agentAnswer},
 	AgentHangup:        {reads: ringHangupReads, step: agentHangup},
@@ -67,7 +67,7 @@ var ringHangupReads = []string{"linkedid", "visit", "ring", "status", "answered_
 // no ringhook was running, and needs what these have.
 var callHangupReads = []string{
 	"linkedid", "visit", "ring", "status", "answered_time", "queue_status", "wait_time", "queue_position", "agent_phone",
-	"billsec", "recording_file", "cause", "abandoned",
+	"billsec", "recording_file", "cause", "abandoned", "connected",
 }
 
 // Points lists every point, as the configuration may name them.

@@ -5,6 +5,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 )
 
 // TestQueueWithoutMember is README's four lines and a queue without setinterfacevar=yes:
@@ -26,6 +27,10 @@ func TestQueueWithoutMember(t *testing.T) {
 			[]string{"queue-hangup queue_id=500 status=cancel wait_time=10", "queue-abandon queue_id=500 status=cancel wait_time=10"}},
 		{"timeout", map[string]string{"QUEUESTATUS": "TIMEOUT", "ABANDONED": "TRUE"}, QueueHangup,
 			[]string{"queue-hangup queue_id=500 status=noanswer wait_time=10", "queue-failover queue_id=500 status=noanswer wait_time=10"}},
+		{"answered, on Asterisk 16", map[string]string{"CONNECTEDLINE(num)": "101"}, CallHangup,
+			[]string{"queue-hangup queue_id=500 agent_phone=101 status=answer", "call-hangup queue_id=500 agent_phone=101 status=answer wait_time=10 talk_time=0 final"}},
+		{"given up while a phone rang, on Asterisk 16", map[string]string{"CONNECTEDLINE(num)": "101", "ABANDONED": "TRUE"}, QueueHangup,
+			[]string{"queue-hangup queue_id=500 status=cancel wait_time=10", "queue-abandon queue_id=500 status=cancel wait_time=10"}},
 		{"no proof of anything", nil, CallHangup,
 			[]string{"queue-hangup queue_id=500 status=other wait_time=10", "call-hangup queue_id=500 status=other wait_time=10 talk_time=0 final"}},
 	} {
@@ -265,6 +270,17 @@ func TestHungUpBeforeQueue(t *testing.T) {
 	p.hungup = true
 	p.at(0, "caller", QueueDial, "queue_id=500")
 	p.want(p.at(1, "caller", QueueHangup), "queue-hangup queue_id=500 status=cancel wait_time=1", "queue-abandon queue_id=500 status=cancel wait_time=1")
+}
+
+// TestCharsetOfNames is a trunk that sends names in the charset of [number].
+func TestCharsetOfNames(t *testing.T) {
+	p := newPBX(t)
+	p.numbers = number.NewReader(number.Config{Country: "RU", Language: "en", Charset: "windows-1251"})
+	p.name = "\xc0\xed\xed\xe0"
+	p.at(0, "caller", CallDial)
+	if got := last(p).Params["callerid_name"]; got != "Анна" {
+		t.Errorf("callerid_name is %q", got)
+	}
 }
 
 // TestSecondQueue is a visit after one that timed out on the same channel: what Asterisk

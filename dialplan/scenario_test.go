@@ -24,6 +24,7 @@ type pbx struct {
 	began    time.Time
 	channels map[string]map[string]string
 	caller   string // number; empty for the usual one
+	name     string // as it came, if it is not UTF-8
 	pres     int    // presentation of the number
 	presumed bool   // the point is the sweep
 	hungup   bool   // the caller has hung up
@@ -66,7 +67,7 @@ func (p *pbx) dial(from, channel string) {
 // at asks a point at a second of the call and returns its events in short.
 func (p *pbx) at(second float64, channel string, point Point, args ...string) []string {
 	p.t.Helper()
-	env := &fastagi.Env{Point: string(point), Channel: channel, UniqueID: channel, CallerNum: cmp.Or(p.caller, "02079460142"), CallingPres: p.pres, DNID: "02079460500", Extension: "500", Args: args}
+	env := &fastagi.Env{Point: string(point), Channel: channel, UniqueID: channel, CallerNum: cmp.Or(p.caller, "02079460142"), CallingPres: p.pres, RawCallerName: p.name, DNID: "02079460500", Extension: "500", Args: args}
 	r, err := parseRequest(env, p.settings.variables)
 	if err != nil {
 		p.t.Fatalf("%s: %v", point, err)

@@ -68,7 +68,7 @@ func (t *transition) mergeChannel() {
 	}
 	if !t.onCalledChannel() {
 		if !hidden {
-			known.keepFirst("callerid_name", clean(t.numbers.Name(t.env.CallerName)))
+			known.keepFirst("callerid_name", clean(t.numbers.Name(cmp.Or(t.env.RawCallerName, t.env.CallerName))))
 		}
 		known.keepFirst("directid", clean(t.env.DNID))
 	}

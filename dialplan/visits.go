@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -151,6 +152,12 @@ func (t *transition) takeMember(v *visit) {
 		if r := t.onlyOpenRing(v); r != nil {
 			phone = r.Phone
 		}
+	case t.connectedInQueue(v):
+		// Asterisk 16 sets no ANSWEREDTIME on such a queue: when the agent answered is not known.
+		v.Answered, v.Untimed = t.now, true
+		if _, agent := t.settings.agents[t.args["connected"]]; agent {
+			phone = t.args["connected"]
+		}
 	default:
 		return
 	}
@@ -161,6 +168,14 @@ func (t *transition) takeMember(v *visit) {
 	if r := t.call.openRing(func(r *ring) bool { return r.Visit == v.Marker && r.Phone == phone }); r != nil && r.Answered.IsZero() {
 		r.Answered = v.Answered
 	}
+}
+
+// connectedInQueue reports whether the caller's channel was connected to a phone in this visit:
+// Asterisk gives it the member's number, and every other way out of Queue() sets ABANDONED or
+// QUEUESTATUS.
+func (t *transition) connectedInQueue(v *visit) bool {
+	return v.Marker.UniqueID == t.env.UniqueID && !v.Began.IsZero() && !v.HungUp && t.args["connected"] != "" &&
+		!slices.ContainsFunc(t.call.Rings, func(r *ring) bool { return r.Marker.UniqueID == t.env.UniqueID })
 }
 
 // onlyOpenRing returns the ring of a visit that has not ended, nil if there are
@@ -232,7 +247,9 @@ func (t *transition) closeVisit(v *visit, status string, how left) {
 	switch {
 	case !v.Answered.IsZero():
 		own["status"] = statusAnswer
-		own["talk_time"] = seconds(v.Answered, t.now)
+		if !v.Untimed {
+			own["talk_time"] = seconds(v.Answered, t.now)
+		}
 		t.emit(string(QueueHangup), v.Marker.String(), own)
 	case how == leftUnknown:
 		own["status"] = statusOther
@@ -261,6 +278,7 @@ func (t *transition) visitParams(v *visit) map[string]any {
 		own["queue_position"] = v.Position
 	}
 	switch {
+	case v.Untimed:
 	case v.WaitTime > 0:
 		own["wait_time"] = v.WaitTime
 	case !v.Answered.IsZero():

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/zaf/agi"
 )
@@ -187,6 +188,9 @@ func (e *Env) fill(m map[string]string) {
 	e.Version = valid(m["version"])
 	e.CallerNum = known(m["callerid"])
 	e.CallerName = known(m["calleridname"])
+	if name := m["calleridname"]; !utf8.ValidString(name) {
+		e.RawCallerName = strings.Clone(name)
+	}
 	e.CallingPres, _ = strconv.Atoi(m["callingpres"]) // 0, allowed, is also what an Asterisk without it means
 	e.DNID = known(m["dnid"])
 	e.RDNIS = known(m["rdnis"])

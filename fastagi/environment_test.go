@@ -54,7 +54,7 @@ func TestEnvironmentValid(t *testing.T) {
 		"no-script":       func(e *Env) { e.Point, e.Query = "", "" },
 		"empty-arguments": func(e *Env) { e.Args = []string{"", "a", "", "b=c d", ""} },
 		"hebrew-name":     func(e *Env) { e.CallerName = "\u200eשרה לוי\u00a0\"x\\ ${EXTEN}, 🙂" },
-		"latin1-name":     func(e *Env) { e.CallerName = "Andr\uFFFD \uFFFD Z" },
+		"latin1-name":     func(e *Env) { e.CallerName, e.RawCallerName = "Andr\uFFFD \uFFFD Z", "Andr\xe9 \xff\xfe Z" },
 		"caller-nul":      func(e *Env) { e.CallerName = "a b" },
 		"caller-escape":   func(e *Env) { e.CallerName = " [2J" },
 		"caller-delete":   func(e *Env) { e.CallerName = "a " },

@@ -25,21 +25,23 @@ const closeTimeout = time.Second
 // (res/res_agi.c, setup_env). Asterisk's word "unknown" is empty here, and
 // text that is not UTF-8 has U+FFFD in place of the bad bytes.
 type Env struct {
-	Point       string // path of the AGI URL, without slashes around it
-	Query       string // query string of the AGI URL, still encoded
-	Channel     string // name, such as PJSIP/trunk-00000001
-	UniqueID    string
-	Version     string // Asterisk's
-	CallerNum   string
-	CallerName  string
-	DNID        string
-	RDNIS       string
-	CallingPres int // presentation of the caller's number, as in Q.931: bits 0x60 are 0x20 if it is withheld
-	Context     string
-	Extension   string
-	Priority    string
-	AccountCode string
-	Args        []string
+	Point      string // path of the AGI URL, without slashes around it
+	Query      string // query string of the AGI URL, still encoded
+	Channel    string // name, such as PJSIP/trunk-00000001
+	UniqueID   string
+	Version    string // Asterisk's
+	CallerNum  string
+	CallerName string
+	// RawCallerName is CallerName as it came, if that is not UTF-8; else it is empty.
+	RawCallerName string
+	DNID          string
+	RDNIS         string
+	CallingPres   int // presentation of the caller's number, as in Q.931: bits 0x60 are 0x20 if it is withheld
+	Context       string
+	Extension     string
+	Priority      string
+	AccountCode   string
+	Args          []string
 }
 
 // Variable is a channel variable, or a dialplan function, to be set. An

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -15,8 +16,12 @@ func plainAnswered(t *testing.T, l *lab) {
 	l.phone(t, plainPhone, phone{Ring: time.Second, Talk: 3 * time.Second})
 	l.call(t, queueNumber(plainQueue), caller{Number: number}).wait(t)
 	told.expect(t, "call-dial queue-dial queue-hangup call-hangup")
-	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"status": "answer", "talk_time": "2~", "wait_time": "1~", "agent_phone": ""})
-	told.wait(t, "call-hangup", 1).has(t, map[string]string{"status": "answer", "billsec": "2~"})
+	hangup := told.wait(t, "queue-hangup", 1)
+	hangup.has(t, map[string]string{"status": "answer", "agent_phone": ""})
+	if filepath.Base(l.asterisk.root) == "sid" { // Asterisk 16 does not say when the agent answered
+		hangup.has(t, map[string]string{"talk_time": "2~", "wait_time": "1~"})
+	}
+	told.wait(t, "call-hangup", 1).has(t, map[string]string{"status": "answer", "billsec": "3~"})
 }
 
 // plainAsked is the same queue with agent-answer as its AGI: the event comes and the
