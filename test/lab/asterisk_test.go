@@ -15,7 +15,7 @@ import (
 
 const (
 	asteriskProgram = "/usr/sbin/asterisk"
-	// asteriskStarts is how long an Asterisk may take until it is ready; 3 to 7
+	// asteriskStarts is the maximum time until an Asterisk is ready; 3 to 7
 	// seconds are usual.
 	asteriskStarts = time.Minute
 	// workplace is where an Asterisk in its chroot finds the folder that the
@@ -69,8 +69,8 @@ func startAsterisk(t *testing.T, suite string, over map[string]string) *asterisk
 	return a
 }
 
-// mount gives the chroot what a process expects of a system, and hands it the
-// folder. Its /etc/hosts knows this machine's name and there is nobody to ask for others:
+// mount provides the chroot with what a process expects of a system, and with the
+// folder. Its /etc/hosts has this machine's name, and there is no name server for others:
 // Asterisk looks its own name up for each call, and waits for the answer.
 func (a *asterisk) mount(t *testing.T) {
 	t.Helper()
@@ -134,7 +134,7 @@ func (a *asterisk) cli(t *testing.T, line string) string {
 	return string(out)
 }
 
-// channel is what Asterisk tells of one of its channels.
+// channel is what Asterisk reports about one of its channels.
 type channel struct {
 	name   string
 	fields map[string]string // Caller ID Name, LinkedID, ..., and every variable

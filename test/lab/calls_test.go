@@ -11,7 +11,7 @@ import (
 )
 
 // answered is the call that all is for, by the sample's own number and queue:
-// what the CRM says is on the channels and on the phone, and what happened is told.
+// what the CRM says is on the channels and on the phone, and what happened is reported.
 func answered(t *testing.T, l *lab) {
 	number := l.caller(t)
 	l.crm.say(number, known("CALLERID(name)", "Карл Ивáнов", "QUEUE_PRIO", "7", "call_info", "https://crm.example/17?a=1&b=2"))
@@ -114,7 +114,7 @@ func abandonedAtOnce(t *testing.T, l *lab) {
 	told.wait(t, "queue-abandon", 1).has(t, map[string]string{"status": "cancel", "queue_id": q.id})
 }
 
-// failover is a call that two agents do not answer, until the queue gives it up
+// failover is a call that two agents do not answer, until it leaves the queue
 // and the sample's failover takes it.
 func failover(t *testing.T, l *lab) {
 	q, number := l.queue(t), l.caller(t)

@@ -118,7 +118,7 @@ func sampleDialplan() (string, error) {
 	return used, nil
 }
 
-// asteriskConf tells Asterisk where all is. Without entityid it would look
+// asteriskConf lists the folders of Asterisk. Without entityid it would look
 // for a network card.
 func asteriskConf(modules string) string {
 	return fmt.Sprintf(`[directories]
@@ -138,7 +138,7 @@ entityid = %[3]s
 `, workplace, modules, entityID)
 }
 
-// pjsipConf has the trunk and every phone, which is to be called at the address that at tells.
+// pjsipConf has the trunk and every phone, which is called at the address that at returns.
 func pjsipConf(at func(phone string) string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[udp]\ntype=transport\nprotocol=udp\nbind=%s:%d\n", asteriskIP, sipPort)

@@ -4,6 +4,6 @@
 //
 // `make lab` makes the Asterisks, which are a chroot each; `make e2e` runs the
 // calls. The tests move into namespaces of their own first: their network is
-// a loopback that nobody else sees, so that no port can be taken, and
+// a loopback of its own, so that no port can be taken, and
 // whatever they mount or start ends with them, however they end.
 package lab

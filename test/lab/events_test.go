@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// arrives is how long a call may take until the event that is waited for comes.
+// arrives is the maximum time until an event of a call comes.
 const arrives = 75 * time.Second
 
 // event is one as the receiver got it.
@@ -49,11 +49,11 @@ type receiver struct {
 	mu     sync.Mutex
 	events []event
 	known  map[string]bool // ids
-	came   chan struct{}   // closed and made anew at each event
+	came   chan struct{}   // closed and replaced at each event
 	wanted []wanted        // what expect found so
 }
 
-// wanted is what somebody expected of a story.
+// wanted is an expectation of a story.
 type wanted struct {
 	story  story
 	fields []string
@@ -94,7 +94,7 @@ func (r *receiver) where(name, value string) []event {
 	return of
 }
 
-// story is what the receiver was told of one call.
+// story holds the events of one call that the receiver got.
 type story struct {
 	receiver    *receiver
 	name, value string // the parameter by which its events are known
@@ -103,7 +103,7 @@ type story struct {
 // of is the story of the caller with a number.
 func (r *receiver) of(number string) story { return story{r, "callerid", "+" + number} }
 
-// until waits for events until a condition holds, and tells whether it came
+// until waits for events until a condition holds, and reports whether it came
 // to hold in time.
 func (r *receiver) until(holds func() bool) bool {
 	for late := time.After(arrives); ; {
@@ -121,7 +121,7 @@ func (r *receiver) until(holds func() bool) bool {
 	}
 }
 
-// wait waits for the n-th event of a name, and gives it.
+// wait waits for the n-th event of a name, and returns it.
 func (s story) wait(t *testing.T, name string, n int) event {
 	t.Helper()
 	if !s.receiver.until(func() bool { return len(s.all(name)) >= n }) {
@@ -181,7 +181,7 @@ func (w wanted) check(t *testing.T) bool {
 	return ok
 }
 
-// matches tells whether events came as the fields of expect want them.
+// matches reports whether events came as the fields of expect want them.
 func matches(got []event, fields []string) bool {
 	names := eventNames(got)
 	for len(fields) > 0 {

@@ -29,7 +29,7 @@ func rubbishCRM(t *testing.T, l *lab) {
 	unnamed(t, l, q, number, "ERROR", 2)
 }
 
-// crmDown is a CRM that nobody has started: neither its lookup nor its
+// crmDown is a CRM that is not running: neither its lookup nor its
 // hook is there. The events wait for it.
 func crmDown(t *testing.T, l *lab) {
 	q, number := l.queue(t), l.caller(t)
@@ -45,7 +45,7 @@ func crmDown(t *testing.T, l *lab) {
 	told.wait(t, "agent-answer", 1).has(t, map[string]string{"callerid_name": "As sent", "agent_phone": q.phones[0]})
 }
 
-// unnamed is a call of which the CRM gives no name: it rings as it came, and no
+// unnamed is a call of which the CRM returns no name: it rings as it came, and no
 // later than the budget allows.
 func unnamed(t *testing.T, l *lab, q queue, number, status string, within int) {
 	t.Helper()
@@ -75,7 +75,7 @@ func showed(t *testing.T, phone *sipp, name string) {
 }
 
 // notRunning is a call without ringhook: it goes its way, and a call after
-// that is told as always.
+// that is reported as always.
 func notRunning(t *testing.T, l *lab) {
 	q, number := l.queue(t), l.caller(t)
 	l.server.stop()
@@ -133,7 +133,7 @@ func killed(t *testing.T, l *lab) {
 }
 
 // ringUnheard loses ringhook while it is asked before a phone is rung: that the
-// phone was rung is not told, but who answered and how it ended is.
+// phone was rung is not reported, but who answered and how it ended is.
 func ringUnheard(t *testing.T, l *lab) {
 	q := l.queue(t)
 	for _, c := range []struct {

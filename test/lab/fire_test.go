@@ -155,7 +155,7 @@ func (f *fire) settle(t *testing.T) {
 	f.keeper.signal(syscall.SIGHUP) // the last good configuration
 	f.server.awaitReady(t)
 	for name := range f.books {
-		// An operator who knows that all are back does not wait for the schedule, nor for a receiver that is left alone.
+		// An operator who knows that all are back does not wait for the schedule, nor for a paused hook.
 		out, err := exec.Command(os.Getenv(binaryVariable), "outbox", "retry", "-c", filepath.Join(f.server.folder, "ringhook.toml"),
 			"--hook", name, "--state", "pending").CombinedOutput()
 		if err != nil {
@@ -196,7 +196,7 @@ func (s *server) metrics() (map[string]float64, error) {
 }
 
 // watchMemory notes each second what ringhook takes, for each of its lives.
-// It gives that when ctx has ended.
+// It returns that when ctx has ended.
 func watchMemory(ctx context.Context, k *keeper) <-chan [][]float64 {
 	given := make(chan [][]float64, 1)
 	go func() {

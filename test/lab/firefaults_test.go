@@ -128,14 +128,14 @@ func why(log string) string {
 	return lines[len(lines)-1]
 }
 
-// signal sends one to the process, and tells whether there is any.
+// signal sends one to the process, and reports whether there is any.
 func (k *keeper) signal(s os.Signal) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.now != nil && k.now.Process.Signal(s) == nil
 }
 
-// pause waits a while, and tells whether it burns yet.
+// pause waits a while, and reports whether it still burns.
 func pause(ctx context.Context, chance *rand.Rand, least, most time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -199,7 +199,7 @@ func (b *blaze) fill(ctx context.Context, chance *rand.Rand) {
 			return
 		}
 		full, end := context.WithTimeout(ctx, 2*time.Second+time.Duration(chance.Int64N(int64(3*time.Second))))
-		// What ringhook gives back is taken too.
+		// What ringhook releases is taken too.
 		for size := int64(0); ; {
 			for step := int64(64 << 20); step >= 4096; {
 				if err := syscall.Fallocate(int(f.Fd()), 0, size, step); err == nil {
@@ -287,6 +287,6 @@ give_up = "5s"
 	return text
 }
 
-// The receivers that are told everything: one is away now and then, the other
+// The receivers of all events: one is away now and then, the other
 // also has moods.
 var receiverAddresses = map[string]string{"steady": "127.0.0.1:8081", "moody": "127.0.0.1:8082"}

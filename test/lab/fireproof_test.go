@@ -89,7 +89,7 @@ type asked struct {
 	took                                        time.Duration
 }
 
-// kept tells whether the dialplan was told that the point's event is safe.
+// kept reports whether the dialplan got an acknowledgement of the point's event.
 func (a asked) kept() bool { return a.status != "" }
 
 // askedPoints reads what Asterisk logged of the points.
@@ -138,7 +138,7 @@ func (p *proof) say(call, format string, args ...any) {
 	p.wrong = append(p.wrong, call+": "+fmt.Sprintf(format, args...))
 }
 
-// prove gives everything that does not hold.
+// prove returns everything that does not hold.
 func prove(points []asked, books map[string]*book) (wrong []string) {
 	byCall := map[string][]asked{}
 	for _, a := range points {
@@ -166,7 +166,7 @@ func (p *proof) prove() {
 	}
 }
 
-// find counts the events of a call by name, and by channel where that is told.
+// find counts the events of a call by name, and by channel if they name one.
 func (p *proof) find(call, uniqueid string, names ...string) (n int) {
 	for _, e := range p.events[call] {
 		if slices.Contains(names, e.text("event")) && (uniqueid == "" || e.text("uniqueid") == uniqueid) {
@@ -186,7 +186,7 @@ func (p *proof) rang(call, phone, point string) (n int) {
 	return n
 }
 
-// kept tells whether a point of a channel, or of any, was promised.
+// kept reports whether a point of a channel, or of any, was acknowledged.
 func (p *proof) kept(call, uniqueid, point string) bool {
 	return slices.ContainsFunc(p.points[call], func(a asked) bool {
 		return a.kept() && a.point == point && (uniqueid == "" || a.uniqueid == uniqueid)
@@ -194,8 +194,8 @@ func (p *proof) kept(call, uniqueid, point string) bool {
 }
 
 // promised: what a point was promised for has come. The end of a visit or of an
-// outgoing call has no event where its beginning was not told, and it may be told by
-// the end of the call. A phone that was rung is told of in any case.
+// outgoing call has no event if its beginning was not reported, and it may be reported by
+// the end of the call. A phone that was rung is reported in any case.
 func (p *proof) promised(call string) {
 	for _, a := range p.points[call] {
 		if !a.kept() {

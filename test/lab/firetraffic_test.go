@@ -21,7 +21,7 @@ const (
 	manyQueue   = "590" // callers hang up
 	leaveQueue  = "591" // agents hang up
 	busyQueue   = "592" // the first two are busy
-	silentQueue = "593" // nobody answers
+	silentQueue = "593" // no agent answers
 
 	directPhone  = 170
 	callingPhone = "190" // calls out
@@ -54,7 +54,7 @@ type series struct {
 	to     string
 	caller caller
 	every  time.Duration
-	// What the end of each of them has to say, where it is told.
+	// What the end of each of them must have, if it is reported.
 	status string
 }
 
@@ -156,7 +156,7 @@ func startTraffic(t *testing.T) traffic {
 	return all
 }
 
-// end has nobody call any more, waits for those who talk, and gives how many calls there
+// end stops new calls, waits for those in progress, and returns the number of calls that there
 // were, and how many at once at most. One that did not go as its scenario has it fails
 // the test.
 func (all traffic) end(t *testing.T) (calls, most int) {

@@ -15,7 +15,7 @@ import (
 )
 
 // formats are calls that CRMs of every format and charset give names to. Each
-// has a configuration of its own, which the running server is told to read.
+// has a configuration of its own, which the running server reloads.
 func formats(t *testing.T, l *lab) {
 	q, usual := l.queue(t), l.server.config(t)
 	defer l.server.reload(t, usual)

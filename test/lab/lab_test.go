@@ -24,7 +24,7 @@ type lab struct {
 	callers  atomic.Int32
 }
 
-// company is where ringhook asks and what it tells: /who and /cti.
+// company is the CRM and the receiver of events: /who and /cti.
 type company struct {
 	answers
 	*receiver
@@ -59,7 +59,7 @@ func (c *company) open(t *testing.T) {
 	go c.server.Serve(listen)
 }
 
-// queue gives a test a queue that no other has.
+// queue returns a queue that no other test has.
 func (l *lab) queue(t *testing.T) queue {
 	t.Helper()
 	n := int(l.queues.Add(1)) - 1
@@ -69,7 +69,7 @@ func (l *lab) queue(t *testing.T) queue {
 	return labQueue(n)
 }
 
-// caller is a number that nobody else calls from; where the test fails, what was told of it is shown.
+// caller returns a number that no other test calls from; if the test fails, its events are shown.
 func (l *lab) caller(t *testing.T) string {
 	t.Helper()
 	number := fmt.Sprintf("7916%07d", l.callers.Add(1))
@@ -122,7 +122,7 @@ func eventually(t *testing.T, within time.Duration, what string, holds func() bo
 	}
 }
 
-// waitForUDP waits until somebody listens on a port.
+// waitForUDP waits until a process listens on a port.
 func waitForUDP(t *testing.T, ip string, port int) {
 	t.Helper()
 	four := netip.MustParseAddr(ip).As4()

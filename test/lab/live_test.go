@@ -219,7 +219,7 @@ func lateName(t *testing.T, l *lab) {
 	}
 }
 
-// lateVIP is a caller of whom the CRM says too late that nobody may wait before him. Asterisk 22 moves
+// lateVIP is a caller of whom the CRM says too late that he comes first. Asterisk 22 moves
 // him, 16 changes his number alone.
 func lateVIP(t *testing.T, l *lab) {
 	q := l.queue(t)
@@ -277,7 +277,7 @@ func (l *lab) waiting(t *testing.T, q queue, n int) (all []control.Waiter) {
 }
 
 // liveQueues does to waiting callers and members what AMI can do, and what Asterisk
-// tells of it least: Park and Bridge of a waiting caller send no QueueCallerLeave.
+// reports least of it: Park and Bridge of a waiting caller send no QueueCallerLeave.
 func liveQueues(t *testing.T, l *lab) {
 	q := l.queue(t)
 	c, err := ami.New(ami.Config{Name: "lab", Address: "127.0.0.1:5038", Username: "ringhook", Secret: "lab-s3cret"}, nil, slog.New(slog.DiscardHandler), ami.NewMetrics(prometheus.NewRegistry()))

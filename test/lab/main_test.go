@@ -18,7 +18,7 @@ import (
 // suites are the Debians whose Asterisk the calls are tried on: 16 and 22.
 var suites = []string{"bullseye", "sid"}
 
-// The environment tells the tests in the namespaces what was prepared outside.
+// The environment names for the tests in the namespaces what was prepared outside.
 const (
 	binaryVariable  = "RINGHOOK_LAB_BINARY"
 	chrootsVariable = "RINGHOOK_LAB_CHROOTS"

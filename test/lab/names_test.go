@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// hostileNames have all that a name can have and that somebody might stumble
+// hostileNames have all that a name can have and that a program might stumble
 // over: they are shown as they are, cut where they must be, and never executed
 // (T-QUO-01, T-CRM-01).
 func hostileNames(t *testing.T, l *lab) {

@@ -8,7 +8,7 @@ import (
 )
 
 // outgoing are the calls of agents; there is one trunk for all of them to be
-// told apart on, so they follow each other.
+// distinguished on, so they follow each other.
 func outgoing(t *testing.T, l *lab) {
 	phoneThat := l.queue(t).phones[0]
 	play := func(dialed string, far phone, c caller) story {

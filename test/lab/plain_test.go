@@ -46,7 +46,7 @@ func plainAsked(t *testing.T, l *lab) {
 }
 
 // withheld is a caller whose number the trunk knows and marks as not to be shown:
-// nobody is asked about it, and no event has it.
+// no source is asked about it, and no event has it.
 func withheld(t *testing.T, l *lab) {
 	q, number := l.queue(t), l.caller(t)
 	l.crm.say(number, known("CALLERID(name)", "must not be asked"))

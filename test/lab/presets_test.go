@@ -24,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// presetSecret signs what the preset standard is told.
+// presetSecret signs the events of the preset standard.
 const presetSecret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 // presetKeys are what a hook has beside its preset, where that asks for more than
@@ -55,7 +55,7 @@ phone = "109"
 name = "Nina & Co"
 `
 
-// presetCalls are told to every preset at once; the name is that of the
+// presetCalls are sent to every preset at once; the name is that of the
 // number by which a call's events are known. The first is SipSim's: two of the
 // department are busy, and the third answers.
 var presetCalls = []struct {
@@ -98,7 +98,7 @@ var presetCalls = []struct {
 	}},
 }
 
-// presets has calls of every kind told to all presets at once, and compares what each
+// presets sends calls of every kind to all presets at once, and compares what each
 // receiver got with its golden file.
 func presets(t *testing.T, l *lab) {
 	got := &postbox{known: map[string]bool{}}
@@ -145,7 +145,7 @@ func presetNames(t *testing.T) []string {
 	return names
 }
 
-// delivered tells whether nothing waits for any receiver.
+// delivered reports whether no delivery is pending.
 func (s *server) delivered(t *testing.T) bool {
 	t.Helper()
 	resp, err := http.Get("http://" + s.http + "/metrics")
@@ -171,7 +171,7 @@ type letter struct {
 	text string
 }
 
-// postbox takes what the presets are told, by the path.
+// postbox takes the events of the presets, by the path.
 type postbox struct {
 	mu      sync.Mutex
 	letters map[string][]letter
@@ -240,7 +240,7 @@ func signed(h http.Header, body string) string {
 // presetCall is what is known of one call when its letters are read.
 type presetCall struct {
 	events []event           // in an order that is the same at every run
-	seq    map[string]int    // by id, as it was told
+	seq    map[string]int    // by id, as it came
 	words  *strings.Replacer // ids, to what stands for them
 }
 
@@ -294,11 +294,11 @@ var presetTimes = []struct {
 	{regexp.MustCompile(`region_time=\d\d%3A\d\d`), "region_time=15%3A04"},
 	{regexp.MustCompile(`(webhook-timestamp: )\d+`), "${1}UNIX"},
 	{regexp.MustCompile(`((?:wait_?time|ring_time|duration)(?:"?[:=]"?|>))\d+`), "${1}N"},
-	// That nobody talked is always 0.
+	// The talk time of an unanswered call is always 0.
 	{regexp.MustCompile(`((?:talk_time|billsec)(?:"?[:=]"?|>))[1-9]\d*`), "${1}N"},
 }
 
-// shown gives the letters of the call as text, once it is sure that they came in the
+// shown returns the letters of the call as text, once it is sure that they came in the
 // order of what they tell.
 func (c presetCall) shown(t *testing.T, letters []letter) string {
 	t.Helper()
@@ -314,7 +314,7 @@ func (c presetCall) shown(t *testing.T, letters []letter) string {
 		}
 		last, byID[got.id] = seq, got
 	}
-	// Why a caller left a menu only Asterisk 16 tells.
+	// Only Asterisk 16 reports why a caller left a menu.
 	menu := slices.ContainsFunc(c.events, func(e event) bool { return e.text("event") == "ivr-hangup" })
 	var b strings.Builder
 	for _, e := range c.events {

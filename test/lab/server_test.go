@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// config is what an administrator writes to have callers named and the CRM
-// told; the verbs are the ports, the token and the folder of the store.
+// config is what an administrator writes to look up callers and to send
+// events to the CRM; the verbs are the ports, the token and the folder of the store.
 const config = `
 [fastagi]
 listen = "127.0.0.1:%d"

@@ -20,7 +20,7 @@ type rawName struct {
 	on16                 string // where that is otherwise
 }
 
-// patience is how long to wait for an answer: nothing is wrong where there is none to come.
+// patience is the time to wait for an answer that may not come.
 func (n rawName) patience() time.Duration {
 	if n.arrives == "" {
 		return time.Second
@@ -28,7 +28,7 @@ func (n rawName) patience() time.Duration {
 	return 30 * time.Second
 }
 
-// rawNames are what somebody may write in front of the address in an INVITE's
+// rawNames are texts that a caller may write in front of the address in an INVITE's
 // From, as bytes, and the display name that then arrives on the AGI socket; empty
 // where Asterisk does not even answer.
 var rawNames = []rawName{
@@ -54,7 +54,7 @@ var rawNames = []rawName{
 	{"not closed", `"a`, "", ""},
 }
 
-// invite sends the trunk's INVITE with a From of its own, and gives the final
+// invite sends the trunk's INVITE with a From of its own, and returns the final
 // answer's status, empty where Asterisk does not answer in time.
 func invite(t *testing.T, number, from string, within time.Duration) string {
 	t.Helper()

@@ -49,9 +49,9 @@ func (c caller) Request(method string, cseq int, toTag, branch string) request {
 type phone struct {
 	// Refuse is the answer of one who is not to be had, such as 486 Busy Here.
 	Refuse string
-	// Silent phones ring, and nobody answers.
+	// Silent phones ring, and are not answered.
 	Silent bool
-	// Ring is how long it rings before it is answered, and Talk how long the
+	// Ring is the time until it is answered, and Talk the time that the
 	// call then lasts until this side hangs up, or transfers it; zero
 	// leaves the end to the other side.
 	Ring, Talk time.Duration
@@ -146,7 +146,7 @@ func (l *lab) call(t *testing.T, to string, c caller) *sipp {
 	return startSIPp(t, "caller.xml", c, traced("-s", to, "-i", ip, "-p", fmt.Sprint(30000+lastPort.Add(1)), "-m", "1")...)
 }
 
-// phone gives a phone, or the trunk's far end, a behaviour until the test ends.
+// phone sets the behaviour of a phone, or of the trunk's far end, until the test ends.
 func (l *lab) phone(t *testing.T, name string, p phone) *sipp {
 	t.Helper()
 	ip := trunkIP
