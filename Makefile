@@ -1,4 +1,4 @@
-# make builds bin/ringhook; the other targets say below what they are for.
+# make builds bin/ringhook. The comment before each target describes it.
 
 GO       ?= go
 PREFIX   ?= /usr/local
@@ -18,42 +18,42 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ringhook
 LINT_VERSION := v2.15.0
 LINT_FOLDER  := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 
-# Newer ones need modules that cannot be had everywhere.
+# Newer versions need modules that not every proxy has.
 NFPM_VERSION := v2.44.2
 NFPM         := $(TOOLS)/nfpm-$(NFPM_VERSION)/nfpm
 
-# What is given away is the same wherever and whenever it is built: its times are
-# the commit's, and a hash has the same length in every clone.
+# Packages are reproducible: their times are those of the commit, and a hash has the
+# same length in every clone.
 EPOCH  := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
 ARCH    = $(shell $(GO) env GOARCH)
-# A version that Debian sorts as it should: 1.2.3, 1.2.3+4.gabc, and before the first tag 0~git20260115.abc.
+# A version that Debian sorts correctly: 1.2.3, 1.2.3+4.gabc, and before the first tag 0~git20260115.abc.
 DEB_VERSION = $(shell echo '$(VERSION)' | sed -n 's/^v\([0-9]\)/\1/; t tag; b; :tag s/-/+/; s/-/./g; p')
 DEB_VERSION := $(or $(DEB_VERSION),0~git$(shell date -u -d @$(EPOCH) +%Y%m%d).$(or $(subst -,+,$(VERSION)),dev))
 RELEASE = ringhook-$(or $(VERSION),dev)-linux-$(ARCH)
 
-# One set of flags for all, so that nothing is compiled twice: SQLite alone takes
-# a minute. Git's state is stamped by LDFLAGS, which works without git too.
+# One set of flags for all targets, so that nothing is compiled twice: SQLite alone takes
+# a minute. LDFLAGS record the state of git, and work without git too.
 export GOFLAGS := $(strip $(GOFLAGS) -tags=$(TAGS) -trimpath -buildvcs=false)
 export CGO_ENABLED := 1
 
-.PHONY: build run test race fuzz faults crash bench bench-soak bench-e2e lint e2e lab lab-fire pages parts deb dist repro install clean
+.PHONY: build run test race fuzz faults crash bench bench-soak bench-e2e lint e2e lab lab-fire pages parts deb dist image repro install clean
 
-# The program.
+# Build the program.
 build:
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ringhook .
 
-# A queue call with a sample CRM, on this machine; ARGS=--once ends after it.
+# Play a queue call with a sample CRM on this machine. ARGS=--once ends after it.
 run: build
 	./bin/ringhook demo $(ARGS)
 
-# Some tests wait until a receiver that was left alone is asked again.
+# Some tests wait until a paused hook is tried again.
 test:
 	$(GO) test -timeout 30m ./...
 
 race:
 	$(GO) test -timeout 30m -race ./...
 
-# Every fuzz target there is, each for FUZZTIME.
+# Run every fuzz target for FUZZTIME.
 fuzz:
 	@packages=$$($(GO) list ./...) || exit 1; \
 	for package in $$packages; do \
@@ -64,17 +64,17 @@ fuzz:
 		done; \
 	done
 
-# Receivers that do everything wrong, and ringhook killed a hundred times, over 10,000 calls.
+# 10,000 calls with faulty receivers, while ringhook is killed a hundred times.
 faults:
 	RINGHOOK_FAULTS=10000 $(GO) test -count=1 -timeout 60m -run '^TestFaults$$' -v ./test
 
-# ringhook killed at every step of its work, ROUNDS times; what it promised is held against what it kept.
+# Kill ringhook at every failpoint, ROUNDS times, and compare what it acknowledged with what it stored.
 crash:
 	$(GO) test -count=1 -tags $(TAGS),failpoints ./failpoint ./store -run '^TestFailPoint'
 	RINGHOOK_CRASH=$(ROUNDS) $(GO) test -count=1 -timeout 12h -tags $(TAGS),failpoints -run '^(TestCrash|TestPoisonCrash)$$' -v ./test
 
-# Sessions a second and their latency, beside a bare server. bench-lookup and its like
-# measure one thing more each: test/bench/run -help lists them. ARGS are its flags.
+# Sessions per second and their latency, compared with a bare server. bench-lookup and
+# others measure one more thing each: see test/bench/run -help. ARGS are its flags.
 bench:
 	test/bench/run $(ARGS)
 
@@ -84,11 +84,12 @@ bench-%:
 bench-soak:
 	test/bench/run -measure soak -minutes $(MINUTES) $(ARGS)
 
-# How long a call stands in the dialplan of both Asterisks of the lab.
+# The time that AGI takes in the dialplan of both Asterisks of the lab.
 bench-e2e: lab
 	RINGHOOK_BENCH=$(CALLERS) $(GO) test -count=1 -timeout 40m -tags $(TAGS),e2e -run '^TestTimeInDialplan$$' -v ./test/lab
 
-# The linter is built once, into the user's cache folder, where it is not installed.
+# Lint code and wording. The linter is built once into the user's cache folder, unless
+# it is installed.
 lint:
 	@lint=$$(command -v golangci-lint) || { \
 		lint=$(LINT_FOLDER)/golangci-lint; \
@@ -97,15 +98,15 @@ lint:
 	} && $$lint run ./...
 	$(GO) run ./test/wording
 
-# Two real Asterisks, 16 and 22, in the user's cache folder.
+# Install Asterisk 16 and 22 in the user's cache folder.
 lab:
 	test/lab/make
 
-# Calls through both of them, with the dialplan of contrib.
+# Play calls through both, with the sample dialplan.
 e2e: lab
 	$(GO) test -count=1 -timeout 40m -tags $(TAGS),e2e ./test/lab/...
 
-# Hundreds of calls through both at once for MINUTES, while everything fails.
+# Play hundreds of concurrent calls through both for MINUTES, with faults of all kinds.
 lab-fire: lab
 	@said=$$(mktemp -d); running=; failed=0; export RINGHOOK_FIRE=$(MINUTES); \
 	for suite in bullseye sid; do \
@@ -115,14 +116,14 @@ lab-fire: lab
 	for one in $$running; do wait $$one || failed=1; done; \
 	cat $$said/*; rm -r $$said; exit $$failed
 
-# Manual pages and completion, in build/.
+# Build manual pages and completion in build/.
 pages: build
 	install -d build
 	bin/ringhook manual | gzip -n9 >build/ringhook.1.gz
 	{ cat contrib/ringhook.toml.5; sed 's/\\/\\e/g; s/-/\\-/g; s/^[.'"'"']/\\\&&/' contrib/ringhook.toml; echo .fi; } | gzip -n9 >build/ringhook.toml.5.gz
 	bin/ringhook completion >build/completion
 
-# Those, and documents, samples, licences and the list of parts.
+# Also documents, samples, licences and the list of parts.
 SAMPLES := contrib/extensions_ringhook.conf contrib/queues_ringhook.conf contrib/ringhook.toml contrib/crm.php contrib/crm.py \
 	contrib/prometheus/ringhook.rules.yml contrib/grafana/ringhook.json contrib/examples/*.toml contrib/verify contrib/systemd contrib/Containerfile
 
@@ -137,14 +138,14 @@ parts: pages
 	find build/doc -name '*_test.go' -delete
 	chmod -R u=rwX,go=rX build
 
-# The Debian package, in dist/.
+# Build the Debian package in dist/.
 deb: parts
 	@test -x $(NFPM) || GOFLAGS= CGO_ENABLED=0 GOBIN=$(dir $(NFPM)) $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
 	install -d dist
 	DEB_ARCH=$(ARCH) DEB_VERSION=$(DEB_VERSION) DEB_TIME=$$(date -u -d @$(EPOCH) +%Y-%m-%dT%H:%M:%SZ) SOURCE_DATE_EPOCH=$(EPOCH) \
 		$(NFPM) package -f contrib/deb/nfpm.yaml -p deb -t dist/ringhook_$(DEB_VERSION)_$(ARCH).deb
 
-# A tar file with the program and all that, in dist/.
+# Build a tar file with the program and all of that in dist/.
 dist: parts
 	rm -rf build/$(RELEASE)
 	install -d dist build/$(RELEASE)
@@ -156,9 +157,13 @@ dist: parts
 	tar --sort=name --format=gnu --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner -C build -c $(RELEASE) | gzip -n9 >dist/$(RELEASE).tar.gz
 	sha256sum dist/$(RELEASE).tar.gz
 
-# The commit at hand is built twice, in two folders, and has to come out the same.
+# Build the current commit twice, in two folders, and compare the results.
 repro:
 	test/dist/repro
+
+# Build and run the container image, with base images made here. As root.
+image:
+	test/image
 
 install: pages
 	install -D -m 755 bin/ringhook $(DESTDIR)$(PREFIX)/bin/ringhook
