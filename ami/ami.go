@@ -75,7 +75,7 @@ const (
 // New returns a client that delivers the named events. It returns an error if the CA
 // file cannot be read.
 func New(cfg Config, events []string, log *slog.Logger, m *Metrics) (*Client, error) {
-	c := &Client{cfg: cfg, log: log.With("server", cfg.Name), known: make(map[string]bool, len(events)), metrics: m.of(cfg.Name, events)}
+	c := &Client{cfg: cfg, log: log.With("server", cfg.Name), known: make(map[string]bool, len(events)), metrics: &metrics{Metrics: m}}
 	var err error
 	if c.tls, err = cfg.tlsConfig(); err != nil {
 		return nil, err
@@ -99,9 +99,19 @@ func (c *Client) dialTCP(ctx context.Context) (net.Conn, error) {
 	return secure.DialContext(ctx, "tcp", c.cfg.Address)
 }
 
-// Run keeps the client connected until ctx ends, and delivers events to w.
-// It returns after its last call of w.
-func (c *Client) Run(ctx context.Context, w Watcher) {
+// Start keeps the client connected in the background until ctx ends, and delivers events to w. It closes
+// done after its last call of w.
+func (c *Client) Start(ctx context.Context, w Watcher) (done <-chan struct{}) {
+	c.metrics.connecting(c.cfg.Name, c.known)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.run(ctx, w)
+	}()
+	return ended
+}
+
+func (c *Client) run(ctx context.Context, w Watcher) {
 	pause, said := firstPause, ""
 	for {
 		began := time.Now()
@@ -238,14 +248,14 @@ func (c *Client) guard(ctx context.Context, q *queue, f func()) {
 // Do sends an action and returns its response. The error is ErrAway, ErrLost, ErrInvalid, a
 // *RejectedError or ctx's; each can be wrapped.
 func (c *Client) Do(ctx context.Context, a Action) (Message, error) {
-	response, _, err := c.run(ctx, a, false)
+	response, _, err := c.send(ctx, a, false)
 	return response, err
 }
 
 // List sends an action that answers with a list, and returns the list's
 // messages without the closing one. The errors are those of Do.
 func (c *Client) List(ctx context.Context, a Action) ([]Message, error) {
-	_, items, err := c.run(ctx, a, true)
+	_, items, err := c.send(ctx, a, true)
 	return items, err
 }
 
@@ -260,7 +270,7 @@ func (c *Client) Wake() {
 // Connected reports whether actions can be sent.
 func (c *Client) Connected() bool { return c.actions.Load() != nil }
 
-func (c *Client) run(ctx context.Context, a Action, list bool) (response Message, items []Message, err error) {
+func (c *Client) send(ctx context.Context, a Action, list bool) (response Message, items []Message, err error) {
 	ctx, cancel := context.WithTimeout(ctx, actionTime)
 	defer cancel()
 	began := time.Now()

@@ -85,11 +85,7 @@ func newBench(t *testing.T, server *amitest.Server, w *watcher) *bench {
 	}
 	w.client = c
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.Run(ctx, w)
-	}()
+	done := c.Start(ctx, w)
 	b.stop = func() {
 		cancel()
 		<-done

@@ -49,20 +49,22 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// metrics are those of one client.
+// metrics are those of one client. The series of its server are there once it connects.
 type metrics struct {
 	*Metrics
 	connected prometheus.Gauge
 	events    map[string]prometheus.Counter
 }
 
-func (m *Metrics) of(server string, events []string) *metrics {
-	own := &metrics{Metrics: m, connected: m.connected.WithLabelValues(server), events: make(map[string]prometheus.Counter, len(events))}
-	own.connected.Set(0)
-	for _, name := range events {
-		own.events[name] = m.events.WithLabelValues(server, name)
+// connecting creates the series of a client that begins to connect. One that is only prepared has none: an
+// alert would take it for a lost connection.
+func (m *metrics) connecting(server string, events map[string]bool) {
+	m.connected = m.Metrics.connected.WithLabelValues(server)
+	m.connected.Set(0)
+	m.events = make(map[string]prometheus.Counter, len(events))
+	for name := range events {
+		m.events[name] = m.Metrics.events.WithLabelValues(server, name)
 	}
-	return own
 }
 
 // Forget removes the series of a server that is no longer in the configuration.

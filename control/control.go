@@ -57,9 +57,6 @@ func (c *Control) Prepare(configs []ami.Config) (*Servers, error) {
 			return nil, err
 		}
 		s.from = s.client
-		for _, kind := range kinds {
-			c.differences.WithLabelValues(cfg.Name, kind)
-		}
 		next.list = append(next.list, s)
 	}
 	return next, nil
@@ -104,12 +101,11 @@ func (c *Control) all() []*server {
 
 // start connects in the background, until stop, which waits.
 func (s *server) start() {
+	for _, kind := range kinds {
+		s.differences.WithLabelValues(s.config.Name, kind)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.client.Run(ctx, s)
-	}()
+	done := s.client.Start(ctx, s)
 	s.stop = func() {
 		cancel()
 		<-done

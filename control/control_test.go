@@ -256,14 +256,22 @@ func newBench(t *testing.T) (*Control, *amitest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := New(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	reg := prometheus.NewRegistry()
+	c := New(slog.New(slog.DiscardHandler), reg)
 	next, err := c.Prepare([]ami.Config{{Name: "pbx", Address: address, Username: amitest.Username, Secret: amitest.Secret}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A reload that fails after this must leave no server behind that seems to be away.
+	if n, err := testutil.GatherAndCount(reg, "ringhook_ami_connected", "ringhook_ami_events_total", "ringhook_ami_state_differences_total"); n > 0 || err != nil {
+		t.Errorf("%d series of a server that is not in force, %v", n, err)
+	}
 	c.Exchange(next)
 	t.Cleanup(func() {
 		c.Close()
+		if n, err := testutil.GatherAndCount(reg, "ringhook_ami_connected", "ringhook_ami_events_total", "ringhook_ami_state_differences_total"); n > 0 || err != nil {
+			t.Errorf("%d series of a server that was removed, %v", n, err)
+		}
 		s.Close()
 	})
 	return c, s
