@@ -9,7 +9,7 @@ import (
 )
 
 type checkCmd struct {
-	Dialplan string `placeholder:"FILE" help:"Check this extensions.conf too, with what it includes: lines that name no point, miss an argument, stand where they cannot work."`
+	Dialplan string `placeholder:"FILE" help:"Also check this extensions.conf and the files that it includes."`
 }
 
 // Run reads the configuration, and prints what would be in force.

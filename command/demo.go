@@ -207,7 +207,7 @@ func (p *player) ask(c *channel, point string, args ...string) error {
 	return nil
 }
 
-// queueCall is a caller who waits, an agent who is busy and one who answers.
+// queueCall plays a caller who waits, a busy agent and one who answers.
 func (p *player) queueCall() error {
 	id := func(n int) string { return fmt.Sprintf("%d.%d", time.Now().Unix(), n) }
 	first := id(1)

@@ -10,8 +10,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// sampleCRM is the other side of the demo: one URL that knows who is calling,
-// and one that takes events.
+// sampleCRM is the CRM of the demo: one URL that knows the caller, and one that
+// receives events.
 type sampleCRM struct {
 	server *fasthttp.Server
 	listen net.Listener

@@ -53,8 +53,8 @@ func (c *forgetCmd) Run(s *streams) error {
 	})
 }
 
-// withPerson opens the files beside a server that may be running on them. The
-// spellings are how a number may stand in them: as it was read, as it came, and as others write it.
+// withPerson opens the store, also while a server runs on it. The spellings are the forms in
+// which the number may be stored: as it was read, as it came, and as others write it.
 func withPerson(s *streams, raw string, do func(st *store.Store, book *phonebook.Phonebook, number string, spellings []string) error) (err error) {
 	st, cfg, err := openStore(s)
 	if err != nil {

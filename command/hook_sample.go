@@ -9,8 +9,8 @@ import (
 	"ringhook/hooks"
 )
 
-// sampleEventOf makes an event as a call makes it, between people who do not
-// exist. Each has an id of its own, so that no receiver takes it for a repeat.
+// sampleEventOf returns an event as a call makes it, between fictitious people. Each has
+// an id of its own, so that no receiver takes it for a repeat.
 func sampleEventOf(name string) *hooks.Event {
 	now := time.Now().Truncate(time.Second)
 	ev := &hooks.Event{

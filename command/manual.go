@@ -16,7 +16,7 @@ func (manualCmd) Run(k *kong.Context, s *streams) error {
 	return err
 }
 
-// Before and behind the commands. In lines that begin with . stands what troff understands.
+// The page before and after the commands, in troff.
 const (
 	manualHead = `.TH RINGHOOK 1 "" "ringhook" "User commands"
 .SH NAME
@@ -29,28 +29,30 @@ ringhook \- FastAGI service for Asterisk
 .RI [ options ]
 .SH DESCRIPTION
 At queues, agents and hangups Asterisk asks ringhook.
-ringhook looks the caller up while the call waits a bounded moment, sets channel variables, and then tells every
-system that wants to know about the call, without losing an event.
+ringhook looks the caller up while the call waits a bounded time, sets channel variables, and then sends an event to
+every system that subscribes to it, without losing one.
 .PP
-Commands that read or change what is kept are run as the user that the service runs as.
+Run commands that read or change the store as the user of the service.
 `
 	manualTail = `.SH EXIT STATUS
-0 where all went well, 1 where something failed, 2 where the command line makes no sense.
+0 on success, 1 after a failure, 2 if the command line has a mistake.
 .SH SIGNALS
 .TP
 .B SIGHUP
 .B ringhook serve
-reads the configuration again; a wrong one changes nothing.
+reloads the configuration; one with mistakes changes nothing.
+.B ringhook reload
+does the same and prints the result.
 .TP
 .BR SIGTERM ", " SIGINT
-It takes no more calls, answers those in progress, finishes the deliveries in flight and ends.
-A second one ends it at once; whatever is left is delivered after the next start.
+It accepts no more calls, answers those in progress, finishes the deliveries in flight and ends within 20 seconds.
+A second one ends it at once. What is left is delivered after the next start.
 .SH ENVIRONMENT
 .TP
 .B RINGHOOK_CONFIG
 the configuration file, if the command line does not name one
 .SH FILES
-As the Debian package has them.
+As installed by the Debian package.
 .TP
 .I /etc/ringhook/ringhook.toml
 the configuration, used if neither the command line nor RINGHOOK_CONFIG names a file
@@ -62,7 +64,7 @@ further parts of the configuration
 NAME=value for each ${NAME} in it
 .TP
 .I /var/lib/ringhook
-outbox.db and phonebook.db, which must not be lost, cache.db and trace.db, which may
+outbox.db and phonebook.db, which must not be lost; cache.db and trace.db, which can be rebuilt
 .TP
 .I /usr/share/doc/ringhook
 every key of the configuration, and samples for the dialplan

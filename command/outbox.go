@@ -156,7 +156,7 @@ func (c *outboxShowCmd) preview(w io.Writer, cfg *conf.Config, ev *hooks.Event, 
 	return nil
 }
 
-// outboxChoice is deliveries by number, or by a filter where none is given.
+// outboxChoice selects deliveries by number, or by a filter if no number is given.
 type outboxChoice struct {
 	IDs []int64 `arg:"" optional:"" name:"id" help:"Numbers of deliveries, from the list; else give a filter."`
 	outboxFilter

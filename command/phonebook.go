@@ -18,7 +18,7 @@ type phonebookCmd struct {
 	Remove phonebookRemoveCmd `cmd:"" help:"Remove numbers."`
 }
 
-// withPhonebook opens the phonebook beside a server that may be running on it.
+// withPhonebook opens the phonebook, also while a server runs on it.
 func withPhonebook(s *streams, do func(*storebook.Phonebook, *number.Reader) error) (err error) {
 	cfg, err := s.load()
 	if err != nil {
@@ -83,7 +83,7 @@ type phonebookRemoveCmd struct {
 	Numbers []string `arg:"" name:"number" help:"Numbers, as a trunk delivers them."`
 }
 
-// Run removes numbers, and fails where one is not there.
+// Run removes numbers, and fails if one is not in the phonebook.
 func (c *phonebookRemoveCmd) Run(s *streams) error {
 	return withPhonebook(s, func(book *storebook.Phonebook, numbers *number.Reader) error {
 		var missing error

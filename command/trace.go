@@ -42,10 +42,10 @@ func (c *traceCmd) Run(s *streams) (err error) {
 	return held.print(s.out, time.Now())
 }
 
-// heldTrace is everything that is held of one call.
+// heldTrace is everything stored about one call.
 type heldTrace struct {
 	linkedid   string
-	call       *store.HeldCall // nil where its state is not kept
+	call       *store.HeldCall // nil if its state is not stored
 	points     []dialplan.PointTrace
 	deliveries []store.Item
 	attempts   [][]hooks.Attempt // of each delivery

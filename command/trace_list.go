@@ -44,7 +44,7 @@ func (c *traceCmd) list(s *streams, st *store.Store) error {
 type listedCall struct {
 	callState
 	linkedid string
-	caller   string // as the channel showed it, where there is no state
+	caller   string // as the channel showed it, if there is no state
 	trouble  []string
 }
 

@@ -9,7 +9,7 @@ import (
 	"ringhook/dialplan"
 )
 
-// pointIndent is where the lines below a point's own begin.
+// pointIndent begins the lines below a point's own.
 const pointIndent = "\n                "
 
 // point adds what happened at a point.

@@ -19,7 +19,7 @@ func text(v any) string {
 	return s
 }
 
-// clock is a time of day, or that there is none.
+// clock formats a time of day; "-" if there is none.
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return "-"

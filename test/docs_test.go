@@ -121,8 +121,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestRunbookLog checks that the log lines that docs/faults.md tells readers to search
-// for are written by the program.
+// TestRunbookLog checks that the log lines that docs/faults.md names for a search are written by the program.
 func TestRunbookLog(t *testing.T) {
 	var code bytes.Buffer
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
