@@ -34,7 +34,7 @@ const apiPrefix = "/v1/"
 type API struct {
 	log      *slog.Logger
 	cache    *cache.Cache
-	outbox   *store.Outbox
+	outbox   *store.Operator
 	control  *control.Control
 	local    bool // listens on the loopback interface only
 	throttle *throttle
@@ -53,7 +53,7 @@ type settings struct {
 // its server listens on.
 func New(log *slog.Logger, st *store.Store, live *control.Control, at net.Addr) *API {
 	tcp, ok := at.(*net.TCPAddr)
-	return &API{log: log, cache: st.Cache(), outbox: st.Outbox(), control: live, local: ok && tcp.IP.IsLoopback(), throttle: newThrottle(time.Now)}
+	return &API{log: log, cache: st.Cache(), outbox: st.Operator(), control: live, local: ok && tcp.IP.IsLoopback(), throttle: newThrottle(time.Now)}
 }
 
 // Exchange replaces the settings for requests that begin from now on.

@@ -30,7 +30,7 @@ type HookReport struct {
 
 // HookReports returns the state of the named hooks, and of others that have
 // deliveries in the outbox.
-func HookReports(o *store.Outbox, names []string, now time.Time) ([]HookReport, error) {
+func HookReports(o *store.Operator, names []string, now time.Time) ([]HookReport, error) {
 	tallies, err := o.HookCounts()
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func HookReports(o *store.Outbox, names []string, now time.Time) ([]HookReport, 
 
 // addFailure adds the last failure of what is pending. A single failure changes no hook's stored state, but the hook is not
 // fine.
-func (r *HookReport) addFailure(o *store.Outbox) error {
+func (r *HookReport) addFailure(o *store.Operator) error {
 	if r.Pending == 0 || r.State == "unknown" || r.State == "disabled" {
 		return nil
 	}

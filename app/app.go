@@ -128,9 +128,9 @@ func (a *App) newParts(ctx context.Context, cfg *conf.Config) (p dialplan.Parts,
 // setHooks passes the names of the configured hooks to the outbox, and warns of deliveries for
 // others.
 func (a *App) setHooks(names []string) {
-	o := a.store.Outbox()
-	o.SetConfiguredHooks(names)
-	tallies, err := o.HookCounts()
+
+	a.store.Outbox().SetConfiguredHooks(names)
+	tallies, err := a.store.Operator().HookCounts()
 	if err != nil {
 		a.log.Warn("cannot count deliveries for removed hooks", "err", err)
 	}

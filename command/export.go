@@ -44,7 +44,7 @@ func (c *exportCmd) Run(s *streams) error {
 		}
 		report := personReport{Number: number, Calls: p.Calls, Points: p.Points}
 		for _, d := range p.Deliveries {
-			_, attempts, err := st.Outbox().Show(d.ID)
+			_, attempts, err := st.Operator().Show(d.ID)
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}

@@ -54,7 +54,7 @@ func (c *outboxListCmd) Run(s *streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	list, err := st.Outbox().List(c.filter(c.Limit))
+	list, err := st.Operator().List(c.filter(c.Limit))
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (c *outboxShowCmd) Run(s *streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	d, attempts, err := st.Outbox().Show(c.ID)
+	d, attempts, err := st.Operator().Show(c.ID)
 	if err != nil {
 		return fmt.Errorf("delivery %d: %w", c.ID, err)
 	}
@@ -163,7 +163,7 @@ type outboxChoice struct {
 	Limit int `placeholder:"N" help:"At most this many, the oldest; all that fit otherwise."`
 }
 
-func (c *outboxChoice) choose(s *streams, change func(*store.Outbox, context.Context, ...int64) (int, error), done string) (err error) {
+func (c *outboxChoice) choose(s *streams, change func(*store.Operator, context.Context, ...int64) (int, error), done string) (err error) {
 	if len(c.IDs) == 0 && c.Hook == "" && c.Call == "" && c.Since.IsZero() {
 		return usageError{errors.New("give numbers of deliveries, or --hook, --call or --since")}
 	}
@@ -174,11 +174,11 @@ func (c *outboxChoice) choose(s *streams, change func(*store.Outbox, context.Con
 	defer func() { err = errors.Join(err, st.Close()) }()
 	ids := c.IDs
 	if len(ids) == 0 {
-		if ids, err = st.Outbox().Changeable(c.filter(c.Limit)); err != nil {
+		if ids, err = st.Operator().Changeable(c.filter(c.Limit)); err != nil {
 			return err
 		}
 	}
-	n, err := change(st.Outbox(), s.ctx, ids...)
+	n, err := change(st.Operator(), s.ctx, ids...)
 	fmt.Fprintf(s.out, "%d deliveries %s\n", n, done)
 	return err
 }
@@ -189,7 +189,7 @@ type outboxRetryCmd struct {
 
 // Run makes deliveries due now; a running server sees it within seconds.
 func (c *outboxRetryCmd) Run(s *streams) error {
-	return c.choose(s, (*store.Outbox).Retry, "are due now; a running server attempts them within seconds")
+	return c.choose(s, (*store.Operator).Retry, "are due now; a running server attempts them within seconds")
 }
 
 type outboxDropCmd struct {
@@ -198,7 +198,7 @@ type outboxDropCmd struct {
 
 // Run drops deliveries.
 func (c *outboxDropCmd) Run(s *streams) error {
-	return c.choose(s, (*store.Outbox).Drop, "dropped")
+	return c.choose(s, (*store.Operator).Drop, "dropped")
 }
 
 type outboxReplayCmd struct {
@@ -227,13 +227,13 @@ func (c *outboxReplayCmd) Run(s *streams) (err error) {
 		}
 	}
 	if c.DryRun {
-		n, err := st.Outbox().Replayable(r)
+		n, err := st.Operator().Replayable(r)
 		if err == nil {
 			fmt.Fprintf(s.out, "%d deliveries would be sent: %s\n", n, replayEnd(n))
 		}
 		return err
 	}
-	n, err := st.Outbox().Replay(s.ctx, r)
+	n, err := st.Operator().Replay(s.ctx, r)
 	fmt.Fprintf(s.out, "%d deliveries are queued: %s\n", n, replayEnd(n))
 	return err
 }
@@ -256,7 +256,7 @@ func (c *outboxSalvageCmd) Run(s *streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	got, err := st.Outbox().Salvage(s.ctx, c.File)
+	got, err := st.Operator().Salvage(s.ctx, c.File)
 	fmt.Fprintf(s.out, "%d deliveries copied, %d were there already", got.Copied, got.Known)
 	if got.Unreadable > 0 {
 		fmt.Fprintf(s.out, "; up to %d cannot be read", got.Unreadable)

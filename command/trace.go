@@ -63,7 +63,7 @@ func heldOf(st *store.Store, linkedid string) (*heldTrace, error) {
 	if h.points, err = st.Points(linkedid); err != nil {
 		return nil, err
 	}
-	if h.deliveries, err = st.Outbox().List(store.Filter{LinkedID: linkedid, Limit: maxTraced}); err != nil {
+	if h.deliveries, err = st.Operator().List(store.Filter{LinkedID: linkedid, Limit: maxTraced}); err != nil {
 		return nil, err
 	}
 	slices.Reverse(h.deliveries) // the first made first
@@ -71,7 +71,7 @@ func heldOf(st *store.Store, linkedid string) (*heldTrace, error) {
 		return nil, fmt.Errorf("nothing is known of call %s: no point was asked with this linkedid, or it is longer ago than [store] keeps it; ringhook trace --since 1h lists the calls of the last hour", linkedid)
 	}
 	for _, d := range h.deliveries {
-		_, attempts, err := st.Outbox().Show(d.ID)
+		_, attempts, err := st.Operator().Show(d.ID)
 		if err != nil {
 			return nil, err
 		}

@@ -140,7 +140,7 @@ func (h *house) ask(point string, hangup <-chan struct{}, args ...string) string
 // kept lists the events in the outbox, the first first.
 func (h *house) kept() []hooks.Event {
 	h.t.Helper()
-	list, err := h.st.Outbox().List(store.Filter{Limit: 1000})
+	list, err := h.st.Operator().List(store.Filter{Limit: 1000})
 	if err != nil {
 		h.t.Fatal(err)
 	}

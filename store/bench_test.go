@@ -88,7 +88,7 @@ func BenchmarkPending(b *testing.B) {
 		})
 		b.Run(name("tallies"), func(b *testing.B) {
 			for range b.N {
-				if _, err := s.Outbox().HookCounts(); err != nil {
+				if _, err := s.Operator().HookCounts(); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -44,7 +44,7 @@ func TestClockSet(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if tallies, err := s.Outbox().HookCounts(); err != nil || len(tallies) != 1 || tallies[0].Pending != 1 || tallies[0].Dead != 1 {
+			if tallies, err := s.Operator().HookCounts(); err != nil || len(tallies) != 1 || tallies[0].Pending != 1 || tallies[0].Dead != 1 {
 				t.Errorf("tallies %+v, %v, want one pending and one dead", tallies, err)
 			}
 			for _, linkedid := range []string{"1.1", "1.2"} {

@@ -124,7 +124,7 @@ func checkCrashed(t *testing.T, s *Store, said map[string]map[string]bool) {
 	if broken, _ := filepath.Glob(filepath.Join(s.folder, "*.damaged-*")); len(broken) > 0 {
 		t.Fatalf("moved aside: %v", broken)
 	}
-	list, err := s.Outbox().List(Filter{Limit: 10_000_000})
+	list, err := s.Operator().List(Filter{Limit: 10_000_000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,12 +44,12 @@ func TestCrashed(t *testing.T) {
 			t.Errorf("after crash %d there are due %v, want %s", n, got, want)
 		}
 	}
-	item, attempts, err := s.Outbox().Show(bad)
+	item, attempts, err := s.Operator().Show(bad)
 	if err != nil || item.State != hooks.Dead || item.Class != hooks.Poison || item.Attempts != 3 ||
 		len(attempts) != 3 || attempts[0].Class != hooks.Crash || attempts[2].Excerpt != "fatal error: stack overflow" {
 		t.Errorf("got %+v, %+v, %v", item, attempts, err)
 	}
-	if item, attempts, err = s.Outbox().Show(delivered); err != nil || item.State != hooks.Delivered || len(attempts) != 1 {
+	if item, attempts, err = s.Operator().Show(delivered); err != nil || item.State != hooks.Delivered || len(attempts) != 1 {
 		t.Errorf("delivered: got %+v, %+v, %v", item, attempts, err)
 	}
 }

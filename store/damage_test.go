@@ -102,7 +102,7 @@ func TestMissingLog(t *testing.T) {
 	mustClose(t, s)
 	s = mustOpen(t, copied, time.Now)
 	defer mustClose(t, s)
-	if tallies, err := s.Outbox().HookCounts(); err != nil || len(tallies) != 1 || tallies[0].Pending != 300 {
+	if tallies, err := s.Operator().HookCounts(); err != nil || len(tallies) != 1 || tallies[0].Pending != 300 {
 		t.Errorf("got %v, %v", tallies, err)
 	}
 }

@@ -14,7 +14,7 @@ const lastFailure = `select a.started_ms, a.took_us, a.class, a.status, a.excerp
 
 // Failing returns the last attempt of a hook's pending deliveries and when that delivery is attempted again. failing is
 // false if no pending delivery has been attempted.
-func (o *Outbox) Failing(hook string) (last hooks.Attempt, next time.Time, failing bool, err error) {
+func (o *Operator) Failing(hook string) (last hooks.Attempt, next time.Time, failing bool, err error) {
 	var startedMS, tookUS, nextMS int64
 	failing, err = sqlite.One(o.s.read, lastFailure, []any{hook}, &startedMS, &tookUS, &last.Class, &last.Status, &last.Excerpt, &nextMS)
 	last.Started, last.Took = sqlite.FromMS(startedMS), time.Duration(tookUS)*time.Microsecond

@@ -19,7 +19,7 @@ func TestFailing(t *testing.T) {
 	if len(due) != 3 {
 		t.Fatalf("due: %+v", due)
 	}
-	if _, _, failing, err := s.Outbox().Failing("crm"); err != nil || failing {
+	if _, _, failing, err := s.Operator().Failing("crm"); err != nil || failing {
 		t.Errorf("without an attempt: failing %v, %v", failing, err)
 	}
 	at := c.now().Truncate(time.Millisecond)
@@ -34,13 +34,13 @@ func TestFailing(t *testing.T) {
 	}
 	settle(due[0].ID, hooks.Pending, at.Add(-time.Second), "crm.example: connect: dial tcp 127.0.0.1:1: connect: no route to host")
 	settle(due[1].ID, hooks.Pending, at, "crm.example: connect: dial tcp 127.0.0.1:1: connect: connection refused")
-	last, again, failing, err := s.Outbox().Failing("crm")
+	last, again, failing, err := s.Operator().Failing("crm")
 	if err != nil || !failing || last.Cause() != "connection refused" || !last.Started.Equal(at) || !again.Equal(next) {
 		t.Errorf("last %+v, next %v, failing %v, %v", last, again, failing, err)
 	}
 	settle(due[0].ID, hooks.Delivered, at, "")
 	settle(due[1].ID, hooks.Delivered, at, "")
-	if _, _, failing, err := s.Outbox().Failing("crm"); err != nil || failing {
+	if _, _, failing, err := s.Operator().Failing("crm"); err != nil || failing {
 		t.Errorf("after a success: failing %v, %v", failing, err)
 	}
 }

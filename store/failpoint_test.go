@@ -55,7 +55,7 @@ func TestFailPointSync(t *testing.T) {
 	if got := testutil.ToFloat64(s.metrics.failures.WithLabelValues(string(sqlite.IO))); got != 1 {
 		t.Errorf("failures counted: %v, want 1", got)
 	}
-	list, err := s.Outbox().List(Filter{})
+	list, err := s.Operator().List(Filter{})
 	if err != nil || len(list) != 2 {
 		t.Errorf("kept: %v, %v, want the two that were acknowledged", list, err)
 	}

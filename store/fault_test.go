@@ -68,11 +68,11 @@ func TestSecondDaemonIsKeptOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := tool.Outbox().List(Filter{})
+	list, err := tool.Operator().List(Filter{})
 	if err != nil || len(list) != 1 {
 		t.Fatalf("tool sees %v, %v", list, err)
 	}
-	if n, err := tool.Outbox().Drop(context.Background(), list[0].ID); n != 1 || err != nil {
+	if n, err := tool.Operator().Drop(context.Background(), list[0].ID); n != 1 || err != nil {
 		t.Errorf("tool drops: %d, %v", n, err)
 	}
 	mustClose(t, tool)

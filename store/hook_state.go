@@ -33,7 +33,7 @@ func (o *Outbox) State(hook string) (st hooks.HookState, err error) {
 }
 
 // States lists the states of the hooks that fail or are disabled.
-func (o *Outbox) States() (list []hooks.HookState, err error) {
+func (o *Operator) States() (list []hooks.HookState, err error) {
 	rows, err := o.s.read.Query(selectHookStates + " order by hook")
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		st, err := scanHookState(scan)
@@ -71,7 +71,7 @@ func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, told *hooks.E
 
 // Enable ends a hook's being disabled, and tells whether it was. What is dead
 // stays so. A running server sees it within seconds.
-func (o *Outbox) Enable(ctx context.Context, hook string) (was bool, err error) {
+func (o *Operator) Enable(ctx context.Context, hook string) (was bool, err error) {
 	n := 0
 	err = o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {
 		var err error

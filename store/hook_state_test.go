@@ -47,22 +47,22 @@ func TestHookState(t *testing.T) {
 			t.Errorf("%s is told %v", hook, events)
 		}
 	}
-	if list, err := s.Outbox().States(); err != nil || len(list) != 1 || list[0] != gone {
+	if list, err := s.Operator().States(); err != nil || len(list) != 1 || list[0] != gone {
 		t.Errorf("got %+v, %v", list, err)
 	}
 	for _, want := range []bool{true, false} {
-		if was, err := s.Outbox().Enable(context.Background(), "a"); was != want || err != nil {
+		if was, err := s.Operator().Enable(context.Background(), "a"); was != want || err != nil {
 			t.Errorf("enable: got %v, %v, want %v", was, err, want)
 		}
 		f("a", hooks.HookState{})
 	}
 	set(failing, nil)
-	if was, err := s.Outbox().Enable(context.Background(), "a"); was || err != nil {
+	if was, err := s.Operator().Enable(context.Background(), "a"); was || err != nil {
 		t.Errorf("one that only fails was enabled, %v", err)
 	}
 	f("a", failing)
 	set(hooks.HookState{Hook: "a"}, nil)
-	if list, err := s.Outbox().States(); err != nil || len(list) != 0 {
+	if list, err := s.Operator().States(); err != nil || len(list) != 0 {
 		t.Errorf("kept of a hook that is well: %+v, %v", list, err)
 	}
 }
@@ -87,7 +87,7 @@ func TestRetryOpensTheGate(t *testing.T) {
 			ids = append(ids, list[0].ID)
 		}
 	}
-	if n, err := s.Outbox().Retry(t.Context(), ids...); n != 2 || err != nil {
+	if n, err := s.Operator().Retry(t.Context(), ids...); n != 2 || err != nil {
 		t.Fatalf("got %d, %v", n, err)
 	}
 	for hook, want := range map[string]time.Time{"a": {}, "b": left.Until, "c": left.Until} {

@@ -93,7 +93,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	tallies, err := c.s.Outbox().HookCounts()
+	tallies, err := c.s.Operator().HookCounts()
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(pendingDesc, err)
 	}

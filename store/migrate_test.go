@@ -138,7 +138,7 @@ func oldOutbox(t *testing.T, s *Store, c *clock) {
 	if state, err := s.Journal().Call("1.1"); string(state) != "state of 1.1" || err != nil {
 		t.Errorf("call: got %q, %v", state, err)
 	}
-	tallies, err := s.Outbox().HookCounts()
+	tallies, err := s.Operator().HookCounts()
 	got := map[string]string{}
 	for _, tally := range tallies {
 		got[tally.Hook] = fmt.Sprint(tally.Pending, tally.Dead)
@@ -146,11 +146,11 @@ func oldOutbox(t *testing.T, s *Store, c *clock) {
 	if want := map[string]string{"a": "2 1", "b": "0 0"}; err != nil || got["a"] != want["a"] || got["b"] != want["b"] && got["b"] != "" {
 		t.Errorf("tallies: got %v, %v, want %v", got, err, want)
 	}
-	list, err := s.Outbox().List(Filter{Limit: 10})
+	list, err := s.Operator().List(Filter{Limit: 10})
 	if err != nil || len(list) != 4 {
 		t.Errorf("deliveries: got %+v, %v", list, err)
 	}
-	_, attempts, err := s.Outbox().Show(3)
+	_, attempts, err := s.Operator().Show(3)
 	if err != nil || len(attempts) != 1 || attempts[0].Excerpt != "no such page" || attempts[0].Took != 700*time.Microsecond {
 		t.Errorf("attempts: got %+v, %v", attempts, err)
 	}
@@ -163,7 +163,7 @@ func oldOutbox(t *testing.T, s *Store, c *clock) {
 	if ids, _ := due(t, s.Outbox(), "a", now); !slices.Equal(ids, []string{"msg_2"}) {
 		t.Errorf("due behind it: got %v", ids)
 	}
-	if n, err := s.Outbox().Retry(context.Background(), 3); n != 1 || err != nil {
+	if n, err := s.Operator().Retry(context.Background(), 3); n != 1 || err != nil {
 		t.Errorf("retry of a dead one: got %d, %v", n, err)
 	}
 	keep(t, s.Journal(), testRecord("1.3", 1, "a"))

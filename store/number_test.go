@@ -33,7 +33,7 @@ func TestNumbersAreUsedOnce(t *testing.T) {
 			}
 		},
 		"dropped": func(id int64) {
-			if _, err := s.Outbox().Drop(t.Context(), id); err != nil {
+			if _, err := s.Operator().Drop(t.Context(), id); err != nil {
 				t.Fatal(err)
 			}
 			c.add(cfg.KeepDelivered + time.Second)
@@ -54,7 +54,7 @@ func TestNumbersAreUsedOnce(t *testing.T) {
 	}
 
 	// Nor after a restart, for those who wrote a number down, nor for what is sent again.
-	if n, err := s.Outbox().Replay(context.Background(), Replay{Hook: "a", Since: time.Unix(0, 0), Until: c.now().Add(time.Second)}); n == 0 || err != nil {
+	if n, err := s.Operator().Replay(context.Background(), Replay{Hook: "a", Since: time.Unix(0, 0), Until: c.now().Add(time.Second)}); n == 0 || err != nil {
 		t.Fatalf("replay: got %d, %v", n, err)
 	}
 	settleOne(t, s.Outbox(), attempt(), hooks.Delivered, time.Time{})

@@ -14,7 +14,7 @@ import (
 )
 
 // Outbox keeps deliveries until they are delivered or dead: it is the
-// hooks.Outbox, and what an operator sees of it and mends.
+// hooks.Outbox. What people see and change of them is the Operator's.
 type Outbox struct {
 	s          *Store
 	configured atomic.Pointer[[]string] // the hooks that there are; nil while nobody has told

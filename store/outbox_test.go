@@ -30,7 +30,7 @@ func TestBrowse(t *testing.T) {
 
 	f := func(want string, filter Filter) {
 		t.Helper()
-		list, err := o.List(filter)
+		list, err := s.Operator().List(filter)
 		var got []string
 		for _, d := range list {
 			got = append(got, strings.TrimPrefix(d.Event.ID, "msg_")+d.Hook)
@@ -47,7 +47,7 @@ func TestBrowse(t *testing.T) {
 	f("1.2_1a", Filter{Since: middle})
 	f("1.2_1a 1.1_2a", Filter{Hook: "a", States: []hooks.State{hooks.Pending, hooks.Delivered}})
 
-	item, attempts, err := o.Show(list[0].ID)
+	item, attempts, err := s.Operator().Show(list[0].ID)
 	if err != nil || item.State != hooks.Dead || !item.Finished.Equal(c.now()) || item.Class != "rejected" || item.Status != 404 ||
 		item.Held || !item.Next.IsZero() || item.Attempts != 1 {
 		t.Errorf("show: got %+v, %v", item, err)
@@ -55,7 +55,7 @@ func TestBrowse(t *testing.T) {
 	if len(attempts) != 1 || attempts[0].Took != 1500*time.Microsecond || attempts[0].Excerpt != "no such page" || attempts[0].Started.IsZero() {
 		t.Errorf("attempts: got %+v", attempts)
 	}
-	if _, _, err := o.Show(999); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Operator().Show(999); !errors.Is(err, ErrNotFound) {
 		t.Errorf("show of nothing: %v", err)
 	}
 }
@@ -70,7 +70,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	item, attempts, err := s.Outbox().Show(list[0].ID)
+	item, attempts, err := s.Operator().Show(list[0].ID)
 	if err != nil || item.Attempts != 30 || len(attempts) != maxAttempts || attempts[19].Class != "29" || len(attempts[0].Excerpt) > maxExcerpt {
 		t.Errorf("got %d attempts, %d kept, %v", item.Attempts, len(attempts), err)
 	}
@@ -101,23 +101,23 @@ func TestRetryAndDropKeepOrder(t *testing.T) {
 	one := expect("msg_1.1_1")[0].ID
 	settleOne(t, o, one, hooks.Dead, time.Time{})
 	two := expect("msg_1.1_2")[0].ID
-	mend(o.Retry, 1, one)
+	mend(s.Operator().Retry, 1, one)
 	expect("msg_1.1_1")
 	settleOne(t, o, two, hooks.Pending, c.now()) // it was under way meanwhile
 	expect("msg_1.1_1")
-	mend(o.Drop, 2, one, two)
+	mend(s.Operator().Drop, 2, one, two)
 	three := expect("msg_1.1_3")[0].ID
 	settleOne(t, o, three, hooks.Pending, c.now().Add(time.Hour))
 	expect()
-	mend(o.Retry, 1, three)
+	mend(s.Operator().Retry, 1, three)
 	expect("msg_1.1_3")
-	mend(o.Retry, 1, two)
+	mend(s.Operator().Retry, 1, two)
 	expect("msg_1.1_2")
 	settleOne(t, o, two, hooks.Delivered, time.Time{})
 	expect("msg_1.1_3")
-	mend(o.Retry, 0, two, 999) // delivered is delivered
-	mend(o.Drop, 0, two, 999)
-	mend(o.Drop, 1, three)
+	mend(s.Operator().Retry, 0, two, 999) // delivered is delivered
+	mend(s.Operator().Drop, 0, two, 999)
+	mend(s.Operator().Drop, 1, three)
 	expect("msg_1.1_4")
 }
 
@@ -130,7 +130,7 @@ func TestIDs(t *testing.T) {
 	}
 	f := func(filter Filter, want int, oldest int64) {
 		t.Helper()
-		ids, err := s.Outbox().IDs(filter)
+		ids, err := s.Operator().IDs(filter)
 		if err != nil || len(ids) != want || want > 0 && ids[0] != oldest || !slices.IsSorted(ids) {
 			t.Errorf("got %d deliveries, %v, %v, want %d, the oldest first", len(ids), ids, err, want)
 		}
@@ -162,7 +162,7 @@ func TestTallies(t *testing.T) {
 	}
 	expect := func(want ...HookCounts) {
 		t.Helper()
-		got, err := s.Outbox().HookCounts()
+		got, err := s.Operator().HookCounts()
 		for i := range got {
 			got[i].Oldest = got[i].Oldest.UTC()
 		}
@@ -174,7 +174,7 @@ func TestTallies(t *testing.T) {
 	_, list := due(t, s.Outbox(), "a", c.now())
 	settleOne(t, s.Outbox(), list[0].ID, hooks.Dead, time.Time{})
 	expect(HookCounts{Hook: "a", Pending: 3, Dead: 1, Oldest: first.Add(time.Minute)}, HookCounts{Hook: "z"})
-	if _, err := s.Outbox().Retry(context.Background(), list[0].ID); err != nil {
+	if _, err := s.Operator().Retry(context.Background(), list[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	expect(HookCounts{Hook: "a", Pending: 4, Dead: 0, Oldest: first}, HookCounts{Hook: "z"})
@@ -234,18 +234,18 @@ func TestAttemptsOverARetry(t *testing.T) {
 		if _, err := o.Settle(t.Context(), []hooks.Result{r}); err != nil {
 			t.Fatal(err)
 		}
-		item, attempts, err := o.Show(id)
+		item, attempts, err := s.Operator().Show(id)
 		if err != nil || item.State != r.State || item.Attempts != i+1 || len(attempts) != i+1 || attempts[i] != r.Attempt {
 			t.Fatalf("after attempt %d: %+v, %+v, %v", i+1, item, attempts, err)
 		}
 		c.add(time.Minute)
 		if class == "rejected" {
-			if n, err := o.Retry(t.Context(), id); n != 1 || err != nil {
+			if n, err := s.Operator().Retry(t.Context(), id); n != 1 || err != nil {
 				t.Fatalf("retried %d, %v", n, err)
 			}
 		}
 	}
-	_, attempts, err := o.Show(id)
+	_, attempts, err := s.Operator().Show(id)
 	for i, a := range attempts {
 		if a.Class != classes[i] || a.Excerpt != classes[i] {
 			t.Errorf("attempt %d is %+v, want %s", i+1, a, classes[i])

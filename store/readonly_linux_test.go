@@ -55,7 +55,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer mustClose(t, tool)
-			if list, err := tool.Outbox().List(Filter{}); err != nil || len(list) != 1 {
+			if list, err := tool.Operator().List(Filter{}); err != nil || len(list) != 1 {
 				t.Errorf("list: %v, %v", list, err)
 			}
 			if list, err := tool.Points("1.1"); err != nil || len(list) != 1 {
@@ -75,7 +75,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 			if vars, err := book.Find("+1"); err != nil || len(vars) != 1 {
 				t.Errorf("phonebook: %v, %v", vars, err)
 			}
-			if _, err := tool.Outbox().Drop(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "readonly") {
+			if _, err := tool.Operator().Drop(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "readonly") {
 				t.Errorf("drop: got %v", err)
 			}
 			file := filepath.Join(t.TempDir(), "backup.tar")

@@ -31,7 +31,7 @@ func TestHookRemoved(t *testing.T) {
 	}
 	expect := func(hook string, pending, dead int) {
 		t.Helper()
-		tallies, err := s.Outbox().HookCounts()
+		tallies, err := s.Operator().HookCounts()
 		var got HookCounts
 		for _, tally := range tallies {
 			if tally.Hook == hook {
@@ -69,11 +69,11 @@ func TestHookRemoved(t *testing.T) {
 	expect("a", 0, 2*calls)
 	expect("b", calls, 0)
 
-	list, err := s.Outbox().List(Filter{Hook: "a", Limit: 1})
+	list, err := s.Operator().List(Filter{Hook: "a", Limit: 1})
 	if err != nil || len(list) != 1 || list[0].State != hooks.Dead || list[0].Class != hooks.Removed {
 		t.Fatalf("got %+v, %v", list, err)
 	}
-	if n, err := s.Outbox().Retry(t.Context(), list[0].ID); n != 1 || err != nil {
+	if n, err := s.Operator().Retry(t.Context(), list[0].ID); n != 1 || err != nil {
 		t.Fatalf("retry: got %d, %v", n, err)
 	}
 	c.add(KeepRemoved - time.Second)
@@ -104,7 +104,7 @@ func TestHookRemovedAndClockSet(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		tallies, err := s.Outbox().HookCounts()
+		tallies, err := s.Operator().HookCounts()
 		if err != nil || len(tallies) != 1 || tallies[0].Pending != 1 || !tallies[0].Removed.Equal(c.now()) {
 			t.Errorf("set by %v: got %+v, %v, want one pending since %v", by, tallies, err, c.now())
 		}

@@ -64,7 +64,7 @@ func ReplayTime(n int) time.Duration { return time.Duration(max(n-1, 0)) * repla
 // returns their number. Each has the full time to be delivered. Asked twice, it adds
 // only what is not on its way. With another hook in From, events that Hook was given
 // already are left out.
-func (o *Outbox) Replay(ctx context.Context, r Replay) (int, error) {
+func (o *Operator) Replay(ctx context.Context, r Replay) (int, error) {
 	total := 0
 	err := o.replayable(r, func(ids []int64) error {
 		nowMS := o.s.now().UnixMilli()
@@ -93,7 +93,7 @@ func (o *Outbox) Replay(ctx context.Context, r Replay) (int, error) {
 }
 
 // Replayable returns the number of deliveries that Replay would make.
-func (o *Outbox) Replayable(r Replay) (int, error) {
+func (o *Operator) Replayable(r Replay) (int, error) {
 	total := 0
 	err := o.replayable(r, func(ids []int64) error {
 		total += len(ids)
@@ -106,7 +106,7 @@ func (o *Outbox) Replayable(r Replay) (int, error) {
 func (r *Replay) filled() bool { return r.From != "" && r.From != r.Hook }
 
 // replayable calls use with the deliveries to repeat, some at a time, the oldest first.
-func (o *Outbox) replayable(r Replay, use func(ids []int64) error) error {
+func (o *Operator) replayable(r Replay, use func(ids []int64) error) error {
 	for last := int64(0); ; {
 		query, args := replayable, []any{last, r.Hook, r.Since.UnixMilli(), r.Until.UnixMilli(), operatorRows}
 		if r.filled() {

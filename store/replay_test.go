@@ -27,7 +27,7 @@ func TestReplay(t *testing.T) {
 	begun := c.add(48 * time.Hour)
 	replay := func(want int) {
 		t.Helper()
-		if n, err := o.Replay(context.Background(), Replay{Hook: "a", Since: since, Until: until}); n != want || err != nil {
+		if n, err := s.Operator().Replay(context.Background(), Replay{Hook: "a", Since: since, Until: until}); n != want || err != nil {
 			t.Fatalf("got %d, %v, want %d", n, err, want)
 		}
 	}
@@ -55,7 +55,7 @@ func TestReplay(t *testing.T) {
 	if again[0].Attempts != 0 || !again[0].Accepted.Equal(begun) {
 		t.Errorf("sent again with %d attempts, accepted %v, want none and %v", again[0].Attempts, again[0].Accepted, begun)
 	}
-	if item, _, err := o.Show(again[0].ID); err != nil || item.ReplayOf != list[1].ID {
+	if item, _, err := s.Operator().Show(again[0].ID); err != nil || item.ReplayOf != list[1].ID {
 		t.Errorf("replay of %d, %v, want %d", item.ReplayOf, err, list[1].ID)
 	}
 	settleOne(t, o, again[0].ID, hooks.Delivered, time.Time{})
@@ -84,7 +84,7 @@ func TestRetryBeginsAnew(t *testing.T) {
 	_, b := due(t, o, "b", c.now())
 	settleOne(t, o, a[0].ID, hooks.Dead, time.Time{})
 	later := c.add(25 * time.Hour)
-	if n, err := o.Retry(context.Background(), a[0].ID, b[0].ID); n != 2 || err != nil {
+	if n, err := s.Operator().Retry(context.Background(), a[0].ID, b[0].ID); n != 2 || err != nil {
 		t.Fatalf("got %d, %v", n, err)
 	}
 	_, a = due(t, o, "a", c.now())
@@ -107,7 +107,7 @@ func TestReplayNewID(t *testing.T) {
 	ids := map[string]bool{list[0].Event.ID: true}
 	for range 2 {
 		c.add(time.Minute)
-		if n, err := o.Replay(context.Background(), Replay{Hook: "a", Since: since, Until: c.now(), NewID: true}); n != 1 || err != nil {
+		if n, err := s.Operator().Replay(context.Background(), Replay{Hook: "a", Since: since, Until: c.now(), NewID: true}); n != 1 || err != nil {
 			t.Fatalf("got %d, %v", n, err)
 		}
 		_, again := due(t, o, "a", c.now())
@@ -124,7 +124,7 @@ func TestReplayNewID(t *testing.T) {
 		}
 		settleOne(t, o, again[0].ID, hooks.Delivered, time.Time{})
 	}
-	if item, _, err := o.Show(list[0].ID); err != nil || item.Event.ID != list[0].Event.ID {
+	if item, _, err := s.Operator().Show(list[0].ID); err != nil || item.Event.ID != list[0].Event.ID {
 		t.Errorf("the first is %+v, %v", item.Event, err)
 	}
 }
@@ -145,11 +145,11 @@ func TestReplayFromAnotherHook(t *testing.T) {
 	settleOne(t, o, list[2].ID, hooks.Dead, time.Time{})
 	c.add(time.Minute)
 	r := Replay{Hook: "new", From: "old", Since: since, Until: c.now(), Wants: func(ev *hooks.Event) bool { return ev.LinkedID != "1.4" }}
-	if n, err := o.Replayable(r); n != 2 || err != nil {
+	if n, err := s.Operator().Replayable(r); n != 2 || err != nil {
 		t.Errorf("replayable: got %d, %v, want 2", n, err)
 	}
 	for _, want := range []int{2, 0} {
-		if n, err := o.Replay(t.Context(), r); n != want || err != nil {
+		if n, err := s.Operator().Replay(t.Context(), r); n != want || err != nil {
 			t.Errorf("replay: got %d, %v, want %d", n, err, want)
 		}
 	}

@@ -40,7 +40,7 @@ func callsIn(t *testing.T, folder string) (calls []string) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	list, err := s.Outbox().List(Filter{})
+	list, err := s.Operator().List(Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ type salvagedRow struct {
 // delivered, and what was given up, as far as it can be read. What is pending
 // has a full time to be tried again. Asked twice, it adds nothing. The file is
 // only read.
-func (o *Outbox) Salvage(ctx context.Context, path string) (Salvaged, error) {
+func (o *Operator) Salvage(ctx context.Context, path string) (Salvaged, error) {
 	var s Salvaged
 	db, columns, err := o.openDamaged(path)
 	if err != nil {
@@ -85,7 +85,7 @@ func (o *Outbox) Salvage(ctx context.Context, path string) (Salvaged, error) {
 
 // openDamaged opens a file for reading, and gives the columns that its
 // deliveries have.
-func (o *Outbox) openDamaged(path string) (*sql.DB, []string, error) {
+func (o *Operator) openDamaged(path string) (*sql.DB, []string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, err

@@ -28,7 +28,7 @@ func TestSalvage(t *testing.T) {
 	for i, d := range list {
 		settleOne(t, s.Outbox(), d.ID, []hooks.State{hooks.Delivered, hooks.Dead, hooks.Pending}[i%3], time.Now().Add(time.Hour))
 	}
-	before, err := s.Outbox().List(Filter{States: []hooks.State{hooks.Pending, hooks.Dead}, Limit: 10_000})
+	before, err := s.Operator().List(Filter{States: []hooks.State{hooks.Pending, hooks.Dead}, Limit: 10_000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,17 +43,17 @@ func TestSalvage(t *testing.T) {
 		t.Fatalf("aside: %v", aside)
 	}
 	keep(t, s.Journal(), testRecord("2.1", 1, "a"))
-	got, err := s.Outbox().Salvage(context.Background(), aside[0])
+	got, err := s.Operator().Salvage(context.Background(), aside[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.Copied+got.Unreadable < len(before) || got.Copied < len(before)/2 || got.Unreadable == 0 || got.Known != 0 {
 		t.Errorf("of %d: %+v", len(before), got)
 	}
-	if again, err := s.Outbox().Salvage(context.Background(), aside[0]); err != nil || again.Copied != 0 || again.Known != got.Copied {
+	if again, err := s.Operator().Salvage(context.Background(), aside[0]); err != nil || again.Copied != 0 || again.Known != got.Copied {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	after, err := s.Outbox().List(Filter{Limit: 10_000})
+	after, err := s.Operator().List(Filter{Limit: 10_000})
 	if err != nil || len(after) != got.Copied+1 {
 		t.Fatalf("%d deliveries, want %d and the new one: %v", len(after), got.Copied, err)
 	}
@@ -71,7 +71,7 @@ func TestSalvage(t *testing.T) {
 			dead++
 		}
 	}
-	tallies, err := s.Outbox().HookCounts()
+	tallies, err := s.Operator().HookCounts()
 	if err != nil || len(tallies) != 2 || tallies[0].Dead+tallies[1].Dead != dead || dead == 0 {
 		t.Errorf("tallies %+v (%v), want %d dead", tallies, err, dead)
 	}
@@ -94,7 +94,7 @@ func TestSalvageRefuses(t *testing.T) {
 		}
 	}
 	for _, path := range []string{garbage, empty, filepath.Join(folder, "none"), filepath.Join(s.folder, outboxFile), filepath.Join(s.folder, cache.File)} {
-		if got, err := s.Outbox().Salvage(context.Background(), path); err == nil {
+		if got, err := s.Operator().Salvage(context.Background(), path); err == nil {
 			t.Errorf("%s: got %+v", path, got)
 		}
 	}
@@ -124,7 +124,7 @@ func TestSalvageOldSchema(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Outbox().Salvage(context.Background(), path); err != nil || got.Copied != 1 {
+	if got, err := s.Operator().Salvage(context.Background(), path); err != nil || got.Copied != 1 {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	if ids, _ := due(t, s.Outbox(), "a", time.Now()); len(ids) != 1 || ids[0] != "msg_old" {
@@ -196,10 +196,10 @@ func TestDiedWhileMovingAside(t *testing.T) {
 	}
 	s = mustOpen(t, cfg, time.Now)
 	defer mustClose(t, s)
-	if list, err := s.Outbox().List(Filter{}); err != nil || len(list) != 0 {
+	if list, err := s.Operator().List(Filter{}); err != nil || len(list) != 0 {
 		t.Errorf("the new one begins with %d deliveries, %v", len(list), err)
 	}
-	if got, err := s.Outbox().Salvage(context.Background(), aside); err != nil || got.Copied != 301 {
+	if got, err := s.Operator().Salvage(context.Background(), aside); err != nil || got.Copied != 301 {
 		t.Errorf("salvaged: %+v, %v", got, err)
 	}
 }

@@ -91,6 +91,9 @@ func (s *Store) Journal() *Journal { return s.journal }
 // Outbox is the part that keeps deliveries.
 func (s *Store) Outbox() *Outbox { return s.outbox }
 
+// Operator is the part that shows and changes deliveries for people.
+func (s *Store) Operator() *Operator { return &Operator{s} }
+
 // Cache is the part that keeps the answers of lookups.
 func (s *Store) Cache() *cache.Cache { return s.cache }
 

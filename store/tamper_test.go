@@ -39,7 +39,7 @@ func TestTampered(t *testing.T) {
 			if len(aside) != 1 {
 				t.Fatalf("moved aside: %v", aside)
 			}
-			got, err := s.Outbox().Salvage(t.Context(), aside[0])
+			got, err := s.Operator().Salvage(t.Context(), aside[0])
 			if name == "deliveries" && err == nil {
 				t.Errorf("salvaged %+v from a view", got)
 			}
@@ -66,7 +66,7 @@ func TestTampered(t *testing.T) {
 		alter(t, filepath.Join(cfg.Folder, outboxFile), "create index mine on event (accepted_ms); create table notes (text); insert into notes values ('x'); analyze")
 		s := mustOpen(t, cfg, time.Now)
 		defer mustClose(t, s)
-		if list, err := s.Outbox().List(Filter{}); err != nil || len(list) != 100 {
+		if list, err := s.Operator().List(Filter{}); err != nil || len(list) != 100 {
 			t.Errorf("%d deliveries, %v", len(list), err)
 		}
 	})

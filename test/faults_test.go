@@ -212,7 +212,7 @@ func deadIn(t *testing.T, folder string) map[string]map[string]bool {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	list, err := st.Outbox().List(store.Filter{States: []hooks.State{hooks.Dead}, Limit: 10_000_000})
+	list, err := st.Operator().List(store.Filter{States: []hooks.State{hooks.Dead}, Limit: 10_000_000})
 	if err != nil {
 		t.Fatal(err)
 	}

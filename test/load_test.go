@@ -265,7 +265,7 @@ func pendingIn(t *testing.T, folder string) map[string]bool {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	list, err := st.Outbox().List(store.Filter{Hook: "away", States: []hooks.State{hooks.Pending}, Limit: 10_000_000})
+	list, err := st.Operator().List(store.Filter{Hook: "away", States: []hooks.State{hooks.Pending}, Limit: 10_000_000})
 	if err != nil {
 		t.Fatal(err)
 	}

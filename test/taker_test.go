@@ -134,7 +134,7 @@ func (k *recordingReceiver) compare(folder, file string) {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	list, err := st.Outbox().List(store.Filter{Hook: k.name, Limit: 10_000_000})
+	list, err := st.Operator().List(store.Filter{Hook: k.name, Limit: 10_000_000})
 	if err != nil {
 		k.t.Error(err)
 	}

@@ -12,6 +12,10 @@ import (
 	"ringhook/store/sqlite"
 )
 
+// Operator lists, shows and changes what is kept, for the administrator's commands
+// and the API.
+type Operator struct{ s *Store }
+
 // Filter says which deliveries to list: all that fit every field that is set.
 type Filter struct {
 	Hook     string
@@ -39,7 +43,7 @@ const items = `select d.id, d.hook, d.attempts, e.accepted_ms, e.event_id, e.lin
 	from delivery d join event e on e.id = d.event`
 
 // List gives the newest deliveries that fit the filter, the newest first.
-func (o *Outbox) List(f Filter) ([]Item, error) {
+func (o *Operator) List(f Filter) ([]Item, error) {
 	where, args := f.where()
 	rows, err := o.s.read.Query(items+where+" order by d.id desc limit ?", append(args, cmp.Or(f.Limit, 100))...)
 	var list []Item
@@ -53,7 +57,7 @@ func (o *Outbox) List(f Filter) ([]Item, error) {
 
 // IDs gives the numbers of all deliveries that fit the filter, the oldest first; no more
 // than its limit where it has one.
-func (o *Outbox) IDs(f Filter) ([]int64, error) {
+func (o *Operator) IDs(f Filter) ([]int64, error) {
 	where, args := f.where()
 	rows, err := o.s.read.Query("select d.id from delivery d join event e on e.id = d.event"+where+" order by d.id limit ?",
 		append(args, cmp.Or(f.Limit, -1))...)
@@ -102,7 +106,7 @@ const attemptsOf = `select started_ms, took_us, class, status, excerpt from (
 
 // Show gives one delivery with the attempts that are kept, the first first.
 // The error is ErrNotFound where there is none of that number.
-func (o *Outbox) Show(id int64) (Item, []hooks.Attempt, error) {
+func (o *Operator) Show(id int64) (Item, []hooks.Attempt, error) {
 	rows, err := o.s.read.Query(items+" where d.id = ?", id)
 	var item Item
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
@@ -156,7 +160,7 @@ const (
 // many there were. Order holds: one that stands behind an earlier one of its
 // call waits for it, and later ones of the call wait again for it. A hook that is
 // left alone is attempted with one of its deliveries at once; one that is disabled stays so.
-func (o *Outbox) Retry(ctx context.Context, ids ...int64) (int, error) {
+func (o *Operator) Retry(ctx context.Context, ids ...int64) (int, error) {
 	nowMS := o.s.now().UnixMilli()
 	return o.inBatches(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
 		var hook, okey string
@@ -177,7 +181,7 @@ func (o *Outbox) Retry(ctx context.Context, ids ...int64) (int, error) {
 
 // Drop gives up deliveries that are pending or dead, and tells how many there
 // were. Those that waited behind them go on.
-func (o *Outbox) Drop(ctx context.Context, ids ...int64) (int, error) {
+func (o *Operator) Drop(ctx context.Context, ids ...int64) (int, error) {
 	nowMS := o.s.now().UnixMilli()
 	return o.inBatches(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
 		var hook, okey string
@@ -192,7 +196,7 @@ func (o *Outbox) Drop(ctx context.Context, ids ...int64) (int, error) {
 // operatorRows is how many deliveries are changed in one commit.
 const operatorRows = 500
 
-func (o *Outbox) inBatches(ctx context.Context, ids []int64, change func(*sqlite.Conn, int64) (bool, error)) (int, error) {
+func (o *Operator) inBatches(ctx context.Context, ids []int64, change func(*sqlite.Conn, int64) (bool, error)) (int, error) {
 	total := 0
 	for len(ids) > 0 {
 		chunk := ids[:min(len(ids), operatorRows)]
@@ -230,7 +234,7 @@ type HookCounts struct {
 
 // Changeable gives the numbers of what a filter means to change: what is over stays
 // over, unless its state is named.
-func (o *Outbox) Changeable(filter Filter) ([]int64, error) {
+func (o *Operator) Changeable(filter Filter) ([]int64, error) {
 	if filter.States == nil {
 		filter.States = []hooks.State{hooks.Pending, hooks.Dead}
 	}
@@ -257,7 +261,7 @@ func (o *Outbox) EnsureHooks(ctx context.Context, names []string) error {
 
 // HookCounts tells how every hook stands that is enrolled or has deliveries. It
 // costs the same however many there are.
-func (o *Outbox) HookCounts() ([]HookCounts, error) {
+func (o *Operator) HookCounts() ([]HookCounts, error) {
 	rows, err := o.s.read.Query(`select hook, pending, dead, coalesce((select accepted_ms from event where id =
 		(select event from delivery d where d.state = 0 and d.hook = tally.hook order by d.id limit 1)), 0), coalesce(removed_ms, 0) from tally`)
 	var list []HookCounts
