@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// openFor is how long the breaker is open the first time, and maxOpen the limit to which that doubles while the receiver
+	// openFor is the duration for which the breaker opens the first time, and maxOpen the limit to which that doubles while the receiver
 	// keeps failing.
 	openFor = 30 * time.Second
 	maxOpen = 10 * time.Minute

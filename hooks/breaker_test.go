@@ -43,7 +43,7 @@ func TestBreakerShutsAndOpens(t *testing.T) {
 	}
 	now = g.until
 	if !record(classDelivered) {
-		t.Error("nobody is told that the receiver is back")
+		t.Error("the receiver is not reported as back")
 	}
 	for _, want := range []int{2, 4, 8, 16, 16, 16} {
 		room(want)
@@ -93,15 +93,15 @@ func TestBreakerWaitsAsAsked(t *testing.T) {
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	g.record(now, &outcome{class: classRejected, retryAfter: time.Minute})
 	if g.room(now, 16) != 16 {
-		t.Error("a 4xx that is no overload shut the gate")
+		t.Error("a 4xx that is no overload opened the breaker")
 	}
 	g.record(now, &outcome{class: classLimited, overload: true, retryAfter: 2 * time.Minute})
 	if g.room(now.Add(119*time.Second), 16) != 0 || g.room(now.Add(2*time.Minute), 16) != 16 {
-		t.Error("the gate is not shut for just as long as the receiver asked")
+		t.Error("the breaker is not open for the time that the receiver asked for")
 	}
 	g.record(now, &outcome{class: classServer, overload: true, retryAfter: 240 * time.Hour})
 	if g.room(now.Add(longestWait), 16) != 16 {
-		t.Error("a receiver can shut the gate for days")
+		t.Error("a receiver can keep the breaker open for days")
 	}
 }
 
@@ -144,7 +144,7 @@ func TestBreakerRestored(t *testing.T) {
 	}
 }
 
-// BenchmarkBreaker is what each attempt asks and tells the gate.
+// BenchmarkBreaker measures the work of the breaker for each attempt.
 func BenchmarkBreaker(b *testing.B) {
 	var g breaker
 	now := time.Now()
@@ -158,8 +158,8 @@ func BenchmarkBreaker(b *testing.B) {
 	}
 }
 
-// F35: days without a success, and failures enough, make a receiver one that is
-// no more; a success begins the days anew.
+// F35: a receiver is taken to be gone after days without a success and enough
+// failures. A success starts the days again.
 func TestBreakerSilent(t *testing.T) {
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	hours := func(g *breaker, n int, class string) {

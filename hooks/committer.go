@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// commitDelay is how long a success waits for other results to share a commit with, while nothing waits for it. It
+	// commitDelay is the time that a success waits for other results to share a commit with, while nothing waits for it. It
 	// bounds what is sent a second time after ringhook was killed.
 	commitDelay = 20 * time.Millisecond
 	// commitBatch is the number of results that are committed without further delay.

@@ -12,8 +12,8 @@ import (
 	"github.com/expr-lang/expr/vm"
 )
 
-// zeros are the parameters of the contract that are no strings. Every other
-// name is a string, since that is what a lookup answers.
+// zeros are the parameters of the contract that are not strings. Every other
+// name is a string, as the answers of lookups are.
 var zeros = map[string]any{
 	"seq": int64(0), "queue_position": int64(0), "queue_prio": int64(0), "wait_time": int64(0), "ring_time": int64(0),
 	"talk_time": int64(0), "duration": int64(0), "billsec": int64(0), "cause": int64(0), "match_count": int64(0),
@@ -57,14 +57,14 @@ func parseCondition(text string) (*condition, error) {
 	return c, nil
 }
 
-// firstLine leaves out the excerpt with which the expression language
-// illustrates its errors.
+// firstLine removes the excerpt of the expression that the language adds to its
+// errors.
 func firstLine(err error) error {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return fmt.Errorf("condition: %s", line)
 }
 
-// reader gathers what an expression names.
+// reader collects the names in an expression.
 type reader struct {
 	names   map[string]bool
 	refused string // a function that it may not use
@@ -82,7 +82,7 @@ func (r *reader) Visit(node *ast.Node) {
 	}
 }
 
-// holds tells whether an event meets the condition.
+// holds reports whether an event meets the condition.
 func (c *condition) holds(ev *Event) (bool, error) {
 	env := make(map[string]any, len(c.zero))
 	for name, zero := range c.zero {
@@ -99,7 +99,7 @@ func (c *condition) holds(ev *Event) (bool, error) {
 	return out.(bool), nil
 }
 
-// likeZero gives a value in the type that the condition was compiled for.
+// likeZero converts a value to the type that the condition was compiled for.
 func likeZero(v, zero any) any {
 	switch zero.(type) {
 	case string:

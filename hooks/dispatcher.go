@@ -73,8 +73,8 @@ func (d *Dispatcher) add(c *Config, n int, outbox Outbox) (*hook, error) {
 	return h, nil
 }
 
-// Names lists the hooks, and the copies of those that have several URLs, in the
-// order of the configuration.
+// Names returns the names of the hooks, with those of copies for further URLs, in
+// the order of the configuration.
 func (d *Dispatcher) Names() []string { return slices.Clone(d.names) }
 
 // Subscription returns a function that reports whether the hook wants an event; ok is false if there is no such hook.
@@ -131,15 +131,14 @@ func (d *Dispatcher) Replace(old *Dispatcher) {
 	}
 }
 
-// Wake has the named hook look at the outbox, in which deliveries for it have
-// been committed.
+// Wake makes the named hook read the outbox after deliveries for it were committed.
 func (d *Dispatcher) Wake(hook string) {
 	if s := d.senders[hook]; s != nil {
 		s.current().lookNow()
 	}
 }
 
-// WakeAll has every hook look at the outbox, which somebody else has changed.
+// WakeAll makes every hook read the outbox after something else changed it.
 func (d *Dispatcher) WakeAll() {
 	for _, s := range d.senders {
 		s.current().lookNow()

@@ -30,7 +30,7 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// expired makes a certificate whose time was over in 2020, and vouches for itself.
+// expired makes a self-signed certificate that expired in 2020.
 func expired(t *testing.T) (cert tls.Certificate, caFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -82,11 +82,11 @@ func TestReceiverCertificateExpired(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 
-	cfg, outbox, told := hookTo("crm", server.URL), hooktest.NewOutbox(), &lines{}
+	cfg, outbox, logged := hookTo("crm", server.URL), hooktest.NewOutbox(), &lines{}
 	cfg.CAFile = caFile
 	id := outbox.Add(event("1.1", 1), "crm")[0]
 	reg := prometheus.NewRegistry()
-	d, err := hooks.New([]hooks.Config{cfg}, outbox, slog.New(slog.NewTextHandler(told, nil)), reg)
+	d, err := hooks.New([]hooks.Config{cfg}, outbox, slog.New(slog.NewTextHandler(logged, nil)), reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestReceiverCertificateExpired(t *testing.T) {
 	if row.State != hooks.Pending || row.Attempts[0].Class != "tls" || row.Next.IsZero() {
 		t.Errorf("got %+v, want a delivery that waits after an attempt of class tls", row)
 	}
-	for _, text := range []string{row.Attempts[0].Excerpt, told.String()} {
+	for _, text := range []string{row.Attempts[0].Excerpt, logged.String()} {
 		if !strings.Contains(text, "expired") || !strings.Contains(text, "2020-03-01") {
 			t.Errorf("does not say that it expired, and when: %s", text)
 		}

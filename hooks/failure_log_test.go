@@ -11,8 +11,8 @@ import (
 	"ringhook/httpclient"
 )
 
-// What is wrong is told once while it stays the same, and so is its end.
-func TestLogTellsChanges(t *testing.T) {
+// A failure is logged once while it stays the same, and so is its end.
+func TestLogOfChanges(t *testing.T) {
 	var text bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&text, nil))
 	var tr failureLog
@@ -59,8 +59,8 @@ func TestLogTellsChanges(t *testing.T) {
 	f("answers again", 1)
 }
 
-// F25: clocks that differ are told of before signatures fail.
-func TestLogTellsOfClocks(t *testing.T) {
+// F25: clocks that differ are logged before signatures fail.
+func TestLogOfClocks(t *testing.T) {
 	var text bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&text, nil))
 	var tr failureLog

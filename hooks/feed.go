@@ -41,7 +41,7 @@ func newFeed(queue Queue, hook string, room int) feed {
 	return feed{queue: queue, hook: hook, jobs: make(chan Delivery, room), inFlight: make(map[int64]Delivery, room)}
 }
 
-// hand gives a delivery to the workers. There must be room for it.
+// hand passes a delivery to the workers. There must be room for it.
 func (f *feed) hand(d *Delivery) {
 	f.inFlight[d.ID] = *d
 	f.jobs <- *d

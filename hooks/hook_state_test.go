@@ -18,14 +18,14 @@ import (
 // disabledMetric is what /metrics says of a hook crm.
 func disabledMetric(t *testing.T, reg *prometheus.Registry, want int) {
 	t.Helper()
-	text := fmt.Sprintf("# HELP ringhook_hook_disabled Whether nothing is sent to the hook until somebody enables it: ringhook hook list says why.\n"+
+	text := fmt.Sprintf("# HELP ringhook_hook_disabled 1 if nothing is sent to the hook until an operator enables it: ringhook hook list says why.\n"+
 		"# TYPE ringhook_hook_disabled gauge\nringhook_hook_disabled{hook=\"crm\"} %d\nringhook_hook_disabled{hook=\"ops\"} 0\n", want)
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(text), "ringhook_hook_disabled"); err != nil {
 		t.Error(err)
 	}
 }
 
-// withOps runs a hook crm, whose receiver answers with a status, and one that is told when it is disabled.
+// withOps runs a hook crm, whose receiver answers with a status, and one that gets the event when it is disabled.
 func withOps(t *testing.T, outbox *hooktest.Outbox, cfg hooks.Config, status int, test func(d *hooks.Dispatcher, crm, ops *crm, reg *prometheus.Registry)) {
 	t.Helper()
 	watch := hookTo("ops", "http://ops.example/")
@@ -46,8 +46,9 @@ func withOps(t *testing.T, outbox *hooktest.Outbox, cfg hooks.Config, status int
 	}
 }
 
-// F34: a receiver that answers 410 is asked no more, not even by the next start,
-// until somebody wants it. What waited is dead and stays so, and others are told.
+// F34: a receiver that answers 410 gets nothing more, not even after a restart,
+// until an operator enables the hook. What waited is dead and stays so, and other
+// hooks get the event.
 func TestGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -77,20 +78,20 @@ func TestGone(t *testing.T) {
 			}
 			disabledMetric(t, reg, 1)
 			if n := len(ops.attempts()); n != 1 {
-				t.Fatalf("%d others were told, want 1", n)
+				t.Fatalf("%d other hooks got the event, want 1", n)
 			}
 		})
-		told := 0
+		events := 0
 		for id := range outbox.Last() {
 			if ev := outbox.Row(id + 1).Event; ev.Name == hooks.HookDisabled {
-				told++
+				events++
 				if ev.Params["hook"] != "crm" || ev.Params["reason"] != "gone" || ev.ID == "" || strings.Contains(ev.ID, ".") {
-					t.Errorf("told %+v", ev)
+					t.Errorf("event %+v", ev)
 				}
 			}
 		}
-		if told != 1 {
-			t.Errorf("%d events say that the hook is disabled, want one for the one that wants it", told)
+		if events != 1 {
+			t.Errorf("%d events say that the hook is disabled, want one for the hook that names it", events)
 		}
 
 		id := outbox.Add(event("2.1", 1), "crm")[0]
@@ -98,7 +99,7 @@ func TestGone(t *testing.T) {
 			time.Sleep(time.Minute)
 			disabledMetric(t, reg, 1)
 			if row := outbox.Row(id); row.State != hooks.Dead || len(crm.attempts())+len(ops.attempts()) != 0 {
-				t.Errorf("after a restart: %+v, %d requests, %d are told", row, len(crm.attempts()), len(ops.attempts()))
+				t.Errorf("after a restart: %+v, %d requests, %d events", row, len(crm.attempts()), len(ops.attempts()))
 			}
 			outbox.Enable("crm")
 			time.Sleep(time.Minute)
@@ -117,7 +118,7 @@ func TestGone(t *testing.T) {
 			d.Wake("crm")
 			time.Sleep(time.Minute)
 			if n := len(ops.attempts()); n != 1 {
-				t.Errorf("disabled again, and %d are told", n)
+				t.Errorf("disabled again, and %d events", n)
 			}
 		})
 		// Another URL is another receiver.
@@ -148,7 +149,7 @@ func TestBreakerSurvivesARestart(t *testing.T) {
 				attempts += len(crm.attempts())
 			})
 		}
-		// 10 to shut the gate, those under way then, and one each time it opens.
+		// 10 to open the breaker, those in progress then, and one each time it is half-open.
 		if attempts > 26+8 {
 			t.Errorf("%d attempts in 120 starts", attempts)
 		}
@@ -162,8 +163,8 @@ func TestBreakerSurvivesARestart(t *testing.T) {
 	})
 }
 
-// F35: a receiver that takes nothing for five days is taken to be no more, by
-// whatever it fails, and over restarts: here it has failed for almost as long
+// F35: a receiver that accepts nothing for five days is taken to be gone, whatever
+// the failures are, and over restarts: here it has failed for almost as long
 // when ringhook starts.
 func TestSilent(t *testing.T) {
 	for _, status := range []int{404, 500} {
@@ -194,7 +195,7 @@ func TestSilent(t *testing.T) {
 				}
 				time.Sleep(2 * time.Hour)
 				if len(ops.attempts()) != 1 || outbox.Pending() != 0 {
-					t.Errorf("%d: %d are told, %d deliveries wait; want it disabled", status, len(ops.attempts()), outbox.Pending())
+					t.Errorf("%d: %d events, %d deliveries wait; want it disabled", status, len(ops.attempts()), outbox.Pending())
 				}
 			})
 			if st, err = outbox.State("crm"); err != nil || st.Disabled != "silent" || st.DisabledAt.Before(began.Add(time.Hour)) {
@@ -208,7 +209,7 @@ func TestSilent(t *testing.T) {
 	}
 }
 
-// What cannot be kept is kept later, and nobody is told twice.
+// A state that cannot be stored is stored later, and the event is sent once.
 func TestHookStateIsKeptLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -224,7 +225,7 @@ func TestHookStateIsKeptLater(t *testing.T) {
 			outbox.Fail(nil)
 			time.Sleep(time.Minute)
 			if st, err := outbox.State("crm"); err != nil || st.Disabled != "gone" || len(ops.attempts()) != 1 {
-				t.Errorf("got %+v, %v, %d are told", st, err, len(ops.attempts()))
+				t.Errorf("got %+v, %v, %d events", st, err, len(ops.attempts()))
 			}
 		})
 	})

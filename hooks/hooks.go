@@ -1,14 +1,15 @@
-// Package hooks tells every system that wants to know about a call: it
-// matches events with subscriptions, renders them and delivers them at least
-// once, in order within a call, from an outbox that survives a restart.
+// Package hooks delivers call events to subscribers: it matches events with
+// hooks, renders requests and sends them at least once, in order within a call,
+// from an outbox that survives a restart.
 //
-// What a receiver can rely on: every event that was accepted comes, or is kept
-// as dead when its time is over. It may come more than once, and then with the
-// same webhook-id, which is its event_id. An event of a call is sent only when
-// the one before it has been delivered or given up, or has failed for longer
-// than order_hold; between calls there is no order, unless the hook says so. Any 2xx takes an event; 410 ends the subscription; a Retry-After is
-// heard; a redirect is never followed. What is signed is the body, as it is
-// sent: the query of a GET is not covered.
+// Guarantees for a receiver: every accepted event is delivered, or becomes dead
+// when its time is over. It may arrive more than once, always with the same
+// webhook-id, which is its event_id. An event of a call is sent only when the
+// one before it is delivered or given up, or has failed for longer than
+// order_hold. There is no order between calls, unless the hook sets one. Any 2xx
+// accepts an event, 410 ends the subscription, Retry-After is obeyed, and a
+// redirect is never followed. The signature covers the body as it is sent, not
+// the query of a GET.
 package hooks
 
 import (
@@ -18,8 +19,7 @@ import (
 	"time"
 )
 
-// Event is what happened at a point, with the call's parameters as they
-// stood.
+// Event is what happened at a point, with the call's parameters at that time.
 type Event struct {
 	ID       string // the same for the same point of the same call, always
 	Name     string
@@ -32,13 +32,12 @@ type Event struct {
 	Params map[string]any
 }
 
-// Route says that a hook wants an event, and in which order it gets it.
+// Route is a hook that wants an event, and the order of its deliveries.
 type Route struct {
 	Hook string
-	// Key is what order is kept within: a delivery waits for those of the same hook
-	// and key that were accepted before it.
+	// Key groups deliveries: one waits for earlier ones of the same hook and key.
 	Key string
-	// Hold is how long one that fails holds up those behind it.
+	// Hold is the maximum time that a failing delivery holds up later ones.
 	Hold time.Duration
 }
 
@@ -48,10 +47,10 @@ type Delivery struct {
 	Hook     string
 	Event    Event
 	Attempts int       // made so far
-	Accepted time.Time // when the event was committed, or the delivery brought back to be tried anew
+	Accepted time.Time // when the event was committed, or the delivery was retried by an operator
 }
 
-// Result is the outcome of one attempt, and what becomes of the delivery.
+// Result is the outcome of one attempt and the delivery's next state.
 type Result struct {
 	Delivery int64
 	State    State
@@ -59,7 +58,7 @@ type Result struct {
 	Attempt  Attempt
 }
 
-// State is where a delivery stands.
+// State is the state of a delivery.
 type State int
 
 // The states, as they are stored.
@@ -80,7 +79,7 @@ func (s State) String() string {
 	return stateNames[s]
 }
 
-// StateNamed gives the state of a name.
+// StateNamed returns the state of a name.
 func StateNamed(name string) (s State, ok bool) {
 	n := slices.Index(stateNames, name)
 	return State(n), n >= 0

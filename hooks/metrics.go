@@ -6,8 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are what the dispatcher counts itself; what waits in the outbox is
-// counted there.
+// metrics are what the dispatcher counts. The store counts what is in the outbox.
 type metrics struct {
 	duration *prometheus.HistogramVec
 	retries  *prometheus.CounterVec
@@ -16,13 +15,13 @@ type metrics struct {
 	expiry   *prometheus.GaugeVec
 }
 
-// newMetrics registers the metrics, or takes over those of the dispatcher that
-// was there before a reload.
+// newMetrics registers the metrics, or reuses those of the dispatcher before a
+// reload.
 func newMetrics(reg prometheus.Registerer, names []string) (*metrics, error) {
 	m := &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "ringhook_hook_duration_seconds",
-			Help:    "Time that one attempt of a delivery took, by how it ended.",
+			Help:    "Duration of one attempt of a delivery, by outcome.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"hook", "outcome"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -31,7 +30,7 @@ func newMetrics(reg prometheus.Registerer, names []string) (*metrics, error) {
 		}, []string{"hook"}),
 		disabled: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ringhook_hook_disabled",
-			Help: "Whether nothing is sent to the hook until somebody enables it: ringhook hook list says why.",
+			Help: "1 if nothing is sent to the hook until an operator enables it: ringhook hook list says why.",
 		}, []string{"hook"}),
 		skew: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ringhook_hook_clock_skew_seconds",
@@ -39,23 +38,16 @@ func newMetrics(reg prometheus.Registerer, names []string) (*metrics, error) {
 		}, []string{"hook"}),
 		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ringhook_hook_certificate_expiry_timestamp_seconds",
-			Help: "When the receiver's certificate ends, as it was last shown; 0 where none was.",
+			Help: "End of validity of the receiver's certificate as last seen; 0 if none was seen.",
 		}, []string{"hook"}),
 	}
-	var err error
-	if m.duration, err = register(reg, m.duration); err != nil {
-		return nil, err
-	}
-	if m.retries, err = register(reg, m.retries); err != nil {
-		return nil, err
-	}
-	if m.disabled, err = register(reg, m.disabled); err != nil {
-		return nil, err
-	}
-	if m.skew, err = register(reg, m.skew); err != nil {
-		return nil, err
-	}
-	if m.expiry, err = register(reg, m.expiry); err != nil {
+	var errs [5]error
+	m.duration, errs[0] = register(reg, m.duration)
+	m.retries, errs[1] = register(reg, m.retries)
+	m.disabled, errs[2] = register(reg, m.disabled)
+	m.skew, errs[3] = register(reg, m.skew)
+	m.expiry, errs[4] = register(reg, m.expiry)
+	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	for _, name := range names {

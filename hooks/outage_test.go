@@ -24,7 +24,7 @@ func TestOutage(t *testing.T) {
 			d.Wake("crm")
 			time.Sleep(6 * time.Hour)
 			down := len(c.attempts())
-			// 10 to shut the gate, those under way then, and one each time it opens.
+			// 10 to open the breaker, those in progress then, and one each time it is half-open.
 			if down < 10+6 || down > 100 {
 				t.Errorf("%d attempts in an outage of 6 h", down)
 			}
@@ -118,10 +118,9 @@ func TestRetryAfterShutsTheGate(t *testing.T) {
 	}
 }
 
-// Who asks for a delivery again does not wait until the receiver would be asked by itself:
-// one goes alone, and where it is taken the rest follows. Where it is not, the
-// receiver is left alone as before.
-func TestWantedWhileTheGateIsShut(t *testing.T) {
+// An operator who retries a delivery does not wait for the breaker: one attempt is
+// made alone. If it succeeds the rest follows, otherwise the hook stays paused.
+func TestWantedWhileTheBreakerIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
 		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(d *hooks.Dispatcher, c *crm) {
@@ -135,7 +134,7 @@ func TestWantedWhileTheGateIsShut(t *testing.T) {
 				synctest.Wait()
 				st, err := outbox.State("crm")
 				if err != nil || !st.Until.After(time.Now()) {
-					t.Fatalf("the gate is not shut: %+v, %v", st, err)
+					t.Fatalf("the breaker is not open: %+v, %v", st, err)
 				}
 				return time.Until(st.Until)
 			}

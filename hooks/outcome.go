@@ -16,7 +16,7 @@ import (
 const (
 	classDelivered = "delivered"
 	classRedirect  = "redirect" // never followed
-	classGone      = "gone"     // 410: the receiver wants no more
+	classGone      = "gone"     // 410: the receiver wants no more events
 	classRejected  = "rejected" // another 4xx
 	classLimited   = "limited"  // 429
 	classServer    = "server"   // 5xx
@@ -25,20 +25,20 @@ const (
 	classDNS       = "dns"
 	classBlocked   = "blocked" // the receiver's address is never connected to
 	classTLS       = "tls"
-	classProtocol  = "protocol" // what came back is no HTTP, or too much
+	classProtocol  = "protocol" // the response is not HTTP, or too large
 	classPoison    = "poison"   // the event cannot be rendered, or crashes ringhook over and over
 )
 
-// The classes of what is not the receiver's fault.
+// The classes of failures that are not the receiver's.
 const (
-	Crash  = "crash" // ringhook itself ended in the midst of the attempt, by a fault of its own
+	Crash  = "crash" // ringhook crashed during the attempt
 	Poison = classPoison
-	// Removed is what waited for a hook that the configuration had no more.
+	// Removed is the class of deliveries for a hook that is no longer configured.
 	Removed = "removed"
 )
 
-// The outcomes of the metric: rejected is an answer that says no, failed is
-// everything that may be different next time.
+// metricOutcomes are the outcomes of the metric: rejected is a refusal, failed is
+// everything that may succeed next time.
 var metricOutcomes = map[string]string{
 	classDelivered: "delivered",
 	classRedirect:  "rejected", classGone: "rejected", classRejected: "rejected", classLimited: "rejected",
@@ -47,7 +47,7 @@ var metricOutcomes = map[string]string{
 	classPoison: "failed",
 }
 
-// excerptSize bounds what is kept of an answer, in bytes.
+// excerptSize is the maximum size of the stored part of an answer, in bytes.
 const excerptSize = 2 << 10
 
 // outcome is how one attempt ended.
@@ -56,15 +56,15 @@ type outcome struct {
 	status     int
 	text       string        // the answer or the error, whole and with its secrets
 	overload   bool          // the receiver has too much to do: its Retry-After holds for the whole hook
-	skew       time.Duration // of the receiver's clock against ours, where its answer told the time
+	skew       time.Duration // of the receiver's clock against ours, if its answer has a Date
 	retryAfter time.Duration
 }
 
-// outcomeOf classes what a request brought back.
+// outcomeOf classifies a response or an error.
 func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {
 	var failure *httpclient.Error
 	if errors.As(err, &failure) && failure.Class == httpclient.ClassTooLarge && failure.Status != 0 {
-		// The receiver said what it had to say, and then too much.
+		// The status is known; only the body was too large.
 		resp, err = &httpclient.Response{Status: failure.Status, Body: []byte(err.Error())}, nil
 	}
 	if err != nil {
@@ -122,7 +122,7 @@ func errorClass(err error) string {
 	case httpclient.ClassConnect, httpclient.ClassReset, httpclient.ClassBusy:
 		return classConnect
 	case httpclient.ClassToken:
-		// It is not the receiver that refuses us, or is gone.
+		// The token endpoint refused, not the receiver.
 		if class := statusClass(e.Status); class == classServer || class == classLimited {
 			return class
 		}
@@ -143,7 +143,7 @@ func (a *Attempt) Cause() string {
 	return cmp.Or(line, a.Class)
 }
 
-// cutExcerpt cuts a text to what is kept, at a rune.
+// cutExcerpt cuts a text to excerptSize, at a rune.
 func cutExcerpt(s string) string {
 	s = s[:min(len(s), excerptSize)]
 	for range utf8.UTFMax - 1 {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// param gives a parameter by its name in the contract.
+// param returns a parameter by its name in the contract.
 func (ev *Event) param(name string) (any, bool) {
 	if v, ok := ev.Params[name]; ok {
 		return v, true
@@ -31,7 +31,7 @@ func (ev *Event) param(name string) (any, bool) {
 	return nil, false
 }
 
-// names lists the parameters that an event has, sorted.
+// names returns the names of the event's parameters, sorted.
 func (ev *Event) names() []string {
 	names := []string{"event", "event_id", "linkedid", "seq", "final", "time"}
 	names = slices.AppendSeq(names, maps.Keys(ev.Params))
@@ -61,11 +61,11 @@ type view struct {
 	event *Event
 }
 
-// text gives what a placeholder stands for.
+// text returns the value of a placeholder as text.
 func (v view) text(key string) string { return textOf(v.value(key)) }
 
-// value gives what a placeholder stands for in its own type, nil where it has
-// no value: a setting, else a parameter in the words of the receiver.
+// value returns the value of a placeholder in its own type, nil if it has none: a
+// setting, or a parameter in the words of the receiver.
 func (v view) value(key string) any {
 	name, format, _ := strings.Cut(key, ":")
 	return v.named(name, format)

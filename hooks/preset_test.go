@@ -32,7 +32,7 @@ func usePreset(t *testing.T, name string, change func(*Config)) *hook {
 	return testBuild(t, &c)
 }
 
-// story gives an event of each kind, as an incoming call to a queue, one to a
+// story returns an event of each kind, as an incoming call to a queue, one to a
 // menu, and an outgoing call make them.
 func story() []*Event {
 	at := time.Date(2026, 1, 15, 9, 30, 0, 250e6, time.UTC)
@@ -81,10 +81,10 @@ func story() []*Event {
 	return events
 }
 
-// unheard are events that are told to nobody who has a rule against it: those of
-// calls between two phones of the house, a transfer to somebody outside, and the second
-// report of an answer.
-func unheard() []*Event {
+// heldBack returns events that presets with a rule against them do not send: those
+// of internal calls, a transfer to an outside number, and the second report of an
+// answer.
+func heldBack() []*Event {
 	var events []*Event
 	for _, direction := range []string{"internal", "incoming"} {
 		for seq, name := range []string{
@@ -117,9 +117,9 @@ func TestPresetsHoldBack(t *testing.T) {
 			continue
 		}
 		d := &Dispatcher{subs: newSubscriptions([]*hook{usePreset(t, name, nil)})}
-		for _, ev := range unheard() {
+		for _, ev := range heldBack() {
 			if d.Match(ev) != nil {
-				t.Errorf("%s: is told of %s in a call that is %s", name, ev.Name, ev.Params["direction"])
+				t.Errorf("%s: sends %s of a call that is %s", name, ev.Name, ev.Params["direction"])
 			}
 		}
 	}
@@ -140,19 +140,19 @@ func TestPresets(t *testing.T) {
 			}
 		})
 		var b strings.Builder
-		told := make(map[string]bool)
+		sent := make(map[string]bool)
 		subs := newSubscriptions([]*hook{h})
 		d := &Dispatcher{subs: subs}
 		for _, ev := range story() {
 			if d.Match(ev) == nil {
 				continue
 			}
-			told[ev.Name] = true
+			sent[ev.Name] = true
 			b.WriteString("=== " + ev.Name + "\n" + strings.TrimSuffix(written(t, h, ev), "\n") + "\n\n")
 		}
 		for _, event := range h.cfg.Events {
-			if !told[event] && !isPattern(event) {
-				t.Errorf("%s: nothing is told of %s", name, event)
+			if !sent[event] && !isPattern(event) {
+				t.Errorf("%s: nothing is sent for %s", name, event)
 			}
 		}
 		compare(t, "presets/"+name, b.String())

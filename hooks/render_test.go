@@ -37,7 +37,7 @@ func golden(t *testing.T, name string, h *hook, ev *Event) {
 	compare(t, name, written(t, h, ev))
 }
 
-// written gives a request as text.
+// written returns a request as text.
 func written(t *testing.T, h *hook, ev *Event) string {
 	t.Helper()
 	req, err := h.request(ev, time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC))

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// schedules are the delays after each failed attempt; the last repeats until
+// schedules are the delays after each failed attempt. The last one repeats until
 // the delivery is given up.
 var schedules = map[string][]time.Duration{
 	"standard": {
@@ -21,13 +21,13 @@ var schedules = map[string][]time.Duration{
 const (
 	// minLimitedDelay is the minimum delay after 429, which asks for fewer requests.
 	minLimitedDelay = time.Minute
-	// longestWait is how far a Retry-After may stretch a short delay.
+	// longestWait is the maximum to which Retry-After extends a short delay.
 	longestWait = time.Hour
 )
 
-// next tells when a delivery is attempted again that has just failed for the
-// attempts-th time, and false where its time is over. The time ends with an
-// attempt: a delay that would miss the end is cut to it.
+// next returns when a delivery is attempted again after the given number of
+// failures, and false if its time is over. A last attempt is made at the end of
+// that time.
 func (h *hook) next(d *Delivery, attempts int, o outcome, now time.Time) (time.Time, bool) {
 	end := d.Accepted.Add(h.cfg.GiveUp)
 	if !now.Before(end) {
@@ -41,7 +41,7 @@ func (h *hook) next(d *Delivery, attempts int, o outcome, now time.Time) (time.T
 	if delay >= time.Minute {
 		limit = max(2*delay, limit)
 	}
-	// A fifth up or down, so that what failed together does not return together.
+	// Up to a fifth more or less, so that what failed together is not retried together.
 	wait := time.Duration(float64(delay) * (0.8 + 0.4*rand.Float64()))
 	if o.retryAfter > 0 {
 		wait = max(wait, min(o.retryAfter, limit))
@@ -53,8 +53,8 @@ func (h *hook) next(d *Delivery, attempts int, o outcome, now time.Time) (time.T
 	return at, true
 }
 
-// parseRetryAfter reads a Retry-After: seconds or a date. What it cannot read,
-// or what has passed, is zero.
+// parseRetryAfter reads a Retry-After: seconds or a date. It returns zero for a
+// value that is invalid or in the past.
 func parseRetryAfter(text string, now time.Time) time.Duration {
 	text = strings.TrimSpace(text)
 	if n, err := strconv.ParseUint(text, 10, 64); err == nil {

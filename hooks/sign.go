@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// signer makes one signature of Standard Webhooks, its version in front.
+// signer returns one signature of Standard Webhooks, with its version in front.
 type signer func(content []byte) string
 
 // parseSecret reads a secret: whsec_ and 24 to 64 bytes in base64 for a shared
@@ -57,8 +57,8 @@ func (b *builder) compileSigners() {
 	}
 }
 
-// sign gives the header webhook-signature for the very bytes that are sent. A
-// full stop in the id would let bytes move between id, time and body.
+// sign returns the header webhook-signature for the bytes that are sent. A full
+// stop in the id would make the borders between id, time and body ambiguous.
 func sign(signers []signer, id, timestamp string, body []byte) (string, error) {
 	if strings.Contains(id, ".") {
 		return "", fmt.Errorf("sign event %s: its id has a full stop", id)

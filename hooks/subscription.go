@@ -35,8 +35,8 @@ func newSubscriptions(all []*hook) subscriptions {
 
 func isPattern(name string) bool { return strings.ContainsAny(name, `*?[\`) }
 
-// to lists the hooks that may want an event of this name: those of a name
-// that no configuration knows still have to be asked one by one.
+// to returns the hooks that may want an event of this name. If ask is true the
+// name is not in the configuration, and each hook's patterns have to be checked.
 func (s *subscriptions) to(name string) (hooks []*hook, ask bool) {
 	if hooks, ok := s.exact[name]; ok {
 		return hooks, false
@@ -44,17 +44,16 @@ func (s *subscriptions) to(name string) (hooks []*hook, ask bool) {
 	return s.pattern, true
 }
 
-// Any tells whether there is a hook at all. Where there is none, nothing of a
-// call has to outlive it.
+// Any reports whether there is a hook. Without one, nothing of a call has to be stored.
 func (d *Dispatcher) Any() bool { return len(d.senders) > 0 }
 
-// Wants tells whether any hook may want an event of this name.
+// Wants reports whether any hook may want an event of this name.
 func (d *Dispatcher) Wants(eventName string) bool {
 	hooks, ask := d.subs.to(eventName)
 	return len(hooks) > 0 && (!ask || slices.ContainsFunc(hooks, func(h *hook) bool { return h.cfg.subscribes(eventName) }))
 }
 
-// Match gives the routes of the event, one for each hook that wants it. A condition that
+// Match returns the routes of the event, one for each hook that wants it. A condition that
 // cannot be evaluated counts as met: an event too many can be dropped by its
 // receiver, one too few is lost.
 func (d *Dispatcher) Match(ev *Event) []Route {
@@ -81,7 +80,7 @@ func (h *hook) meets(ev *Event, log *slog.Logger) bool {
 	return ok
 }
 
-// route gives an event its place in the hook's order.
+// route returns the route of an event: the hook and its order.
 func (h *hook) route(ev *Event) Route {
 	r := Route{Hook: h.name, Hold: h.cfg.OrderHold}
 	switch h.cfg.Order {

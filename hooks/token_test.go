@@ -11,7 +11,7 @@ import (
 	"ringhook/httpclient"
 )
 
-// guarded plays a receiver and the service that gives tokens for it. Tokens
+// guarded plays a receiver and its token endpoint. Tokens
 // live for life seconds, and the first is not taken from its second use on.
 func guarded(t *testing.T, life int) (cfg hooks.Config, crm *hooktest.Receiver, fetched *atomic.Int32) {
 	crm, fetched = hooktest.NewReceiver(t), new(atomic.Int32)
@@ -92,6 +92,6 @@ func TestNoToken(t *testing.T) {
 	f(hooktest.Step{Status: 401, Body: "s3cret is wrong"}, "rejected", "get token: status 401")
 	f(hooktest.Step{Status: 410}, "rejected", "get token: status 410")
 	f(hooktest.Step{Status: 503}, "server", "get token: status 503")
-	f(hooktest.Step{Body: "{}"}, "rejected", "is no token")
-	f(hooktest.Step{Body: "<html>"}, "rejected", "is no token")
+	f(hooktest.Step{Body: "{}"}, "rejected", "the response is not a token")
+	f(hooktest.Step{Body: "<html>"}, "rejected", "the response is not a token")
 }

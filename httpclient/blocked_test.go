@@ -92,7 +92,7 @@ func TestBlockedByURL(t *testing.T) {
 		"169.254.169.254", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[fe80::1%25lo]", "0.0.0.0", "[::]", "0xa9fea9fe", "2852039166", "0251.0376.0251.0376",
 		"169.254.43518", "169.254.169.254.", "%31%36%39.254.169.254",
 	} {
-		_, err := c.Do(&Request{URL: "http://" + host + "/latest/"}, in(300*time.Millisecond)) // where nobody resolves names
+		_, err := c.Do(&Request{URL: "http://" + host + "/latest/"}, in(300*time.Millisecond)) // if no resolver answers
 		var e *Error
 		if !errors.As(err, &e) || e.Sent || e.Class == ClassConnect {
 			t.Errorf("%s: %v", host, err)

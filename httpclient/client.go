@@ -13,31 +13,31 @@ import (
 )
 
 const (
-	// idle is shorter than the 5 s after which several common servers close a
-	// connection: a request on one that is just being closed is lost unsent.
+	// idle is the time after which an idle connection is closed. It is shorter
+	// than the 5 s of several common servers: a request on a connection that is
+	// just being closed is lost.
 	idle = 4 * time.Second
-	// connWait is how long a request waits for one of MaxConns to come free.
+	// connWait is the maximum wait for one of MaxConns to become free.
 	connWait = 100 * time.Millisecond
-	// exchange bounds writing and reading where a deadline is far away.
+	// exchange is the maximum time of writing and reading, also if the deadline is later.
 	exchange = 60 * time.Second
-	// headers bounds the head of a response, in bytes.
+	// headers is the maximum size of the head of a response, in bytes.
 	headers = 16 << 10
 )
 
-// ClientConfig says how a client may treat its server. The zero value serves.
+// ClientConfig holds the limits of a client. The zero value is usable.
 type ClientConfig struct {
-	// MaxConns is how many requests may be under way to one host at once; 64
-	// when zero. One more waits a moment and is then refused (ClassBusy).
+	// MaxConns is the maximum number of requests in progress to one host; 64
+	// if zero. A further one waits a moment and then fails (ClassBusy).
 	MaxConns int
-	// MaxBody bounds a response's body as it comes over the wire, in bytes;
-	// 64 KiB when zero.
+	// MaxBody is the maximum size of a response's body on the wire, in bytes;
+	// 64 KiB if zero.
 	MaxBody int
-	// MaxDecoded bounds a body after decompression, in bytes. Where it is zero
-	// no compression is offered and a compressed body is left as it came.
+	// MaxDecoded is the maximum size of a body after decompression, in bytes. If
+	// it is zero no compression is offered, and a body is never decompressed.
 	MaxDecoded int
-	// TLS is for servers that want a client certificate or have an authority
-	// of their own; nil trusts what the system trusts. Versions before 1.2 are
-	// never spoken.
+	// TLS is for servers that want a client certificate or have their own CA;
+	// nil trusts the system's CAs. Versions before 1.2 are never used.
 	TLS *tls.Config
 }
 
@@ -53,7 +53,7 @@ type Client struct {
 	closed bool
 }
 
-// Response is what came back: a copy, which is the caller's own.
+// Response is the response to a request. It is a copy that belongs to the caller.
 type Response struct {
 	Status      int
 	ContentType string
@@ -165,8 +165,8 @@ func (c *Client) Close() {
 	}
 }
 
-// CertificateExpiry tells when the first of the certificates ends that servers
-// showed when they were connected to last; zero where none did.
+// CertificateExpiry returns the earliest end of validity of the certificates that
+// servers presented at their last connection; zero if none did.
 func (c *Client) CertificateExpiry() (first time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 )
 
 // raw starts a server that reads one request's head from each connection and
-// then does as it likes with it. It gives the server's URL.
+// then calls serve. It returns the server's URL.
 func raw(t testing.TB, serve func(conn net.Conn)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -180,7 +180,7 @@ func TestBadServer(t *testing.T) {
 				t.Errorf("Sent = false, but the server got the request")
 			}
 			if strings.Contains(err.Error(), "s3cret") {
-				t.Errorf("error tells the secret: %v", err)
+				t.Errorf("error shows the secret: %v", err)
 			}
 		})
 	}

@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// Credentials say how ringhook and a server know each other. They are the same
-// keys of a table whether the server is asked or told.
+// Credentials are how ringhook and a server identify each other. The keys are the
+// same for lookups and hooks.
 type Credentials struct {
 	// Username and Password are for basic authentication.
 	Username string `toml:"username"`
 	Password string `toml:"password"`
-	// OAuth2 is for a server that wants a token; one that never ends is a header.
+	// OAuth2 is for a server that wants a token. A token that never expires is a header.
 	OAuth2 OAuth2 `toml:"oauth2"`
-	// CAFile holds the certificates, in PEM, of who may vouch for the server;
-	// empty trusts whom the system trusts.
+	// CAFile is a PEM file with the trusted CA certificates; empty trusts the
+	// system's.
 	CAFile string `toml:"ca_file"`
-	// CertFile and KeyFile hold, in PEM, the certificate with which ringhook
-	// shows who it is, and its key.
+	// CertFile and KeyFile are PEM files with ringhook's client certificate and
+	// its key.
 	CertFile string `toml:"cert_file"`
 	KeyFile  string `toml:"key_file"`
 	// Environment holds the values that the table took from environment variables. They are hidden in all that is shown.
@@ -27,8 +27,8 @@ type Credentials struct {
 // SetEnvironment stores the values that the table took from environment variables.
 func (c *Credentials) SetEnvironment(values []string) { c.Environment = values }
 
-// Check reports what is missing or cannot work, in the files too. Headers are
-// those that go with the requests.
+// Check reports what is missing or cannot work, also in the files. Headers are
+// those of the requests.
 func (c *Credentials) Check(headers map[string]string, report func(key, problem string)) {
 	if c.Username == "" && c.Password != "" {
 		report("username", "is missing beside password")
@@ -53,7 +53,7 @@ func (c *Credentials) Check(headers map[string]string, report func(key, problem 
 }
 
 // Basic is the value of the header Authorization for basic authentication,
-// empty where there is none.
+// empty without a username.
 func (c *Credentials) Basic() string {
 	if c.Username == "" {
 		return ""
@@ -61,7 +61,7 @@ func (c *Credentials) Basic() string {
 	return basic(c.Username, c.Password)
 }
 
-// TLS reads the files of the certificates. It is nil where there are none.
+// TLS reads the certificate files. It returns nil if there are none.
 func (c *Credentials) TLS() (*tls.Config, error) {
 	return loadTLS(c.CAFile, c.CertFile, c.KeyFile)
 }

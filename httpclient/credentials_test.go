@@ -15,7 +15,7 @@ func TestCredentialsCheck(t *testing.T) {
 		c.Check(headers, func(key, problem string) {
 			got = append(got, key)
 			if strings.Contains(problem, "s3cret") {
-				t.Errorf("%s: problem tells the secret: %s", key, problem)
+				t.Errorf("%s: problem shows the secret: %s", key, problem)
 			}
 		})
 		if !slices.Equal(got, keys) {
@@ -75,7 +75,7 @@ func TestCheckHeader(t *testing.T) {
 			t.Errorf("CheckHeader(%q, %q) = %v, want ok %t", tc.name, tc.value, err, tc.ok)
 		}
 		if err != nil && strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("CheckHeader(%q) tells the value: %v", tc.name, err)
+			t.Errorf("CheckHeader(%q) shows the value: %v", tc.name, err)
 		}
 	}
 }

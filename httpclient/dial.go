@@ -13,26 +13,26 @@ import (
 )
 
 const (
-	// headStart is what one address gets before the next is tried beside it.
+	// headStart is the time after which the next address is tried in parallel.
 	headStart = 150 * time.Millisecond
-	// resolveEvery is how long resolved addresses are used unasked, and
-	// resolveAgain how long after the resolver failed.
+	// resolveEvery is the time for which resolved addresses are used without
+	// asking again, and resolveAgain that after a failure of the resolver.
 	resolveEvery = time.Minute
 	resolveAgain = 5 * time.Second
-	// resolveKeep is how long they still serve while the resolver is down.
+	// resolveKeep is the time for which they are used while the resolver is down.
 	resolveKeep = 24 * time.Hour
 	maxAddrs    = 8
 )
 
-// dialer connects to one host: it resolves its name and makes the TLS
-// handshake too, since fasthttp would do both outside the deadline.
+// dialer connects to one host. The deadline covers resolving its name and the TLS
+// handshake too.
 type dialer struct {
 	host    string
 	port    uint16
 	tls     *tls.Config // nil for http
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
-	// expiry is told when the server's certificate ends, also where it has ended.
+	// expiry is called with the end of validity of the server's certificate.
 	expiry func(time.Time)
 
 	mu    sync.Mutex
@@ -88,8 +88,8 @@ func (d *dialer) dial(deadline time.Time) (net.Conn, error) {
 	if err != nil {
 		return nil, dialFailure(ClassDNS, err)
 	}
-	// Those that are checked are those that are dialled: a name cannot resolve
-	// to another in between.
+	// The checked addresses are dialled, not the name: it may resolve to another
+	// address the next time.
 	if addrs, err = permitted(addrs); err != nil {
 		d.doubt()
 		return nil, dialFailure(ClassBlocked, err)
@@ -127,8 +127,8 @@ func dialFailure(class string, err error) error {
 	return &dialError{class: class, err: err}
 }
 
-// addresses resolves the host. Where the resolver fails, or takes more than a
-// quarter of the time there is, it gives those that were good before.
+// addresses resolves the host. If the resolver fails, or takes more than a
+// quarter of the time, it returns the addresses that were good before.
 func (d *dialer) addresses(ctx context.Context) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(d.host); err == nil {
 		return []netip.Addr{addr}, nil
@@ -168,14 +168,14 @@ func (d *dialer) addresses(ctx context.Context) ([]netip.Addr, error) {
 	return found, nil
 }
 
-// prefer puts the address that answered in front for the next time.
+// prefer moves the address that answered to the front.
 func (d *dialer) prefer(addr netip.Addr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.addrs = first(d.addrs, addr)
 }
 
-// doubt has the host resolved again soon, since no address of it answers.
+// doubt has the host resolved again soon, because no address of it answers.
 func (d *dialer) doubt() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -184,7 +184,7 @@ func (d *dialer) doubt() {
 	}
 }
 
-// first gives the list with one of its addresses in front.
+// first returns the list with one of its addresses in front.
 func first(addrs []netip.Addr, addr netip.Addr) []netip.Addr {
 	i := slices.Index(addrs, addr)
 	if i <= 0 {
@@ -220,7 +220,7 @@ func alternate(addrs []netip.Addr) []netip.Addr {
 }
 
 // race connects to the addresses, each begun when the one before it failed or
-// has had its head start, and gives the first connection. It returns only
+// has had its head start, and returns the first connection. It returns only
 // when no attempt is left.
 func race(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, error) {
 	type result struct {

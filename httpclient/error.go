@@ -43,7 +43,7 @@ type Error struct {
 	Err    error
 }
 
-// Error says what went wrong, and with which host.
+// Error returns what went wrong, and with which host.
 func (e *Error) Error() string {
 	if e.Host == "" {
 		return fmt.Sprintf("%s: %v", e.Class, e.Err)
@@ -51,7 +51,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s: %v", e.Host, e.Class, e.Err)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // dialError is why there is no connection.
@@ -60,10 +60,10 @@ type dialError struct {
 	err   error
 }
 
-// Error says why there is no connection.
+// Error returns why there is no connection.
 func (e *dialError) Error() string { return e.err.Error() }
 
-// Unwrap gives the error of the dialler.
+// Unwrap returns the error of the dialer.
 func (e *dialError) Unwrap() error { return e.err }
 
 // failure is an exchange that went wrong after the request was written.
@@ -113,7 +113,7 @@ func bodyClass(err error) string {
 	return ClassProtocol
 }
 
-// isTimeout tells whether a deadline was the cause.
+// isTimeout reports whether a deadline was the cause.
 func isTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.As(err, &timeout) && timeout.Timeout()

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// appendEscaped appends a value as its place demands.
+// appendEscaped appends a value, escaped for its place.
 func appendEscaped(dst []byte, value string, place Place, quoted bool) []byte {
 	switch place {
 	case PlaceURL:
@@ -78,7 +78,7 @@ func maskDots(dst []byte, start int) []byte {
 	return dst[:out]
 }
 
-// pathByte decodes the first byte of a path, and tells how long it is there.
+// pathByte decodes the first byte of a path, and returns its length there.
 func pathByte(s []byte) (c byte, size int) {
 	if len(s) >= 3 && s[0] == '%' {
 		switch string(s[1:3]) {

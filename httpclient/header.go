@@ -15,9 +15,9 @@ var ownHeaders = []string{
 	"accept-encoding", "connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade",
 }
 
-// CheckHeader says what is wrong with a header that somebody configured. Reserved
-// are, in small letters, those that the caller writes. The error does not show
-// the value, which may be a secret.
+// CheckHeader returns what is wrong with a configured header, nil if nothing is.
+// Reserved are the headers, in lower case, that the caller writes. The error does
+// not show the value, which may be a secret.
 func CheckHeader(name, value string, reserved ...string) error {
 	lower := strings.ToLower(name)
 	switch {

@@ -1,5 +1,5 @@
-// Package httpclient is the outgoing HTTP request: a template with placeholders that
-// are escaped for where they stand, and a client that never outlives its
-// deadline, never repeats a request unasked and never reads without a bound.
-// The lookups ask the CRM through it, and the hooks tell their receivers.
+// Package httpclient sends HTTP requests for lookups and hooks. It has templates
+// whose placeholders are escaped for their place, and a client that never
+// outlives its deadline, never repeats a request by itself, never reads without
+// a limit, and never takes a response for that of another request.
 package httpclient

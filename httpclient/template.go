@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Place is where a template stands, and so how the values in it are escaped.
+// Place is where a template is used, and so how its values are escaped.
 type Place int
 
 // The places.
@@ -30,7 +30,7 @@ const (
 	// PlaceXML is an XML text or an attribute between quotes: a value is
 	// escaped, and characters that XML cannot carry are dropped.
 	PlaceXML
-	// PlaceText is plain text, where values stand as they are.
+	// PlaceText is plain text: values are not escaped.
 	PlaceText
 )
 
@@ -39,8 +39,8 @@ const (
 type Template struct {
 	place Place
 	parts []part
-	// path and query bound the path of a URL: path is where in the first
-	// literal it begins, query the first part behind it.
+	// path and query are the borders of a URL's path: path is its start in the
+	// first literal, query the first part after it.
 	path, query int
 }
 
@@ -59,7 +59,7 @@ type part struct {
 // percent-encoded already stays so. In a URL there is no other percent sign.
 //
 // A URL must be absolute, and its host must be written out: a placeholder
-// stands behind it, in the path or in the query. Errors do not show the text,
+// comes after it, in the path or in the query. Errors do not show the text,
 // which may hold a secret.
 func ParseTemplate(text string, place Place) (*Template, error) {
 	t := &Template{place: place}
@@ -93,7 +93,7 @@ func (t *Template) literal(s string) {
 	}
 }
 
-// findPlaceholder gives the first placeholder's place and what stands in it.
+// findPlaceholder returns the position of the first placeholder and the text in it.
 func findPlaceholder(s string) (at int, key string) {
 	for {
 		i := strings.IndexByte(s[at:], '%')
@@ -108,7 +108,7 @@ func findPlaceholder(s string) (at int, key string) {
 	}
 }
 
-// placeholderKey gives what stands between a percent sign and the next, if
+// placeholderKey returns the text between a percent sign and the next, if
 // the two make a placeholder.
 func placeholderKey(s string) string {
 	end := strings.IndexByte(s, '%')
@@ -140,7 +140,7 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f'
 }
 
-// Names gives the names of the placeholders without their formats, each once,
+// Names returns the names of the placeholders without their formats, each once,
 // in the order of their first use.
 func (t *Template) Names() []string {
 	var names []string
@@ -174,7 +174,7 @@ func (t *Template) Append(dst []byte, value func(name string) string) []byte {
 	return dst
 }
 
-// checkURL proves that the URL is one, and finds its path.
+// checkURL checks that the URL is valid, and finds its path.
 func (t *Template) checkURL() error {
 	head := ""
 	if len(t.parts) > 0 {
@@ -267,7 +267,7 @@ func (t *Template) splitQuery() {
 	}
 }
 
-// checkLiterals refuses what is written out and would not arrive as written.
+// checkLiterals refuses literal characters that would not arrive as written.
 func (t *Template) checkLiterals() error {
 	for _, p := range t.parts {
 		for i := range len(p.literal) {

@@ -8,9 +8,8 @@ import (
 	"os"
 )
 
-// loadTLS reads the files of a server with an authority of its own, or one
-// that wants a client certificate; all are in PEM, and any may be empty. The
-// result is nil where all are.
+// loadTLS reads the CA certificates, client certificate and key from PEM files,
+// any of which may be empty. It returns nil if all are.
 func loadTLS(caFile, certFile, keyFile string) (*tls.Config, error) {
 	if caFile == "" && certFile == "" && keyFile == "" {
 		return nil, nil

@@ -14,18 +14,18 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// OAuth2 says where a token comes from, by the client credentials grant of
+// OAuth2 configures tokens by the client credentials grant of
 // RFC 6749, section 4.4.
 type OAuth2 struct {
-	// TokenURL is asked for tokens; empty where none are needed.
+	// TokenURL is the token endpoint; empty if no token is needed.
 	TokenURL     string `toml:"token_url"`
 	ClientID     string `toml:"client_id"`
 	ClientSecret string `toml:"client_secret"`
-	// Scope is what the token shall be good for, its words apart by blanks.
+	// Scope is the scope of the token, words separated by blanks.
 	Scope string `toml:"scope"`
 }
 
-// Check reports what is missing or cannot work. Nothing at all is fine.
+// Check reports what is missing or cannot work. An empty value is accepted.
 func (c *OAuth2) Check(report func(key, problem string)) {
 	if *c == (OAuth2{}) {
 		return
@@ -44,31 +44,31 @@ func (c *OAuth2) Check(report func(key, problem string)) {
 }
 
 const (
-	// tokenEnd is how long before its end a token is not used any more.
+	// tokenEnd is the time before its expiry from which on a token is not used.
 	tokenEnd = 5 * time.Second
-	// tokenRenew is how long before its end a token is renewed behind the
-	// requests, or a fifth of its life where that is shorter; tokenWait is how
-	// long that may take.
+	// tokenRenew is the time before its expiry at which a token is renewed in the
+	// background, or a fifth of its life if that is shorter; tokenWait is the
+	// limit of that request.
 	tokenRenew = time.Minute
 	tokenWait  = 10 * time.Second
 )
 
-// Tokens keeps the token of one client. It may be used from many goroutines.
+// Tokens holds the token of one client. It may be used by many goroutines.
 type Tokens struct {
-	cfg    *clientcredentials.Config
-	http   *http.Client
-	turn   chan struct{} // held by the one who gets a token
-	behind sync.WaitGroup
+	cfg      *clientcredentials.Config
+	http     *http.Client
+	lock     chan struct{} // held while a token is requested
+	renewals sync.WaitGroup
 
 	mu       sync.Mutex
-	token    *oauth2.Token // nil where there is none
+	token    *oauth2.Token // nil if there is none
 	mask     *Mask         // of this token and the one before
 	renew    time.Time
 	renewing bool
 	closed   bool
 }
 
-// NewTokens makes a keeper of tokens that asks for them through a client.
+// NewTokens returns Tokens that requests tokens through a client.
 func NewTokens(cfg OAuth2, client *Client) *Tokens {
 	var scopes []string
 	if cfg.Scope != "" {
@@ -82,14 +82,14 @@ func NewTokens(cfg OAuth2, client *Client) *Tokens {
 			Transport:     transport{client},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		turn: make(chan struct{}, 1),
+		lock: make(chan struct{}, 1),
 	}
 }
 
-// Get gives the token, and gets a new one first where there is none that is
-// good; equal wishes at one moment are one request. One that ends soon is
-// renewed behind the requests. Every error is an *Error: one of Class
-// ClassToken has the status of a refusal.
+// Get returns the token. If there is no valid one it requests one first, once for
+// all callers that wait, each until its own deadline. A token that expires soon
+// is renewed in the background. Every error is an *Error; one of ClassToken has
+// the status of a refusal.
 func (t *Tokens) Get(deadline time.Time) (string, error) {
 	if token := t.good(); token != "" {
 		return token, nil
@@ -97,8 +97,8 @@ func (t *Tokens) Get(deadline time.Time) (string, error) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	select {
-	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
+	case t.lock <- struct{}{}:
+		defer func() { <-t.lock }()
 	case <-ctx.Done():
 		return "", tokenError(ctx.Err())
 	}
@@ -108,8 +108,7 @@ func (t *Tokens) Get(deadline time.Time) (string, error) {
 	return t.fetch(ctx)
 }
 
-// Forget drops a token that the server does not take, unless there is another
-// one by now.
+// Forget drops a token that the server refuses, unless it was replaced since.
 func (t *Tokens) Forget(token string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -126,15 +125,15 @@ func (t *Tokens) Mask(text string) string {
 	return mask.Replace(text)
 }
 
-// Close waits for a token that is being renewed, and renews none any more.
+// Close waits for a renewal in progress and prevents further ones.
 func (t *Tokens) Close() {
 	t.mu.Lock()
 	t.closed = true
 	t.mu.Unlock()
-	t.behind.Wait()
+	t.renewals.Wait()
 }
 
-// good gives the token that is there, empty where there is none to use.
+// good returns the present token, empty if there is none to use.
 func (t *Tokens) good() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -150,14 +149,14 @@ func (t *Tokens) good() string {
 	}
 	if now.After(t.renew) && !t.renewing && !t.closed {
 		t.renewing = true
-		t.behind.Go(t.renewBehind)
+		t.renewals.Go(t.renewInBackground)
 	}
 	return t.token.AccessToken
 }
 
-// renewBehind gets a new token while the old one serves. Where it fails, the
-// next Get tries again.
-func (t *Tokens) renewBehind() {
+// renewInBackground requests a new token while the old one is used. If it fails,
+// the next Get tries again.
+func (t *Tokens) renewInBackground() {
 	ctx, cancel := context.WithTimeout(context.Background(), tokenWait)
 	defer cancel()
 	_, _ = t.fetch(ctx)
@@ -183,8 +182,8 @@ func (t *Tokens) fetch(ctx context.Context) (string, error) {
 	return token.AccessToken, nil
 }
 
-// tokenError says why there is no token, without what the server wrote, which
-// the library quotes.
+// tokenError returns why there is no token, without the server's text, which the
+// library quotes.
 func tokenError(err error) *Error {
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && refused.Response != nil {
@@ -198,10 +197,10 @@ func tokenError(err error) *Error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &Error{Class: ClassTimeout, Err: errors.New("get token: deadline passed")}
 	}
-	return &Error{Class: ClassToken, Sent: true, Err: errors.New("get token: what came back is no token")}
+	return &Error{Class: ClassToken, Sent: true, Err: errors.New("get token: the response is not a token")}
 }
 
-// transport lets the library ask through our client, with its bounds.
+// transport sends the library's requests through our client, with its limits.
 type transport struct{ client *Client }
 
 // RoundTrip sends one request.

@@ -81,7 +81,7 @@ func TestTokenIsRenewedBehind(t *testing.T) {
 	tokens.renew = time.Now().Add(-time.Second)
 	tokens.mu.Unlock()
 	wantToken(t, tokens, "t1")
-	tokens.behind.Wait()
+	tokens.renewals.Wait()
 	wantToken(t, tokens, "t2")
 	tokens.mu.Lock()
 	tokens.token.Expiry = time.Now().Add(tokenEnd - time.Second)

@@ -1,4 +1,4 @@
-// Package hooktest has what tests of deliveries need: a receiver that plays a
+// Package hooktest holds what tests of deliveries need: a receiver that plays a
 // script over real HTTP, and an outbox in memory.
 package hooktest
 
@@ -47,7 +47,7 @@ func NewOutbox() *Outbox {
 	return &Outbox{rows: make(map[int64]*Row), hooks: make(map[string]*queue), stands: make(map[string]hooks.HookState), done: make(chan struct{})}
 }
 
-// Add accepts an event for hooks now, and gives its deliveries' ids.
+// Add accepts an event for hooks now, and returns the ids of its deliveries.
 func (o *Outbox) Add(ev hooks.Event, to ...string) []int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -181,7 +181,7 @@ func (o *Outbox) Enable(hook string) {
 	delete(o.stands, hook)
 }
 
-// Open has a hook be attempted though it is left alone, as an operator does.
+// Open makes a paused hook be attempted, as an operator does.
 func (o *Outbox) Open(hook string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -198,15 +198,15 @@ func (o *Outbox) Fail(err error) {
 	o.err = err
 }
 
-// Hurry makes what failed due again at once from now on, whatever its result
-// says.
+// Hurry makes failed deliveries due again at once from now on, whatever their
+// results say.
 func (o *Outbox) Hurry() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.hurry = true
 }
 
-// Row gives a copy of a delivery's row.
+// Row returns a copy of a delivery's row.
 func (o *Outbox) Row(id int64) Row {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -215,7 +215,7 @@ func (o *Outbox) Row(id int64) Row {
 	return row
 }
 
-// Last gives the highest id of a delivery.
+// Last returns the highest id of a delivery.
 func (o *Outbox) Last() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -229,8 +229,8 @@ func (o *Outbox) Pending() int {
 	return o.pending
 }
 
-// WaitUntil returns when ok does, which is asked again after results were
-// stored.
+// WaitUntil returns when ok returns true. It calls ok again each time that results
+// are stored.
 func (o *Outbox) WaitUntil(ctx context.Context, ok func() bool) error {
 	for {
 		o.mu.Lock()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Request is what a receiver got.
+// Request is a request that a receiver got.
 type Request struct {
 	Method string
 	URL    string // path and query, as they came over the wire
@@ -71,7 +71,7 @@ func (r *Receiver) Play(steps ...Step) {
 	r.script = append(r.script, steps...)
 }
 
-// Answer has f answer what comes when the script is over. It may be called
+// Answer makes f answer the requests after the end of the script. It may be called
 // from many goroutines at once.
 func (r *Receiver) Answer(f func(Request) Step) {
 	r.mu.Lock()
@@ -79,7 +79,7 @@ func (r *Receiver) Answer(f func(Request) Step) {
 	r.answer = f
 }
 
-// Requests gives what has come so far, in order.
+// Requests returns the requests so far, in order.
 func (r *Receiver) Requests() []Request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -136,7 +136,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	io.WriteString(w, step.Body)
 }
 
-// record keeps a request and gives the step that answers it.
+// record stores a request and returns the step that answers it.
 func (r *Receiver) record(req Request) Step {
 	r.mu.Lock()
 	r.requests = append(r.requests, req)
