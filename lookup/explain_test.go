@@ -154,3 +154,22 @@ func TestExplainShowsTheResponse(t *testing.T) {
 		t.Errorf("redirect = %+v", r)
 	}
 }
+
+// TestFaultHidesSecrets wants no secret in the error of an answer that repeats the request, which is logged and traced.
+func TestFaultHidesSecrets(t *testing.T) {
+	c := crm(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset="+r.Header.Get("X-Api-Key"))
+		io.WriteString(w, "name=Zo\xeb")
+	})
+	c.Headers = map[string]string{"X-Api-Key": "hush-hush-1"}
+	b := start(t, c)
+	p := b.Ask(ask(anna))
+	a := await(p)
+	text, err := json.Marshal(p.Sources())
+	if err != nil || a.Outcome != Failed {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if !strings.Contains(string(text), "***") || strings.Contains(string(text)+b.log.text(), "hush") {
+		t.Errorf("results %s\nlog %s", text, b.log.text())
+	}
+}

@@ -64,7 +64,22 @@ func (s *source) ask(req *request, deadline time.Time) (r result) {
 			r = failure(&fault{reason: reasonPanic, err: errors.New("reading the answer panicked")})
 		}
 	}()
-	return req.ask(deadline)
+	r = req.ask(deadline)
+	if r.fault != nil {
+		r.fault = s.hideFault(r.fault)
+	}
+	return r
+}
+
+// hideFault hides the source's secrets in an error, which goes to the log and to the trace on disk: a source may repeat in its
+// answer what the request says.
+func (s *source) hideFault(f *fault) *fault {
+	text := f.err.Error()
+	hidden := s.hide(text)
+	if hidden == text {
+		return f
+	}
+	return &fault{reason: f.reason, down: f.down, err: errors.New(hidden)}
 }
 
 // note counts a failure. It logs the first one after a success: a source that
