@@ -67,6 +67,7 @@ type visit struct {
 	Position int64     `json:"position,omitempty"`
 	Agent    string    `json:"agent,omitempty"`    // phone that answered
 	Presumed bool      `json:"presumed,omitempty"` // the end was not reported, or not how it came
+	Left     string    `json:"left,omitempty"`     // see leftBy
 	Untimed  bool      `json:"untimed,omitempty"`  // answered, but it is not known when
 	HungUp   bool      `json:"hungup,omitempty"`   // the caller hung up before Queue()
 }

@@ -272,6 +272,24 @@ func TestHungUpBeforeQueue(t *testing.T) {
 	p.want(p.at(1, "caller", QueueHangup), "queue-hangup queue_id=500 status=cancel wait_time=1", "queue-abandon queue_id=500 status=cancel wait_time=1")
 }
 
+// TestUnheardSecondVisit is a second visit to the queue on one channel, whose queue-dial was
+// not heard: it ends too, and a repeat of the first end is still one.
+func TestUnheardSecondVisit(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.set("caller", "QUEUESTATUS", "TIMEOUT")
+	p.set("caller", "QEHOLDTIME", "0")
+	p.at(20, "caller", QueueHangup)
+	p.want(p.at(21, "caller", QueueHangup))
+	p.set("caller", "MEMBERINTERFACE", "PJSIP/101")
+	p.set("caller", "QEHOLDTIME", "7")
+	p.set("caller", "QUEUESTATUS", "")
+	p.want(p.at(39, "caller", QueueHangup, "agent_phone=101"))
+	p.want(p.at(40, "caller", QueueHangup), "queue-hangup queue_id=500 agent_phone=101 status=answer wait_time=7 talk_time=0")
+	p.want(p.at(40, "caller", QueueHangup))
+}
+
 // TestCharsetOfNames is a trunk that sends names in the charset of [number].
 func TestCharsetOfNames(t *testing.T) {
 	p := newPBX(t)

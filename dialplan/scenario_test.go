@@ -76,6 +76,7 @@ func (p *pbx) at(second float64, channel string, point Point, args ...string) []
 		if _, given := r.args[name]; given {
 			continue
 		}
+		r.asked = append(r.asked, name)
 		v := p.on(channel)[channelReads[name]]
 		if inherited := p.on(channel)["__"+channelReads[name]]; v == "" {
 			v = inherited

@@ -73,10 +73,15 @@ func (t *transition) transferred(before *visit, parent marker, inherited bool) s
 func queueHangup(t *transition) {
 	m, ended, marked := parseMarker(t.args["visit"])
 	marked = marked && m.UniqueID == t.env.UniqueID
-	if marked && ended {
-		return
-	}
 	v := t.call.visitOf(m)
+	if marked && ended {
+		if now := t.leftBy(); v == nil || v.Left == "" || now == "" || now == v.Left {
+			return
+		}
+		// Queue() ran again on this channel, and its queue-dial was not heard.
+		m.N++
+		v = t.call.visitOf(m)
+	}
 	if !marked {
 		v = t.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == t.env.UniqueID })
 	}
@@ -103,7 +108,21 @@ func queueHangup(t *transition) {
 	}
 	t.takeMember(v)
 	t.closeRingsHere()
+	v.Left = t.leftBy()
 	t.closeVisit(v, status, t.howLeft(v, status))
+}
+
+// leftBy is what Queue() alone sets when it is left: if it changes, Queue() ran again. It is
+// empty if the dialplan gives one of the values, which proves nothing.
+func (t *transition) leftBy() string {
+	var b strings.Builder
+	for _, name := range [...]string{"queue_status", "abandoned", "agent_phone", "wait_time", "queue_position"} {
+		if !slices.Contains(t.asked, name) {
+			return ""
+		}
+		b.WriteString(cut(t.args[name], 32) + "/")
+	}
+	return b.String()
 }
 
 // missedVisit stands in for a visit whose beginning was not reported, because
