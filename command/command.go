@@ -111,7 +111,7 @@ func Run(ctx context.Context, build app.Build, args []string, out, errOut io.Wri
 	code := -1
 	parser, err := kong.New(&c,
 		kong.Name("ringhook"),
-		kong.Description("FastAGI service for Asterisk: looks callers up and tells the world about calls."),
+		kong.Description("FastAGI service for Asterisk: looks callers up and delivers the events of calls."),
 		kong.Writers(out, errOut),
 		kong.Exit(func(n int) { code = n }),
 		kong.Vars{"version": versionLine(build), "file": conf.DefaultFile},
