@@ -74,20 +74,20 @@ func TestRetriesFollowTheSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
 		cfg := hookTo("crm", "http://crm.example/")
-		cfg.GiveUp = 3 * time.Hour
+		cfg.GiveUp = 4 * time.Hour // more than the first four delays, each a fifth longer
 		inBubble(t, outbox, cfg, func(d *hooks.Dispatcher, c *crm) {
 			c.answer(500)
 			start := time.Now()
 			id := outbox.Add(event("1.1", 1), "crm")[0]
 			d.Wake("crm")
-			time.Sleep(4 * time.Hour)
+			time.Sleep(5 * time.Hour)
 			synctest.Wait()
 			times := c.attempts()
 			// At once, then after 5 s, 5 min, 30 min, 2 h and at the end.
 			if len(times) != 6 || times[0] != start {
 				t.Fatalf("attempts at %v", times)
 			}
-			if last := times[5].Sub(start); last != 3*time.Hour {
+			if last := times[5].Sub(start); last != cfg.GiveUp {
 				t.Errorf("the last attempt came after %v", last)
 			}
 			row := outbox.Row(id)
