@@ -23,7 +23,7 @@ const (
 	maxSteps  = 300_000  // of one expression
 	maxSize   = 2 << 20  // of one value, in bytes as sizeOf counts them
 	maxMade   = 16 << 20 // of all values that one answer's expressions make
-	maxText   = 16 << 10 // of a text in an answer, in bytes; longer ones are cut
+	maxText   = 8 << 10  // of a text in an answer, in bytes; longer ones are cut
 	maxDigits = 100      // of a number in an answer
 )
 
@@ -292,7 +292,7 @@ func sizeOf(v any, limit int) int {
 	size := valueSize
 	switch v := v.(type) {
 	case string:
-		if size += len(v); len(v) > 4*maxText {
+		if size += len(v); len(v) > 2*maxText { // some functions take its length squared
 			return limit + 1
 		}
 	case *big.Int:
