@@ -11,8 +11,8 @@ import (
 const shortestMasked = 7
 
 // keptAttrs are attributes whose long numbers are no phone numbers: ids of calls and
-// events, files, and texts of the configuration.
-var keptAttrs = []string{"uniqueid", "linkedid", "event_id", "delivery", "file", "store", "path", "what", "warning", "stack"}
+// events, commits, files, and texts of the configuration.
+var keptAttrs = []string{"version", "uniqueid", "linkedid", "event_id", "delivery", "file", "store", "path", "what", "warning", "stack"}
 
 // maskNumbers keeps the last three digits only of every long number in an attribute,
 // whatever put it there: the dialplan a channel's name, a library an error with a URL.

@@ -19,11 +19,11 @@ func TestMaskNumbers(t *testing.T) {
 			t.Fatal(err)
 		}
 		newLogger(&out, lowest, false).Error("message", "err", errors.New(`Get "http://crm/?p=%2B442079460142": refused`), "channel", "Local/02079460142@agents",
-			"uniqueid", "1763706360.17", "peer", 4573, "name", "a\nlevel=ERROR\x1b[31m")
+			"uniqueid", "1763706360.17", "version", "3db3d3696190", "peer", 4573, "name", "a\nlevel=ERROR\x1b[31m")
 		return out.String()
 	}
 	if got := lines("info"); strings.Contains(got, "79460142") || !strings.Contains(got, "*142@agents") || !strings.Contains(got, "*142\\\"") ||
-		!strings.Contains(got, "1763706360.17") || strings.Count(got, "\n") != 1 || strings.Contains(got, "\x1b") {
+		!strings.Contains(got, "1763706360.17") || !strings.Contains(got, "version=3db3d3696190") || strings.Count(got, "\n") != 1 || strings.Contains(got, "\x1b") {
 		t.Error(got)
 	}
 	if got := lines("debug"); !strings.Contains(got, "%2B442079460142") || !strings.Contains(got, "Local/02079460142") {
