@@ -41,11 +41,11 @@ func smallDisk(t *testing.T, size int) string {
 // ballast fills the disk to its last byte.
 func ballast(t *testing.T, folder string) (remove func()) {
 	t.Helper()
-	path := filepath.Join(folder, "ballast")
-	f, err := os.Create(path)
+	f, err := os.CreateTemp(folder, "ballast")
 	if err != nil {
 		t.Fatal(err)
 	}
+	path := f.Name()
 	for size := 1 << 20; size > 0; {
 		if _, err := f.Write(make([]byte, size)); err != nil {
 			size /= 2
@@ -74,6 +74,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	defer mustClose(t, s)
 	s.stop() // the test recovers by itself
+	s.maintainers.Wait()
 	kept := 0
 	big := strings.Repeat("x", 100<<10)
 	fill := func() (refused error) {
@@ -290,6 +291,8 @@ func TestKilledOnFullDisk(t *testing.T) {
 	s = mustOpen(t, cfg, time.Now)
 	defer mustClose(t, s)
 	s.stop() // the test recovers by itself
+	s.maintainers.Wait()
+	more := ballast(t, cfg.Folder) // what cache and trace gave back
 	if _, list := due(t, s.Outbox(), "a", time.Now()); len(list) != 20 {
 		t.Errorf("%d are due of 20", len(list))
 	}
@@ -300,6 +303,7 @@ func TestKilledOnFullDisk(t *testing.T) {
 	if _, err := s.Journal().Keep(context.Background(), testRecord("2.1", 1, "a")); !errors.As(err, &f) || f.Class != sqlite.Full {
 		t.Errorf("got %v, want a fault of class full", err)
 	}
+	more()
 	remove()
 	s.recover()
 	keep(t, s.Journal(), testRecord("2.1", 1, "a"))
