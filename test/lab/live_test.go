@@ -100,7 +100,7 @@ func lines(all control.Live) []string {
 var (
 	color        = regexp.MustCompile("\x1b\\[[0-9;]*m")
 	queueLine    = regexp.MustCompile(`^(\S+) +has \d+ calls`)
-	memberLine   = regexp.MustCompile(`\((\S+?/\S+?)(?: from \S+)?\)(?: with penalty (\d+))?.*\((Not in use|In use|Busy|Invalid|Unavailable|Ringing|Ring\+Inuse|On Hold|Unknown)\)`)
+	memberLine   = regexp.MustCompile(`(?:\(|^ {6})(\S+?/\S+?)(?: from \S+)?(?:\)| )(?: ?with penalty (\d+))?.*\((Not in use|In use|Busy|Invalid|Unavailable|Ringing|Ring\+Inuse|On Hold|Unknown)\)`)
 	callerLine   = regexp.MustCompile(`^ +(\d+)\. (\S+) \(wait`)
 	asterisksOwn = map[string]string{"Not in use": "free", "In use": "busy", "Busy": "busy", "Invalid": "invalid", "Unavailable": "unavailable", "Ringing": "ringing", "Ring+Inuse": "ringing", "On Hold": "held", "Unknown": "unknown"}
 )
