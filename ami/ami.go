@@ -35,7 +35,7 @@ type Watcher interface {
 	// is known must be read again, by lists. Events that arrive meanwhile wait.
 	// ctx ends with the connection. After an error the client connects again.
 	Connected(ctx context.Context) error
-	// Event is called for each event that the client was told to deliver.
+	// Event is called for each event that the client delivers.
 	Event(ctx context.Context, m Message)
 	// Tick is called every ten seconds while connected, and after Wake.
 	Tick(ctx context.Context)
@@ -87,7 +87,7 @@ func New(cfg Config, events []string, log *slog.Logger, m *Metrics) (*Client, er
 	return c, nil
 }
 
-// Name returns the name that the configuration gives this Asterisk.
+// Name returns the name that the configuration has for this Asterisk.
 func (c *Client) Name() string { return c.cfg.Name }
 
 func (c *Client) dialTCP(ctx context.Context) (net.Conn, error) {
@@ -230,7 +230,7 @@ func (c *Client) deliver(ctx context.Context, q *queue, w Watcher) (err error) {
 const panicPause = time.Second
 
 // guard keeps a panic over one event from ending the program. What the watcher
-// knows is then doubtful, so it is told to read the state again.
+// knows is then doubtful, so it must read the state again.
 func (c *Client) guard(ctx context.Context, q *queue, f func()) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -98,7 +98,7 @@ func (c *Client) rights(ctx context.Context) (*Rights, error) {
 	return r, nil
 }
 
-// accountRead returns the read rights that manager.conf gives an account, or "" if it has no such
+// accountRead returns the read rights of an account in manager.conf, or "" if it has no such
 // section. The name passed Config.Check, so it cannot end the function's argument.
 func (c *Client) accountRead(ctx context.Context) (string, error) {
 	m, err := c.Do(ctx, Action{"Getvar", []Field{{"Variable", "AST_CONFIG(manager.conf," + c.cfg.Username + ",read)"}}})

@@ -69,7 +69,7 @@ type Session struct {
 	rest    func()
 	hungup  bool
 	ended   bool // a batch or FAILURE was written
-	lost    bool // replies can no longer be told apart
+	lost    bool // replies can no longer be matched to commands
 	line    [len(hangupLine)]byte
 }
 

@@ -151,6 +151,8 @@ var (
 	code = regexp.MustCompile("`(?:[^`\n]|\n[^`\n])*`")
 	// quoted is a value in a comment.
 	quoted = regexp.MustCompile(`"[^"\n]*"`)
+	// identifier is a word that may be an exported name.
+	identifier = regexp.MustCompile(`\b[A-Z]\w*\b`)
 	// target is the address of a link.
 	target = regexp.MustCompile(`\]\([^)\n]*\)`)
 )
@@ -176,14 +178,21 @@ func markdown(text string) string {
 	return blank(blank(strings.Join(lines, "\n"), code), target)
 }
 
-// comments returns the comments of a Go file without directives, indented samples, code
-// and quoted values.
+// comments returns the comments of a Go file without directives, indented samples, code,
+// quoted values and the exported names of the file.
 func comments(path string, text []byte) (string, error) {
 	files := token.NewFileSet()
 	f, err := parser.ParseFile(files, path, text, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return "", err
 	}
+	names := make(map[string]bool)
+	ast.Inspect(f, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok && id.IsExported() {
+			names[id.Name] = true
+		}
+		return true
+	})
 	lines := make([]string, strings.Count(string(text), "\n")+1)
 	for _, group := range f.Comments {
 		for _, c := range group.List {
@@ -193,7 +202,13 @@ func comments(path string, text []byte) (string, error) {
 			}
 		}
 	}
-	return blank(blank(strings.Join(lines, "\n"), code), quoted), nil
+	prose := blank(blank(strings.Join(lines, "\n"), code), quoted)
+	return identifier.ReplaceAllStringFunc(prose, func(word string) string {
+		if names[word] {
+			return ""
+		}
+		return word
+	}), nil
 }
 
 func commentLines(c *ast.Comment) []string {

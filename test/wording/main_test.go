@@ -10,7 +10,7 @@ import (
 func TestCheck(t *testing.T) {
 	folder := t.TempDir()
 	for name, text := range map[string]string{
-		"a.go": "// Package a tells what it is.\npackage a\n\n//go:generate tells\n\n// B gives up. It is `nobody` or \"whoever\".\n//\n//\tnobody\nconst B = \"nobody\" // Somebody\n",
+		"a.go": "// Package a tells what it is.\npackage a\n\n//go:generate tells\n\n// B gives up. It is `nobody` or \"whoever\".\n//\n//\tnobody\nconst B = \"nobody\" // Somebody\n\n// Nobody is a name.\nvar Nobody int\n",
 		"sub/b.md": "# Nobody\n\n```\nnobody\n```\n\n      nobody\n\nIt `tells\nwho` [tells](nobody.md). Where there\nis none.\n" +
 			"A slip of the pen, left alone.\n",
 		"testdata/c.md": "nobody",
