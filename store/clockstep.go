@@ -12,7 +12,7 @@ import (
 // less is a correction.
 const leastClockStep = time.Minute
 
-// clockSteps finds out when the wall clock was set while the store is open: a clock
+// clockSteps detects that the wall clock was set while the store is open: a clock
 // that was wrong until its network came must not end what waits.
 type clockSteps struct {
 	mu    sync.Mutex
@@ -33,9 +33,8 @@ const (
 	stepCalls = "update call set seen_ms = seen_ms + ?1 where iif(?1 > 0, seen_ms + ?1 <= ?2, seen_ms > ?2)"
 )
 
-// leap looks whether the clock was set, and if so moves with it what is pending,
-// dead or known of calls, before anybody takes it for old or for far away. It
-// is called before anything is decided by a time that is stored.
+// clockStep moves what is pending, dead or known of calls with the wall clock if
+// that was set. It must be called before a decision by a stored time.
 func (s *Store) clockStep() error {
 	if s.lock == nil {
 		return nil // a tool is not there for long

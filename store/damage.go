@@ -98,7 +98,7 @@ func (s *Store) reading(op string, err error) error {
 	return sqlite.Wrap(op, err)
 }
 
-// damaged makes it known that the outbox lost something.
+// logDamage logs and counts that the outbox lost something.
 func (s *Store) logDamage(what string, attrs ...any) {
 	s.metrics.damaged.Set(1)
 	s.log.Error("outbox is damaged: deliveries may be lost", append([]any{"file", outboxFile, "what", what}, attrs...)...)

@@ -101,13 +101,13 @@ func (s *Store) Cache() *cache.Cache { return s.cache }
 // none here, but opens it by itself.
 func (s *Store) Phonebook() *phonebook.Phonebook { return s.phonebook }
 
-// Folder is where the files are.
+// Folder is the folder of the files.
 func (s *Store) Folder() string { return s.folder }
 
-// Ready tells why commits cannot be relied on now, nil if they can.
+// Ready returns why commits fail or hang now, nil if they do not.
 func (s *Store) Ready() error { return s.w.healthy() }
 
-// CommitProgress counts the commits, good and bad, and tells whether somebody waits for
+// CommitProgress returns the number of commits, good and bad, and whether a task waits for
 // the next one. While that is so and the count stays, the disk hangs.
 func (s *Store) CommitProgress() (n int64, waiting bool) {
 	return s.w.rounds.Load(), s.w.began.Load() != 0 || !s.w.idle()
