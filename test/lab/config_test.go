@@ -173,7 +173,7 @@ func queuesConf() string {
 	b.WriteString("[general]\npersistentmembers=no\n#include queues_ringhook.conf\n")
 	fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\nmember => Local/%[2]s@ringhook-agents/n,0,Agent %[2]s,PJSIP/%[2]s\n", soloQueue, soloPhone)
 	fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\njoinempty=no\n", emptyQueue)
-	fmt.Fprintf(&b, "[%s]\nmember => PJSIP/%s\n[%s]\nmember => PJSIP/%s\n", plainQueue, plainPhone, askedQueue, askedPhone)
+	fmt.Fprintf(&b, "[%s]\nmember => PJSIP/%[2]s,0,Agent %[2]s\n[%[3]s]\nmember => PJSIP/%[4]s,0,Agent %[4]s\n", plainQueue, plainPhone, askedQueue, askedPhone)
 	for n := range labQueues {
 		q := labQueue(n)
 		fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\n", q.id)
