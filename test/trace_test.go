@@ -36,7 +36,7 @@ func TestTrace(t *testing.T) {
 		point  string
 		events int
 	}{{"queue-dial", 1}, {"queue-hangup", 2}, {"queue-dail", 0}, {"call-hangup", 1}} {
-		ringhook(exitOK, "call", c.point, "queue_id=500", "--uniqueid", "1.1", "--from", "+442079460142")
+		ringhook(exitOK, "call", c.point, "queue_id=500", "--uniqueid", "1.1", "--from", "+442079460142", "--var", "ABANDONED=TRUE")
 		sent += c.events
 		if _, err := receiver.Wait(t.Context(), sent); err != nil {
 			t.Fatal(err)
