@@ -93,7 +93,7 @@ func visible(c rune) rune {
 	return c
 }
 
-// refusal is a variable that did not pass the gate.
+// refusal is a variable that was refused.
 type refusal struct{ name, reason string }
 
 // filterAnswer sorts what a lookup answered into the channel's variables and the
@@ -155,7 +155,7 @@ func isParameter(name string) bool {
 	return validName(name) && !slices.Contains(reservedNames, name) && (!ours || slices.Contains(settableParameters, name))
 }
 
-// CheckName says why the gate lets a name pass neither to the channel nor to the
+// CheckName returns why a name may be set neither to the channel nor to the
 // events, empty where it lets it pass or where it is no name at all. An answer's
 // names can be checked so beforehand.
 func (c *Config) CheckName(name string) string {

@@ -59,7 +59,7 @@ func Parameter(variable string) string {
 
 // Queue is one [[queue]] table: what events call a queue.
 type Queue struct {
-	ID   string `toml:"id"`   // as the dialplan gives it in queue_id, and Asterisk in QUEUENAME
+	ID   string `toml:"id"`   // as the dialplan passes it in queue_id, and Asterisk in QUEUENAME
 	Name string `toml:"name"` // for people
 }
 
@@ -73,7 +73,7 @@ func (q *Queue) Check(report func(key, problem string)) {
 // Agent is one [[agent]] table: who answers on a phone.
 type Agent struct {
 	ID    string `toml:"id"`
-	Phone string `toml:"phone"` // as the dialplan gives it in agent_phone
+	Phone string `toml:"phone"` // as the dialplan passes it in agent_phone
 	Name  string `toml:"name"`
 	Info  string `toml:"info"` // free text for the CRM, such as an address
 }

@@ -10,7 +10,7 @@ import (
 // system name can produce the same linkedid.
 type Identity struct {
 	// Asterisk is the system name if the linkedid carries one, else the name that the
-	// dialplan or the configuration gives the server, else its entity id. It is empty
+	// dialplan or the configuration sets for the server, else its entity id. It is empty
 	// if none of them is known.
 	Asterisk string
 	LinkedID string

@@ -29,7 +29,7 @@ func TestIdentity(t *testing.T) {
 }
 
 // The UUID is computed by other programs too: Python's uuid.uuid5(uuid.UUID(
-// "8f0b1c5e-6d0a-4c57-9d3e-52494e47484b"), "pbx/pbx-1768469400.17") gives the first.
+// "8f0b1c5e-6d0a-4c57-9d3e-52494e47484b"), "pbx/pbx-1768469400.17") returns the first.
 func TestCallUUID(t *testing.T) {
 	for id, want := range map[Identity]string{
 		NewIdentity("pbx-1768469400.17", "", ""): "45c20a96-174b-5949-91b4-47cc1657669c",

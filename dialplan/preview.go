@@ -31,7 +31,7 @@ func (s Settings) Question(point, number string, args map[string]string, numbers
 	return q
 }
 
-// Preview is what the gate makes of an answer.
+// Preview is what a call would get of an answer.
 type Preview struct {
 	// Set is what the channel gets, RINGHOOK_STATUS last.
 	Set []lookup.Var `json:"set"`

@@ -221,7 +221,7 @@ func TestCustomEventArguments(t *testing.T) {
 	}
 }
 
-// TestReservedNames is the names that only ringhook gives a value.
+// TestReservedNames proves that only ringhook can set the reserved names.
 func TestReservedNames(t *testing.T) {
 	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{"reason": "text"}}})
 	for _, name := range []string{"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test"} {

@@ -235,7 +235,7 @@ func TestCountry(t *testing.T) {
 	}
 }
 
-// TestNobodyAsked is a caller whom no source can know: why nobody was asked
+// TestNobodyAsked is a caller whom no source can know: why no source was asked
 // stands in the event, from which the trace has it.
 func TestNobodyAsked(t *testing.T) {
 	h := build(t, 10*time.Second, func(http.ResponseWriter, *http.Request) { t.Error("the source was asked") }, nil)
@@ -709,7 +709,7 @@ func TestTwoAsterisks(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		first, then line
-		lookalike   bool // nothing but the channel tells the two apart
+		lookalike   bool // nothing but the channel distinguishes the two
 	}{
 		{name: "by entity", first: line{entity: "02:00:00:00:00:01", channel: "PJSIP/trunk-00000001"}, then: line{entity: "02:00:00:00:00:02", channel: "PJSIP/trunk-00000001"}},
 		{name: "by argument", first: line{entity: "e", channel: "PJSIP/trunk-00000001", args: "server=left"}, then: line{entity: "e", channel: "PJSIP/trunk-00000001", args: "server=right"}},

@@ -113,7 +113,7 @@ func queueHangup(t *transition) {
 }
 
 // leftBy is what Queue() alone sets when it is left: if it changes, Queue() ran again. It is
-// empty if the dialplan gives one of the values, which proves nothing.
+// empty if the dialplan passes one of the values, which proves nothing.
 func (t *transition) leftBy() string {
 	var b strings.Builder
 	for _, name := range [...]string{"queue_status", "abandoned", "agent_phone", "wait_time", "queue_position"} {
@@ -190,7 +190,7 @@ func (t *transition) takeMember(v *visit) {
 }
 
 // connectedInQueue reports whether the caller's channel was connected to a phone in this visit:
-// Asterisk gives it the member's number, and every other way out of Queue() sets ABANDONED or
+// Asterisk sets on it the member's number, and every other way out of Queue() sets ABANDONED or
 // QUEUESTATUS.
 func (t *transition) connectedInQueue(v *visit) bool {
 	return v.Marker.UniqueID == t.env.UniqueID && !v.Began.IsZero() && !v.HungUp && t.args["connected"] != "" &&

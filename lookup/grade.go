@@ -41,7 +41,7 @@ const (
 
 // grader makes one answer of the customers that a source returned.
 type grader struct {
-	identity  string // the variable that tells customers apart
+	identity  string // the variable that distinguishes customers
 	nobody    []string
 	ambiguous string
 }

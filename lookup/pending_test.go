@@ -198,7 +198,7 @@ func TestLateAnswer(t *testing.T) {
 	})
 	cfg.Timeout = 20 * time.Millisecond
 	b := start(t, cfg)
-	// Nobody's deadline but the source's own timeout ends the waiting.
+	// Only the source's own timeout ends the waiting.
 	if got := await(b.Ask(ask(anna))); got.Outcome != Timeout {
 		t.Errorf("answer = %+v, want timeout", got)
 	}
@@ -460,7 +460,7 @@ func TestOnLate(t *testing.T) {
 	}
 }
 
-// An answer in time, and one of nobody, are not late.
+// An answer in time, and one without a customer, are not late.
 func TestNotLate(t *testing.T) {
 	release := make(chan struct{})
 	b := start(t, crm(t, func(w http.ResponseWriter, r *http.Request) {

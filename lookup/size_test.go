@@ -76,7 +76,7 @@ func TestCutKeepsCharacters(t *testing.T) {
 	}
 }
 
-// With format = "text" the nobody rule is about the one variable there is.
+// With format = "text" the rule `nobody` is about the one variable there is.
 func TestNobodyOfText(t *testing.T) {
 	for body, want := range map[string]Outcome{"77": Found, "0": Missing, "": Missing} {
 		cfg := crm(t, answers(body))

@@ -9,7 +9,7 @@ import (
 	"ringhook/dialplan"
 )
 
-// arguments checks what one ask gives, as the server will.
+// arguments checks the arguments of one ask, as the server does.
 func (l *linter) arguments(a *ask) {
 	at := a.step.at
 	if point, args, old := strings.Cut(string(a.point), "|"); old {
@@ -93,7 +93,7 @@ func ownNumber(p dialplan.Point, raw string) bool {
 	return false
 }
 
-// hint names what the point needs, for a line that gives only the value.
+// hint names what the point needs, for a line that has only the value.
 func (l *linter) hint(p dialplan.Point) string {
 	if needs := p.Needs(); len(needs) > 0 {
 		return fmt.Sprintf(": write %s=...", needs[0])
