@@ -1,8 +1,6 @@
 package store
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -11,8 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"ringhook/dialplan"
-	"ringhook/hooks"
+	"ringhook/store/storetest"
 )
 
 // clock is set by the test.
@@ -70,63 +67,30 @@ func testStore(t testing.TB, now func() time.Time) *Store {
 	return s
 }
 
-func testEvent(linkedid string, seq int) hooks.Event {
-	return hooks.Event{
-		ID: fmt.Sprintf("msg_%s_%d", linkedid, seq), Name: "agent-answer", LinkedID: linkedid, Seq: seq,
-		Time: time.Date(2026, 1, 15, 9, 30, seq%60, 123_000_000, time.UTC),
-		Params: map[string]any{
-			"callerid": "+74950000001", "callerid_name": "Zoë <\"&\u200e>", "talk_time": int64(42), "final": false,
-			"seq": int64(seq), "linkedid": linkedid,
-		},
-	}
+// The fixtures of the suite serve the tests of this package too.
+var (
+	testEvent  = storetest.Event
+	testRecord = storetest.Record
+	testRoutes = storetest.Routes
+	keep       = storetest.Keep
+	settleOne  = storetest.Settle
+	due        = storetest.Due
+)
+
+type sqliteHome struct {
+	*Journal
+	*Outbox
 }
 
-func testRecord(linkedid string, seq int, names ...string) dialplan.Record {
-	return dialplan.Record{
-		Call: linkedid, State: fmt.Appendf(nil, `{"seq":%d}`, seq),
-		Events: []dialplan.Accepted{{Event: testEvent(linkedid, seq), Hooks: testRoutes(linkedid, names...)}},
-	}
-}
-
-// testRoutes are those of hooks with the default order.
-func testRoutes(linkedid string, names ...string) (routes []hooks.Route) {
-	for _, name := range names {
-		routes = append(routes, hooks.Route{Hook: name, Key: linkedid, Hold: 15 * time.Minute})
-	}
-	return routes
-}
-
-func keep(t testing.TB, j dialplan.Journal, r dialplan.Record) {
-	t.Helper()
-	c, err := j.Queue(context.Background(), r)
-	if err == nil {
-		_, err = c.Wait(context.Background())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func settleOne(t testing.TB, o hooks.Outbox, id int64, state hooks.State, next time.Time) {
-	t.Helper()
-	r := hooks.Result{Delivery: id, State: state, Next: next, Attempt: hooks.Attempt{
-		Started: time.Date(2026, 1, 15, 9, 31, 0, 0, time.UTC), Took: 1500 * time.Microsecond,
-		Class: "rejected", Status: 404, Excerpt: "no such page",
-	}}
-	if _, err := o.Settle(context.Background(), []hooks.Result{r}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// due gives the ids of the events that are due.
-func due(t testing.TB, o hooks.Outbox, hook string, now time.Time) (events []string, deliveries []hooks.Delivery) {
-	t.Helper()
-	deliveries, err := o.Due(hook, now, 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range deliveries {
-		events = append(events, d.Event.ID)
-	}
-	return events, deliveries
+func TestHome(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, now func() time.Time) (storetest.Home, func() storetest.Home) {
+		cfg := testConfig(t)
+		s := mustOpen(t, cfg, now)
+		t.Cleanup(func() { mustClose(t, s) })
+		return sqliteHome{s.Journal(), s.Outbox()}, func() storetest.Home {
+			mustClose(t, s)
+			s = mustOpen(t, cfg, now)
+			return sqliteHome{s.Journal(), s.Outbox()}
+		}
+	})
 }

@@ -15,6 +15,9 @@ import (
 // Outbox is a hooks.Outbox in memory. It outlives the dispatchers that use it,
 // as a file would.
 type Outbox struct {
+	// Now is the clock, time.Now by default. It must not be changed in use.
+	Now func() time.Time
+
 	mu      sync.Mutex
 	rows    map[int64]*Row
 	last    int64
@@ -44,7 +47,7 @@ type queue struct {
 
 // NewOutbox makes an empty outbox.
 func NewOutbox() *Outbox {
-	return &Outbox{rows: make(map[int64]*Row), hooks: make(map[string]*queue), stands: make(map[string]hooks.HookState), done: make(chan struct{})}
+	return &Outbox{Now: time.Now, rows: make(map[int64]*Row), hooks: make(map[string]*queue), stands: make(map[string]hooks.HookState), done: make(chan struct{})}
 }
 
 // Add accepts an event for hooks now, and returns the ids of its deliveries.
@@ -55,7 +58,7 @@ func (o *Outbox) Add(ev hooks.Event, to ...string) []int64 {
 }
 
 func (o *Outbox) add(ev hooks.Event, to []string) (ids []int64) {
-	now := time.Now()
+	now := o.Now()
 	for _, hook := range to {
 		o.last++
 		row := &Row{Delivery: hooks.Delivery{ID: o.last, Hook: hook, Event: ev, Accepted: now}, Next: now}
@@ -126,13 +129,15 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released b
 	}
 	for _, r := range results {
 		row := o.rows[r.Delivery]
-		row.Attempts = append(row.Attempts, r.Attempt)
+		if !r.Attempt.Started.IsZero() { // else it is only moved
+			row.Attempts = append(row.Attempts, r.Attempt)
+		}
 		row.State = r.State
 		q := o.hooks[row.Hook]
 		if r.State == hooks.Pending {
 			row.Next = r.Next
 			if o.hurry {
-				row.Next = time.Now()
+				row.Next = o.Now()
 			}
 			heap.Fix(&q.heads, row.at)
 			continue
@@ -142,7 +147,9 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released b
 		call := row.Event.LinkedID
 		q.calls[call] = q.calls[call][1:]
 		if len(q.calls[call]) > 0 {
-			heap.Push(&q.heads, q.calls[call][0])
+			next := q.calls[call][0]
+			next.Next = o.Now()
+			heap.Push(&q.heads, next)
 			released = true
 		} else {
 			delete(q.calls, call)
@@ -168,8 +175,10 @@ func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks
 		return o.err
 	}
 	o.stands[st.Hook] = st
-	for _, r := range routes {
-		o.add(*notice, []string{r.Hook})
+	if notice != nil {
+		for _, r := range routes {
+			o.add(*notice, []string{r.Hook})
+		}
 	}
 	return ctx.Err()
 }
