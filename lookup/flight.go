@@ -2,6 +2,7 @@ package lookup
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -13,14 +14,25 @@ type flight struct {
 	report  func(result) // to the breaker
 }
 
+// maxLanded is the number of requests whose end is remembered.
+const maxLanded = 64
+
+// errLanded means that an equal request has just been answered: the answer is in the cache.
+var errLanded = &fault{reason: "landed", err: errors.New("an equal request has just been answered")}
+
 // share calls then with the result of a request: of an equal one in flight, or
-// of a new one. If neither is possible it returns why.
-func (s *source) share(req *request, then func(result)) *fault {
+// of a new one. If neither is possible it returns why. Unless again is set, that is
+// errLanded if an equal request was answered recently: a caller that missed the cache
+// just before has to look there once more.
+func (s *source) share(req *request, again bool, then func(result)) *fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.flights[req.key]; f != nil {
 		f.waiters = append(f.waiters, then)
 		return nil
+	}
+	if !again && slices.Contains(s.landed[:], req.key) {
+		return errLanded
 	}
 	if s.closed {
 		return s.refuse(reasonClosed, "shutting down")
@@ -53,6 +65,10 @@ func (s *source) run(f *flight, req *request) {
 
 	s.mu.Lock()
 	delete(s.flights, req.key)
+	if r.fault == nil {
+		s.landed[s.landings%maxLanded] = req.key
+		s.landings++
+	}
 	s.mu.Unlock()
 	s.metrics.inFlight.Dec()
 	for _, then := range f.waiters {

@@ -486,3 +486,23 @@ func TestNotLate(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestJustAnswered is a caller that looks into the cache just before the answer to an
+// equal request is kept, and asks just after: the source is not asked twice.
+func TestJustAnswered(t *testing.T) {
+	var asked atomic.Int32
+	b := start(t, crm(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		io.WriteString(w, "name=Anna")
+	}))
+	await(b.Ask(ask(anna)))
+	q := ask(anna)
+	s := sourceQuery{source: b.sources[0]}
+	s.prepare(&q)
+	s.peeked = true // and found nothing
+	p := &Pending{}
+	p.begin(&s, func(_ *sourceQuery, r result) { t.Errorf("the source answered %+v", r) })
+	if n := asked.Load(); n != 1 || !s.done || !s.fresh || s.outcome != Found || len(s.vars) == 0 || s.vars[0].Value != "Anna" {
+		t.Errorf("asked %d times; the query is %+v, want Anna from the cache", n, s)
+	}
+}

@@ -62,7 +62,7 @@ func (s *sourceQuery) peek() {
 		s.settle(outcomeHit, Found, s.cached.vars)
 	case s.cached.stale && s.source.cfg.Renew == renewBehind:
 		s.settle(string(Stale), Stale, s.cached.vars)
-		_ = s.source.share(s.request, func(result) {}) // if refused, the next call tries again
+		_ = s.source.share(s.request, true, func(result) {}) // if refused, the next call tries again
 	}
 }
 
@@ -74,7 +74,16 @@ func (p *Pending) begin(s *sourceQuery, then func(*sourceQuery, result)) {
 	}
 	s.asked, s.began = true, time.Now()
 	arrived := func(r result) { then(s, r) }
-	if f := s.source.share(s.request, arrived); f != nil {
+	f := s.source.share(s.request, false, arrived)
+	if f == errLanded {
+		s.peeked, s.asked = false, false
+		if s.peek(); s.done {
+			return
+		}
+		s.asked = true
+		f = s.source.share(s.request, true, arrived)
+	}
+	if f != nil {
 		s.finish(failure(f))
 		return
 	}

@@ -26,11 +26,13 @@ type source struct {
 	breaker *breaker
 	now     func() time.Time
 
-	mu      sync.Mutex
-	flights map[string]*flight
-	closed  bool
-	failing int // requests in a row without an answer
-	running sync.WaitGroup
+	mu       sync.Mutex
+	flights  map[string]*flight
+	landed   [maxLanded]string // keys of the latest requests that were answered
+	landings int
+	closed   bool
+	failing  int // requests in a row without an answer
+	running  sync.WaitGroup
 }
 
 func newSource(cfg Config, cache Cache, r resources, log *slog.Logger, limited *loglimit.Limiter, m *metrics) (*source, error) {
