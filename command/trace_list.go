@@ -103,7 +103,14 @@ func (l *listedCall) troubles(undelivered []store.Item) string {
 	list := l.trouble
 	counts := map[string]int{}
 	for _, d := range undelivered {
-		counts[d.Hook+": %d "+d.State.String()]++
+		what := d.State.String()
+		if d.State == hooks.Pending && d.Attempts > 0 {
+			what += ", failing (" + lastOutcome(d) + ")"
+			if !d.Next.IsZero() {
+				what += ", next at " + d.Next.Local().Format(time.TimeOnly)
+			}
+		}
+		counts[d.Hook+": %d "+what]++
 	}
 	for _, format := range slices.Sorted(maps.Keys(counts)) {
 		list = append(list, fmt.Sprintf(format, counts[format]))
