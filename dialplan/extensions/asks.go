@@ -11,31 +11,31 @@ import (
 	"ringhook/dialplan"
 )
 
-// ask is one place in the dialplan that asks ringhook.
+// ask is a step that asks ringhook.
 type ask struct {
 	step    *step
-	point   dialplan.Point // as it is written, which may be no point
+	point   dialplan.Point // as written; may be unknown
 	query   string
 	args    []string
-	inQueue bool       // it is Queue()'s AGI argument
-	via     *extension // the helper that asks, where there is one
-	lost    int        // arguments that the helper does not hand on
+	inQueue bool       // it is the AGI argument of Queue()
+	via     *extension // the helper that asks, nil if there is none
+	lost    int        // the number of arguments that the helper does not pass on
 }
 
 // agiURL is the first argument of AGI().
 type agiURL struct {
 	scheme      string // agi, hagi
-	host, port  string // empty where a variable has them
+	host, port  string // empty if a variable holds them
 	path, query string
-	dynamic     bool // a variable makes part of the address
+	dynamic     bool // part of the address is in a variable
 }
 
-// parseURL reads the address of a FastAGI server; ok is false for a script's name.
+// parseURL parses the address of a FastAGI server; ok is false for the name of a script.
 func parseURL(text string) (u agiURL, ok bool) {
 	scheme, rest, ok := strings.Cut(strings.TrimSpace(text), "://")
 	u.scheme = strings.ToLower(scheme)
 	if !ok {
-		// The scheme may be in a variable that is set elsewhere.
+		// A variable at the beginning may hold the scheme.
 		if !strings.HasPrefix(scheme, "${") || strings.IndexByte(scheme, '/') < 0 {
 			return u, false
 		}
@@ -59,8 +59,8 @@ func parseURL(text string) (u agiURL, ok bool) {
 	return u, true
 }
 
-// meets reports whether the address is the one that ringhook listens on, as far
-// as can be known without asking DNS.
+// meets reports whether the address may be the one that ringhook listens on. It does not query DNS:
+// a host name always may be.
 func (u agiURL) meets(listen string) bool {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil || u.dynamic || u.port != port {
@@ -76,10 +76,10 @@ func (u agiURL) meets(listen string) bool {
 	return here == nil || here.IsUnspecified() || here.Equal(there) || here.IsLoopback() && there.IsLoopback() && here.To4() == nil
 }
 
-// points that other services may have too.
+// common reports whether other FastAGI services may have a path with the name of the point.
 func common(p dialplan.Point) bool { return p == dialplan.Lookup || p == dialplan.CustomEvent }
 
-// ours reports whether an address is ringhook's, and no other service's.
+// ours reports whether an address is one of ringhook, and not of another FastAGI service.
 func (l *linter) ours(u agiURL) bool {
 	path, _, _ := strings.Cut(u.path, "|")
 	p := dialplan.Point(path)
@@ -95,7 +95,7 @@ func (l *linter) ours(u agiURL) bool {
 	return near != "" && !common(dialplan.Point(near))
 }
 
-// agi reads what AGI() and its kin are given. ok is false where that is no
+// agi parses the data of AGI(), EAGI() or DeadAGI(). ok is false if the first argument is not the
 // address of a FastAGI server.
 func (l *linter) agi(data string) (u agiURL, args []string, ok bool) {
 	args = arguments(l.plan.global(data))
@@ -103,7 +103,7 @@ func (l *linter) agi(data string) (u agiURL, args []string, ok bool) {
 	return u, args[1:], ok
 }
 
-// asksIn finds the places of one step that ask ringhook.
+// asksIn returns the asks of one step.
 func (l *linter) asksIn(st *step) []*ask {
 	var all []*ask
 	for _, c := range st.leaves() {
@@ -129,7 +129,7 @@ func (l *linter) asksIn(st *step) []*ask {
 	return all
 }
 
-// gosubTarget is where a Gosub() or a Macro() goes.
+// gosubTarget returns the target of a Gosub() or a Macro().
 func gosubTarget(c command) target {
 	if c.is("Macro") {
 		args := arguments(c.data)
@@ -138,18 +138,17 @@ func gosubTarget(c command) target {
 	return parseTarget(c.data, ",")
 }
 
-// helper is an extension that asks ringhook for others, at the point that its
-// arguments name.
+// helper is a subroutine that asks ringhook for its callers: its arguments name the point.
 type helper struct {
 	step *step // with AGI()
 	data string
-	args int // the highest ${ARGn} that it looks at
+	args int // the highest n of the ${ARGn} that it uses
 }
 
-// name is how a message calls the helper.
+// name returns context,extension, the name of the helper in messages.
 func (h *helper) name() string { return shown(h.step.ctx.name + "," + h.step.ext.name) }
 
-// helperOf finds out whether an extension is a helper. The first AGI() counts:
+// helperOf returns the helper that an extension is, nil if it is none. Only the first AGI() counts:
 // the others ask a second server.
 func (l *linter) helperOf(ext *extension) *helper {
 	if h, known := l.helpers[ext]; known {
@@ -175,8 +174,8 @@ func (l *linter) helperOf(ext *extension) *helper {
 	return h
 }
 
-// highestArgument is the n of the highest ${ARGn}; a text that takes them in
-// another way takes them all.
+// highestArgument returns the highest n of the ${ARGn} in a text, 0 if there is none. If the text
+// computes n, it returns 1000: all arguments are used.
 func highestArgument(text string) int {
 	highest := 0
 	for {
@@ -197,8 +196,8 @@ func highestArgument(text string) int {
 	}
 }
 
-// asksVia reads a Gosub() to a helper as the AGI() that it comes to. Where the
-// helper is missing, its arguments tell.
+// asksVia returns the ask that a Gosub() to a helper leads to, nil if it leads to none. If the helper
+// is missing, the arguments of the Gosub() show whether it was meant to ask ringhook.
 func (l *linter) asksVia(st *step, t target) *ask {
 	ext, _, _ := l.plan.resolve(t, st.ctx, st.ext)
 	if ext == nil {
@@ -233,11 +232,11 @@ func (l *linter) asksVia(st *step, t target) *ask {
 	return &ask{step: st, point: dialplan.Point(u.path), query: u.query, args: args, via: ext, lost: max(0, len(t.args)-h.args)}
 }
 
-// given are an ask's arguments by name; the second value names those given
-// twice, the third those that are not name=value.
+// given returns the arguments of an ask by name, their names in order, the names that are given
+// twice, and the arguments that are not name=value.
 func (a *ask) given() (values map[string]string, order, twice, odd []string) {
 	values = map[string]string{}
-	take := func(name, value string) {
+	add := func(name, value string) {
 		if _, ok := values[name]; ok {
 			twice = append(twice, name)
 			return
@@ -253,7 +252,7 @@ func (a *ask) given() (values map[string]string, order, twice, odd []string) {
 		if plain, err := url.QueryUnescape(value); err == nil {
 			value = plain
 		}
-		take(name, value)
+		add(name, value)
 	}
 	for _, arg := range a.args {
 		name, value, ok := strings.Cut(arg, "=")
@@ -262,13 +261,13 @@ func (a *ask) given() (values map[string]string, order, twice, odd []string) {
 		case !ok:
 			odd = append(odd, arg)
 		default:
-			take(strings.TrimSpace(name), value)
+			add(strings.TrimSpace(name), value)
 		}
 	}
 	return values, order, twice, odd
 }
 
-// closest is the name that was probably meant, empty where none is near.
+// closest returns the known name that was probably meant, empty if none is close.
 func closest(name string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {

@@ -1,9 +1,8 @@
-// Package extensions reads an extensions.conf, with what it includes, and finds
-// what keeps ringhook from working in it: lines that name no point, miss an
-// argument, or stand where they cannot work, and what lets a caller put commands into it.
+// Package extensions checks an extensions.conf and the files that it includes. It reports lines
+// with an unknown point, a missing argument or a place where they cannot work, and lines into
+// which a caller can put commands.
 //
-// It judges by the text alone, and holds its tongue where variables or missing
-// files leave a doubt.
+// It reads the text only. If a variable or a missing file leaves a doubt, it reports nothing.
 package extensions
 
 import (
@@ -13,16 +12,17 @@ import (
 	"ringhook/dialplan"
 )
 
-// Options are what the configuration says of the dialplan.
+// Options are the settings of the configuration that the checks depend on.
 type Options struct {
-	Listen         string          // [fastagi] listen: the address that AGI lines should have
-	ExtraVariables map[string]bool // see dialplan.Config.ExtraVariables
+	Listen         string          // [fastagi] listen, the address that AGI lines should have
+	ExtraVariables map[string]bool // as in dialplan.Config.ExtraVariables
 }
 
-// asteriskFolder is where Asterisk looks for a file that another includes.
+// asteriskFolder is the folder in which Asterisk looks for included files.
 const asteriskFolder = "/etc/asterisk"
 
-// Check reads a dialplan. An error says that the file itself cannot be read.
+// Check checks a dialplan, and the queues.conf in the same folder. It returns an error if the file
+// itself cannot be read; an included file that cannot be read is a finding.
 func Check(file string, o Options) (*Report, error) {
 	found := &report{}
 	r := &reader{folders: []string{filepath.Dir(file), asteriskFolder}, report: found, sections: map[string]*section{}, whole: true}
@@ -35,7 +35,7 @@ func Check(file string, o Options) (*Report, error) {
 	return &Report{Findings: found.sorted(), Files: r.files, Asks: len(l.asks)}, nil
 }
 
-// linter looks at one dialplan.
+// linter checks one dialplan.
 type linter struct {
 	*report
 	plan       *plan
@@ -63,7 +63,7 @@ func newLinter(p *plan, found *report, o Options) *linter {
 	return l
 }
 
-// lint makes every check.
+// lint runs the checks. Findings about the dialplan as a whole are reported at whole.
 func (l *linter) lint(whole place) {
 	l.each(func(st *step) {
 		l.asksAt[st] = l.asksIn(st)
@@ -81,10 +81,11 @@ func (l *linter) lint(whole place) {
 	l.addresses()
 	l.places()
 	if len(l.asks) == 0 && len(l.findings) == 0 {
-		l.add(whole, Note, "no-ask", "no line here asks ringhook, nor in the files that it includes: is this the right one?")
+		l.add(whole, Note, "no-ask", "no line of this file or of the files that it includes asks ringhook: is this the right file?")
 	}
 }
 
+// each calls f for every step, in the order of the file.
 func (l *linter) each(f func(*step)) {
 	for _, ctx := range l.plan.order {
 		for _, ext := range ctx.order {

@@ -15,8 +15,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 var options = Options{Listen: "127.0.0.1:4573", ExtraVariables: map[string]bool{"customer_id": false, "note": true}}
 
-// printed is what is found in a file, a finding a line, with places relative to
-// testdata.
+// printed returns the findings of a file, one a line, with paths relative to testdata.
 func printed(t *testing.T, file string) string {
 	t.Helper()
 	r, err := Check(file, options)
@@ -30,8 +29,7 @@ func printed(t *testing.T, file string) string {
 	return b.String()
 }
 
-// TestGolden has a dialplan for each finding: what is said of it, and that
-// nothing else is.
+// TestGolden compares the findings of each dialplan in testdata with its golden file.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.conf")
 	if err != nil || len(files) < 20 {
@@ -55,8 +53,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestClean is that nothing is said of dialplans that are as they should be: the
-// samples of contrib and the lab's among them.
+// TestClean checks that correct dialplans have no findings, among them the sample in contrib and
+// that of the lab.
 func TestClean(t *testing.T) {
 	const sample = "../../contrib/extensions_ringhook.conf"
 	folder := t.TempDir()
@@ -71,7 +69,7 @@ func TestClean(t *testing.T) {
 	_, after, _ := strings.Cut(string(code), "const extensionsConf = `")
 	lab, _, found := strings.Cut(after, "`")
 	if !found {
-		t.Fatal("the lab's dialplan is not where it was")
+		t.Fatal("extensionsConf is not in test/lab/config_test.go")
 	}
 	write(t, filepath.Join(folder, "extensions_ringhook.conf"), string(text))
 	write(t, filepath.Join(folder, "extensions.conf"), lab)
@@ -89,8 +87,8 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// TestReadme is that of the lines which README.md has people paste only this is
-// said, as a note: that they do not tell the call's end.
+// TestReadme checks that the lines of README.md have one finding: the note that no line reports the
+// end of the call.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -99,7 +97,7 @@ func TestReadme(t *testing.T) {
 	_, after, _ := strings.Cut(string(text), "The least that does something:\n\n```\n")
 	lines, _, found := strings.Cut(after, "```")
 	if !found {
-		t.Fatal("the lines are not where they were")
+		t.Fatal("the dialplan lines are not in README.md")
 	}
 	file := filepath.Join(t.TempDir(), "extensions.conf")
 	write(t, file, "[queue]\nexten => 500,1,Answer()\n"+lines)
@@ -112,7 +110,7 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestBounds is that no file makes the checker read without end.
+// TestBounds checks the limits of what is read.
 func TestBounds(t *testing.T) {
 	f := func(name, text, want string) {
 		t.Helper()
@@ -127,21 +125,21 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant %q", name, got, want)
 		}
 	}
-	f("depth", "#include deep0.conf\n", "more than 16 files include each other")
+	f("depth", "#include deep0.conf\n", "nested more than 16 deep")
 	f("cycle", "#include back.conf\n", "includes itself")
-	f("folder", "#include ../\n", "is no file")
-	f("device", "#include /dev/zero\n", "is no file")
+	f("folder", "#include ../\n", "is not a regular file")
+	f("device", "#include /dev/zero\n", "is not a regular file")
 	f("line", "[a]\nexten => 1,1,NoOp("+strings.Repeat("x", maxLine)+")\n", "longer than 8191 bytes")
 	f("templates", "[a0](!)\nignorepat => 9\n"+doubling(20), "more than 200000 lines")
 	f("globals", "[globals]\nA="+strings.Repeat("${A}", 2000)+"\n[a]\nexten => 1,1,AGI(agi://127.0.0.1:4573/lookup,ivr=${A})\n", "")
 	f("nested", "[a]\nexten => 1,1,"+strings.Repeat("Exec(", 1000)+"\n", "")
 
 	if _, err := Check("testdata", options); err == nil {
-		t.Error("a folder is taken for a file")
+		t.Error("a folder is read as a file")
 	}
 }
 
-// doubling makes templates of which each has twice the lines of the one before.
+// doubling returns templates of which each has twice the lines of the one before.
 func doubling(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -150,8 +148,7 @@ func doubling(n int) string {
 	return b.String()
 }
 
-// FuzzCheck holds that no text breaks the checker, and that what it says is one
-// printable line.
+// FuzzCheck checks that no text crashes the checker, and that each finding is one printable line.
 func FuzzCheck(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.conf")
 	if err != nil {
@@ -165,7 +162,7 @@ func FuzzCheck(f *testing.F) {
 		f.Add(string(text))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		// What is included is another file's matter.
+		// Included files would make the result depend on the machine.
 		text = strings.ReplaceAll(text, "#", "")
 		if len(text) > 10_000 {
 			return
@@ -182,8 +179,8 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// TestDocumented is that the documentation lists every finding, and that each has
-// a dialplan here.
+// TestDocumented checks that docs/dialplan.md lists every finding, and that each has a dialplan in
+// testdata.
 func TestDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../docs/dialplan.md")
 	if err != nil {

@@ -7,29 +7,29 @@ import (
 	"ringhook/dialplan"
 )
 
-// linkKind is how one place of the dialplan leads to another.
+// linkKind is the way in which a step leads to an extension.
 type linkKind int
 
 const (
 	goesTo    linkKind = iota // Goto, GotoIf
-	calls                     // Gosub, GosubIf, Macro: comes back
-	atHangup                  // a hangup handler is pushed
+	calls                     // Gosub, GosubIf, Macro: these return
+	atHangup                  // pushes a hangup handler
 	onAnswer                  // Dial's U() and M(), Queue's subroutine
 	onChannel                 // Dial's b() and B()
 )
 
-// link is one place that leads to another.
+// link is a step that leads to an extension.
 type link struct {
 	from   *step
 	kind   linkKind
 	target target
-	to     *extension // nil where it is not found
+	to     *extension // nil if it is not found
 	in     *context
-	known  bool // a to of nil means that there is none
+	known  bool // reports that the extension does not exist if to is nil
 	macro  bool
 }
 
-// linksOf finds where a step leads.
+// linksOf returns the links of a step.
 func (l *linter) linksOf(st *step) []link {
 	var all []link
 	add := func(kind linkKind, t target, macro bool) {
@@ -67,7 +67,8 @@ func (l *linter) linksOf(st *step) []link {
 				add(onAnswer, target{context: "macro-" + name, exten: "s", priority: "1", parts: 3}, true)
 			}
 		case c.is("Queue"):
-			// The seventh is a macro on 16 and the subroutine on 22, the eighth the subroutine on 16.
+			// The seventh argument is a macro in Asterisk 16 and a subroutine in 22. The eighth is the
+			// subroutine in 16.
 			for i, name := range arguments(l.plan.global(c.data)) {
 				if name = strings.TrimSpace(name); (i == 6 || i == 7) && l.plan.contexts[name] != nil {
 					add(onAnswer, target{context: name, exten: "s", priority: "1", parts: 3}, false)
@@ -78,17 +79,17 @@ func (l *linter) linksOf(st *step) []link {
 	return all
 }
 
-// reach is what happens from a place on.
+// reach holds the points that are asked from an extension on.
 type reach struct {
 	points map[dialplan.Point]bool
-	doubt  bool // something of it is not known
+	doubt  bool // more points may be asked: a target or a point is not known
 }
 
 func (r reach) any(points ...dialplan.Point) bool {
 	return slices.ContainsFunc(points, func(p dialplan.Point) bool { return r.points[p] })
 }
 
-// reachOf follows the dialplan from an extension's first priority.
+// reachOf returns the points that are asked from an extension's first priority on.
 func (l *linter) reachOf(ext *extension) reach {
 	if r, known := l.lives[ext]; known {
 		return r
@@ -111,7 +112,7 @@ func (l *linter) reachOf(ext *extension) reach {
 						seen[k.to] = true
 						todo = append(todo, k.to)
 					}
-				case k.target.context == "macro-hangupcall": // FreePBX's own, which ends the call
+				case k.target.context == "macro-hangupcall": // of FreePBX: it ends the call
 				default:
 					r.doubt = true
 				}
@@ -122,7 +123,7 @@ func (l *linter) reachOf(ext *extension) reach {
 	return r
 }
 
-// unclear reports an AGI() whose point a variable has.
+// unclear reports whether a step has an AGI() whose point is in a variable.
 func (l *linter) unclear(st *step) bool {
 	if l.helpers[st.ext] != nil {
 		return false
@@ -130,18 +131,18 @@ func (l *linter) unclear(st *step) bool {
 	return slices.ContainsFunc(l.urls(st), func(u agiURL) bool { return strings.Contains(u.path, "$") })
 }
 
-// hangupOf is the h of a context; known is false where it may be in a part that
-// is not here.
+// hangupOf returns the extension h of a context, nil if it is not found. known is false if it
+// may be in a missing file or a switch.
 func (l *linter) hangupOf(ctx *context) (h *extension, known bool) {
 	h, _, known = l.plan.find(ctx.name, "h")
 	return h, known
 }
 
-// work is what begins at one point, and what reports its end.
+// work is something that begins at one point and ends at another.
 type work struct {
 	begin dialplan.Point
 	ends  []dialplan.Point
-	app   string // during which it goes on
+	app   string // the application that runs meanwhile, empty if there is none
 	what  string
 }
 
@@ -152,7 +153,7 @@ var works = []work{
 	{dialplan.AgentCustom, []dialplan.Point{dialplan.AgentDialoutHangup, dialplan.AgentHangup, dialplan.AgentCancel}, "Dial", "an outgoing call"},
 }
 
-// places checks that each point stands where it can work.
+// places checks that each point is asked at a place where it can work.
 func (l *linter) places() {
 	l.handlers()
 	for _, a := range l.asks {
@@ -165,7 +166,7 @@ func (l *linter) places() {
 	l.status()
 }
 
-// handlers checks where hangup handlers and the other subroutines are.
+// handlers checks that the contexts of hangup handlers and subroutines exist.
 func (l *linter) handlers() {
 	for _, k := range l.links {
 		if k.kind == goesTo || k.to != nil || k.macro {
@@ -177,7 +178,7 @@ func (l *linter) handlers() {
 		}
 		switch ctx := l.plan.contexts[name]; {
 		case ctx == nil && l.plan.whole && (name == "ringhook" || strings.HasPrefix(name, "ringhook-")):
-			l.add(k.from.at, Error, "helper", "the context %s is neither in this file nor in those that it includes, and %s: "+
+			l.add(k.from.at, Error, "helper", "the context %s is not in this file or the files that it includes, and %s: "+
 				"#include extensions_ringhook.conf, or check the file that includes both", shown(name), k.lost())
 		case ctx != nil && k.known && l.helperContext(name):
 			l.add(k.from.at, Error, "helper", "the context %s has no extension %s, and %s", shown(name), quoted(k.target.exten), k.lost())
@@ -185,31 +186,31 @@ func (l *linter) handlers() {
 	}
 }
 
-// lost is what comes of a link that leads nowhere.
+// lost returns the consequence of a link to a missing extension.
 func (k link) lost() string {
 	if k.kind == calls {
-		return "a Gosub() to it ends the call"
+		return "Gosub() ends the call"
 	}
-	return "nothing is asked there"
+	return "ringhook is not asked"
 }
 
-// inH finds what begins where the call is over.
+// inH reports points that begin something after the hangup.
 func (l *linter) inH(a *ask) {
 	begins := slices.Contains([]dialplan.Point{dialplan.CallDial, dialplan.CallAnswer, dialplan.QueueDial, dialplan.AgentDial, dialplan.AgentAnswer,
 		dialplan.AgentCustom, dialplan.AgentDialoutAnswer}, a.point)
 	switch {
 	case begins && a.step.ext.name == "h":
-		l.add(a.step.at, Error, "place", "%s tells that something begins, and stands in h, which runs after the hangup", a.point)
+		l.add(a.step.at, Error, "place", "%s reports that something begins, but is in h, which runs after the hangup", a.point)
 	case begins && slices.ContainsFunc(l.links, func(k link) bool { return k.kind == atHangup && k.to == a.step.ext }):
-		l.add(a.step.at, Error, "place", "%s tells that something begins, and stands in a hangup handler", a.point)
+		l.add(a.step.at, Error, "place", "%s reports that something begins, but is in a hangup handler", a.point)
 	case a.point == dialplan.CallHangup && a.step.ext.name == "h" && l.members(a.step.ctx):
-		l.add(a.step.at, Warning, "place", "where the queue's members are Local channels in %s, call-hangup in its h ends the call with the first phone that stops ringing: "+
-			"push a hangup handler on the caller's channel, Set(CHANNEL(hangup_handler_push)=...), and call it there", shown(a.step.ctx.name))
+		l.add(a.step.at, Warning, "place", "if the queue's members are Local channels in %s, call-hangup in its h ends the call when the first phone stops ringing: "+
+			"push a hangup handler on the caller's channel with Set(CHANNEL(hangup_handler_push)=...), and ask call-hangup there", shown(a.step.ctx.name))
 	}
 }
 
-// members reports whether a context is most likely that of a queue's members: agents
-// are rung there for a queue that is elsewhere, and no caller is sent there.
+// members reports whether a context is most likely that of a queue's members: agents are rung
+// there, the queue is in another context, and no line sends callers there.
 func (l *linter) members(ctx *context) bool {
 	if !l.contextAsks(ctx, dialplan.AgentDial) || l.contextAsks(ctx, dialplan.QueueDial) || l.contextAsks(ctx, dialplan.CallDial) ||
 		!slices.ContainsFunc(l.asks, func(a *ask) bool { return a.point == dialplan.QueueDial }) {
@@ -223,7 +224,7 @@ func (l *linter) contextAsks(ctx *context, p dialplan.Point) bool {
 	return slices.ContainsFunc(l.asks, func(a *ask) bool { return a.step.ctx == ctx && a.point == p })
 }
 
-// runs finds the steps of an extension that run an application.
+// runs returns the indices of the steps of an extension that run one of the applications.
 func runs(ext *extension, apps ...string) (at []int) {
 	for i, st := range ext.steps {
 		if slices.ContainsFunc(st.leaves(), func(c command) bool { return c.is(apps...) }) {
@@ -233,7 +234,8 @@ func runs(ext *extension, apps ...string) (at []int) {
 	return at
 }
 
-// inOrder finds queue-dial after its Queue(), and agent-answer where no agent has answered.
+// inOrder reports queue-dial after its Queue(), and agent-answer at a place where no agent has
+// answered.
 func (l *linter) inOrder(a *ask) {
 	ext := a.step.ext
 	here := slices.Index(ext.steps, a.step)
@@ -243,15 +245,15 @@ func (l *linter) inOrder(a *ask) {
 		queues := runs(ext, "Queue")
 		onwards := runs(ext, "Queue", "Goto", "Gosub", "Macro", "Dial")
 		if len(queues) > 0 && queues[0] < here && !slices.ContainsFunc(onwards, func(i int) bool { return i > here || i == here && a.via == nil }) {
-			l.add(a.step.at, Error, "place", "queue-dial stands behind Queue(): the caller has waited already; put it before")
+			l.add(a.step.at, Error, "place", "queue-dial is after Queue(), when the caller has already waited: move it before Queue()")
 		}
 	case a.point == dialplan.AgentAnswer && ext.name != "h":
 		if slices.ContainsFunc(l.links, func(k link) bool { return k.to == ext && k.kind != goesTo }) {
 			return
 		}
 		if dials := runs(ext, "Dial", "Queue"); len(dials) > 0 {
-			l.add(a.step.at, Error, "place", "agent-answer stands beside %s(), where nobody has answered yet or all is over: call it from Dial(...,U(context)) "+
-				"or give it as Queue()'s sixth argument", shown(ext.steps[dials[0]].leaves()[0].app))
+			l.add(a.step.at, Error, "place", "agent-answer is in the same extension as %s(), before an agent answers or after the call ends: ask it in Dial(...,U(context)) "+
+				"or in the sixth argument of Queue()", shown(ext.steps[dials[0]].leaves()[0].app))
 		}
 	}
 }
@@ -264,11 +266,11 @@ func (l *linter) inQueue(a *ask) {
 	switch a.point {
 	case dialplan.AgentAnswer, dialplan.CallAnswer, dialplan.CustomEvent, dialplan.Lookup:
 	default:
-		l.add(a.step.at, Error, "place", "Queue()'s AGI argument runs when an agent has answered: agent-answer belongs there, not %s", a.point)
+		l.add(a.step.at, Error, "place", "the AGI argument of Queue() runs when an agent has answered: use agent-answer there, not %s", a.point)
 	}
 }
 
-// ends checks that every beginning has its end also when the caller hangs up.
+// ends checks that the end of everything that begins is reported, also after a hangup.
 func (l *linter) ends() {
 	first := map[dialplan.Point]*ask{}
 	doubt := !l.plan.whole
@@ -285,8 +287,8 @@ func (l *linter) ends() {
 		}
 		if !slices.ContainsFunc(w.ends, func(p dialplan.Point) bool { return first[p] != nil }) {
 			if !doubt {
-				l.add(begin.step.at, Warning, "end", "%s is asked here, and %s nowhere: the end of %s is told late or never; ask it %s",
-					w.begin, w.ends[0], w.what, afterAnd(w.app))
+				l.add(begin.step.at, Warning, "end", "%s is asked here, but no line asks %s: the end of %s is reported late or never; ask it %s",
+					w.begin, w.ends[0], w.what, endPlaces(w.app))
 			}
 			continue
 		}
@@ -297,30 +299,32 @@ func (l *linter) ends() {
 		}
 	}
 	if len(l.asks) > 0 && first[dialplan.CallHangup] == nil && !doubt && (first[dialplan.CallDial] != nil || first[dialplan.QueueDial] != nil || first[dialplan.AgentDial] != nil) {
-		l.add(l.asks[0].step.at, Note, "end", "call-hangup is asked nowhere: no event tells a call's end until [dialplan] max_call has passed; "+
+		l.add(l.asks[0].step.at, Note, "end", "no line asks call-hangup: the end of a call is reported only after [dialplan] max_call; "+
 			"push a hangup handler where the call begins: Set(CHANNEL(hangup_handler_push)=CONTEXT,EXTEN,1)")
 	}
 }
 
-func afterAnd(app string) string {
+// endPlaces names the places where the end of something is to be reported.
+func endPlaces(app string) string {
 	if app == "" {
-		return "in h of the context"
+		return "in the h of the context"
 	}
-	return "after " + app + "() and in h of the context"
+	return "after " + app + "() and in the h of the context"
 }
 
-// endOf checks one beginning whose application stands in the same extension.
+// endOf checks that a hangup is reported during the application that follows in the same extension.
 func (l *linter) endOf(a *ask, w work) {
 	ext := a.step.ext
 	here := slices.Index(ext.steps, a.step)
 	if !slices.ContainsFunc(runs(ext, w.app), func(i int) bool { return i > here }) {
 		return
 	}
-	// A member whose time is up hangs up while the call goes on: only its own channel reports it.
+	// A member that does not answer in time is hung up while the call continues: only its own channel
+	// reports that.
 	member := w.begin == dialplan.AgentDial && l.members(a.step.ctx)
-	told := w.ends
+	ends := w.ends
 	if !member {
-		told = append([]dialplan.Point{dialplan.CallHangup}, told...)
+		ends = append([]dialplan.Point{dialplan.CallHangup}, ends...)
 	}
 	for _, k := range l.links {
 		if member && k.from.ctx != a.step.ctx {
@@ -330,25 +334,25 @@ func (l *linter) endOf(a *ask, w work) {
 			if k.to == nil {
 				return
 			}
-			if r := l.reachOf(k.to); r.doubt || r.any(told...) {
+			if r := l.reachOf(k.to); r.doubt || r.any(ends...) {
 				return
 			}
 		}
 	}
 	h, known := l.hangupOf(a.step.ctx)
 	if h == nil && known {
-		l.add(a.step.at, Warning, "hangup", "who hangs up during %s() goes on in h, and the context %s has none: add exten => h,1 with %s", w.app, shown(a.step.ctx.name), w.ends[0])
+		l.add(a.step.at, Warning, "hangup", "after a hangup during %s() Asterisk runs h, but the context %s has none: add exten => h,1 with %s", w.app, shown(a.step.ctx.name), w.ends[0])
 		return
 	}
 	if h == nil {
 		return
 	}
-	if r := l.reachOf(h); !r.doubt && !r.any(told...) {
-		l.add(h.steps[0].at, Warning, "hangup", "who hangs up during %s() goes on in this h, which does not ask %s: the end of %s is told late or never", w.app, w.ends[0], w.what)
+	if r := l.reachOf(h); !r.doubt && !r.any(ends...) {
+		l.add(h.steps[0].at, Warning, "hangup", "after a hangup during %s() Asterisk runs this h, which does not ask %s: the end of %s is reported late or never", w.app, w.ends[0], w.what)
 	}
 }
 
-// subroutines checks what asks ringhook in a Gosub().
+// subroutines checks subroutines that ask ringhook.
 func (l *linter) subroutines() {
 	for _, k := range l.links {
 		if k.kind != calls || k.macro || k.to == nil {
@@ -359,26 +363,26 @@ func (l *linter) subroutines() {
 			continue
 		}
 		if len(runs(k.to, "Return", "Goto", "Hangup", "StackPop")) == 0 {
-			l.add(k.to.steps[len(k.to.steps)-1].at, Error, "return", "Gosub() comes here, and no Return() follows: the call ends; add same => n,Return()")
+			l.add(k.to.steps[len(k.to.steps)-1].at, Error, "return", "Gosub() leads here, but no Return() follows, and the call ends: add same => n,Return()")
 		}
 		own, _ := l.hangupOf(k.from.ctx)
 		h, known := l.hangupOf(k.in)
 		if h != nil || !known || own == nil || k.from.ext.name == "h" || k.in == k.from.ctx || len(l.reachOf(own).points) == 0 {
 			continue
 		}
-		l.add(k.to.steps[asking].at, Warning, "skipped", "who hangs up while ringhook is asked here, in a Gosub(), goes on in the h of %s, which has none, and the h of the context "+
-			"that asked is skipped: add exten => h,1,Goto(${STACK_PEEK(1,c)},h,1)", shown(k.in.name))
+		l.add(k.to.steps[asking].at, Warning, "skipped", "if the caller hangs up while this line in a Gosub() asks ringhook, Asterisk looks for h in the context %s, which has none, and "+
+			"skips the h of the calling context: add exten => h,1,Goto(${STACK_PEEK(1,c)},h,1)", shown(k.in.name))
 	}
 }
 
-// status finds tests of AGISTATUS after a line that asks ringhook.
+// status reports tests of AGISTATUS after a line that asks ringhook.
 func (l *linter) status() {
 	for _, ctx := range l.plan.order {
 		for _, ext := range ctx.order {
 			asked := false
 			for _, st := range ext.steps {
 				if asked && strings.Contains(st.text, "AGISTATUS") {
-					l.add(st.at, Warning, "agistatus", "AGISTATUS is SUCCESS also where the server just closed the connection: test RINGHOOK_STATUS, which is empty then")
+					l.add(st.at, Warning, "agistatus", "AGISTATUS is SUCCESS even if the server only closed the connection: test RINGHOOK_STATUS, which is then empty")
 				}
 				if l.asking(st) {
 					asked = true

@@ -12,15 +12,15 @@ type step struct {
 	ctx      *context
 	ext      *extension
 	priority int
-	text     string // app(data) as it stands
+	text     string // app(data) as written
 	command
 	closed bool
 }
 
-// extension is all priorities of one name in one context.
+// extension holds all priorities of one name in one context.
 type extension struct {
 	name  string
-	steps []*step // in the order in which they run
+	steps []*step // by priority
 }
 
 // context is a dialplan context.
@@ -29,15 +29,15 @@ type context struct {
 	extens   map[string]*extension
 	order    []*extension
 	includes []string
-	open     bool // a switch may have more in it
+	open     bool // has a switch, which may add extensions
 }
 
-// plan is a dialplan, read.
+// plan is a parsed dialplan.
 type plan struct {
 	contexts map[string]*context
 	order    []*context
 	globals  map[string]string
-	whole    bool // no part of it is missing
+	whole    bool // everything that is included has been read
 }
 
 func newPlan(r *reader) *plan {
@@ -56,6 +56,7 @@ func newPlan(r *reader) *plan {
 	return p
 }
 
+// add adds the context of a section.
 func (p *plan) add(s *section) {
 	ctx := &context{name: s.name, extens: map[string]*extension{}}
 	p.contexts[s.name] = ctx
@@ -66,7 +67,7 @@ func (p *plan) add(s *section) {
 		value := line.value
 		switch line.key {
 		case "include":
-			included, _, _ := strings.Cut(value, ",") // with its times
+			included, _, _ := strings.Cut(value, ",") // the rest are its times
 			ctx.includes = append(ctx.includes, strings.TrimSpace(included))
 			continue
 		case "switch", "lswitch", "eswitch":
@@ -74,7 +75,7 @@ func (p *plan) add(s *section) {
 			continue
 		case "exten":
 			exten, rest, _ := strings.Cut(value, ",")
-			exten, _, _ = strings.Cut(exten, "/") // with the caller's number
+			exten, _, _ = strings.Cut(exten, "/") // the rest is the caller's number
 			name, value = strings.TrimSpace(exten), rest
 		case "same":
 		default:
@@ -101,7 +102,8 @@ func (p *plan) add(s *section) {
 	}
 }
 
-// nextPriority reads a number, n, n+2, s, or one of them with a (label).
+// nextPriority returns the priority that a text stands for after the priority last: a number, n, n+2
+// or s, each possibly with a (label).
 func nextPriority(text string, last int) int {
 	text, _, _ = strings.Cut(text, "(")
 	text, plus, _ := strings.Cut(text, "+")
@@ -118,12 +120,13 @@ func nextPriority(text string, last int) int {
 	return last + 1
 }
 
-// find returns the extension that a name reaches in a context, also through its
-// includes. known is false where it is not known.
+// find returns the extension of a context that matches exten, also from included contexts, and the
+// context that has it. known is false if the extension may exist where the plan cannot see it.
 func (p *plan) find(name, exten string) (ext *extension, ctx *context, known bool) {
 	return p.search(name, exten, map[string]bool{})
 }
 
+// search does the work of find, and skips the contexts already seen.
 func (p *plan) search(name, exten string, seen map[string]bool) (*extension, *context, bool) {
 	ctx := p.contexts[name]
 	if ctx == nil || strings.Contains(exten, "$") {
@@ -152,10 +155,10 @@ func (p *plan) search(name, exten string, seen map[string]bool) (*extension, *co
 	return nil, nil, known
 }
 
-// matches reports whether a pattern such as _5XX stands for an extension.
+// matches reports whether an extension matches a pattern such as _5XX.
 func matches(pattern, exten string) bool {
 	rest, ok := strings.CutPrefix(pattern, "_")
-	// A letter is an extension of Asterisk's own, such as h, which no pattern of digits means.
+	// A single letter is a special extension of Asterisk, such as h, which patterns are not meant for.
 	if !ok || len(exten) == 1 && (exten[0] < '0' || exten[0] > '9') {
 		return false
 	}
@@ -181,7 +184,7 @@ func matches(pattern, exten string) bool {
 			fits = c >= '1' && c <= '9'
 		case 'N':
 			fits = c >= '2' && c <= '9'
-		case '\x00': // a set such as [135-7]: its members are not looked at
+		case '\x00': // a set such as [135-7], which any character matches here
 			fits = true
 		}
 		if !fits {
@@ -191,7 +194,7 @@ func matches(pattern, exten string) bool {
 	return exten == ""
 }
 
-// outsideSets puts a NUL for each [set].
+// outsideSets replaces each [set] by a NUL.
 func outsideSets(pattern string) string {
 	for {
 		before, rest, ok := strings.Cut(pattern, "[")
@@ -203,8 +206,7 @@ func outsideSets(pattern string) string {
 	}
 }
 
-// resolve finds where a target leads that stands in the context ctx and the
-// extension ext.
+// resolve returns what find returns for a target in the context ctx and the extension ext.
 func (p *plan) resolve(t target, ctx *context, ext *extension) (*extension, *context, bool) {
 	name, exten := p.global(t.context), p.global(t.exten)
 	if name == "" {
@@ -222,9 +224,9 @@ func (p *plan) resolve(t target, ctx *context, ext *extension) (*extension, *con
 	return p.find(name, exten)
 }
 
-// global puts the globals in that the file itself sets.
+// global replaces the global variables that the file itself sets.
 func (p *plan) global(s string) string {
-	for range 4 { // one may be made of others
+	for range 4 { // a global may contain others
 		next := substitute(s, func(name string) (string, bool) {
 			if inner, ok := strings.CutPrefix(name, "GLOBAL("); ok {
 				name = strings.TrimSuffix(inner, ")")

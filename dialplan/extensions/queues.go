@@ -8,8 +8,8 @@ import (
 	"ringhook/dialplan"
 )
 
-// queues checks the queues that the dialplan uses, by the queues.conf in the folder of the
-// dialplan. If there is none it says nothing.
+// queues checks the queues that the dialplan uses in the queues.conf of the dialplan's folder. It
+// reports nothing if there is no such file.
 func (l *linter) queues(file string) {
 	if !slices.ContainsFunc(l.asks, func(a *ask) bool { return a.point == dialplan.QueueDial }) {
 		return
@@ -21,15 +21,15 @@ func (l *linter) queues(file string) {
 	}
 	for _, name := range l.queueNames() {
 		s := r.sections[name]
-		if s == nil || s.template || says(s, "setinterfacevar") {
+		if s == nil || s.template || enabled(s, "setinterfacevar") {
 			continue
 		}
-		l.add(s.at, Warning, "member", "the queue %s does not say which member answered: events have no agent unless every phone asks agent-answer; "+
-			"add setinterfacevar=yes, and setqueueentryvar=yes for the time waited", shown(name))
+		l.add(s.at, Warning, "member", "the queue %s does not report which member answered: events have no agent unless every phone asks agent-answer; "+
+			"add setinterfacevar=yes, and setqueueentryvar=yes for the waiting time", shown(name))
 	}
 }
 
-// queueNames lists the queues that Queue() names without a variable.
+// queueNames returns the queues that Queue() names without a variable, each once.
 func (l *linter) queueNames() []string {
 	var names []string
 	l.each(func(st *step) {
@@ -46,8 +46,8 @@ func (l *linter) queueNames() []string {
 	return names
 }
 
-// says reports whether the last setting of a name is true, as Asterisk reads it (ast_true).
-func says(s *section, key string) bool {
+// enabled reports whether the last setting of a key is true, by the rules of Asterisk (ast_true).
+func enabled(s *section, key string) bool {
 	for _, set := range slices.Backward(s.settings) {
 		if set.key == key {
 			return slices.Contains([]string{"yes", "true", "y", "t", "1", "on"}, strings.ToLower(set.value))

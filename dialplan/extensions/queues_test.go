@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestQueues is the queues.conf beside a dialplan: queues that do not say who answered.
+// TestQueues checks that queues whose queues.conf does not report the member are found.
 func TestQueues(t *testing.T) {
 	folder := t.TempDir()
 	write := func(name, text string) string {
@@ -44,7 +44,7 @@ func TestQueues(t *testing.T) {
 	write("queues.conf", "[general]\n[good](!)\nsetinterfacevar = yes\n[500](good)\n[501]\nsetinterfacevar=TRUE ; so\n[502]\nmember => PJSIP/101\n"+
 		"[503](good)\nsetinterfacevar=no\n#include more.conf\n[unused]\n")
 	write("more.conf", "[504]\nsetinterfacevar=1\n")
-	want := []string{"queues.conf:7: warning: the queue 502 does not say", "queues.conf:9: warning: the queue 503 does not say"}
+	want := []string{"queues.conf:7: warning: the queue 502 does not report", "queues.conf:9: warning: the queue 503 does not report"}
 	got := strings.Split(found(), "\n")
 	if len(got) != len(want) || !strings.HasPrefix(got[0], want[0]) || !strings.HasPrefix(got[1], want[1]) {
 		t.Errorf("got %q, want %q", got, want)

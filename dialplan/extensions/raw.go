@@ -2,26 +2,25 @@ package extensions
 
 import "strings"
 
-// A value that a caller or a CRM chose must not become part of a command, of
-// a dial string or of another application: it may hold quotes, commas and
-// parentheses, and Asterisk puts it in before it takes the line apart.
-
-// sink is where such a value does harm.
+// sink is an application or a function in which a value that a caller or a CRM chose does harm.
+// Such a value may contain quotes, commas and parentheses, and Asterisk replaces variables before
+// it parses the line, so that the value can become part of a command or of a dial string.
 type sink struct {
 	name, harm, cure string
-	shell            bool // QUOTE() is no help
+	shell            bool // a shell runs the value, even in QUOTE()
 }
 
 var (
-	shell = sink{harm: "a shell runs what stands in it", cure: "keep letters and digits alone: ${FILTER(A-Za-z0-9,...)}; QUOTE() does not stop $( ) and backquotes", shell: true}
-	mix   = sink{harm: "what follows a comma in it becomes options and a command, which a shell runs", cure: "keep letters and digits alone: ${FILTER(A-Za-z0-9,...)}", shell: true}
-	dial  = sink{harm: "an & or a comma in it makes another destination or option", cure: "wrap it in ${FILTER(+0-9,...)}, or pass it on in a variable with __ before its name"}
-	exec  = sink{harm: "a ) and a : in it make another application", cure: "wrap it in FILTER(), or use GotoIf() and a line of its own"}
-	again = sink{harm: "what stands in it is expanded once more", cure: "wrap it in FILTER()"}
-	sql   = sink{harm: "it is part of a query", cure: "wrap it in FILTER(), or in SQL_ESC() between single quotes"}
-	web   = sink{harm: "an & in it makes another parameter", cure: "wrap it in ${URIENCODE(...)}"}
+	shell = sink{harm: "a shell runs commands in it", cure: "keep only letters and digits: ${FILTER(A-Za-z0-9,...)}; QUOTE() does not stop $( ) and backquotes", shell: true}
+	mix   = sink{harm: "the text after a comma becomes options and a command, which a shell runs", cure: "keep only letters and digits: ${FILTER(A-Za-z0-9,...)}", shell: true}
+	dial  = sink{harm: "an & or a comma in it adds a destination or an option", cure: "wrap it in ${FILTER(+0-9,...)}, or pass it to the other channel in a variable with the prefix __"}
+	exec  = sink{harm: "a ) and a : in it add another application", cure: "wrap it in FILTER(), or use GotoIf() and a separate line"}
+	again = sink{harm: "variables and functions in it are expanded", cure: "wrap it in FILTER()"}
+	sql   = sink{harm: "it becomes part of an SQL query", cure: "wrap it in FILTER(), or in SQL_ESC() between single quotes"}
+	web   = sink{harm: "an & in it adds a parameter", cure: "wrap it in ${URIENCODE(...)}"}
 )
 
+// appSink returns the sink of an application; ok is false if it is harmless.
 func appSink(app string) (s sink, ok bool) {
 	switch strings.ToLower(app) {
 	case "system", "trysystem":
@@ -37,6 +36,7 @@ func appSink(app string) (s sink, ok bool) {
 	return s, true
 }
 
+// functionSink returns the sink of a function; ok is false if it is harmless.
 func functionSink(function string) (s sink, ok bool) {
 	switch upper := strings.ToUpper(function); {
 	case upper == "SHELL":
@@ -54,7 +54,7 @@ func functionSink(function string) (s sink, ok bool) {
 	return s, true
 }
 
-// passes reports of a function that its argument comes out of it as it was.
+// passes reports whether a function returns its argument without removing special characters.
 func passes(function string) bool {
 	switch strings.ToUpper(function) {
 	case "TOUPPER", "TOLOWER", "CUT", "IF":
@@ -63,8 +63,7 @@ func passes(function string) bool {
 	return false
 }
 
-// chosen reports whether a caller or a CRM chooses what an expression stands for:
-// the caller, or a CRM.
+// chosen reports whether a caller or a CRM chooses the value of an expression.
 func (l *linter) chosen(expression string) bool {
 	name, args, function := strings.Cut(expression, "(")
 	name = strings.ToUpper(strings.TrimSpace(name))
@@ -85,14 +84,14 @@ func (l *linter) chosen(expression string) bool {
 	return false
 }
 
-// use is one value from outside, and what it is put into.
+// use is a value that a caller or a CRM chose, and the sink that it is passed to.
 type use struct {
 	expression string
 	into       sink
 }
 
-// uses finds the values from outside in a text that goes into a sink, or into
-// none where into is nil, and those in functions that are sinks themselves.
+// uses returns the values that a caller or a CRM chose in a text that is passed to into, nil for
+// no sink, and those that the text passes to functions that are sinks.
 func (l *linter) uses(text string, into *sink) []use {
 	var all []use
 	l.walk(text, into, 0, &all)
@@ -108,7 +107,7 @@ func (l *linter) walk(text string, into *sink, depth int, all *[]use) {
 		if i < 0 {
 			return
 		}
-		// ^{X} is MixMonitor's own way to write ${X}.
+		// MixMonitor also replaces ^{X} by the value of X.
 		begins := i > 0 && (text[i-1] == '$' || text[i-1] == '^' && into != nil && strings.EqualFold(into.name, "MixMonitor()"))
 		text = text[i+1:]
 		if !begins {
@@ -135,8 +134,8 @@ func (l *linter) walk(text string, into *sink, depth int, all *[]use) {
 	}
 }
 
-// within is what a function's arguments go into. What a function makes of
-// them that is neither a sink nor hands them through is taken for harmless.
+// within returns the sink that the arguments of a function are passed to, nil if there is none.
+// The result of a function that is not a sink and not in passes counts as harmless.
 func within(function string, into *sink) *sink {
 	if s, ok := functionSink(function); ok {
 		return &s
@@ -147,11 +146,11 @@ func within(function string, into *sink) *sink {
 	return nil
 }
 
-// rawIn reports values from outside that a step puts where they do harm.
+// rawIn reports values that a caller or a CRM chose and a step passes to a sink.
 func (l *linter) rawIn(st *step) {
 	report := func(all []use) {
 		for _, u := range all {
-			l.add(st.at, Warning, "raw", "%s comes from outside and goes into %s as it is: %s; %s", shown(u.expression), u.into.name, u.into.harm, u.into.cure)
+			l.add(st.at, Warning, "raw", "%s is chosen by a caller or a CRM and passed to %s unfiltered: %s; %s", shown(u.expression), u.into.name, u.into.harm, u.into.cure)
 		}
 	}
 	report(l.uses(st.data, nil))
@@ -170,7 +169,8 @@ func (l *linter) rawIn(st *step) {
 	}
 }
 
-// rawValue is the first value from outside in an argument for ringhook.
+// rawValue returns the first value that a caller or a CRM chose in an argument for ringhook, empty
+// if there is none.
 func (l *linter) rawValue(value string) string {
 	for _, u := range l.uses(value, &sink{name: "argument"}) {
 		if u.into.name == "argument" {

@@ -13,19 +13,19 @@ import (
 	"unicode/utf8"
 )
 
-// The bounds of what is read: many times what the largest PBX has.
+// Limits of what is read, far above the size of the largest dialplans.
 const (
-	maxBytes    = 32 << 20 // of all files together
+	maxBytes    = 32 << 20 // total of all files
 	maxFiles    = 1000
-	maxDepth    = 16      // of includes in includes
-	maxSettings = 200_000 // with those that templates hand on
-	maxLine     = 8191    // Asterisk's own: it takes the rest for another line
+	maxDepth    = 16      // of nested includes
+	maxSettings = 200_000 // including those inherited from templates
+	maxLine     = 8191    // of Asterisk, which reads the rest as another line
 )
 
-// place is where something stands.
+// place is a line of a file.
 type place struct {
 	file string
-	line int // counted from 1; 0 where it is about the whole file
+	line int // from 1; 0 for the whole file
 }
 
 // setting is one `key => value`.
@@ -34,17 +34,17 @@ type setting struct {
 	key, value string
 }
 
-// section is what stands below the headers of one name.
+// section holds the settings below all headers of one name.
 type section struct {
 	name     string
 	at       place
-	template bool // [name](!): in force only where another section takes it over
+	template bool // [name](!): used only by sections that inherit from it
 	settings []setting
 }
 
-// reader reads a configuration file as Asterisk does, with what it includes.
+// reader reads a configuration file and the files that it includes, by the rules of Asterisk.
 type reader struct {
-	folders  []string // where a relative name is looked for
+	folders  []string // searched for relative names, in this order
 	report   *report
 	sections map[string]*section
 	order    []*section
@@ -52,24 +52,25 @@ type reader struct {
 	bytes    int
 	files    int
 	settings int
-	open     []string // the files that are being read, the innermost last
-	whole    bool     // nothing that is included is missing
+	open     []string // the files being read, the innermost last
+	whole    bool     // everything that is included has been read
 }
 
-// aelOrLua are the beginnings of the dialplan's other two languages.
+// aelOrLua matches a dialplan in AEL or Lua, the other two dialplan languages.
 var aelOrLua = regexp.MustCompile(`(?m)^\s*(?:(?:abstract\s+)?(?:context|macro)\s+[\w-]+\s*(?:\([^)]*\)\s*)?\{|globals\s*\{|(?:local\s+)?extensions\s*=\s*\{)`)
 
-// readFile reads one file. An error is one of the operating system.
+// readFile reads one file and the files that it includes. It returns an error if the file cannot be
+// read or exceeds the limits.
 func (r *reader) readFile(name string) error {
 	info, err := os.Stat(name)
 	if err != nil {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file", name)
+		return fmt.Errorf("%s is not a regular file", name)
 	}
 	if r.files++; r.files > maxFiles || info.Size() > int64(maxBytes-r.bytes) {
-		return fmt.Errorf("%s: more than %d files or %d MiB are not read", name, maxFiles, maxBytes>>20)
+		return fmt.Errorf("%s exceeds the limit of %d files or %d MiB", name, maxFiles, maxBytes>>20)
 	}
 	text, err := readAll(name, int64(maxBytes-r.bytes))
 	if err != nil {
@@ -81,7 +82,7 @@ func (r *reader) readFile(name string) error {
 	return nil
 }
 
-// readAll reads a file up to a limit: its size may have been no more than a guess.
+// readAll reads at most a number of bytes of a file, which may have grown since its size was read.
 func readAll(name string, most int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -91,18 +92,18 @@ func readAll(name string, most int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, most))
 }
 
-// text reads the text of one file, whose lines go on in the section that the
-// including file was in.
+// text reads the text of one file. Its first lines belong to the current section of the file that
+// includes it.
 func (r *reader) text(name string, text []byte) {
 	r.bytes += len(text)
 	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
 	if bytes.IndexByte(text, 0) >= 0 {
-		r.report.add(place{name, 0}, Error, "not-text", "is not text, or is UTF-16: save it as UTF-8")
+		r.report.add(place{name, 0}, Error, "not-text", "the file is not text, or is UTF-16: save it as UTF-8")
 		r.whole = false
 		return
 	}
 	if ext := filepath.Ext(name); ext == ".ael" || ext == ".lua" || aelOrLua.Match(text) {
-		r.report.add(place{name, 0}, Error, "ael", "is AEL or Lua: only the language of extensions.conf (exten => ...) is checked")
+		r.report.add(place{name, 0}, Error, "ael", "the file is AEL or Lua: only the syntax of extensions.conf (exten => ...) is checked")
 		r.whole = false
 		return
 	}
@@ -113,7 +114,7 @@ func (r *reader) text(name string, text []byte) {
 		switch {
 		case line == "":
 		case len(line) > maxLine:
-			r.report.add(at, Error, "line", "is longer than %d bytes, and Asterisk takes the rest for another line", maxLine)
+			r.report.add(at, Error, "line", "the line is longer than %d bytes, and Asterisk reads the rest as another line", maxLine)
 		case line[0] == '#':
 			r.directive(at, line)
 		case line[0] == '[':
@@ -123,19 +124,21 @@ func (r *reader) text(name string, text []byte) {
 		}
 	}
 	if comments.depth > 0 {
-		r.report.add(comments.at(name), Warning, "comment", "the comment that begins here with ;-- is not closed by --; and takes the rest of the file")
+		r.report.add(comments.at(name), Warning, "comment", "the comment that starts here with ;-- is not closed by --; and extends to the end of the file")
 	}
 }
 
-// commentStripper takes the comments out of a file's lines.
+// commentStripper removes the comments from the lines of a file.
 type commentStripper struct {
-	depth int // of ;-- in ;--
+	depth int // of nested ;-- comments
 	line  int
-	begun int // the line of the outermost that is open
+	begun int // the line of the outermost open comment
 }
 
+// at returns the place at which the open comment starts.
 func (c *commentStripper) at(file string) place { return place{file, c.begun} }
 
+// strip returns the next line of the file without its comments.
 func (c *commentStripper) strip(line string) string {
 	c.line++
 	if c.depth == 0 && !strings.Contains(line, ";") {
@@ -167,7 +170,7 @@ func (c *commentStripper) strip(line string) string {
 	return b.String()
 }
 
-// directive follows an #include.
+// directive reads the files of an #include or #tryinclude, and reports other lines with a #.
 func (r *reader) directive(at place, line string) {
 	word, name, _ := strings.Cut(line, " ")
 	if w, n, ok := strings.Cut(line, "\t"); ok && len(w) < len(word) {
@@ -178,14 +181,14 @@ func (r *reader) directive(at place, line string) {
 	case "#include", "#tryinclude":
 	case "#exec":
 		r.whole = false
-		r.report.add(at, Note, "exec", "#exec is not run: what it would print is not checked")
+		r.report.add(at, Note, "exec", "#exec is not run: its output is not checked")
 		return
 	default:
-		r.report.add(at, Warning, "directive", "%s is no directive of Asterisk's, which passes the line over: a comment begins with ;", shown(word))
+		r.report.add(at, Warning, "directive", "%s is not a directive, and Asterisk ignores the line: a comment starts with ;", shown(word))
 		return
 	}
 	if len(r.open) > maxDepth {
-		r.report.add(at, Error, "include", "more than %d files include each other: what lies deeper is not checked", maxDepth)
+		r.report.add(at, Error, "include", "includes are nested more than %d deep: deeper files are not checked", maxDepth)
 		r.whole = false
 		return
 	}
@@ -214,12 +217,14 @@ func (r *reader) directive(at place, line string) {
 	}
 }
 
+// missing reports an included file that does not exist.
 func (r *reader) missing(at place, name string) {
-	r.report.add(at, Error, "include", "%s does not exist, and Asterisk refuses the whole dialplan: mend the name, which is relative to Asterisk's "+
+	r.report.add(at, Error, "include", "%s does not exist, and Asterisk rejects the whole dialplan: correct the name, which is relative to Asterisk's "+
 		"configuration folder, or write #tryinclude", shown(name))
 }
 
-// find returns the files that a name stands for: the first folder that has it counts.
+// find returns the files that a name or a pattern stands for, from the first folder that has one. A
+// name that no folder has is returned in the first folder.
 func (r *reader) find(name string) []string {
 	if filepath.IsAbs(name) {
 		return globbed(name)
@@ -237,6 +242,7 @@ func (r *reader) find(name string) []string {
 	return []string{filepath.Join(r.folders[0], name)}
 }
 
+// globbed returns the files that match a path, or the path itself if it is not a pattern.
 func globbed(path string) []string {
 	if !strings.ContainsAny(path, "*?[") {
 		return []string{path}
@@ -252,7 +258,7 @@ func globbed(path string) []string {
 func (r *reader) header(at place, line string) {
 	name, options, closed := strings.Cut(line[1:], "]")
 	if !closed {
-		r.report.add(at, Error, "header", "the ] of the context's name is missing, and Asterisk refuses the whole file")
+		r.report.add(at, Error, "header", "the ] after the context's name is missing, and Asterisk rejects the whole file")
 	}
 	s := r.sections[name]
 	if s == nil {
@@ -272,13 +278,14 @@ func (r *reader) header(at place, line string) {
 	}
 }
 
+// setting adds a line with a = to the current section.
 func (r *reader) setting(at place, line string) {
 	key, value, ok := strings.Cut(line, "=")
 	if !ok {
-		return // Asterisk says so itself, and goes on
+		return // Asterisk logs the line itself and ignores it
 	}
 	if r.current == nil {
-		r.report.add(at, Warning, "header", "this stands before the first [context], and Asterisk refuses the file, unless another includes it within one")
+		r.report.add(at, Warning, "header", "this line is before the first [context], and Asterisk rejects the file unless another file includes it in a context")
 		r.current = &section{at: at}
 		r.sections[""] = r.current
 		r.order = append(r.order, r.current)
@@ -288,18 +295,19 @@ func (r *reader) setting(at place, line string) {
 	r.keep(setting{at, key, value})
 }
 
+// keep adds a setting to the current section, up to maxSettings in all.
 func (r *reader) keep(s setting) {
 	if r.settings++; r.settings <= maxSettings {
 		r.current.settings = append(r.current.settings, s)
 		return
 	}
 	if r.settings == maxSettings+1 {
-		r.report.add(s.at, Error, "include", "more than %d lines, with what templates hand on: the rest is not checked", maxSettings)
+		r.report.add(s.at, Error, "include", "more than %d lines, including those inherited from templates: the rest is not checked", maxSettings)
 		r.whole = false
 	}
 }
 
-// shown is a piece of the file as a message shows it.
+// shown returns a piece of the file for a message: at most 80 bytes, quoted if it has control characters.
 func shown(s string) string {
 	const most = 80
 	if len(s) > most {

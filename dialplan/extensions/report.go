@@ -6,27 +6,27 @@ import (
 	"slices"
 )
 
-// Severity is how bad a finding is.
+// Severity is the severity of a finding. The zero value is Note.
 type Severity int
 
-// The severities. An Error does not work, a Warning works badly or at a risk, and
-// a Note may be meant so.
+// The severities. An Error does not work, a Warning works badly or is a risk, and a Note may be
+// intended.
 const (
 	Note Severity = iota
 	Warning
 	Error
 )
 
-// String is the word for it, as it is printed.
+// String returns note, warning or error.
 func (s Severity) String() string { return [...]string{"note", "warning", "error"}[s] }
 
-// Finding is one thing that is wrong with a dialplan, or doubtful.
+// Finding is one problem, or possible problem, of a dialplan.
 type Finding struct {
 	File     string
-	Line     int // counted from 1; 0 where it is about the whole file
+	Line     int // from 1; 0 for the whole file
 	Severity Severity
-	Code     string // of the kind of finding, as the documentation lists them
-	Text     string // what is wrong, and what to do
+	Code     string // the kind of finding, as listed in docs/dialplan.md
+	Text     string // what is wrong and what to do
 }
 
 // String returns the finding as file:line: severity: text [code].
@@ -38,11 +38,11 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s: %s: %s [%s]", at, f.Severity, f.Text, f.Code)
 }
 
-// Report is what was found.
+// Report is the result of Check.
 type Report struct {
-	Findings []Finding // in the order in which the files were read, and of their lines
-	Files    int       // that were read
-	Asks     int       // places that ask ringhook
+	Findings []Finding // by file, in the order of their first finding, then by line
+	Files    int       // the number of files read
+	Asks     int       // the number of places that ask ringhook
 }
 
 // Count returns the number of findings of one severity.
@@ -56,14 +56,15 @@ func (r *Report) Count(s Severity) int {
 	return n
 }
 
-// report collects findings, each once: a template's line is checked in every
-// context that takes it over.
+// report collects findings, each once: the lines of a template are checked in every context that
+// inherits them.
 type report struct {
 	findings []Finding
 	seen     map[Finding]bool
-	files    map[string]int // in which order they were first heard of
+	files    map[string]int // the order of the first findings in each file
 }
 
+// add adds a finding, unless the report already has it.
 func (r *report) add(at place, s Severity, code, format string, args ...any) {
 	f := Finding{at.file, at.line, s, code, fmt.Sprintf(format, args...)}
 	if r.seen[f] {
@@ -79,6 +80,7 @@ func (r *report) add(at place, s Severity, code, format string, args ...any) {
 	r.findings = append(r.findings, f)
 }
 
+// sorted returns the findings in the order of Report.Findings.
 func (r *report) sorted() []Finding {
 	slices.SortStableFunc(r.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(r.files[a.File], r.files[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(b.Severity, a.Severity))

@@ -2,13 +2,13 @@ package extensions
 
 import "strings"
 
-// command is an application with its data, as they stand in the dialplan.
+// command is an application with its data, as written in the dialplan.
 type command struct {
 	app, data string
 }
 
-// parseCommand takes app(data) apart. Asterisk ends the data at the last
-// parenthesis of the line.
+// parseCommand parses app(data). closed is false without a closing parenthesis. As in Asterisk, the
+// data ends at the last closing parenthesis.
 func parseCommand(text string) (c command, closed bool) {
 	app, data, ok := strings.Cut(text, "(")
 	app = strings.TrimSpace(app)
@@ -22,7 +22,7 @@ func parseCommand(text string) (c command, closed bool) {
 	return command{app, data[:end]}, true
 }
 
-// is reports whether the command is one of these applications, whose case does not count.
+// is reports whether the command is one of the applications, without regard to case.
 func (c command) is(apps ...string) bool {
 	for _, app := range apps {
 		if strings.EqualFold(c.app, app) {
@@ -32,8 +32,8 @@ func (c command) is(apps ...string) bool {
 	return false
 }
 
-// at finds the first of the characters that stands in no parentheses,
-// brackets, braces or quotes, by the rules by which Asterisk splits arguments.
+// at returns the index of the first of the characters that is outside parentheses, brackets, braces
+// and quotes, or -1. These are the rules by which Asterisk splits arguments.
 func at(s, chars string) int {
 	depth, quoted := 0, false
 	for i := 0; i < len(s); i++ {
@@ -53,7 +53,7 @@ func at(s, chars string) int {
 	return -1
 }
 
-// split cuts at every such character.
+// split splits s at every character that at finds.
 func split(s string, sep string) []string {
 	var parts []string
 	for {
@@ -66,7 +66,8 @@ func split(s string, sep string) []string {
 	}
 }
 
-// arguments are an application's, without the quotes, which Asterisk drops.
+// arguments returns the arguments of an application, without quotes and backslashes, which Asterisk
+// removes.
 func arguments(data string) []string {
 	parts := split(data, ",")
 	for i := range parts {
@@ -93,14 +94,14 @@ func unquote(s string) string {
 	return b.String()
 }
 
-// maxNested bounds how deep applications stand in applications.
+// maxNested is the maximum depth of applications in applications.
 const maxNested = 8
 
-// leaves returns the applications that a command comes down to: ExecIf's two, what
-// Exec runs, and Goto and Gosub for GotoIf and GosubIf. The command itself is
-// the first where it is none of these.
+// leaves returns the applications that a command runs: those of ExecIf and Exec, and Goto and Gosub
+// for GotoIf and GosubIf. For any other command it returns the command itself.
 func (c command) leaves() []command { return c.unfold(0) }
 
+// unfold does the work of leaves, down to maxNested.
 func (c command) unfold(depth int) []command {
 	if depth > maxNested {
 		return nil
@@ -129,7 +130,7 @@ func (c command) unfold(depth int) []command {
 	return all
 }
 
-// branches are the one or two after a condition?yes:no.
+// branches returns the one or two branches of condition?yes:no, nil without a condition.
 func (c command) branches() []string {
 	i := at(c.data, "?")
 	if i < 0 {
@@ -138,20 +139,19 @@ func (c command) branches() []string {
 	return split(c.data[i+1:], ":")
 }
 
-// target is a place in the dialplan that something goes to; what is empty is
-// the place's own.
+// target is the label that a step leads to. An empty context or extension is that of the step.
 type target struct {
 	context, exten, priority string
-	args                     []string // with their quotes, which protect a comma until AGI() has them
-	parts                    int      // of the label
+	args                     []string // with their quotes, which protect commas until AGI() parses them
+	parts                    int      // the number of parts of the label
 }
 
-// parseTarget reads [[context,]exten,]priority[(args)], with another separator
-// where it is the option of an application.
+// parseTarget parses [[context,]exten,]priority[(args)]. The separator is a comma, or ^ in an option
+// of an application.
 func parseTarget(text, sep string) target {
 	var t target
 	label := text
-	if i := at(text, "("); i >= 0 { // not one of an expression
+	if i := at(text, "("); i >= 0 { // at skips those of ${...} and $[...]
 		label = text[:i]
 		args := text[i+1:]
 		if end := strings.LastIndexByte(args, ')'); end >= 0 {
@@ -175,8 +175,8 @@ func parseTarget(text, sep string) target {
 	return t
 }
 
-// parseSubroutine reads the option U(), b() or B(): context^args, or the whole
-// label with its arguments in parentheses.
+// parseSubroutine parses the value of the option U(), b() or B(): context^args, or a whole label with
+// its arguments in parentheses.
 func parseSubroutine(text string) target {
 	if at(text, "(") >= 0 {
 		return parseTarget(text, "^")
@@ -185,7 +185,7 @@ func parseSubroutine(text string) target {
 	return target{context: strings.TrimSpace(parts[0]), exten: "s", priority: "1", args: parts[1:], parts: 3}
 }
 
-// option finds the value of a letter such as U in Dial's options.
+// option returns the value of an option of Dial() such as U; ok reports whether it is set.
 func option(options string, letter byte) (value string, ok bool) {
 	for i := 0; i < len(options); i++ {
 		c := options[i]
@@ -216,7 +216,7 @@ func option(options string, letter byte) (value string, ok bool) {
 	return "", false
 }
 
-// closing finds the brace that closes the one before s.
+// closing returns the index of the brace that closes the one before s, or -1.
 func closing(s string) int {
 	depth := 1
 	for i := range len(s) {
@@ -232,7 +232,8 @@ func closing(s string) int {
 	return -1
 }
 
-// substitute puts known variables in: ${NAME} and no function or part of one.
+// substitute replaces each ${NAME} for which value knows a value. It does not replace functions and
+// substrings.
 func substitute(s string, value func(name string) (string, bool)) string {
 	if !strings.Contains(s, "${") {
 		return s
@@ -258,7 +259,7 @@ func substitute(s string, value func(name string) (string, bool)) string {
 	}
 }
 
-// balance says what of parentheses, braces and quotes does not match.
+// balance returns the first unmatched parenthesis, brace or quote in words, empty if all match.
 func balance(text string) string {
 	var open []byte
 	quoted := false
@@ -276,18 +277,18 @@ func balance(text string) string {
 				want = '{'
 			}
 			if len(open) == 0 || open[len(open)-1] != want {
-				return "a " + string(c) + " is too many"
+				return "unmatched " + string(c)
 			}
 			open = open[:len(open)-1]
 		}
 	}
 	switch {
 	case len(open) > 0 && open[len(open)-1] == '(':
-		return "a ) is missing"
+		return "missing )"
 	case len(open) > 0:
-		return "a } is missing"
+		return "missing }"
 	case quoted:
-		return `a " is missing`
+		return `missing "`
 	}
 	return ""
 }
