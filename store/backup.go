@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -62,7 +63,7 @@ func Backup(ctx context.Context, folder, file string) (names []string, err error
 // workFolder creates a folder for a backup in dir, and removes those of backups that were
 // killed. done removes it.
 func workFolder(dir string) (work string, done func() error, err error) {
-	left, err := filepath.Glob(filepath.Join(dir, working+"*"))
+	left, err := namedLike(dir, working)
 	if err != nil {
 		return "", nil, err
 	}
@@ -83,6 +84,18 @@ func workFolder(dir string) (work string, done func() error, err error) {
 		return "", nil, errors.Join(err, os.RemoveAll(work))
 	}
 	return work, func() error { return errors.Join(os.RemoveAll(work), locked.Close()) }, nil
+}
+
+// namedLike returns the paths in a folder whose names begin so. A pattern of
+// filepath.Glob would take brackets in the folder's name for its own.
+func namedLike(folder, beginning string) (paths []string, err error) {
+	entries, err := os.ReadDir(folder)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), beginning) {
+			paths = append(paths, filepath.Join(folder, e.Name()))
+		}
+	}
+	return paths, err
 }
 
 // lockFolder locks a folder until it is closed, or the process ends.

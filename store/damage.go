@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"ringhook/store/sqlite"
 )
@@ -54,7 +55,8 @@ func finishAside(path string) error {
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		return nil
 	}
-	moved, err := filepath.Glob(path + ".damaged-*Z")
+	moved, err := namedLike(filepath.Dir(path), filepath.Base(path)+".damaged-")
+	moved = slices.DeleteFunc(moved, func(name string) bool { return !strings.HasSuffix(name, "Z") }) // the logs of those files
 	if err != nil || len(moved) == 0 {
 		return err
 	}

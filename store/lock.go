@@ -3,11 +3,14 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"ringhook/store/sqlite"
 )
 
 // How the last daemon left the folder, as the lock file has it.
@@ -27,7 +30,12 @@ type lock struct {
 
 func takeLock(folder string) (*lock, error) {
 	path := filepath.Join(folder, "ringhook.lock")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err == nil {
+		sqlite.GiveToOwner(f)
+	} else if errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the store: %w", err)
 	}

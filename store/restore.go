@@ -50,7 +50,7 @@ func Restore(folder, file string) (r Restored, err error) {
 	}
 	defer func() { err = errors.Join(err, lock.f.Close()) }()
 	// A restore that was killed leaves its folder.
-	left, err := filepath.Glob(filepath.Join(folder, restoring+"*"))
+	left, err := namedLike(folder, restoring)
 	for _, path := range left {
 		err = errors.Join(err, os.RemoveAll(path))
 	}

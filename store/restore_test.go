@@ -196,3 +196,75 @@ func TestBackupLeftovers(t *testing.T) {
 		t.Errorf("the folder of a backup under way: %v", err)
 	}
 }
+
+// TestRestoreOwner wants every file that root makes in a folder to be the folder's
+// owner's: the service does not run as root and must be able to open them.
+func TestRestoreOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const uid = 4573
+	file := backupOf(t, "1.1")
+	fresh := t.TempDir()
+	if err := os.Chown(fresh, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(fresh, file); err != nil {
+		t.Fatal(err)
+	}
+	imported := t.TempDir()
+	if err := os.Chown(imported, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	book, err := phonebook.Make(imported)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := book.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{fresh, imported} {
+		entries, err := os.ReadDir(folder)
+		if err != nil || len(entries) == 0 {
+			t.Fatalf("%d files, %v", len(entries), err)
+		}
+		for _, e := range entries {
+			if owner, _ := ownerOf(filepath.Join(folder, e.Name())); owner != uid {
+				t.Errorf("%s is of user %d, want %d", e.Name(), owner, uid)
+			}
+		}
+	}
+}
+
+// TestBracketsInFolder restores, starts and backs up where a folder's name has what patterns of
+// file names are made of.
+func TestBracketsInFolder(t *testing.T) {
+	from := backupOf(t, "1.1")
+	for _, name := range []string{"pbx[1", "pbx[1]", "pbx*"} {
+		folder := filepath.Join(t.TempDir(), name)
+		killed := filepath.Join(folder, restoring+"killed")
+		if err := os.MkdirAll(killed, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Restore(folder, from); err != nil {
+			t.Fatalf("restore: %v", err)
+		}
+		if _, err := os.Stat(killed); err == nil {
+			t.Errorf("%s: the leftover of a killed restore is still there", name)
+		}
+		cfg := DefaultConfig()
+		cfg.Folder = filepath.Join(t.TempDir(), name)
+		for _, cfg.Folder = range []string{cfg.Folder, folder} {
+			s, err := Open(cfg, slog.New(slog.DiscardHandler), nil)
+			if err != nil {
+				t.Fatalf("start: %v", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := Backup(t.Context(), folder, filepath.Join(folder, "backup.tar")); err != nil {
+			t.Errorf("backup: %v", err)
+		}
+	}
+}

@@ -207,6 +207,7 @@ func (o Options) Writer() (*Conn, error) {
 	if !o.ReadOnly {
 		f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 		if err == nil {
+			GiveToOwner(f)
 			err = f.Close()
 		}
 		if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -220,6 +221,22 @@ func (o Options) Writer() (*Conn, error) {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", o.Path, err), db.Close())
 	}
 	return &Conn{db: db, c: c}, nil
+}
+
+// GiveToOwner gives a new file to the owner of its folder if root made it: the commands
+// of root must not leave files that the service's user cannot open. Without the right to
+// do so the file stays as it is, and is of use to this process.
+func GiveToOwner(f *os.File) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	info, err := os.Stat(filepath.Dir(f.Name()))
+	if err != nil {
+		return
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid != 0 {
+		_ = f.Chown(int(owner.Uid), int(owner.Gid))
+	}
 }
 
 // Exec runs a statement, or several without arguments.
