@@ -12,21 +12,20 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// The sizes in bytes up to which the outbox is checked before the daemon starts:
-// always, and when it was not stopped well. A larger one is then checked beside it.
+// The sizes in bytes up to which the outbox is checked before the daemon starts: always,
+// and after an unclean stop. After an unclean stop a larger one is checked in the background.
 const (
 	checkAlways = 16 << 20
 	checkAtOnce = 1 << 30
 )
 
-// openOutbox opens the outbox for writing, brings it up to date, and replaces it
-// where it is damaged.
+// openOutbox opens the outbox for writing, migrates it, and replaces it if it is damaged.
 func (s *Store) openOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 	if err := finishAside(o.Path); err != nil {
 		return nil, err
 	}
 	if info, err := os.Stat(o.Path); s.lock.before != "" && (err != nil || info.Size() == 0) {
-		s.logDamage("it is missing or empty, though this folder was in use")
+		s.logDamage("the file is missing or empty, although the folder was in use")
 	}
 	c, err := s.tryOutbox(o)
 	if sqlite.ClassOf(err) != sqlite.Corrupt && !errors.Is(err, errCheck) {
@@ -36,7 +35,8 @@ func (s *Store) openOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 	if moving := moveAside(o.Path, aside); moving != nil {
 		return nil, errors.Join(moving, err)
 	}
-	s.logDamage("moved aside to "+aside+", a new one is begun; `ringhook outbox salvage "+aside+"` copies into it what can still be read", "err", err)
+	s.logDamage("moved aside, a new outbox is created", "aside", aside, "err", err,
+		"hint", "`ringhook outbox salvage "+aside+"` copies the readable deliveries to the new outbox")
 	return s.tryOutbox(o)
 }
 
@@ -49,8 +49,8 @@ func moveAside(path, aside string) error {
 	return nil
 }
 
-// finishAside moves the write-ahead log after its file, where ringhook died
-// between the two: SQLite would take it for one of the next file.
+// finishAside moves the write-ahead log to its file if ringhook died between the two
+// renames. SQLite would apply the log to the new file.
 func finishAside(path string) error {
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		return nil
@@ -60,47 +60,47 @@ func finishAside(path string) error {
 	if err != nil || len(moved) == 0 {
 		return err
 	}
-	last := slices.Max(moved) // they are named by time
+	last := slices.Max(moved) // their names sort by time
 	if _, err := os.Stat(last + "-wal"); !os.IsNotExist(err) {
 		return nil
 	}
 	return moveAside(path, last)
 }
 
-// damaged makes it known, once, that the outbox was found damaged while it is in
-// use. Only a start can replace it: deliveries under way are known by their number in it.
+// markDamaged records, once, that the open outbox is damaged, and closes Damaged. Only a
+// start can replace the file: deliveries in progress refer to their numbers in it.
 func (s *Store) markDamaged(what string, err error) {
 	s.damageOnce.Do(func() {
 		s.lock.damaged.Store(true)
-		s.logDamage(what+"; ringhook ends, the next start moves it aside and begins a new one", "err", err)
+		s.logDamage(what, "err", err, "hint", "ringhook ends; the next start moves the file aside and creates a new one")
 		close(s.damagedCh)
 	})
 }
 
-// checkFileIdentity looks whether the outbox's file is the one that was opened.
-// SQLite goes on writing to a file that was removed or replaced, and everything
-// in it would be gone with the program.
+// checkFileIdentity checks that the path still names the file that was opened. SQLite
+// continues to write to a removed or replaced file, whose content is lost when the
+// program ends.
 func (s *Store) checkFileIdentity(path string, opened os.FileInfo) {
 	now, err := os.Stat(path)
 	if err == nil && os.SameFile(opened, now) {
 		return
 	}
 	s.damageOnce.Do(func() {
-		s.logDamage("somebody removed or replaced its file while ringhook has it open, and what was kept in it is lost; ringhook ends, the next start takes the file that is there then", "err", err)
+		s.logDamage("the open file was removed or replaced, its deliveries are lost", "err", err, "hint", "ringhook ends; the next start opens the file that is there then")
 		close(s.damagedCh)
 	})
 }
 
-// reading is the fault of an operation that read the outbox, nil where there
-// was none.
+// reading wraps the error of an operation that reads the outbox, and returns nil for
+// nil. If the error shows damage, it calls markDamaged.
 func (s *Store) reading(op string, err error) error {
 	if s.lock != nil && sqlite.ClassOf(err) == sqlite.Corrupt {
-		s.markDamaged("a read found it damaged", err)
+		s.markDamaged("found by a read", err)
 	}
 	return sqlite.Wrap(op, err)
 }
 
-// logDamage logs and counts that the outbox lost something.
+// logDamage logs that the outbox is damaged, and sets the metric.
 func (s *Store) logDamage(what string, attrs ...any) {
 	s.metrics.damaged.Set(1)
 	s.log.Error("outbox is damaged: deliveries may be lost", append([]any{"file", outboxFile, "what", what}, attrs...)...)
@@ -112,11 +112,11 @@ func (s *Store) tryOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 		return nil, err
 	}
 	size := fileSize(o.Path)
-	_, err = outboxSchema.Version(c) // before anything walks through the file
+	_, err = outboxSchema.Version(c) // before anything reads the whole file
 	switch {
 	case err != nil:
 	case s.lock.before == damaged:
-		err = check(c, "integrity_check") // what was found may be in an index, which the other does not compare
+		err = check(c, "integrity_check") // the damage may be in an index, which quick_check does not compare
 	case size <= checkAlways, s.lock.before == running && size <= checkAtOnce:
 		err = check(c, "quick_check")
 	}
@@ -129,9 +129,9 @@ func (s *Store) tryOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 	return c, nil
 }
 
-var errCheck = errors.New("does not pass SQLite's check")
+var errCheck = errors.New("fails the SQLite check")
 
-// check walks through the file.
+// check runs a check of the whole file.
 func check(c *sqlite.Conn, pragma string) error {
 	var verdict string
 	if _, err := c.One("pragma "+pragma+"(1)", nil, &verdict); err != nil {
@@ -143,9 +143,9 @@ func check(c *sqlite.Conn, pragma string) error {
 	return nil
 }
 
-// checkBehind checks a large outbox beside the running daemon, on a connection
-// of its own.
-func (s *Store) checkBehind(ctx context.Context, o sqlite.Options) {
+// checkInBackground checks a large outbox while the daemon runs, on a connection of its
+// own.
+func (s *Store) checkInBackground(ctx context.Context, o sqlite.Options) {
 	start := s.now()
 	err := checkAlone(ctx, o)
 	switch {

@@ -18,7 +18,7 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// filled makes a folder with a store that was stopped well, of some 60 pages.
+// filled creates a folder with a cleanly stopped store of some 60 pages.
 func filled(t *testing.T) Config {
 	cfg := testConfig(t)
 	s := mustOpen(t, cfg, time.Now)
@@ -39,8 +39,8 @@ func scribble(t *testing.T, path string, from, n int64) {
 	}
 }
 
-// F14, T-SQL-07: whatever was done to the outbox, ringhook starts and takes
-// events; the old file is moved aside and the log says where.
+// With a damaged or missing outbox ringhook starts and accepts events. The damaged file
+// is moved aside, and the log names the new path.
 func TestDamagedOutbox(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, path string){
 		"flipped page": func(t *testing.T, path string) { scribble(t, path, 19*sqlite.PageSize, sqlite.PageSize) },
@@ -91,7 +91,7 @@ func TestDamagedOutbox(t *testing.T) {
 	}
 }
 
-// F14: without its write-ahead log the file is an older one, not a damaged one.
+// An outbox without its write-ahead log is an older state, not a damaged file.
 func TestMissingLog(t *testing.T) {
 	cfg := filled(t)
 	s := mustOpen(t, cfg, time.Now)
@@ -118,11 +118,11 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// T-SQL-08: a file of a newer ringhook or of something else is left alone.
+// A file of a newer ringhook or of another program is refused and not changed.
 func TestForeignFilesAreRefused(t *testing.T) {
 	for pragma, want := range map[string]string{
 		"user_version = 99":   "newer ringhook",
-		"application_id = 77": "something else",
+		"application_id = 77": "another program",
 	} {
 		cfg := filled(t)
 		path := filepath.Join(cfg.Folder, outboxFile)
@@ -142,7 +142,7 @@ func TestForeignFilesAreRefused(t *testing.T) {
 	}
 }
 
-// F24: what a clock that ran ahead has planned too far away is brought back.
+// An attempt that was planned too far ahead, by a wrong clock, is brought forward.
 func TestClampedSchedule(t *testing.T) {
 	c := newClock()
 	cfg := testConfig(t)
@@ -156,7 +156,7 @@ func TestClampedSchedule(t *testing.T) {
 	if next, err := s.Outbox().Next("a"); err != nil || !next.Equal(c.now().Add(farthest)) {
 		t.Errorf("next: got %v, %v", next, err)
 	}
-	// The schedule of one that is not too far survives (F28).
+	// An attempt that is not too far ahead keeps its time.
 	settleOne(t, s.Outbox(), list[0].ID, hooks.Pending, c.now().Add(time.Hour))
 	if _, err := s.maintainOnce(t.Context()); err != nil {
 		t.Fatal(err)
@@ -177,8 +177,8 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-// F14: somebody removes or replaces the file of a running outbox. SQLite would
-// go on writing to what is gone with the program.
+// Removing or replacing the file of an open outbox is noticed. SQLite would continue to
+// write to the removed file.
 func TestOutboxTakenAway(t *testing.T) {
 	for name, take := range map[string]func(path string) error{
 		"removed": os.Remove,
@@ -196,7 +196,7 @@ func TestOutboxTakenAway(t *testing.T) {
 			keep(t, s.Journal(), testRecord("1.1", 1, "a"))
 			select {
 			case <-s.Damaged():
-				t.Fatal("a sound outbox is damaged")
+				t.Fatal("an intact outbox is reported as damaged")
 			default:
 			}
 			if err := take(filepath.Join(s.folder, outboxFile)); err != nil {
@@ -206,9 +206,9 @@ func TestOutboxTakenAway(t *testing.T) {
 			select {
 			case <-s.Damaged():
 			case <-time.After(time.Minute):
-				t.Error("nobody noticed")
+				t.Error("the damage was not noticed")
 			}
-			s.Close() // what it says depends on what is left
+			s.Close() // its error depends on what remains
 		})
 	}
 }

@@ -12,37 +12,37 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// Operator lists, shows and changes what is kept, for the administrator's commands
-// and the API.
+// Operator lists, shows and changes deliveries, for the administrator's commands and
+// the API.
 type Operator struct{ s *Store }
 
-// Filter says which deliveries to list: all that fit every field that is set.
+// Filter selects deliveries: those that match every field that is set.
 type Filter struct {
 	Hook     string
 	States   []hooks.State
 	LinkedID string
 	Since    time.Time // accepted then or later
 	Until    time.Time // accepted before
-	Limit    int       // where it is 0, List gives 100
+	Limit    int       // maximum number; List returns at most 100 if it is 0, IDs all
 }
 
 // Item is a delivery as an operator sees it.
 type Item struct {
 	hooks.Delivery
 	State    hooks.State
-	Next     time.Time // of the next attempt; zero where none is due
-	Held     bool      // pending, but behind an earlier delivery of its key
-	Finished time.Time // when it was delivered, given up or dropped
+	Next     time.Time // of the next attempt; zero if none is planned
+	Held     bool      // pending, and waiting for an earlier delivery of its key
+	Finished time.Time // when it was delivered, dropped or became dead
 	Class    string    // of the last attempt
 	Status   int       // of HTTP, of the last attempt
-	ReplayOf int64     // the delivery that this one repeats, 0 where it is none's
+	ReplayOf int64     // the delivery that this one repeats, 0 if it repeats none
 }
 
 const items = `select d.id, d.hook, d.attempts, e.accepted_ms, e.event_id, e.linkedid, e.body,
 	d.state, coalesce(d.next_ms, 0), coalesce(d.finished_ms, 0), d.last_class, d.last_status, coalesce(d.replay_of, 0)
 	from delivery d join event e on e.id = d.event`
 
-// List gives the newest deliveries that fit the filter, the newest first.
+// List returns the newest deliveries that match the filter, the newest first.
 func (o *Operator) List(f Filter) ([]Item, error) {
 	where, args := f.where()
 	rows, err := o.s.read.Query(items+where+" order by d.id desc limit ?", append(args, cmp.Or(f.Limit, 100))...)
@@ -55,8 +55,8 @@ func (o *Operator) List(f Filter) ([]Item, error) {
 	return list, o.s.reading("list deliveries", err)
 }
 
-// IDs gives the numbers of all deliveries that fit the filter, the oldest first; no more
-// than its limit where it has one.
+// IDs returns the numbers of all deliveries that match the filter, or up to its limit if
+// it has one, the oldest first.
 func (o *Operator) IDs(f Filter) ([]int64, error) {
 	where, args := f.where()
 	rows, err := o.s.read.Query("select d.id from delivery d join event e on e.id = d.event"+where+" order by d.id limit ?",
@@ -69,7 +69,7 @@ func (o *Operator) IDs(f Filter) ([]int64, error) {
 	return ids, o.s.reading("choose deliveries", err)
 }
 
-// where is the condition of a filter, and its values.
+// where returns the SQL condition of a filter and its arguments.
 func (f *Filter) where() (condition string, args []any) {
 	where := []string{"true"}
 	add := func(condition string, values ...any) {
@@ -104,8 +104,8 @@ const attemptsOf = `select started_ms, took_us, class, status, excerpt from (
 	union all select attempts, started_ms, took_us, last_class, last_status, excerpt from delivery where id = ?1 and started_ms is not null
 	) order by n`
 
-// Show gives one delivery with the attempts that are kept, the first first.
-// The error is ErrNotFound where there is none of that number.
+// Show returns one delivery and its stored attempts, the oldest first. The error is
+// ErrNotFound if no delivery has that number.
 func (o *Operator) Show(id int64) (Item, []hooks.Attempt, error) {
 	rows, err := o.s.read.Query(items+" where d.id = ?", id)
 	var item Item
@@ -153,13 +153,13 @@ const (
 		where state = 0 and hook = ?1 and okey = ?2 and id > ?3 and next_ms is not null`
 	dropOne = `update delivery set state = 3, next_ms = null, finished_ms = ?2
 		where id = ?1 and state in (0, 2) returning hook, okey`
-	openGate = "update hook_state set until_ms = 0 where hook = ? and until_ms > 0 and disabled_reason = ''"
+	attemptNow = "update hook_state set until_ms = 0 where hook = ? and until_ms > 0 and disabled_reason = ''"
 )
 
-// Retry makes deliveries due now that are pending, dead or dropped, and tells how
-// many there were. Order holds: one that stands behind an earlier one of its
-// call waits for it, and later ones of the call wait again for it. A hook that is
-// left alone is attempted with one of its deliveries at once; one that is disabled stays so.
+// Retry makes pending, dead and dropped deliveries due now, and returns their number.
+// The order is kept: a delivery still waits for earlier ones of its key, and later
+// ones wait for it again. If the hook is paused, one of its deliveries is attempted
+// now. A disabled hook stays disabled.
 func (o *Operator) Retry(ctx context.Context, ids ...int64) (int, error) {
 	nowMS := o.s.now().UnixMilli()
 	return o.inBatches(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
@@ -173,14 +173,14 @@ func (o *Operator) Retry(ctx context.Context, ids ...int64) (int, error) {
 			_, err = c.Exec(holdLater, hook, okey, id)
 		}
 		if err == nil && found {
-			_, err = c.Exec(openGate, hook)
+			_, err = c.Exec(attemptNow, hook)
 		}
 		return found, err
 	})
 }
 
-// Drop gives up deliveries that are pending or dead, and tells how many there
-// were. Those that waited behind them go on.
+// Drop marks pending and dead deliveries as dropped, and returns their number.
+// Deliveries that waited for them continue.
 func (o *Operator) Drop(ctx context.Context, ids ...int64) (int, error) {
 	nowMS := o.s.now().UnixMilli()
 	return o.inBatches(ctx, ids, func(c *sqlite.Conn, id int64) (bool, error) {
@@ -193,7 +193,7 @@ func (o *Operator) Drop(ctx context.Context, ids ...int64) (int, error) {
 	})
 }
 
-// operatorRows is how many deliveries are changed in one commit.
+// operatorRows is the maximum number of deliveries changed in one commit.
 const operatorRows = 500
 
 func (o *Operator) inBatches(ctx context.Context, ids []int64, change func(*sqlite.Conn, int64) (bool, error)) (int, error) {
@@ -223,17 +223,17 @@ func (o *Operator) inBatches(ctx context.Context, ids []int64, change func(*sqli
 	return total, nil
 }
 
-// HookCounts is how a hook stands.
+// HookCounts holds the numbers of a hook's deliveries.
 type HookCounts struct {
 	Hook    string
 	Pending int
 	Dead    int
 	Oldest  time.Time // when the oldest pending delivery was accepted
-	Removed time.Time // since when the configuration has no such hook; zero where it has, or nobody has looked yet
+	Removed time.Time // when the hook was first missing from the configuration; zero if it is there or was not checked yet
 }
 
-// Changeable gives the numbers of what a filter means to change: what is over stays
-// over, unless its state is named.
+// Changeable returns the numbers of the deliveries that match a filter. If the filter
+// names no state, delivered and dropped ones are left out.
 func (o *Operator) Changeable(filter Filter) ([]int64, error) {
 	if filter.States == nil {
 		filter.States = []hooks.State{hooks.Pending, hooks.Dead}
@@ -241,9 +241,9 @@ func (o *Operator) Changeable(filter Filter) ([]int64, error) {
 	return o.IDs(filter)
 }
 
-// EnsureHooks gives hooks a tally, at zero where they have no deliveries yet, so that
-// their metrics are there before the first event. A full disk is no error: the first
-// delivery does the same.
+// EnsureHooks adds a row of counts for each hook that has none, so that the hook has
+// metrics before its first event. A full disk is not an error: the first delivery adds
+// the row too.
 func (o *Outbox) EnsureHooks(ctx context.Context, names []string) error {
 	err := o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {
 		for _, name := range names {
@@ -259,8 +259,8 @@ func (o *Outbox) EnsureHooks(ctx context.Context, names []string) error {
 	return err
 }
 
-// HookCounts tells how every hook stands that is enrolled or has deliveries. It
-// costs the same however many there are.
+// HookCounts returns the counts of every hook that was given to EnsureHooks or has
+// deliveries. The cost does not depend on the number of deliveries.
 func (o *Operator) HookCounts() ([]HookCounts, error) {
 	rows, err := o.s.read.Query(`select hook, pending, dead, coalesce((select accepted_ms from event where id =
 		(select event from delivery d where d.state = 0 and d.hook = tally.hook order by d.id limit 1)), 0), coalesce(removed_ms, 0) from tally`)

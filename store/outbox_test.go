@@ -76,7 +76,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 	}
 }
 
-// Order holds when an operator takes deliveries out and puts them back.
+// Deliveries stay in order when an operator drops and retries some of them.
 func TestRetryAndDropKeepOrder(t *testing.T) {
 	c := newClock()
 	s := testStore(t, c.now)
@@ -89,7 +89,7 @@ func TestRetryAndDropKeepOrder(t *testing.T) {
 		}
 		return list
 	}
-	mend := func(what func(context.Context, ...int64) (int, error), want int, ids ...int64) {
+	change := func(what func(context.Context, ...int64) (int, error), want int, ids ...int64) {
 		t.Helper()
 		if n, err := what(context.Background(), ids...); n != want || err != nil {
 			t.Fatalf("got %d, %v, want %d", n, err, want)
@@ -101,27 +101,27 @@ func TestRetryAndDropKeepOrder(t *testing.T) {
 	one := expect("msg_1.1_1")[0].ID
 	settleOne(t, o, one, hooks.Dead, time.Time{})
 	two := expect("msg_1.1_2")[0].ID
-	mend(s.Operator().Retry, 1, one)
+	change(s.Operator().Retry, 1, one)
 	expect("msg_1.1_1")
-	settleOne(t, o, two, hooks.Pending, c.now()) // it was under way meanwhile
+	settleOne(t, o, two, hooks.Pending, c.now()) // it was being attempted meanwhile
 	expect("msg_1.1_1")
-	mend(s.Operator().Drop, 2, one, two)
+	change(s.Operator().Drop, 2, one, two)
 	three := expect("msg_1.1_3")[0].ID
 	settleOne(t, o, three, hooks.Pending, c.now().Add(time.Hour))
 	expect()
-	mend(s.Operator().Retry, 1, three)
+	change(s.Operator().Retry, 1, three)
 	expect("msg_1.1_3")
-	mend(s.Operator().Retry, 1, two)
+	change(s.Operator().Retry, 1, two)
 	expect("msg_1.1_2")
 	settleOne(t, o, two, hooks.Delivered, time.Time{})
 	expect("msg_1.1_3")
-	mend(s.Operator().Retry, 0, two, 999) // delivered is delivered
-	mend(s.Operator().Drop, 0, two, 999)
-	mend(s.Operator().Drop, 1, three)
+	change(s.Operator().Retry, 0, two, 999) // delivered is delivered
+	change(s.Operator().Drop, 0, two, 999)
+	change(s.Operator().Drop, 1, three)
 	expect("msg_1.1_4")
 }
 
-// What an operator chooses by a filter is all that fits, however much it is.
+// A filter without a limit selects all matching deliveries, whatever their number.
 func TestIDs(t *testing.T) {
 	s := testStore(t, newClock().now)
 	const calls = 250
@@ -207,8 +207,8 @@ func TestTallies(t *testing.T) {
 	}
 }
 
-// TestAttemptsOverARetry wants every attempt told in its order, whether it ended the delivery
-// or not, and again after an operator had it go on.
+// TestAttemptsOverARetry checks that every attempt is listed in order, whether it ended
+// the delivery or not, also after an operator retried the delivery.
 func TestAttemptsOverARetry(t *testing.T) {
 	c := newClock()
 	s := testStore(t, c.now)
@@ -219,7 +219,7 @@ func TestAttemptsOverARetry(t *testing.T) {
 	for i, class := range classes {
 		_, list := due(t, o, "a", c.now())
 		if len(list) != 1 || list[0].Attempts != i {
-			t.Fatalf("before attempt %d there is due %+v", i+1, list)
+			t.Fatalf("before attempt %d: due %+v", i+1, list)
 		}
 		id = list[0].ID
 		r := hooks.Result{Delivery: id, Next: c.now(), Attempt: hooks.Attempt{
@@ -256,8 +256,8 @@ func TestAttemptsOverARetry(t *testing.T) {
 	}
 }
 
-// The statements of a call and of a delivery look nothing up by walking: with
-// a million pending they cost what they cost with none.
+// The statements of calls and deliveries do not scan tables, so their cost does not grow
+// with the number of pending deliveries.
 func TestNoScans(t *testing.T) {
 	s := testStore(t, time.Now)
 	for _, query := range []string{
@@ -292,7 +292,7 @@ func parameterCount(query string) int {
 	return n
 }
 
-// T-RET: what is old goes in steps, what is needed stays, the file does not grow.
+// Old rows are removed in steps, needed ones stay, and the file does not grow.
 func TestRetention(t *testing.T) {
 	c := newClock()
 	s := testStore(t, c.now)
@@ -345,18 +345,18 @@ func TestRetention(t *testing.T) {
 			t.Fatalf("day %d: %d pages, it was %d on day 20", d, size, settled)
 		}
 	}
-	// Seven days of all, thirty of the dead, one of the calls.
+	// Kept: seven days of deliveries, thirty of dead ones, one of calls.
 	if n := count("delivery where state = 1"); n < 7*490 || n > 8*500 {
-		t.Errorf("%d delivered are left", n)
+		t.Errorf("%d delivered remain", n)
 	}
 	if n := count("delivery where state = 2"); n < 30*5 || n > 31*5 {
-		t.Errorf("%d dead are left", n)
+		t.Errorf("%d dead remain", n)
 	}
 	if n := count("call"); n > 250 {
-		t.Errorf("%d calls are left", n)
+		t.Errorf("%d calls remain", n)
 	}
 	if lost := count("event where not exists (select 1 from delivery where event = event.id)"); lost != 0 {
-		t.Errorf("%d events that nobody refers to", lost)
+		t.Errorf("%d events without a delivery", lost)
 	}
 	if state, err := s.Journal().Call("1.1"); state != nil || err != nil {
 		t.Errorf("forgotten call: %q, %v", state, err)

@@ -15,18 +15,19 @@ import (
 	"ringhook/store/trace"
 )
 
-// Person is what is held of somebody beside the cache and the phonebook.
+// Person holds the stored data about the holder of a number, without the cache and the
+// phonebook.
 type Person struct {
 	Calls      []HeldCall
 	Deliveries []Item // of every state
 	Points     []dialplan.PointTrace
 }
 
-// longNumber is how many digits a number has at least that is known inside of
-// other text. A shorter one has to be a whole value: it may be a part of anything.
+// longNumber is the length from which a number is also found inside other text. A
+// shorter one must be a whole JSON string, because it may be part of any number.
 const longNumber = 7
 
-// mentions tells whether JSON has one of the numbers in it.
+// mentions reports whether JSON contains one of the numbers.
 func mentions(text []byte, numbers []string) bool {
 	for _, number := range numbers {
 		if bytes.Contains(text, []byte(`"`+number+`"`)) {
@@ -49,8 +50,8 @@ func mentions(text []byte, numbers []string) bool {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// mentionSQL makes the SQL condition that a text may mention one of the numbers.
-// It walks the whole table, and is for operators alone.
+// mentionSQL returns the SQL condition that a column may contain one of the numbers. It
+// scans the whole table, so only operators' commands use it.
 func mentionSQL(column string, numbers []string) (condition string, args []any) {
 	var parts []string
 	for _, number := range numbers {
@@ -63,7 +64,7 @@ func mentionSQL(column string, numbers []string) (condition string, args []any) 
 	return "(" + strings.Join(parts, " or ") + ")", args
 }
 
-// Person gives what is held of somebody, by the spellings of a number.
+// Person returns the stored data about the holder of a number, given in all its spellings.
 func (s *Store) Person(numbers ...string) (Person, error) {
 	var p Person
 	where, args := mentionSQL("state", numbers)
@@ -100,7 +101,7 @@ func (s *Store) Person(numbers ...string) (Person, error) {
 	return p, err
 }
 
-// eventsOf gives the events that mention a number, and their calls.
+// eventsOf returns the events that mention one of the numbers, and their calls.
 func (s *Store) eventsOf(numbers []string) (ids []int64, linkedids []string, err error) {
 	where, args := mentionSQL("body", numbers)
 	rows, err := s.read.Query("select id, linkedid, body from event where "+where+" order by id", args...)
@@ -117,8 +118,8 @@ func (s *Store) eventsOf(numbers []string) (ids []int64, linkedids []string, err
 	return ids, linkedids, sqlite.Wrap("list events of a number", err)
 }
 
-// pointsOf says which records of points belong to somebody: those that mention
-// a number, and the others of these calls, which may have the caller's name.
+// pointsOf selects the trace records of a person: those that mention a number, and all
+// others of these calls, because they may contain the caller's name.
 func pointsOf(linkedids, numbers []string) (words [][]byte, fits func(*dialplan.PointTrace) bool) {
 	for _, w := range slices.Concat(linkedids, numbers) {
 		words = append(words, []byte(w))
@@ -132,16 +133,17 @@ func pointsOf(linkedids, numbers []string) (words [][]byte, fits func(*dialplan.
 	}
 }
 
-// Erased counts what was removed of somebody.
+// Erased counts what Erase removed.
 type Erased struct {
 	Calls, Events, Deliveries int
-	Pending                   int // of the deliveries, that nobody will get now
-	Points                    int // records of what happened at points
+	Pending                   int // of the deliveries: they are never sent
+	Points                    int // trace records
 }
 
-// Erase removes what is held of somebody, by the spellings of a number: calls, events with
-// their deliveries and attempts, and records of points. A call under way is written again by its next
-// point. What waited behind an erased delivery goes on.
+// Erase removes the stored data about the holder of a number, given in all its
+// spellings: calls, events with their deliveries and attempts, and trace records. A
+// call in progress is stored again by its next point. Deliveries that waited for an
+// erased one continue.
 func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 	var e Erased
 	p, err := s.Person(numbers...)
@@ -171,7 +173,7 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 	if err != nil {
 		return e, err
 	}
-	// A server beside us writes what it has gathered by now.
+	// A running server writes the trace records that it has buffered.
 	select {
 	case <-ctx.Done():
 		return e, ctx.Err()
@@ -206,8 +208,8 @@ func (s *Store) eraseEvent(c *sqlite.Conn, event int64, e *Erased) error {
 	return err
 }
 
-// inSteps changes one thing after the other, so many in a commit that calls do
-// not notice.
+// inSteps applies a change to each name, at most upkeepRows in one commit, so that
+// calls do not wait long.
 func inSteps[T any](ctx context.Context, w *writer, names []T, change func(*sqlite.Conn, T) error) error {
 	for len(names) > 0 {
 		step := names[:min(len(names), upkeepRows)]

@@ -45,7 +45,7 @@ func TestErase(t *testing.T) {
 		t.Errorf("call: %s, %v", state, err)
 	}
 	if got, _ := due(t, s.Outbox(), "a", c.now()); len(got) != 1 || got[0] != "msg_1.2_1" {
-		t.Errorf("due: %v, want what waited behind", got)
+		t.Errorf("due: %v, want the delivery that waited", got)
 	}
 	for what, query := range map[string]string{
 		"events": "select count(*) from event", "deliveries": "select count(*) from delivery", "calls": "select count(*) from call",
@@ -53,7 +53,7 @@ func TestErase(t *testing.T) {
 	} {
 		var n int
 		if _, err := sqlite.One(s.read, query, nil, &n); err != nil || n != 2 {
-			t.Errorf("%d %s are left, %v, want 2", n, what, err)
+			t.Errorf("%d %s remain, %v, want 2", n, what, err)
 		}
 	}
 }

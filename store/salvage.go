@@ -14,25 +14,24 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// Salvaged is what a damaged outbox still gave.
+// Salvaged counts the deliveries that Salvage found in a damaged outbox.
 type Salvaged struct {
-	Copied     int // deliveries that are pending or dead here now, as they were there
-	Known      int // deliveries that are here already
-	Unreadable int // deliveries whose row, or whose event, cannot be read; rows that were deleted there may be counted
+	Copied     int // copied as pending or dead, as they were in the damaged file
+	Known      int // already in the outbox
+	Unreadable int // the row or its event cannot be read; deleted rows may be included
 }
 
-// salvageSpan is how many rows are read at once; where that fails, each of
-// them alone.
+// salvageSpan is the number of rows read at once. If that fails, each is read alone.
 const salvageSpan = 64
 
-// salvageBlind is how many rows that cannot be read, one behind the other, are
-// tried where the file does not tell how many there are.
+// salvageBlind is the number of consecutive unreadable rows after which the search ends
+// if the highest row number cannot be read.
 const salvageBlind = 20_000
 
-// salvageRead bounds one read: pages of a damaged file may refer to each other in a circle.
+// salvageRead is the time limit of one read: the pages of a damaged file may form a cycle.
 const salvageRead = 10 * time.Second
 
-// salvagedRow is a delivery as it stands in a damaged file.
+// salvagedRow is a delivery read from a damaged file.
 type salvagedRow struct {
 	id, event, holdMS, finishedMS, acceptedMS int64
 	hook, okey, class                         string
@@ -42,10 +41,9 @@ type salvagedRow struct {
 	body                                      []byte
 }
 
-// Salvage copies from an outbox that was moved aside what was still to be
-// delivered, and what was given up, as far as it can be read. What is pending
-// has a full time to be tried again. Asked twice, it adds nothing. The file is
-// only read.
+// Salvage copies the readable pending and dead deliveries of an outbox that was moved
+// aside. The time limit of a pending delivery starts again. A second run adds nothing
+// that is already there. The damaged file is not changed.
 func (o *Operator) Salvage(ctx context.Context, path string) (Salvaged, error) {
 	var s Salvaged
 	db, columns, err := o.openDamaged(path)
@@ -83,27 +81,26 @@ func (o *Operator) Salvage(ctx context.Context, path string) (Salvaged, error) {
 	return s, errors.Join(err, db.Close())
 }
 
-// openDamaged opens a file for reading, and gives the columns that its
-// deliveries have.
+// openDamaged opens a file for reading, and returns the columns of its delivery table.
 func (o *Operator) openDamaged(path string) (*sql.DB, []string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	if own, err := os.Stat(o.s.outboxOptions().Path); err == nil && os.SameFile(info, own) {
-		return nil, nil, errors.New("is the outbox in use: name the file that was moved aside")
+		return nil, nil, errors.New("is the outbox in use: give the path of the file that was moved aside")
 	}
 	db, err := sqlite.Options{Path: path, Busy: time.Second, CacheKiB: 16 << 10}.Pool(1)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot be read at all; `sqlite3 FILE .recover` may get at more: %w", err)
+		return nil, nil, fmt.Errorf("cannot be read; `sqlite3 FILE .recover` may read more: %w", err)
 	}
 	var appID, tables int64
 	var columns string
 	_, err = sqlite.One(db, "pragma application_id", nil, &appID)
 	if err == nil && appID != outboxSchema.AppID {
-		err = errors.New("is not an outbox of ringhook")
+		err = errors.New("is not a ringhook outbox")
 	}
-	if err == nil { // a view in place of a table can have rows without end
+	if err == nil { // a view in place of a table may return rows without end
 		_, err = sqlite.One(db, "select count(*) from sqlite_schema where name in ('event', 'delivery') and type = 'table' and rootpage > 0", nil, &tables)
 	}
 	if err == nil && tables != 2 {
@@ -113,7 +110,7 @@ func (o *Operator) openDamaged(path string) (*sql.DB, []string, error) {
 		_, err = sqlite.One(db, "select coalesce(group_concat(name), '') from pragma_table_info('delivery')", nil, &columns)
 	}
 	if err == nil && columns == "" {
-		err = errors.New("has no deliveries")
+		err = errors.New("has no delivery table")
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
@@ -121,7 +118,7 @@ func (o *Operator) openDamaged(path string) (*sql.DB, []string, error) {
 	return db, strings.Split(columns, ","), nil
 }
 
-// lastRow tells the highest number of a delivery, where the file still knows it.
+// lastRow returns the highest delivery number, and whether it can be read.
 func lastRow(db *sql.DB) (last int64, known bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), salvageRead)
 	defer cancel()
@@ -129,8 +126,8 @@ func lastRow(db *sql.DB) (last int64, known bool) {
 	return last, err == nil
 }
 
-// readSpan reads the deliveries from one number on that are pending or dead,
-// together with their events.
+// readSpan reads the pending and dead deliveries of salvageSpan rows from low on, with
+// their events.
 func readSpan(db *sql.DB, columns []string, low int64) (found []salvagedRow, unreadable int) {
 	found, err := readSalvaged(db, columns, low, low+salvageSpan-1)
 	if err != nil {
@@ -161,9 +158,9 @@ func readSpan(db *sql.DB, columns []string, low int64) (found []salvagedRow, unr
 func readSalvaged(db *sql.DB, columns []string, low, high int64) (found []salvagedRow, err error) {
 	hold := "hold_ms"
 	if !slices.Contains(columns, hold) {
-		hold = "900000" // what it was before there was a column for it
+		hold = "900000" // the fixed value before the column was added
 	}
-	// By number alone: the indexes may be what is damaged.
+	// By row number only: the indexes may be damaged.
 	ctx, cancel := context.WithTimeout(context.Background(), salvageRead)
 	defer cancel()
 	rows, err := db.QueryContext(ctx, `select id, event, hook, okey, state, attempts, coalesce(finished_ms, 0), last_class, last_status, `+hold+`
@@ -177,8 +174,8 @@ func readSalvaged(db *sql.DB, columns []string, low, high int64) (found []salvag
 	return found, err
 }
 
-// insert adds the delivery, unless its event has one for this hook already,
-// and tells how many it added.
+// insert adds the delivery unless its event already has one for this hook, and returns
+// the number of deliveries added.
 func (d *salvagedRow) insert(c *sqlite.Conn, nowMS int64) (added int, err error) {
 	if _, err := c.Exec(keepEvent, d.linkedid, d.eventID, d.acceptedMS, d.body); err != nil {
 		return 0, err

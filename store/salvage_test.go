@@ -14,8 +14,8 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// F14: what a damaged outbox still gives goes on its way again, in order and
-// once, however often it is asked for; what is new meanwhile is not touched.
+// The readable deliveries of a damaged outbox are copied in order and once, however often
+// it is salvaged. Newer deliveries are not changed.
 func TestSalvage(t *testing.T) {
 	cfg := testConfig(t)
 	s := mustOpen(t, cfg, time.Now)
@@ -65,7 +65,7 @@ func TestSalvage(t *testing.T) {
 	dead := 0
 	for _, d := range after {
 		if d.Event.LinkedID != "2.1" && !were[key(d)] {
-			t.Errorf("salvaged, but it was not so: %+v", d)
+			t.Errorf("salvaged, but not in the damaged outbox: %+v", d)
 		}
 		if d.State == hooks.Dead {
 			dead++
@@ -83,7 +83,7 @@ func TestSalvage(t *testing.T) {
 	}
 }
 
-// F14: what cannot be salvaged from is named, and left alone.
+// A file that cannot be salvaged is refused.
 func TestSalvageRefuses(t *testing.T) {
 	s := testStore(t, time.Now)
 	folder := t.TempDir()
@@ -100,7 +100,7 @@ func TestSalvageRefuses(t *testing.T) {
 	}
 }
 
-// F14: an outbox of the first schema can be salvaged too.
+// An outbox of the first schema can be salvaged too.
 func TestSalvageOldSchema(t *testing.T) {
 	s := testStore(t, time.Now)
 	path := filepath.Join(t.TempDir(), "old.db")
@@ -132,8 +132,8 @@ func TestSalvageOldSchema(t *testing.T) {
 	}
 }
 
-// F14: damage that shows while the store is in use is told once, and the next
-// start replaces the file, however large it is and however it was ended.
+// Damage found while the store is open closes Damaged once, and the next start replaces
+// the file, whatever its size and however the daemon ended.
 func TestDamagedWhileInUse(t *testing.T) {
 	for name, use := range map[string]func(s *Store) error{
 		"read": func(s *Store) error {
@@ -163,7 +163,7 @@ func TestDamagedWhileInUse(t *testing.T) {
 			select {
 			case <-s.Damaged():
 			default:
-				t.Error("nobody is told")
+				t.Error("Damaged is not closed")
 			}
 			mustClose(t, s)
 			s = mustOpen(t, cfg, time.Now)
@@ -176,8 +176,8 @@ func TestDamagedWhileInUse(t *testing.T) {
 	}
 }
 
-// F14: where ringhook died between moving the file and its write-ahead log, the
-// log goes after its file and not into the next one.
+// If ringhook died between moving the file and its write-ahead log, the log is moved to
+// its file and not applied to the new one.
 func TestDiedWhileMovingAside(t *testing.T) {
 	cfg := filled(t)
 	s := mustOpen(t, cfg, time.Now)
@@ -197,7 +197,7 @@ func TestDiedWhileMovingAside(t *testing.T) {
 	s = mustOpen(t, cfg, time.Now)
 	defer mustClose(t, s)
 	if list, err := s.Operator().List(Filter{}); err != nil || len(list) != 0 {
-		t.Errorf("the new one begins with %d deliveries, %v", len(list), err)
+		t.Errorf("the new outbox has %d deliveries, %v", len(list), err)
 	}
 	if got, err := s.Operator().Salvage(context.Background(), aside); err != nil || got.Copied != 301 {
 		t.Errorf("salvaged: %+v, %v", got, err)

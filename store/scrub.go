@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// scrubPages is how much of a file is given back in one commit.
+	// scrubPages is the number of pages returned to the file system in one commit.
 	scrubPages = 1000
-	// scrubWait is how long others may keep a write-ahead log from being cut.
+	// scrubWait is the maximum wait for other processes before the write-ahead log is
+	// truncated.
 	scrubWait = 5 * time.Second
 )
 
-var errLogInUse = errors.New("the write-ahead log is in use by another process and may still hold what was deleted: try again")
+var errLogInUse = errors.New("the write-ahead log is in use by another process and may still contain deleted data: try again")
 
-// Scrub takes out of a folder's files what was deleted but still stands in
-// pages that nothing uses, and in write-ahead logs. A server may be running on
-// them: it commits between the steps.
+// Scrub removes deleted data that remains in free pages and in write-ahead logs of a
+// folder's files. A server may be running on them: it commits between the steps.
 func Scrub(folder string) error {
 	var all error
 	for _, name := range []string{outboxFile, cache.File, phonebook.File, trace.Name} {
@@ -42,7 +42,7 @@ func scrub(path string) error {
 	if err != nil {
 		return err
 	}
-	err = giveBack(c)
+	err = vacuum(c)
 	if err == nil {
 		var busy, length, done int64
 		if _, err = c.One("pragma wal_checkpoint(truncate)", nil, &busy, &length, &done); err == nil && busy != 0 {
@@ -52,8 +52,8 @@ func scrub(path string) error {
 	return errors.Join(err, c.Close())
 }
 
-// giveBack gives every free page back to the file system.
-func giveBack(c *sqlite.Conn) error {
+// vacuum returns every free page to the file system.
+func vacuum(c *sqlite.Conn) error {
 	for before := int64(-1); ; {
 		_, free, err := sqlite.Pages(c)
 		if err != nil || free == 0 || free == before {

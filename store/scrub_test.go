@@ -13,8 +13,8 @@ import (
 	"ringhook/dialplan"
 )
 
-// TestScrub leaves nothing of what was deleted in any byte of the files, also
-// of values that lay on pages of their own, and of older versions of them.
+// TestScrub checks that no file contains deleted data, including values on overflow
+// pages and older versions of rows.
 func TestScrub(t *testing.T) {
 	c := newClock()
 	s := testStore(t, c.now)
@@ -73,7 +73,8 @@ func TestMentions(t *testing.T) {
 	}
 }
 
-// pointRecord is a record as dialplan writes it: the call, when, and nothing much.
+// pointRecord returns a record as dialplan encodes it, with the call, the time and little
+// else.
 func pointRecord(linkedid, caller string, at time.Time) []byte {
 	b := []byte{1}
 	text := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s))), s...) }
@@ -94,7 +95,7 @@ func pointRecord(linkedid, caller string, at time.Time) []byte {
 	return b
 }
 
-// points waits until as many points of a call are kept.
+// points waits until the trace has this number of points of a call, and returns them.
 func points(t *testing.T, s *Store, linkedid string, want int) []dialplan.PointTrace {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)

@@ -82,7 +82,7 @@ type Store struct {
 
 	stop        context.CancelFunc
 	wg          sync.WaitGroup
-	maintainers sync.WaitGroup // maintain and checkBehind
+	maintainers sync.WaitGroup // maintain and checkInBackground
 }
 
 // Journal is the part that keeps calls and their events.
@@ -245,7 +245,7 @@ func (s *Store) start() error {
 		between(c)
 		s.checkFileIdentity(o.Path, opened)
 	}
-	s.w.damaged = func(err error) { s.markDamaged("a commit found it damaged", err) }
+	s.w.damaged = func(err error) { s.markDamaged("found by a commit", err) }
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.openPhonebook()
@@ -256,7 +256,7 @@ func (s *Store) start() error {
 	s.wg.Go(s.traces.Run)
 	s.maintainers.Go(func() { s.maintain(ctx) })
 	if s.lock.before == running && fileSize(o.Path) > checkAtOnce {
-		s.maintainers.Go(func() { s.checkBehind(ctx, o) })
+		s.maintainers.Go(func() { s.checkInBackground(ctx, o) })
 	}
 	return nil
 }

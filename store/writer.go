@@ -13,8 +13,8 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// rank says who goes first when several wait: what a call waits for, then
-// what became of deliveries, then the upkeep of the file.
+// rank is the priority of a task: records that calls wait for, then results of
+// deliveries, then upkeep of the file.
 type rank int
 
 const (
@@ -24,53 +24,53 @@ const (
 	ranks = 3
 )
 
-// What a batch takes of each rank, and how much room each has to queue in.
-// The lower ones have a share of their own, so that none waits for ever.
+// The number of tasks of each rank in a batch, and the length of each rank's queue.
+// The lower ranks have shares of their own, so that none of them starves.
 var (
 	shares = [ranks]int{192, 63, 1}
 	rooms  = [ranks]int{8192, 1024, 16}
 )
 
-// batchBytes ends a batch early: a commit shall not take long enough for a
-// caller to hear it.
+// batchBytes ends a batch early, so that no commit takes long enough for a caller to
+// notice.
 const batchBytes = 1 << 20
 
-// slowCommit is how long a commit may last before the store calls itself ill.
+// slowCommit is the duration of a commit after which the store reports itself unhealthy.
 const slowCommit = 5 * time.Second
 
-// task is one operation inside somebody's batch. It may be applied twice: when a
-// batch fails for another's fault, it is rolled back and tried without it.
+// task is one operation in a batch. It may be applied twice: if another task makes the
+// batch fail, the batch is rolled back and tried without that task.
 type task struct {
 	rank    rank
 	bytes   int
 	apply   func(*sqlite.Conn) error
 	lineage *dialplan.Lineage // of the call's record; nil for any other task
 	awaited bool
-	done    chan struct{} // closed when the task is over
-	err     error         // then
+	done    chan struct{} // closed when the task is committed or has failed
+	err     error         // valid after done is closed
 }
 
-// writer owns the connection that writes to the outbox. While one commit waits for
-// the disk the next batch collects itself, so that many calls share one
-// commit and one alone waits for nobody.
+// writer owns the connection that writes to the outbox. While one commit waits for the
+// disk, the next batch fills. So many calls share one commit, and a single call waits
+// for no other.
 type writer struct {
 	open     func() (*sqlite.Conn, error)
 	c        *sqlite.Conn // nil after the disk failed, until it can be opened again
 	queues   [ranks]chan *task
-	quit     chan struct{}      // closed to end it
-	gone     chan struct{}      // closed when it has ended
-	after    func(*sqlite.Conn) // between two batches
-	damaged  func(error)        // when the file is found damaged
+	quit     chan struct{}      // closed to end the writer
+	gone     chan struct{}      // closed when the writer has ended
+	after    func(*sqlite.Conn) // called between two batches
+	damaged  func(error)        // called if the file is damaged
 	log      *slog.Logger
 	metrics  *metrics
 	maxPages int64
 	reserve  *disk.Reserve // nil for a tool
-	tight    bool          // the reserve is given up
-	room     *disk.Room    // of what can be rebuilt; nil for a tool
-	troubled chan struct{} // a batch failed
+	tight    bool          // the reserve is released
+	room     *disk.Room    // for files that can be rebuilt; nil for a tool
+	troubled chan struct{} // receives after a failed batch
 
-	rounds atomic.Int64 // batches that are over
-	began  atomic.Int64 // Unix nanoseconds, of the commit under way, else 0
+	rounds atomic.Int64 // finished batches
+	began  atomic.Int64 // start of the current commit in Unix nanoseconds, 0 if there is none
 	failed atomic.Pointer[error]
 }
 
@@ -86,8 +86,8 @@ func newWriter(c *sqlite.Conn, open func() (*sqlite.Conn, error), maxPages int64
 	return w
 }
 
-// do has a task applied and waits until it is committed. The context ends only
-// the waiting: what is queued is done all the same.
+// do queues a task and waits until it is committed. The context ends only the wait: a
+// queued task is still applied.
 func (w *writer) do(ctx context.Context, r rank, bytes int, apply func(*sqlite.Conn) error) error {
 	t := &task{rank: r, bytes: bytes, apply: apply, awaited: true}
 	if err := w.queue(ctx, t); err != nil {
@@ -131,7 +131,7 @@ func (w *writer) wait(ctx context.Context, t *task) error {
 	}
 }
 
-// later queues a task that nobody waits for, and tells whether there was room.
+// later queues a task without waiting for it, and reports whether the queue had room.
 func (w *writer) later(t *task) bool {
 	select {
 	case <-w.quit:
@@ -164,8 +164,8 @@ func (w *writer) run() {
 	}
 }
 
-// collect waits for a first task and takes what is waiting already. It gives
-// none when the writer is closed.
+// collect waits for a first task and adds those that are already queued. It returns an
+// empty batch after the writer is closed.
 func (w *writer) collect(batch []*task) []*task {
 	select {
 	case t := <-w.queues[acceptance]:
@@ -201,12 +201,12 @@ func (w *writer) collect(batch []*task) []*task {
 	return batch
 }
 
-// idle tells whether nothing waits to be committed.
+// idle reports whether no record or result waits to be committed.
 func (w *writer) idle() bool {
 	return len(w.queues[acceptance]) == 0 && len(w.queues[result]) == 0
 }
 
-// healthy tells why commits cannot be relied on now, nil if they can.
+// healthy returns why commits fail or are slow now, nil if they work.
 func (w *writer) healthy() error {
 	if began := w.began.Load(); began != 0 {
 		if took := time.Since(time.Unix(0, began)); took > slowCommit {
@@ -219,14 +219,14 @@ func (w *writer) healthy() error {
 	return nil
 }
 
-// end has the writer commit what is queued, and waits for it.
+// end makes the writer commit all queued tasks and end, and waits for it.
 func (w *writer) end() {
 	close(w.quit)
 	<-w.gone
 }
 
-// close closes the connection once the writer has ended, after all that read: the last one to go
-// brings the write-ahead log into the file, and readers cannot.
+// close closes the connection after the writer has ended and all readers are closed: the
+// last connection merges the write-ahead log into the file, which readers cannot do.
 func (w *writer) close() error {
 	if w.c == nil {
 		return nil

@@ -1,4 +1,4 @@
-// Package phonebook keeps numbers and names of one's own in a file.
+// Package phonebook stores the administrator's own numbers and names in a file.
 package phonebook
 
 import (
@@ -25,16 +25,16 @@ const File = "phonebook.db"
 //go:embed migrations
 var migrations embed.FS
 
-// Schema is that of the file.
+// Schema is the schema of the file.
 var Schema = sqlite.Schema{AppID: 0x52485042, Files: migrations}
 
-// Phonebook keeps numbers and names of one's own: it is the lookup.Phonebook.
-// It is a file of its own, since it must not be lost as the cache may, and
-// since an import must not keep the outbox from committing. The daemon only
-// reads it; commands write to it at any time. It is safe for concurrent use.
+// Phonebook stores the administrator's own numbers and names. It implements
+// lookup.Phonebook. It has a file of its own: unlike the cache it cannot be rebuilt, and
+// an import must not delay commits to the outbox. The daemon only reads it; commands
+// write to it at any time. It is safe for concurrent use.
 type Phonebook struct {
 	path   string
-	broken error   // why there is no file; the rest is nil then
+	broken error   // why the file cannot be used; then all other fields are nil
 	read   *sql.DB // for listings
 	find   *sql.Stmt
 
@@ -44,30 +44,30 @@ type Phonebook struct {
 
 var _ lookup.Phonebook = (*Phonebook)(nil)
 
-// Open opens the phonebook of a folder for a command line. The error
-// is an os.ErrNotExist where there is none.
+// Open opens the phonebook of a folder for a command. The error is an os.ErrNotExist if
+// there is none.
 func Open(folder string) (*Phonebook, error) {
 	path := filepath.Join(folder, File)
 	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("no phonebook in %s: it is made by ringhook phonebook import: %w", folder, err)
+		return nil, fmt.Errorf("no phonebook in %s: create it with `ringhook phonebook import`: %w", folder, err)
 	}
 	return open(options(path).Beside(), sqlite.Schema.Current)
 }
 
-// Make opens the phonebook of a folder, and makes both where they are
-// missing. One that is damaged is left as it is.
+// Make opens the phonebook of a folder, and creates the folder and the file if they are
+// missing. A damaged file is not changed.
 func Make(folder string) (*Phonebook, error) {
 	if err := sqlite.CheckVersion(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("make the phonebook's folder: %w", err)
+		return nil, fmt.Errorf("create the phonebook's folder: %w", err)
 	}
 	return open(options(filepath.Join(folder, File)), sqlite.Schema.Migrate)
 }
 
-// readers is how many calls read the phonebook at once; the next one
-// waits for one of them, some microseconds.
+// readers is the maximum number of concurrent reads. A further one waits, for some
+// microseconds.
 const readers = 8
 
 func options(path string) sqlite.Options {
@@ -99,8 +99,7 @@ func Broken(err error) *Phonebook { return &Phonebook{broken: sqlite.Wrap("open 
 
 const findContact = "select vars from entry where number = ?"
 
-// Find gives the variables of a number, none where the phonebook does not have
-// it.
+// Find returns the variables of a number, none if the phonebook does not contain it.
 func (p *Phonebook) Find(number string) ([]lookup.Var, error) {
 	if p.broken != nil {
 		return nil, p.broken
@@ -115,8 +114,8 @@ func (p *Phonebook) Find(number string) ([]lookup.Var, error) {
 
 const putContact = "insert into entry (number, vars) values (?1, ?2) on conflict (number) do update set vars = ?2"
 
-// Put adds contacts, or replaces those that have their numbers, all of them or
-// none. Some thousands at once are quick, and do not keep others waiting.
+// Put adds contacts, or replaces those with the same numbers: all of them or none. A few
+// thousand in one call are quick and do not delay other writers.
 func (p *Phonebook) Put(contacts []lookup.Contact) error {
 	return p.write("write to the phonebook", func() error {
 		for _, c := range contacts {
@@ -132,7 +131,7 @@ func (p *Phonebook) Put(contacts []lookup.Contact) error {
 	})
 }
 
-// Remove removes a number, and tells whether it was there.
+// Remove removes a number, and reports whether it was there.
 func (p *Phonebook) Remove(number string) (removed bool, err error) {
 	err = p.write("remove from the phonebook", func() error {
 		done, err := p.c.Exec("delete from entry where number = ?", number)
@@ -149,8 +148,8 @@ func (p *Phonebook) Remove(number string) (removed bool, err error) {
 // Numbers are digits and +, all of which come before ~.
 const eachContact = "select number, vars from entry where number >= ?1 and number < ?1 || '~' order by number"
 
-// Each gives every contact whose number begins with prefix to f, in the order
-// of the numbers, until f has an error; Each returns that.
+// Each calls f with every contact whose number begins with prefix, in the order of the
+// numbers, until f returns an error, which Each returns.
 func (p *Phonebook) Each(ctx context.Context, prefix string, f func(lookup.Contact) error) error {
 	rows, err := p.read.QueryContext(ctx, eachContact, prefix)
 	if err != nil {
@@ -170,7 +169,7 @@ func (p *Phonebook) Each(ctx context.Context, prefix string, f func(lookup.Conta
 	})
 }
 
-// Names gives the names of all variables that contacts have, sorted.
+// Names returns the names of all variables of the contacts, sorted.
 func (p *Phonebook) Names(ctx context.Context) ([]string, error) {
 	var names []string
 	rows, err := p.read.QueryContext(ctx, "select distinct key from entry, json_each(entry.vars) order by key")
@@ -183,7 +182,7 @@ func (p *Phonebook) Names(ctx context.Context) ([]string, error) {
 	return names, sqlite.Wrap("read the phonebook", err)
 }
 
-// Len tells how many contacts there are.
+// Len returns the number of contacts.
 func (p *Phonebook) Len() (n int, err error) {
 	_, err = sqlite.One(p.read, "select count(*) from entry", nil, &n)
 	return n, sqlite.Wrap("read the phonebook", err)
@@ -210,7 +209,7 @@ func (p *Phonebook) write(op string, do func() error) error {
 		_, err = p.c.Exec("commit")
 	}
 	if err != nil {
-		_, _ = p.c.Exec("rollback") // fails where SQLite has done so already
+		_, _ = p.c.Exec("rollback") // fails if SQLite has already rolled back
 	}
 	return sqlite.Wrap(op, err)
 }

@@ -40,7 +40,7 @@ func mustPut(t testing.TB, p *Phonebook, contacts ...lookup.Contact) {
 	}
 }
 
-// numbersOf lists what begins with prefix.
+// numbersOf lists the numbers that begin with prefix.
 func numbersOf(t *testing.T, p *Phonebook, prefix string) (numbers []string) {
 	t.Helper()
 	err := p.Each(t.Context(), prefix, func(c lookup.Contact) error {
@@ -86,7 +86,7 @@ func TestPhonebook(t *testing.T) {
 	}
 }
 
-// A million entries are found as fast as a thousand: by a search, not a walk.
+// The statements search the index, so the cost does not grow with the number of entries.
 func TestPhonebookPlan(t *testing.T) {
 	p := testPhonebook(t)
 	for query, args := range map[string][]any{
@@ -174,9 +174,9 @@ func TestPhonebookBesideDaemon(t *testing.T) {
 	}
 }
 
-// What is not there is reported as such.
+// Opening a missing phonebook fails and names the command that creates it.
 func TestNoPhonebook(t *testing.T) {
 	if _, err := Open(t.TempDir()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "import") {
-		t.Errorf("got %v, want that there is none, and how it is made", err)
+		t.Errorf("got %v, want os.ErrNotExist and the command that creates one", err)
 	}
 }

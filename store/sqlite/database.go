@@ -1,5 +1,5 @@
-// Package sqlite opens the SQLite files of the store: every connection gets
-// the same checked settings, every file its migrations, and every error a class.
+// Package sqlite opens the SQLite files of the store: it sets and checks
+// the settings of every connection, migrates the files and classifies errors.
 package sqlite
 
 import (
@@ -20,11 +20,11 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// PageSize is SQLite's own default, and that of every file made by ringhook.
+// PageSize is the page size of every file of ringhook in bytes: the default of SQLite.
 const PageSize = 4096
 
-// minSQLite is the first version in which a checkpoint cannot meet a reset of
-// the write-ahead log and lose it.
+// minSQLite is the first version in which a checkpoint at the same time as a reset of the
+// write-ahead log cannot lose data.
 const minSQLite = 3_051_003
 
 // Options are the settings with which one file is opened. Every connection of
@@ -33,15 +33,15 @@ type Options struct {
 	Path        string
 	Synchronous string // FULL or NORMAL
 	ReadOnly    bool
-	Immutable   bool          // nothing can write to the file, so that it is read without locks
-	Busy        time.Duration // how long SQLite waits for another process
-	MaxPages    int64         // 0 for no limit of ours
+	Immutable   bool          // nothing can write to the file, so it is read without locks
+	Busy        time.Duration // maximum wait for another process
+	MaxPages    int64         // 0 for no limit
 	Checkpoint  int           // pages after which a commit runs a checkpoint, 0 for never
 	CacheKiB    int
 }
 
-// settings are the pragmas of a connection, in the order in which they have
-// to be given: auto_vacuum only counts before the file has anything in it.
+// settings returns the pragmas of a connection, in the order in which they must be set:
+// auto_vacuum has an effect only while the file is empty.
 func (o Options) settings() [][2]string {
 	s := [][2]string{
 		{"busy_timeout", fmt.Sprint(o.Busy.Milliseconds())},
@@ -49,7 +49,7 @@ func (o Options) settings() [][2]string {
 		{"trusted_schema", "0"},
 		{"cell_size_check", "1"},
 		{"temp_store", "2"}, // memory: no temporary files on a full disk
-		{"mmap_size", "0"},  // a failing disk has to be an error, not a signal
+		{"mmap_size", "0"},  // a failing disk must cause an error, not a signal
 		{"cache_size", fmt.Sprint(-o.CacheKiB)},
 	}
 	if o.ReadOnly {
@@ -72,8 +72,8 @@ func (o Options) settings() [][2]string {
 	return s
 }
 
-// Connect makes Options a driver.Connector, so that each pool has settings of
-// its own without a driver registered for it.
+// Connect implements driver.Connector, so that each pool has its own settings without a
+// registered driver.
 func (o Options) Connect(context.Context) (driver.Conn, error) {
 	mode := "rw"
 	if o.ReadOnly {
@@ -86,30 +86,31 @@ func (o Options) Connect(context.Context) (driver.Conn, error) {
 		return nil, err
 	}
 	path := (&url.URL{Path: o.Path}).EscapedPath()
-	// The driver keeps that many statements prepared on each connection. No
-	// connection is used by two goroutines at a time, so SQLite need not lock it.
+	// _stmt_cache_size is the number of prepared statements kept per connection. No two
+	// goroutines use a connection at a time, so SQLite need not lock it.
 	return o.Driver().Open("file:" + path + "?mode=" + mode + "&_stmt_cache_size=32&_mutex=no")
 }
 
-// refuseLinks refuses a database of which a file is not a regular one: through a
-// symbolic link another user could make ringhook overwrite a file elsewhere.
+// refuseLinks returns an error if a file of the database is not a regular file: through
+// a symbolic link another user could make ringhook overwrite a file elsewhere.
 func refuseLinks(path string) error {
 	for _, part := range Parts {
 		if info, err := os.Lstat(path + part); err == nil && !info.Mode().IsRegular() {
-			return fmt.Errorf("%s is not a regular file (%s): remove it, and put the file itself there", path+part, info.Mode().Type())
+			return fmt.Errorf("%s is not a regular file (%s): replace it with the file itself", path+part, info.Mode().Type())
 		}
 	}
 	return nil
 }
 
-// Beside returns the options for a tool. On a read-only file system the file is only
-// read; a write to it then fails as one of a read-only database.
+// Beside returns the options for a tool. On a read-only file system they open the file
+// for reading only; a write then fails with the error of a read-only database.
 func (o Options) Beside() Options {
 	if syscall.Access(filepath.Dir(o.Path), accessWrite) != syscall.EROFS {
 		return o
 	}
 	o.ReadOnly = true
-	// Without a log there is nothing to lock, and no shared memory, which could not be made.
+	// Without a log SQLite needs neither locks nor the shared-memory file, which cannot be
+	// created here.
 	info, err := os.Stat(o.Path + "-wal")
 	o.Immutable = err != nil || info.Size() == 0
 	return o
@@ -117,7 +118,7 @@ func (o Options) Beside() Options {
 
 const accessWrite = 2 // W_OK
 
-// Driver is part of driver.Connector.
+// Driver implements driver.Connector.
 func (o Options) Driver() driver.Driver {
 	return &sqlite3.SQLiteDriver{ConnectHook: o.configure}
 }
@@ -126,7 +127,7 @@ func (o Options) configure(c *sqlite3.SQLiteConn) error {
 	for _, s := range o.settings() {
 		name, want := s[0], s[1]
 		if name == "auto_vacuum" {
-			// To set it writes to the file, which a full disk does not let a start do.
+			// Setting it writes to the file, so a start on a full disk would fail.
 			if got, err := pragma(c, name); err == nil && got == want {
 				continue
 			}
@@ -144,20 +145,20 @@ func (o Options) configure(c *sqlite3.SQLiteConn) error {
 		case "secure_delete":
 			want = "2"
 		case "auto_vacuum", "max_page_count":
-			continue // of a file that is there already: not changed, or not below its size
+			continue // an existing file keeps the first, and the second is at least its size
 		}
 		if got != want {
-			return fmt.Errorf("SQLite did not take %s = %s, it has %q", name, want, got)
+			return fmt.Errorf("SQLite did not accept %s = %s, it uses %q", name, want, got)
 		}
 	}
 	return nil
 }
 
-// pragmaTime bounds a pragma, the first of which reads the schema: in a file that
-// was tampered with it may have no end.
+// pragmaTime is the time limit of a pragma. The first one reads the schema, which may
+// not end in a file that was tampered with.
 const pragmaTime = time.Minute
 
-// pragma runs one pragma and returns the first value that it answers.
+// pragma runs one pragma and returns its first value.
 func pragma(c *sqlite3.SQLiteConn, text string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), pragmaTime)
 	defer cancel()
@@ -191,18 +192,17 @@ func (o Options) Pool(n int) (*sql.DB, error) {
 	return db, nil
 }
 
-// Conn is the one connection that writes to a file. It belongs to one
-// goroutine. No context ever ends a statement: a transaction that is cut short
-// is rolled back in parts.
+// Conn is the one connection that writes to a file. It belongs to one goroutine. Only
+// ExecContext uses a context: an interrupted transaction is rolled back in part.
 type Conn struct {
 	db *sql.DB
 	c  *sql.Conn
 }
 
-// Writer opens the connection for writing. The file is made, readable for
-// its owner only, where it is missing. One that is there must not be opened
-// here: closing it again would free the locks that SQLite has on it in this
-// process, and another process could take the write-ahead log for unused.
+// Writer opens the connection for writing. It creates a missing file, readable only for
+// its owner. It must not open an existing one itself: closing that would release the
+// locks of SQLite in this process, and another process could treat the write-ahead log as
+// unused.
 func (o Options) Writer() (*Conn, error) {
 	if !o.ReadOnly {
 		f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
@@ -244,12 +244,12 @@ func (c *Conn) Exec(query string, args ...any) (sql.Result, error) {
 	return c.c.ExecContext(context.Background(), query, args...)
 }
 
-// ExecContext runs a statement that the context ends.
+// ExecContext runs a statement that is interrupted when the context ends.
 func (c *Conn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	return c.c.ExecContext(ctx, query, args...)
 }
 
-// Changes runs a statement and returns how many rows it changed.
+// Changes runs a statement and returns the number of rows that it changed.
 func (c *Conn) Changes(query string, args ...any) (int, error) {
 	done, err := c.Exec(query, args...)
 	if err != nil {

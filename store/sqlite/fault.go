@@ -13,17 +13,16 @@ import (
 // ErrClosed is returned by a store that was closed.
 var ErrClosed = errors.New("store is closed")
 
-// Class says what kind of thing went wrong with a file, and is the label of a
-// metric.
+// Class is the kind of an error of a file. It is the value of a metric label.
 type Class string
 
 // The classes.
 const (
-	Full    Class = "full"    // no room: of the disk, or of max_size
-	IO      Class = "io"      // the disk or the file system failed
-	Busy    Class = "busy"    // another process holds the file
-	Corrupt Class = "corrupt" // what is in the file makes no sense
-	Other   Class = "other"   // none of these: the operation itself was at fault
+	Full    Class = "full"    // the disk is full, or max_size is reached
+	IO      Class = "io"      // error of the disk or the file system
+	Busy    Class = "busy"    // another process has locked the file
+	Corrupt Class = "corrupt" // the content of the file is invalid
+	Other   Class = "other"   // any other error, such as an invalid statement
 )
 
 // Classes are all classes.
@@ -31,15 +30,15 @@ var Classes = []Class{Full, IO, Busy, Corrupt, Other}
 
 // Fault is a failed operation on one of the files.
 type Fault struct {
-	Op    string // what was being done
+	Op    string // the operation, such as "list deliveries"
 	Class Class
 	Err   error
 }
 
-// Error names what was being done, the class, and what SQLite said.
+// Error returns the operation, the class and the error of SQLite.
 func (f *Fault) Error() string { return fmt.Sprintf("%s (%s): %v", f.Op, f.Class, f.Err) }
 
-// Unwrap gives the error of SQLite.
+// Unwrap returns the error of SQLite.
 func (f *Fault) Unwrap() error { return f.Err }
 
 // Wrap returns err as a Fault of the operation op, and nil for nil.

@@ -46,7 +46,7 @@ func ToMS(t time.Time) int64 {
 var Parts = []string{"", "-wal", "-shm"}
 
 // Remove deletes a file that no connection of this process has open, with its
-// write-ahead log, and returns how many bytes that were.
+// write-ahead log, and returns the number of bytes freed.
 func Remove(path string) (freed int64, err error) {
 	for _, part := range Parts {
 		if info, err := os.Lstat(path + part); err == nil {

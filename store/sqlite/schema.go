@@ -20,12 +20,12 @@ type Schema struct {
 
 // Errors of files that this ringhook cannot use.
 var (
-	ErrNewer    = errors.New("was made by a newer ringhook, and this one does not know how to read it: install the newer one again, or restore the backup from before the upgrade")
-	ErrForeign  = errors.New("is a SQLite file of something else: move it away or choose another folder")
-	ErrOutdated = errors.New("is not of this ringhook's version: start ringhook once to bring it up to date")
+	ErrNewer    = errors.New("was created by a newer ringhook: install that version again, or restore the backup from before the upgrade")
+	ErrForeign  = errors.New("belongs to another program: move it away or choose another folder")
+	ErrOutdated = errors.New("has the schema of an older ringhook: start ringhook once to migrate it")
 )
 
-// CheckVersion refuses a SQLite that is too old.
+// CheckVersion returns an error if the linked SQLite is too old.
 func CheckVersion() error {
 	text, number, _ := sqlite3.Version()
 	return checkSQLite(text, number)
@@ -33,7 +33,7 @@ func CheckVersion() error {
 
 func checkSQLite(text string, number int) error {
 	if number < minSQLite {
-		return fmt.Errorf("SQLite %s is too old: ringhook needs 3.51.3, or it may lose a write-ahead log; build it with the go-sqlite3 that its go.mod names", text)
+		return fmt.Errorf("SQLite %s is too old: ringhook needs 3.51.3, because an older one may lose a write-ahead log; build with the go-sqlite3 of go.mod", text)
 	}
 	return nil
 }
@@ -46,8 +46,8 @@ func (s Schema) read(step string) (string, error) {
 	return string(text), err
 }
 
-// Version returns how many steps the file has behind it, and refuses one that
-// is not ours.
+// Version returns the number of migrations that were applied to the file. The error is
+// ErrForeign, ErrNewer or ErrTampered if ringhook cannot use the file.
 func (s Schema) Version(c *Conn) (int, error) {
 	var version, tables int
 	var appID int64
@@ -66,13 +66,12 @@ func (s Schema) Version(c *Conn) (int, error) {
 	case appID != s.AppID:
 		return 0, ErrForeign
 	case version > len(steps):
-		return 0, fmt.Errorf("%w (its schema is %d, the newest known here %d)", ErrNewer, version, len(steps))
+		return 0, fmt.Errorf("%w (its schema is %d, the newest supported is %d)", ErrNewer, version, len(steps))
 	}
 	return version, s.Genuine(c)
 }
 
-// Migrate takes the steps that the file has not behind it, each in a
-// transaction of its own.
+// Migrate applies the missing migrations, each in a transaction of its own.
 func (s Schema) Migrate(c *Conn) error {
 	version, err := s.Version(c)
 	if err != nil {
@@ -95,14 +94,14 @@ func (s Schema) Migrate(c *Conn) error {
 			_, err = c.Exec(fmt.Sprintf("pragma application_id = %d; pragma user_version = %d; commit", s.AppID, version+i+1))
 		}
 		if err != nil {
-			_, _ = c.Exec("rollback") // fails where SQLite has done so already
+			_, _ = c.Exec("rollback") // fails if SQLite has already rolled back
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// Current refuses a file that Migrate would have to touch.
+// Current returns ErrOutdated if the file lacks migrations.
 func (s Schema) Current(c *Conn) error {
 	version, err := s.Version(c)
 	if err != nil {

@@ -2,7 +2,7 @@ package sqlite
 
 import "testing"
 
-// T-BLD-01: an older SQLite may lose a write-ahead log.
+// An older SQLite may lose a write-ahead log.
 func TestSQLiteVersion(t *testing.T) {
 	if err := CheckVersion(); err != nil {
 		t.Error(err)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ErrTampered means that a file has objects that no ringhook made. A view in place of
-// a table, say, can have rows without end.
+// ErrTampered means that a file has schema objects that ringhook did not create. A view
+// in place of a table, for example, can return rows without end.
 var ErrTampered = errors.New("has been tampered with")
 
 var (
@@ -16,9 +16,9 @@ var (
 	createdTrigger = regexp.MustCompile(`(?is)^create trigger (\w+)\b.*`)
 )
 
-// Genuine refuses a file that has a view, a trigger that is not of the migrations,
-// or anything but a plain table under the name of one of them. It reads the
-// schema alone. An administrator's own indexes and tables do no harm.
+// Genuine returns ErrTampered if the file has a view, a trigger that the migrations do
+// not create, or anything but a plain table with the name of one of theirs. It reads only
+// the schema. Further indexes and tables are allowed.
 func (s Schema) Genuine(c *Conn) error {
 	tables, triggers, err := s.created()
 	if err != nil {
@@ -46,12 +46,12 @@ func (s Schema) Genuine(c *Conn) error {
 	return errors.Join(append(problems, err)...)
 }
 
-// maxObjects bounds what is read of a schema.
+// maxObjects is the maximum number of schema objects that are read.
 const maxObjects = 1000
 
 var generated = regexp.MustCompile(`(?i)\bas\s*\(`)
 
-// created returns the tables that the migrations make, and the text of their triggers.
+// created returns the tables that the migrations create, and the text of their triggers.
 func (s Schema) created() (tables map[string]bool, triggers map[string]string, err error) {
 	steps, err := s.Steps()
 	if err != nil {

@@ -12,8 +12,7 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// Since gives to f what happened at points since a moment, in the order in
-// which it was kept.
+// Since calls f with every record since a time, in the order in which they were added.
 func (t *File) Since(since time.Time, f func(*dialplan.PointTrace)) error {
 	err := t.beside(func(c *sqlite.Conn) error {
 		return c.All("select body from batch where last_ms >= ? order by id", []any{since.UnixMilli()}, func(scan func(...any) error) error {
@@ -29,11 +28,11 @@ func (t *File) Since(since time.Time, f func(*dialplan.PointTrace)) error {
 			})
 		})
 	})
-	return sqlite.Wrap("read the records of points", err)
+	return sqlite.Wrap("read trace records", err)
 }
 
-// Find gives the records that fit, of batches that have one of the words in
-// them. It walks over the whole file, and is for operators alone.
+// Find returns the records that fit, from batches that contain one of the words. It
+// reads the whole file, so only operators' commands use it.
 func (t *File) Find(words [][]byte, fits func(*dialplan.PointTrace) bool) ([]dialplan.PointTrace, error) {
 	var list []dialplan.PointTrace
 	err := t.beside(func(c *sqlite.Conn) error {
@@ -47,10 +46,10 @@ func (t *File) Find(words [][]byte, fits func(*dialplan.PointTrace) bool) ([]dia
 		})
 	})
 	slices.SortStableFunc(list, func(a, b dialplan.PointTrace) int { return a.At.Compare(b.At) })
-	return list, sqlite.Wrap("read the records of points", err)
+	return list, sqlite.Wrap("read trace records", err)
 }
 
-// beside gives f a connection of its own, none where there is no file.
+// beside calls f with a connection of its own. If there is no file, it does not call f.
 func (t *File) beside(f func(*sqlite.Conn) error) error {
 	if _, err := os.Stat(t.opening.Path); err != nil {
 		return nil
@@ -62,7 +61,7 @@ func (t *File) beside(f func(*sqlite.Conn) error) error {
 	return errors.Join(f(c), c.Close())
 }
 
-// walk gives to f every batch that has one of the words in it.
+// walk calls f with every batch that contains one of the words.
 func walk(c *sqlite.Conn, words [][]byte, f func(id int64, batch []byte) error) error {
 	return c.All("select id, body from batch order by id", nil, func(scan func(...any) error) error {
 		var id int64
@@ -77,7 +76,8 @@ func walk(c *sqlite.Conn, words [][]byte, f func(id int64, batch []byte) error) 
 	})
 }
 
-// Erase removes the records that fit, and tells how many there were.
+// Erase removes the records that fit, from batches that contain one of the words, and
+// returns their number.
 func (t *File) Erase(words [][]byte, fits func(*dialplan.PointTrace) bool) (erased int, err error) {
 	err = t.beside(func(c *sqlite.Conn) error {
 		var ids []int64
@@ -94,17 +94,17 @@ func (t *File) Erase(words [][]byte, fits func(*dialplan.PointTrace) bool) (eras
 		}
 		return err
 	})
-	return erased, sqlite.Wrap("erase records of points", err)
+	return erased, sqlite.Wrap("erase trace records", err)
 }
 
-// eraseOf removes records of one batch, which nobody but upkeep changes once it is written.
+// eraseOf removes records of one batch. A written batch is otherwise only deleted, by tidy.
 func eraseOf(c *sqlite.Conn, id int64, fits func(*dialplan.PointTrace) bool) (erased int, err error) {
 	var batch, rest []byte
 	if found, err := c.One("select body from batch where id = ?", []any{id}, &batch); !found || err != nil {
 		return 0, err
 	}
 	err = eachRecord(batch, func(record []byte) error {
-		// What cannot be read cannot be told to be somebody else's.
+		// An unreadable record may belong to the person, so it is erased too.
 		if p, err := dialplan.DecodeTrace(record); err != nil || fits(&p) {
 			erased++
 			return nil

@@ -1,4 +1,4 @@
-// Package trace keeps what happened at points in a file of its own, which can be rebuilt.
+// Package trace stores records of what happened at points, in a file of its own.
 package trace
 
 import (
@@ -16,25 +16,25 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// File keeps what happened at points, so that people can ask for it. It
-// never makes a call wait or fail: records are gathered in memory and written
-// together by a goroutine of its own, to a file of its own which may be lost.
+// File stores records of what happened at points, for the trace command and the API. It
+// never makes a call wait or fail: records are buffered in memory, and one goroutine
+// writes them in batches. The file is disposable.
 type File struct {
 	opening sqlite.Options
 	keep    time.Duration
 	enough  func() bool
-	size    int64 // that the file may take, in bytes
+	size    int64 // maximum size of the file in bytes
 	log     *slog.Logger
 	dropped prometheus.Counter
 	now     func() time.Time
 
 	mu     sync.Mutex
-	batch  []byte // gathered; guarded by mu
-	lastMS int64  // when the latest of it was asked; guarded by mu
+	batch  []byte // buffered records; guarded by mu
+	lastMS int64  // time of the latest of them; guarded by mu
 
-	wake   chan struct{} // something is gathered
+	wake   chan struct{} // receives after the first buffered record
 	quit   chan struct{}
-	give   chan chan int64 // GiveBack
+	give   chan chan int64 // requests of GiveBack
 	gone   chan struct{}   // closed when Run has returned
 	c      *sqlite.Conn    // the writer's own; nil while there is no file
 	tried  time.Time
@@ -48,26 +48,26 @@ const Name = "trace.db"
 //go:embed migrations
 var migrations embed.FS
 
-// Schema is that of the file.
+// Schema is the schema of the file.
 var Schema = sqlite.Schema{AppID: 0x52485452, Files: migrations}
 
 const (
-	// Delay is how long records are gathered. Whoever asks sees them that
-	// much later.
+	// Delay is the time for which records are buffered before they are written and
+	// can be read.
 	Delay = 200 * time.Millisecond
-	// gatherRoom is how much is gathered at most, in bytes.
+	// gatherRoom is the maximum size of the buffer in bytes.
 	gatherRoom = 1 << 20
-	// maxSize is the most that the file takes, in bytes: some million points.
+	// maxSize is the maximum size of the file in bytes, enough for some million points.
 	maxSize = 512 << 20
-	// tidyRows is how many rows one step of upkeep removes.
+	// tidyRows is the number of rows that one step of upkeep removes.
 	tidyRows = 100
-	// tidyEvery is how often it looks whether something is to be removed.
+	// tidyEvery is the interval of upkeep.
 	tidyEvery = time.Minute
 )
 
-// New returns the file at path, which Open opens. Records are kept for so long;
-// dropped counts those that are not. The file grows only while enough reports that
-// there is room for what can be rebuilt.
+// New returns the file at path; Open opens it. keep is the age at which records are
+// removed. dropped counts the records that are not stored. The file grows only while
+// enough reports that the disk has room for files that can be rebuilt.
 func New(path string, keep time.Duration, enough func() bool, log *slog.Logger, dropped prometheus.Counter, now func() time.Time) *File {
 	return &File{
 		opening: sqlite.Options{Path: path, Synchronous: "NORMAL", Checkpoint: 1000, CacheKiB: 2 << 10, Busy: time.Second},
@@ -77,7 +77,7 @@ func New(path string, keep time.Duration, enough func() bool, log *slog.Logger, 
 	}
 }
 
-// Add gathers a record, or drops and counts it where the writer is behind.
+// Add buffers a record. If the buffer is full, it drops and counts the record.
 func (t *File) Add(at time.Time, record []byte) {
 	t.mu.Lock()
 	first, full := len(t.batch) == 0, len(t.batch)+len(record)+binary.MaxVarintLen32 > gatherRoom
@@ -98,7 +98,7 @@ func (t *File) Add(at time.Time, record []byte) {
 	}
 }
 
-// Run writes what is gathered until it is closed.
+// Run writes buffered records until End is called.
 func (t *File) Run() {
 	defer close(t.gone)
 	var spare []byte
@@ -130,7 +130,8 @@ func (t *File) Run() {
 	}
 }
 
-// settle tells of a failure once, and has a damaged file begun anew.
+// settle counts the records of a failed write, logs the first failure, and replaces a
+// damaged file.
 func (t *File) settle(err error, batch []byte) {
 	if err == nil {
 		t.failed = false
@@ -141,7 +142,7 @@ func (t *File) settle(err error, batch []byte) {
 		return nil
 	})
 	if !t.failed {
-		t.log.Warn("records of points are lost, calls go on without them", "file", t.opening.Path, "err", err)
+		t.log.Warn("cannot write trace records, calls continue", "file", t.opening.Path, "err", err)
 	}
 	t.failed = true
 	if sqlite.ClassOf(err) == sqlite.Corrupt {
@@ -177,7 +178,7 @@ func (t *File) write(batch []byte, lastMS int64) error {
 	return t.tidy()
 }
 
-// tidy removes what is too old or too much, the oldest first.
+// tidy removes records older than keep, and the oldest ones while the file is too large.
 func (t *File) tidy() error {
 	const oldest = "delete from batch where id in (select id from batch order by id limit ?2) and last_ms < ?1"
 	for {
@@ -203,11 +204,11 @@ func (t *File) shrink() error {
 	return err
 }
 
-// Open opens the file for a daemon, a new one where the old one is no good.
+// Open opens the file for a daemon. It replaces a file that it cannot use.
 func (t *File) Open() {
 	t.tried = t.now()
 	if err := t.try(); sqlite.ClassOf(err) == sqlite.Corrupt || errors.Is(err, sqlite.ErrNewer) || errors.Is(err, sqlite.ErrForeign) {
-		t.log.Warn("records of points are no good, a new file is begun", "file", t.opening.Path, "err", err)
+		t.log.Warn("cannot use trace file, creating a new one", "file", t.opening.Path, "err", err)
 		t.replace()
 	}
 }
@@ -228,8 +229,8 @@ func (t *File) connect(o sqlite.Options, prepare func(sqlite.Schema, *sqlite.Con
 	return c, nil
 }
 
-// GiveBack deletes the file, to make room for what must not be lost, and returns its
-// size in bytes. A new one is begun when there is enough room.
+// GiveBack deletes the file to make room for the outbox, and returns its size in bytes.
+// A new one is created when there is enough room.
 func (t *File) GiveBack() int64 {
 	freed := make(chan int64, 1)
 	select {
@@ -241,19 +242,19 @@ func (t *File) GiveBack() int64 {
 }
 
 func (t *File) delete() (freed int64) {
-	_ = t.Shut() // of a file that goes anyway
+	_ = t.Shut() // the file is deleted anyway
 	freed, err := sqlite.Remove(t.opening.Path)
 	if err != nil {
-		t.log.Error("records of points cannot be deleted, calls go on without them", "err", err)
+		t.log.Error("cannot delete trace file, calls continue", "file", t.opening.Path, "err", err)
 	}
 	return freed
 }
 
-// replace deletes a file that is no good and begins a new one.
+// replace deletes a file that cannot be used and creates a new one.
 func (t *File) replace() {
 	t.delete()
 	if err := t.try(); err != nil {
-		t.log.Error("records of points cannot be begun, calls go on without them", "file", t.opening.Path, "err", err)
+		t.log.Error("cannot create trace file, calls continue", "file", t.opening.Path, "err", err)
 	}
 }
 
@@ -267,14 +268,14 @@ func (t *File) Shut() error {
 	return err
 }
 
-// End has the writer write what is gathered. The file is closed once it has ended.
+// End makes Run write the buffered records and return. Shut closes the file after that.
 func (t *File) End() { close(t.quit) }
 
 func (t *File) missing() error {
-	return fmt.Errorf("records of points %s: %w", t.opening.Path, os.ErrNotExist)
+	return fmt.Errorf("trace file %s: %w", t.opening.Path, os.ErrNotExist)
 }
 
-// eachRecord gives every record of a batch to f, until f has an error.
+// eachRecord calls f with every record of a batch until f returns an error.
 func eachRecord(batch []byte, f func(record []byte) error) error {
 	for len(batch) > 0 {
 		n, size := binary.Uvarint(batch)
@@ -289,6 +290,6 @@ func eachRecord(batch []byte, f func(record []byte) error) error {
 	return nil
 }
 
-var errNoRoom = errors.New("too little room on the disk for what can be rebuilt")
+var errNoRoom = errors.New("not enough disk space for files that can be rebuilt")
 
-var errBatch = errors.New("batch of records of points is cut short")
+var errBatch = errors.New("batch of trace records is truncated")

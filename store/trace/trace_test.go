@@ -23,7 +23,7 @@ func testFile(path string, now func() time.Time) *File {
 	return New(path, 24*time.Hour, plenty, slog.New(slog.DiscardHandler), prometheus.NewCounter(prometheus.CounterOpts{}), now)
 }
 
-// TestTracesAreBounded fills the gathering and the file beyond their ends.
+// TestTracesAreBounded fills the buffer and the file beyond their limits.
 func TestTracesAreBounded(t *testing.T) {
 	now := start
 	tr := testFile(filepath.Join(t.TempDir(), Name), func() time.Time { return now })
@@ -32,7 +32,7 @@ func TestTracesAreBounded(t *testing.T) {
 		tr.Add(now, record)
 	}
 	if len(tr.batch) > gatherRoom || testutil.ToFloat64(tr.dropped) == 0 {
-		t.Errorf("%d bytes gathered, %v dropped", len(tr.batch), testutil.ToFloat64(tr.dropped))
+		t.Errorf("%d bytes buffered, %v dropped", len(tr.batch), testutil.ToFloat64(tr.dropped))
 	}
 	tr.Open()
 	t.Cleanup(func() {
@@ -62,11 +62,11 @@ func TestTracesAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if rows, _ := count(); rows != 0 {
-		t.Errorf("%d rows are left after a day", rows)
+		t.Errorf("%d rows remain after a day", rows)
 	}
 }
 
-// TestTracesDamaged finds something else in place of the file.
+// TestTracesDamaged opens a file that is not a trace file.
 func TestTracesDamaged(t *testing.T) {
 	for name, content := range map[string][]byte{"noise": bytes.Repeat([]byte("noise"), 9000), "nothing": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -86,8 +86,8 @@ func TestTracesDamaged(t *testing.T) {
 	}
 }
 
-// TestGivesWay: without room the file does not grow, and when it is asked for its room
-// it goes; with room again records are kept.
+// TestGivesWay checks that the file does not grow while there is no room, is deleted to
+// make room, and stores records when there is room again.
 func TestGivesWay(t *testing.T) {
 	now, enough := start, false
 	f := New(filepath.Join(t.TempDir(), Name), 24*time.Hour, func() bool { return enough }, slog.New(slog.DiscardHandler),
@@ -102,7 +102,7 @@ func TestGivesWay(t *testing.T) {
 		t.Errorf("without room: got %v", err)
 	}
 	if freed := f.delete(); freed == 0 {
-		t.Error("nothing was given back")
+		t.Error("no bytes were freed")
 	}
 	if _, err := os.Stat(f.opening.Path); !os.IsNotExist(err) {
 		t.Errorf("the file is still there: %v", err)
