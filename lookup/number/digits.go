@@ -3,6 +3,7 @@ package number
 import (
 	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -30,33 +31,48 @@ func IsAnonymous(raw string) bool {
 }
 
 // ascii returns the ASCII character that people mean by one of another script or
-// typeface, 0 for one that is invisible, and the rune itself otherwise.
+// typeface, 0 for one that is invisible, and the rune itself otherwise. It goes by the
+// classes of Unicode: there are more marks in numbers than a list has.
 func ascii(r rune) rune {
 	switch {
-	case r >= '\uff10' && r <= '\uff19': // fullwidth digits
-		return '0' + r - '\uff10'
-	case r >= '\u0660' && r <= '\u0669': // Arabic-Indic digits
-		return '0' + r - '\u0660'
-	case r >= '\u06f0' && r <= '\u06f9':
-		return '0' + r - '\u06f0'
-	case r >= '\u2010' && r <= '\u2015', r == '\u2212', r == '\ufe58', r == '\ufe63', r == '\uff0d': // hyphens, dashes, minus
-		return '-'
-	case r == '\u00a0', r >= '\u2000' && r <= '\u200a', r == '\u202f', r == '\u205f', r == '\u3000', r == '\t': // blanks
+	case r == '\t', r > '~' && unicode.Is(unicode.Zs, r):
 		return ' '
-	case r == '\uff0b', r == '\ufe62':
+	case r <= '~':
+		return r
+	case unicode.Is(unicode.Nd, r):
+		return '0' + digitValue(r)
+	case unicode.Is(unicode.Pd, r), r == '\u2212', r == '\u2043', r == '\u02d7':
+		return '-'
+	case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Variation_Selector, r), r == '\u034f', r == '\ufffc':
+		return 0
+	case r == '\uff0b', r == '\ufe62', r == '\ufb29':
 		return '+'
 	case r == '\uff08':
 		return '('
 	case r == '\uff09':
 		return ')'
-	case r == '\uff0f':
+	case r == '\uff0f', r == '\u2044', r == '\u2215':
 		return '/'
-	case r == '\uff0e', r == '\u2024', r == '\u00b7':
+	case r == '\uff0e', r == '\u2024', r == '\u00b7', r == '\u2022', r == '\u2219', r == '\u22c5':
 		return '.'
-	case r == '\u00ad', r >= '\u200b' && r <= '\u200f', r >= '\u202a' && r <= '\u202e', r >= '\u2060' && r <= '\u2069', r == '\ufeff':
-		return 0
 	}
 	return r
+}
+
+// digitValue returns the value of a decimal digit of any script. The ten of a script
+// stand one after the other, and every span of the table begins with a zero.
+func digitValue(r rune) rune {
+	for _, span := range unicode.Nd.R16 {
+		if first := rune(span.Lo); r >= first && r <= rune(span.Hi) {
+			return (r - first) % 10
+		}
+	}
+	for _, span := range unicode.Nd.R32 {
+		if first := rune(span.Lo); r >= first && r <= rune(span.Hi) {
+			return (r - first) % 10
+		}
+	}
+	return 0
 }
 
 var (
@@ -64,7 +80,7 @@ var (
 	spreadsheet = regexp.MustCompile(`^(\+?\d+)\.0+$`)
 	// suffix is what follows a number: an extension, pauses and what is dialled after
 	// them, or a remark.
-	suffix = regexp.MustCompile(`(?i)^(.*\d[)\]]?)\s*(?:[,;][\d\s,;*#pwx=a-z-]*|[xpw#]\s*\d{1,8}#?|(?:ext(?:n|ension)?|доб|вн|poste|anexo|ramal|int|dw|durchwahl|nst)[.:]?\s*\d{1,8}#?|\([^()]*\pL[^()]*\)|\[[^\[\]]*\pL[^\[\]]*\])$`)
+	suffix = regexp.MustCompile(`(?i)^(.*[\d)\]])\s*(?:[,;][\d\s,;*#pwx=a-z-]*|[xpw#]\s*\d{1,8}#?|(?:ext(?:n|ension)?|доб|вн|внутр|שלוחה|poste|anexo|ramal|int|dw|durchwahl|nst)[.:]?\s*\d{1,8}#?|\([^()]*\pL[^()]*\)|\[[^\[\]]*\pL[^\[\]]*\])$`)
 )
 
 // digits returns the digits of a number, with a plus sign before them if it has
@@ -85,7 +101,8 @@ func digits(raw string) (string, bool) {
 	if m := spreadsheet.FindStringSubmatch(text); m != nil {
 		text = m[1]
 	}
-	if m := suffix.FindStringSubmatch(text); m != nil {
+	// There may be several, such as x12 (office).
+	for m := suffix.FindStringSubmatch(text); m != nil; m = suffix.FindStringSubmatch(text) {
 		text = m[1]
 	}
 	if hasTail(text) {
@@ -106,17 +123,14 @@ func digits(raw string) (string, bool) {
 	return string(out), len(out) > 0 && out[len(out)-1] != '+'
 }
 
-// hasTail knows two numbers in one, such as 030 23456701/02: which one calls
+// hasTail knows two numbers in one, such as 030 23456701/02 or 030 23456701 (02): which one calls
 // cannot be known, and the digits of both make the number of a third.
 func hasTail(text string) bool {
-	head, tail, found := strings.Cut(text, "/")
-	if !found {
-		return false
+	i := strings.LastIndexByte(text, '/')
+	if strings.HasSuffix(text, ")") || strings.HasSuffix(text, "]") {
+		i = max(i, strings.LastIndexAny(text, "(["))
 	}
-	if i := strings.LastIndexByte(text, '/'); i >= 0 {
-		head, tail = text[:i], text[i+1:]
-	}
-	return CountDigits(head) >= MinE164 && CountDigits(tail) > 0
+	return i >= 0 && CountDigits(text[:i]) >= MinE164 && CountDigits(text[i:]) > 0
 }
 
 // CountDigits returns the number of digits in a number.

@@ -27,7 +27,9 @@ var spellingPattern = regexp.MustCompile(`^(?:e164|plus-less|national|digits|00|
 
 // Spell writes a number in one spelling. A number that is not in E.164 has no
 // country, so it is only shortened. It reports false if there is nothing to ask
-// about: no digit is left, or fewer than a spelling such as last:9 names.
+// about: no digit is left, or fewer than a spelling such as last:9 names. The digits
+// of a text that is no number, such as 030 23456701/02 or anna.27, are none either: they
+// may be the number of somebody else.
 func Spell(number, spelling string) (string, bool) {
 	spelled := spell(number, spelling)
 	wanted := 1
@@ -41,8 +43,11 @@ func spell(number, spelling string) string {
 	if spelling == SpellE164 {
 		return number
 	}
-	international := strings.HasPrefix(number, "+")
-	digits := onlyDigits(number)
+	digits, international := strings.CutPrefix(number, "+")
+	if strings.Trim(digits, "0123456789") != "" || !international {
+		digits = plainDigits(number)
+		international = international && digits != ""
+	}
 	switch {
 	case spelling == SpellDigits, spelling == SpellPlusLess && international:
 		return digits
@@ -100,6 +105,15 @@ func Spellings(number string) []string {
 		}
 	}
 	return list
+}
+
+// plainDigits returns the digits of a number as people write it, none of another text.
+func plainDigits(s string) string {
+	plain, ok := digits(s)
+	if !ok {
+		return ""
+	}
+	return strings.TrimPrefix(plain, "+")
 }
 
 func onlyDigits(s string) string {

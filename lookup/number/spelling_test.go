@@ -18,6 +18,12 @@ func TestSpell(t *testing.T) {
 		{"8-495-123", "00", "8-495-123"},
 		{"8-495-123", "plus-less", "8-495-123"},
 		{"", "last:9", ""},
+		{"101 x5", "digits", "101"},
+		{"030 23456701/02", "digits", ""},
+		{"030 23456701/02", "last:9", ""},
+		{"anna.27", "digits", ""},
+		{"1+2345678", "last:7", ""},
+		{"+49 30 23456701/02", "last:9", ""},
 		{"+", "national", "+"},
 	} {
 		if got, _ := Spell(tc.number, tc.spelling); got != tc.want {
