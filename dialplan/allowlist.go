@@ -12,9 +12,9 @@ import (
 	"ringhook/lookup"
 )
 
-// Anyone who can choose a variable's name owns the PBX: live_dangerously does not
-// bind AGI. So names come from the contract and the configuration, never from
-// an answer as it stands, and what reaches the system is refused even there.
+// A caller or a CRM that can choose the name of a channel variable controls the PBX:
+// live_dangerously does not apply to AGI. Only names of the contract and of the configuration reach
+// the channel, and the configuration cannot allow names that control Asterisk.
 
 // callerName is the one dialplan function among the contract's variables.
 const callerName = "CALLERID(name)"
@@ -27,10 +27,10 @@ var contract = map[string]rule{
 	"agent_info": {param: "agent_info", inherited: true},
 }
 
-// rule says what a variable's value must be.
+// rule is the type and the limits of a variable's value.
 type rule struct {
-	param     string // its name among the call's parameters
-	typ       string // text where empty
+	param     string // the name of the parameter
+	typ       string // text if empty
 	inherited bool
 	oneOf     []string
 	min, max  int64 // of an int; max is characters for the others, 0 for no limit
@@ -54,7 +54,8 @@ var valueTypes = map[string]func(rune) bool{
 	"int":    func(c rune) bool { return c >= '0' && c <= '9' || c == '-' },
 }
 
-// check checks a value and makes it fit; reason says why it is refused.
+// check returns the value in the form in which it is set; reason says why it is refused, and is empty
+// if it is not.
 func (r rule) check(value string) (fit, reason string) {
 	value = strings.Map(visible, strings.ToValidUTF8(value, "\uFFFD"))
 	if value == "" {
@@ -82,9 +83,8 @@ func (r rule) check(value string) (fit, reason string) {
 	return value, ""
 }
 
-// visible drops what must not reach a display: control characters, and marks
-// that turn round or hide what an agent reads. The plain marks of direction,
-// U+200E and U+200F, stay.
+// visible removes control characters, and marks that reverse or hide text on a display. It keeps the
+// plain direction marks U+200E and U+200F.
 func visible(c rune) rune {
 	switch {
 	case isControl(c), c >= 0x202a && c <= 0x202e, c >= 0x2066 && c <= 0x2069, c == 0x200b, c == 0xfeff:
@@ -93,12 +93,12 @@ func visible(c rune) rune {
 	return c
 }
 
-// refusal is a variable that was refused.
+// refusal is a refused variable.
 type refusal struct{ name, reason string }
 
-// filterAnswer sorts what a lookup answered into the channel's variables and the
-// call's parameters. Every well-formed name becomes a parameter; only
-// those of the contract and of the configuration reach the channel.
+// filterAnswer splits the answer of a lookup into variables of the channel and parameters of the
+// call. Every well-formed name becomes a parameter. Only names of the contract and of the
+// configuration reach the channel.
 func (s *settings) filterAnswer(c *call, answer []lookup.Var) (set []fastagi.Variable, refused []refusal) {
 	seen := make(map[string]bool, len(answer))
 	for _, v := range answer {
@@ -122,7 +122,7 @@ func (s *settings) filterAnswer(c *call, answer []lookup.Var) (set []fastagi.Var
 		}
 		value, reason := r.check(v.Value)
 		if reason == "empty" {
-			continue // nothing known is no reason to wipe out what is there
+			continue // an empty answer must not clear the variable
 		}
 		if reason != "" {
 			refused = append(refused, refusal{v.Name, reason})
@@ -138,8 +138,7 @@ func (s *settings) filterAnswer(c *call, answer []lookup.Var) (set []fastagi.Var
 	return set, refused
 }
 
-// parameter keeps a name that the channel does not get; it may not pass
-// itself off as one of the call's own.
+// parameter keeps a value that only events get. It refuses the names of the call's own parameters.
 func (s *settings) parameter(c *call, v lookup.Var) bool {
 	if !isParameter(v.Name) {
 		return false
@@ -149,15 +148,14 @@ func (s *settings) parameter(c *call, v lookup.Var) bool {
 	return true
 }
 
-// isParameter reports whether a lookup may name a parameter so.
+// isParameter reports whether a lookup may set a parameter of that name.
 func isParameter(name string) bool {
 	_, ours := parameters[name]
 	return validName(name) && !slices.Contains(reservedNames, name) && (!ours || slices.Contains(settableParameters, name))
 }
 
-// CheckName returns why a name may be set neither to the channel nor to the
-// events, empty where it lets it pass or where it is no name at all. An answer's
-// names can be checked so beforehand.
+// CheckName returns why a name in an answer can be set neither on the channel nor in events. It
+// returns an empty text if it can be, or if the name is malformed.
 func (c *Config) CheckName(name string) string {
 	_, ours := contract[name]
 	_, listed := c.Variables[name]
@@ -173,7 +171,7 @@ func (c *Config) CheckName(name string) string {
 }
 
 // CheckValue returns why calls would not get a variable's value, empty if they do.
-// A name that is no variable of the channel takes any value.
+// A name that is not a variable of the channel accepts any value.
 func (c *Config) CheckValue(name, value string) string {
 	r, known := contract[name]
 	if !known {
@@ -192,10 +190,10 @@ func (c *Config) CheckValue(name, value string) string {
 	return fmt.Sprintf("%.40q does not have its type", value)
 }
 
-// settableParameters are the contract's parameters that a lookup may know better.
+// settableParameters are the parameters of the contract that a lookup may replace.
 var settableParameters = []string{"region_name", "region_time", "callerid_name", "agent_id", "agent_name", "recording_url", "match", "match_count"}
 
-// parseVariables reads [dialplan] variables: name = "int", or name = { type =
+// parseVariables parses [dialplan] variables: name = "int", or name = { type =
 // "text", max = 120 }, or name = { one_of = ["gold", "silver"] }.
 func parseVariables(config map[string]any, report func(key, problem string)) map[string]rule {
 	rules := make(map[string]rule, len(config))
@@ -256,7 +254,7 @@ func (r *rule) read(v any) (problem string) {
 	return ""
 }
 
-// checkVariableName says why a name cannot stand in [dialplan] variables.
+// checkVariableName returns why [dialplan] variables cannot have a name, nil if it can.
 func checkVariableName(name string) string {
 	if _, ours := contract[name]; ours {
 		return "is always allowed: take it off the list"
@@ -288,12 +286,12 @@ func checkVariableName(name string) string {
 }
 
 // settable reports whether a lookup may be allowed to set an item of a dialplan function.
-// Only functions are listed that change nothing but what is shown or recorded of the
-// call; an upper-case function and a lower-case item are expected.
+// These functions change only what is shown or recorded of the call. The function must be in upper
+// case and the item in lower case.
 func settable(function, item string) bool {
 	switch function {
 	case "CALLERID", "CONNECTEDLINE", "REDIRECTING":
-		return item != "" && item != "all" // both names and numbers at once: nothing checks the parts
+		return item != "" && item != "all" // name and number in one value, whose parts no rule checks
 	case "CDR":
 		return item != "" && !slices.Contains(fixedCDR, item)
 	case "CHANNEL":
@@ -308,9 +306,9 @@ var fixedCDR = []string{
 	"disposition", "uniqueid", "linkedid", "sequence",
 }
 
-// asterisksOwn are the beginnings of the variables with which Asterisk's applications are
-// controlled (such as MONITOR_EXEC, which runs a command) or which they set, and of those
-// that cannot be set. A name that begins so is refused, except those of harmless.
+// asterisksOwn are the prefixes of variables that control Asterisk's applications (such as
+// MONITOR_EXEC, which runs a command), that they set, or that cannot be set. Names with these
+// prefixes are refused, except those in harmless.
 var asterisksOwn = []string{
 	"AGI", "AMD", "ANSWERED", "ARG", "AST", "ATTENDED", "AUDIO", "BLIND", "BRIDGE", "CALLCOMPLETION", "CALLINGANI", "CALLINGPRES", "CALLINGT",
 	"CAMPON", "CBANN", "CDR_", "CHANNEL", "CONFBRIDGE", "CONTEXT", "CURL", "DB_", "DEVICE_STATE", "DIAL", "DUNDI", "DYNAMIC_", "ENTITYID",
@@ -320,12 +318,12 @@ var asterisksOwn = []string{
 	"RECORD", "SENDDTMF", "SHARED", "SIP", "SPYGROUP", "SYSTEM", "TOUCH_", "TRANSFER", "TXT", "UNIQUEID", "USERF", "USER_", "VM_", "VOICEMAIL", "ABANDONED",
 }
 
-// harmless are the variables that begin so and only change the caller's place in a queue,
-// or what the agent hears.
+// harmless are the names with such a prefix that only change the caller's position in a queue, or
+// what the agent hears.
 var harmless = []string{"QUEUE_MAX_PENALTY", "QUEUE_MIN_PENALTY", "QUEUE_RAISE_PENALTY"}
 
-// controlsAsterisk reports whether a variable is one of Asterisk's own that no lookup may
-// set. Asterisk's variables are case-sensitive, and all of its own are upper case.
+// controlsAsterisk reports whether a name is a variable of Asterisk that no lookup may set.
+// Variables are case-sensitive, and those of Asterisk are in upper case.
 func controlsAsterisk(name string) bool {
 	if slices.Contains(harmless, name) {
 		return false
@@ -333,8 +331,8 @@ func controlsAsterisk(name string) bool {
 	return slices.ContainsFunc(asterisksOwn, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// parameterName makes a parameter's name of a variable's, which may be a
-// function's: CDR(userfield) is CDR_userfield.
+// parameterName returns the parameter name of a variable or a function: CDR(userfield) is
+// CDR_userfield.
 func parameterName(name string) string {
 	return strings.TrimSuffix(strings.Replace(name, "(", "_", 1), ")")
 }

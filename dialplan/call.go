@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What a call keeps in mind of its past, so that no call grows without bound.
+// Limits of the state of a call, so that no call grows without bound.
 const (
 	maxVisits  = 64
 	maxRings   = 64
@@ -18,65 +18,64 @@ const (
 	maxKnown   = 64 // parameters that lookups returned
 )
 
-// call is everything known of one conversation so far, under its linkedid.
-// It is kept as JSON with each event, so that a restart in mid-call forgets nothing.
+// call is the state of one call. It is stored as JSON with each event, so that the call continues
+// after a restart.
 type call struct {
 	LinkedID   string         `json:"linkedid"`
 	Asterisk   string         `json:"asterisk,omitempty"` // see Identity
-	First      channel        `json:"first,omitzero"`     // on which the call began, if that point was heard
+	First      channel        `json:"first,omitzero"`     // on which the call began, if that was reported
 	Direction  string         `json:"direction,omitempty"`
 	Began      time.Time      `json:"began"`
 	Answered   time.Time      `json:"answered,omitzero"`
 	Ended      time.Time      `json:"ended,omitzero"`
 	Seq        int            `json:"seq"`
-	Known      map[string]any `json:"known,omitempty"` // parameters that stay with the call
+	Known      map[string]any `json:"known,omitempty"` // parameters of all later events
 	Visits     []*visit       `json:"visits,omitempty"`
 	Rings      []*ring        `json:"rings,omitempty"`
 	Hidden     string         `json:"hidden,omitempty"`   // the caller's number, if it is withheld but looked up
 	Presumed   bool           `json:"presumed,omitempty"` // the end was not reported
 	EmittedIDs []string       `json:"told,omitempty"`     // ids of events that belong to no visit and no ring
 
-	points int // asked since the call is at hand
+	points int // number of points asked since the call was loaded
 }
 
 // channel distinguishes a channel from that of another call with the same uniqueid.
 type channel struct {
 	UniqueID string `json:"uniqueid"`
 	Name     string `json:"name"`
-	Caller   string `json:"caller,omitempty"` // number, as it came
+	Caller   string `json:"caller,omitempty"` // number, as received
 }
 
-// contradicts reports whether a channel cannot be of this call: it has the uniqueid of the
-// channel that the call began on, but another name and another caller. Asterisk
-// renames channels and the dialplan rewrites numbers, so one of them proves nothing.
+// contradicts reports whether a channel belongs to another call: it has the uniqueid of the channel
+// on which this call began, but another name and another caller. One difference alone is no proof,
+// because Asterisk renames channels and the dialplan rewrites numbers.
 func (c *call) contradicts(ch channel) bool {
 	return c.First.UniqueID != "" && c.First.UniqueID == ch.UniqueID && c.First.Name != ch.Name && c.First.Caller != ch.Caller
 }
 
-// id is the call's identity.
+// id returns the identity of the call.
 func (c *call) id() Identity { return Identity{Asterisk: c.Asterisk, LinkedID: c.LinkedID} }
 
-// visit is one stay of one channel in one queue.
+// visit is one visit of one channel to one queue.
 type visit struct {
 	Marker   marker    `json:"marker"`
 	Transfer string    `json:"transfer,omitempty"` // uniqueid of the visit that the caller was transferred from
 	Began    time.Time `json:"began"`
 	Answered time.Time `json:"answered,omitzero"`
 	Ended    time.Time `json:"ended,omitzero"`
-	WaitTime int64     `json:"wait_time,omitempty"` // seconds, from Asterisk, if it said so
+	WaitTime int64     `json:"wait_time,omitempty"` // seconds, from Asterisk; 0 if it did not report it
 	Position int64     `json:"position,omitempty"`
 	Agent    string    `json:"agent,omitempty"`    // phone that answered
-	Presumed bool      `json:"presumed,omitempty"` // the end was not reported, or not how it came
+	Presumed bool      `json:"presumed,omitempty"` // the end was not reported, or its reason is not known
 	Left     string    `json:"left,omitempty"`     // see leftBy
-	Untimed  bool      `json:"untimed,omitempty"`  // answered, but it is not known when
+	Untimed  bool      `json:"untimed,omitempty"`  // answered at an unknown time
 	HungUp   bool      `json:"hungup,omitempty"`   // the caller hung up before Queue()
 }
 
-// ring is one attempt to reach one phone: an agent's, or on the way out the
-// called party's.
+// ring is one attempt to reach one phone: an agent's, or the called party's in an outgoing call.
 type ring struct {
 	Marker   marker    `json:"marker"`
-	Phone    string    `json:"phone"` // the agent's, also on the way out
+	Phone    string    `json:"phone"` // the agent's, also in an outgoing call
 	Visit    marker    `json:"visit,omitzero"`
 	Outgoing bool      `json:"outgoing,omitempty"`
 	Dialed   string    `json:"dialed,omitempty"`
@@ -88,8 +87,8 @@ type ring struct {
 	Reporter string    `json:"reporter,omitempty"` // channel that reported the end of a ring whose beginning was not reported
 }
 
-// from is the uniqueid that receivers know a caller by who is transferred out
-// of this ring: the visit's channel, or where there is no queue the ring's.
+// from returns the uniqueid by which receivers know a caller who is transferred from this ring: that
+// of the visit's channel, or of the ring's if there is no queue.
 func (r *ring) from() string {
 	if r.Visit.UniqueID != "" {
 		return r.Visit.UniqueID
@@ -97,32 +96,31 @@ func (r *ring) from() string {
 	return r.Marker.UniqueID
 }
 
-// marker names a visit or a ring: the channel it is on, the how many-th
-// of that channel it is, and the queue or the phone. It stands on the channel
-// as UNIQUEID/N/WHAT, with /end after it once its end was reported. So a repeat
-// is known as one by the channel alone, and two servers give it one name.
+// marker identifies a visit or a ring by its channel, its number on that channel, and the queue or
+// phone. A channel variable holds it as UNIQUEID/N/WHAT, with /end appended after the end was
+// reported. With it any server recognises a repeated report without the call's state.
 type marker struct {
 	UniqueID string `json:"uniqueid"`
 	N        int    `json:"n"`
 	What     string `json:"what"`
 }
 
-// String is the marker as it stands on the channel.
+// String returns the marker as the channel variable holds it.
 func (m marker) String() string { return m.UniqueID + "/" + strconv.Itoa(m.N) + "/" + m.What }
 
-// word makes a queue's id or a number fit to stand in a marker.
+// word returns the id of a queue or a number in a form that a marker can hold.
 func word(s string) string { return strings.ReplaceAll(s, "/", "_") }
 
-// parseMarker reads a channel's variable; ok is false if there is none, or one that ringhook did not write.
+// parseMarker parses a channel variable; ok is false if it is empty or ringhook did not write it.
 func parseMarker(value string) (m marker, ended, ok bool) {
 	whole := value
 	if value, ended = strings.CutSuffix(value, markerEnd); ended {
 		if m, _, ok := parseMarker(value); ok {
 			return m, true, true
 		}
-		value = whole // of a queue that is named end
+		value = whole // the queue is named end
 	}
-	// From the end: a system name in the uniqueid may hold slashes.
+	// Parsed from the end, because a system name in the uniqueid may contain slashes.
 	rest, what, found := cutLast(value)
 	uniqueid, number, counted := cutLast(rest)
 	n, err := strconv.Atoi(number)
@@ -146,7 +144,7 @@ func newCall(id Identity, now time.Time) *call {
 	return &call{LinkedID: id.LinkedID, Asterisk: id.Asterisk, Began: now, Known: map[string]any{}}
 }
 
-// decodeCall reads a call as it was kept.
+// decodeCall returns the call that encode wrote.
 func decodeCall(state []byte) (*call, error) {
 	c := &call{}
 	d := json.NewDecoder(bytes.NewReader(state))
@@ -167,7 +165,7 @@ func decodeCall(state []byte) (*call, error) {
 	return c, nil
 }
 
-// encode writes the call as it is kept, without what is long over.
+// encode returns the stored form of the call, without its oldest visits, rings and ids.
 func (c *call) encode() ([]byte, error) {
 	c.Visits = forget(c.Visits, maxVisits, func(v *visit) bool { return !v.Ended.IsZero() })
 	c.Rings = forget(c.Rings, maxRings, func(r *ring) bool { return !r.Ended.IsZero() })
@@ -177,7 +175,7 @@ func (c *call) encode() ([]byte, error) {
 	return json.Marshal(c)
 }
 
-// forget drops the oldest of a list that is too long, those that are over first.
+// forget removes the oldest entries of a list that is too long, those that have ended first.
 func forget[T any](list []T, most int, over func(T) bool) []T {
 	for len(list) > most {
 		i := max(slices.IndexFunc(list, over), 0)
@@ -186,8 +184,8 @@ func forget[T any](list []T, most int, over func(T) bool) []T {
 	return list
 }
 
-// keep remembers a parameter for the rest of the call. An empty value changes
-// nothing, and beyond maxKnown only names of the contract are taken.
+// keep stores a parameter for the rest of the call. An empty value changes nothing. Beyond maxKnown
+// parameters, keep accepts only names of the contract.
 func (c *call) keep(name string, value any) {
 	if value == nil || value == "" {
 		return
@@ -200,8 +198,8 @@ func (c *call) keep(name string, value any) {
 	c.Known[name] = value
 }
 
-// keepFirst remembers a parameter unless the call has it already: the
-// caller's number is the first channel's, whatever a later channel shows.
+// keepFirst stores a parameter unless the call has it already: the caller's number is that of the
+// first channel, whatever later channels show.
 func (c *call) keepFirst(name string, value any) {
 	if _, have := c.Known[name]; !have {
 		c.keep(name, value)
@@ -213,7 +211,7 @@ func (c *call) text(name string) string {
 	return s
 }
 
-// visitOf finds the visit that a marker names.
+// visitOf returns the visit of a marker, nil if the call does not have it.
 func (c *call) visitOf(m marker) *visit {
 	for _, v := range c.Visits {
 		if v.Marker == m {
@@ -223,7 +221,8 @@ func (c *call) visitOf(m marker) *visit {
 	return nil
 }
 
-// openVisit finds the latest visit that is not over and that fits.
+// openVisit returns the latest visit that has not ended and for which fits is true, nil if there is
+// none.
 func (c *call) openVisit(fits func(*visit) bool) *visit {
 	for _, v := range slices.Backward(c.Visits) {
 		if v.Ended.IsZero() && fits(v) {
@@ -251,7 +250,7 @@ func (c *call) openRing(fits func(*ring) bool) *ring {
 	return nil
 }
 
-// later returns the first of two moments, or the second if there is no first.
+// later returns the first of two times, or the second if the first is zero.
 func later(first, second time.Time) time.Time {
 	if first.IsZero() {
 		return second
@@ -259,8 +258,8 @@ func later(first, second time.Time) time.Time {
 	return first
 }
 
-// seconds between two moments, 0 where one is missing or the clock was set
-// back between them.
+// seconds returns the whole seconds between two times, 0 if one is zero or if the clock was set back
+// between them.
 func seconds(from, to time.Time) int64 {
 	if from.IsZero() || to.Before(from) {
 		return 0

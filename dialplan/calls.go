@@ -2,7 +2,7 @@ package dialplan
 
 import "time"
 
-// The points that concern the call as a whole.
+// The points of the call as a whole.
 
 func callDial(t *transition) { t.emitOnce(string(CallDial), t.env.UniqueID, nil) }
 
@@ -39,10 +39,9 @@ func customEvent(t *transition) {
 	t.emitOnce(t.event, key, own)
 }
 
-// callHangup ends the call, once. What its channels have not yet
-// reported of it they report within milliseconds, on connections of their own; so that the end
-// is the last that is reported, everything still open is closed first, and those
-// reports are then known as repeats.
+// callHangup ends the call, once. Other channels may report the ends of their parts milliseconds
+// later, on other connections. So that call-hangup is the last event, callHangup first ends
+// everything that is still open, and the later reports count as repeats.
 func callHangup(t *transition) {
 	if !t.call.Ended.IsZero() {
 		if !t.call.Presumed || t.presumed {
@@ -75,15 +74,15 @@ func callHangup(t *transition) {
 		t.call.Answered = t.now.Add(-time.Duration(billed) * time.Second)
 	}
 	own := t.lastVisit()
-	if own["wait_time"] == nil && t.call.Direction == incoming { // a call without a queue waited for its answer
+	if own["wait_time"] == nil && t.call.Direction == incoming { // without a queue the waiting time is that until the answer
 		own["wait_time"] = seconds(t.call.Began, later(t.call.Answered, t.now))
 	}
 	own["status"] = t.callStatus()
 	own["duration"] = seconds(t.call.Began, t.now)
 	own["talk_time"] = seconds(t.call.Answered, t.now)
 	if !told || t.call.Answered.IsZero() {
-		// Asterisk bills from its own answer, which a queue's music or a menu
-		// counts as: a call that no person answered has nothing to bill.
+		// Asterisk bills from its own answer, also that of a queue's music or of a menu. A call
+		// that no agent answered has no billable time.
 		billed = seconds(t.call.Answered, t.now)
 	}
 	own["billsec"] = billed
@@ -95,8 +94,7 @@ func callHangup(t *transition) {
 	t.emit(string(CallHangup), "", own)
 }
 
-// reopen undoes the ends that were presumed, so that the true ones are reported, as
-// corrections.
+// reopen removes presumed ends, so that the actual ends are reported, as corrections.
 func (t *transition) reopen() {
 	t.correcting = true
 	for _, r := range t.call.Rings {
@@ -111,20 +109,20 @@ func (t *transition) reopen() {
 	}
 }
 
-// hearMember takes from the channel whether a member of the queue answered, which
-// the queue's own end says if a point reports it.
+// hearMember sets whether a member of the queue answered, from the channel's variables, if
+// queue-hangup was not reported.
 func (t *transition) hearMember() {
 	v := t.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == t.env.UniqueID })
 	if v == nil {
 		if !t.call.Answered.IsZero() {
 			return
 		}
-		v = &visit{Began: t.call.Began} // whose beginning was not heard either
+		v = &visit{Began: t.call.Began} // the beginning was not reported either
 	}
 	t.takeMember(v)
 }
 
-// callStatus is how the call ended as a whole.
+// callStatus returns the status with which the call ended.
 func (t *transition) callStatus() string {
 	if !t.call.Answered.IsZero() {
 		return statusAnswer
@@ -136,7 +134,7 @@ func (t *transition) callStatus() string {
 		return queueStatus(status)
 	}
 	if n := len(t.call.Visits); n > 0 && t.call.Visits[n-1].Presumed {
-		return statusOther // nothing shows whether an agent answered
+		return statusOther // it is not known whether an agent answered
 	}
 	return statusCancel
 }
@@ -162,7 +160,7 @@ func (t *transition) lastVisit() map[string]any {
 	return own
 }
 
-// cause is the Q.850 number of a hangup, nil if the channel has none.
+// cause returns the Q.850 cause of a hangup, nil if the channel has none.
 func (t *transition) cause() any {
 	if n, ok := t.integerArg("cause"); ok && n > 0 {
 		return n

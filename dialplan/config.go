@@ -18,7 +18,7 @@ type Config struct {
 	// MaxCall is the time without a report after which the end of a call is presumed:
 	// Asterisk may have died without reporting it.
 	MaxCall time.Duration `toml:"max_call"`
-	// WithheldLookup looks callers up who withhold their number.
+	// WithheldLookup looks up callers who withhold their number.
 	WithheldLookup bool `toml:"withheld_lookup"`
 	// WithheldEvents puts withheld numbers and names into events.
 	WithheldEvents bool `toml:"withheld_events"`
@@ -38,8 +38,8 @@ func (c *Config) Check(report func(key, problem string)) {
 	}
 }
 
-// ExtraVariables lists the variables that a lookup may set beyond the contract's, which
-// are arguments too; true are those whose value may be any text.
+// ExtraVariables returns the variables beyond the contract that a lookup may set. They are also
+// arguments. The value reports whether the variable accepts any text.
 func (c *Config) ExtraVariables() map[string]bool {
 	names := make(map[string]bool, len(c.Variables))
 	for name, r := range parseVariables(c.Variables, func(string, string) {}) {
@@ -48,8 +48,7 @@ func (c *Config) ExtraVariables() map[string]bool {
 	return names
 }
 
-// Parameter returns the name that events and placeholders have for a variable of an
-// answer.
+// Parameter returns the name of an answer's variable in events and placeholders.
 func Parameter(variable string) string {
 	if r, ours := contract[variable]; ours {
 		return r.param
@@ -57,10 +56,10 @@ func Parameter(variable string) string {
 	return parameterName(variable)
 }
 
-// Queue is one [[queue]] table: what events call a queue.
+// Queue is one [[queue]] table: the name of a queue in events.
 type Queue struct {
 	ID   string `toml:"id"`   // as the dialplan passes it in queue_id, and Asterisk in QUEUENAME
-	Name string `toml:"name"` // for people
+	Name string `toml:"name"` // shown in events
 }
 
 // Check reports every setting that cannot work.
@@ -70,7 +69,7 @@ func (q *Queue) Check(report func(key, problem string)) {
 	}
 }
 
-// Agent is one [[agent]] table: who answers on a phone.
+// Agent is one [[agent]] table: the agent of a phone.
 type Agent struct {
 	ID    string `toml:"id"`
 	Phone string `toml:"phone"` // as the dialplan passes it in agent_phone
@@ -85,16 +84,15 @@ func (a *Agent) Check(report func(key, problem string)) {
 	}
 }
 
-// Settings are what an administrator decides, ready for use. They can be
-// exchanged while calls go on.
+// Settings are the settings of the dialplan. Exchange replaces them during calls.
 type Settings struct {
 	Dialplan Config
 	Queues   []Queue
 	Agents   []Agent
-	Budget   time.Duration // the longest that a call waits for a point's answer
+	Budget   time.Duration // the maximum time that a call waits for a point's answer
 }
 
-// settings is the settings as the points use them.
+// settings are the Settings, prepared for the points.
 type settings struct {
 	budget    time.Duration
 	maxCall   time.Duration
@@ -127,7 +125,7 @@ func newSettings(from Settings) *settings {
 	return s
 }
 
-// queueName is what people call a queue: its id where it has no name.
+// queueName returns the name of a queue, or its id if the configuration has no name.
 func (s *settings) queueName(id string) string {
 	if name := s.queues[id]; name != "" {
 		return name

@@ -1,10 +1,10 @@
-// Package dialplan implements the call points. It joins what Asterisk asks with
-// what is known of the call, looks the caller up, keeps the event before the
-// call is answered, and decides what may reach the channel.
+// Package dialplan implements the call points. It merges each request of Asterisk into the state of
+// the call, looks the caller up, stores the events before it answers, and decides which variables
+// may reach the channel.
 //
-// It guarantees one queue-hangup for each visit to a queue, one agent-hangup
-// or agent-cancel for each ring, and one call-hangup for each call, whichever of the
-// dialplan's places reports first and however often.
+// It guarantees one queue-hangup for each visit to a queue, one agent-hangup or agent-cancel for
+// each ring, and one call-hangup for each call, in whatever order and however often the dialplan
+// reports them.
 package dialplan
 
 import (
@@ -27,45 +27,44 @@ import (
 	"ringhook/lookup/number"
 )
 
-// maxCommitWait bounds how long a call waits for the disk. Past it the point
-// is answered without a RINGHOOK_STATUS; the event may be kept all the same.
+// maxCommitWait is the maximum time that a call waits for the disk. After it the point is answered
+// without a RINGHOOK_STATUS. The event may still be stored.
 const maxCommitWait = 250 * time.Millisecond
 
-// maxLockWait bounds how long a point waits for the call's lock. The lock is held
-// while a transition is computed, and while the call is read: past it the disk is stuck.
+// maxLockWait is the maximum time that a point waits for the call's lock. The lock is held only
+// while a transition is computed and the call is read, so after that time the disk does not answer.
 const maxLockWait = 2 * maxCommitWait
 
-// maxLate bounds how long the outcome of such a commit is waited for.
+// maxLate is the maximum time for which the outcome of a commit is awaited in the background.
 const maxLate = 10 * time.Second
 
-// reserve is what a lookup leaves of the budget for the commit after it.
+// reserve is the part of the budget that a lookup leaves for the commit.
 const reserve = 50 * time.Millisecond
 
-// Dialplan answers the points of every call.
+// Dialplan answers the points of all calls. Its methods may be called concurrently.
 type Dialplan struct {
 	current atomic.Pointer[current]
-	swap    sync.RWMutex // between reading current and counting a session of it
+	swap    sync.RWMutex // held while current is read and its session counted
 	journal Journal
 	calls   *registry
 	log     *slog.Logger
-	limited *loglimit.Limiter // for lines that every call can cause
+	limited *loglimit.Limiter // for log lines that every call can cause
 	metrics *metrics
 	now     func() time.Time
-	maxWait time.Duration  // for a commit
-	late    sync.WaitGroup // commits that no call waits for any more
+	maxWait time.Duration  // maxCommitWait, except in tests
+	late    sync.WaitGroup // commits for which no call waits any longer
 	*lateAnswers
 }
 
-// current is what one session uses from its beginning to its end, whatever is
-// exchanged meanwhile.
+// current holds the settings and parts that a session uses until its end, also after Exchange.
 type current struct {
 	*settings
 	Parts
 	sessions sync.WaitGroup
 }
 
-// Parts are what the points work with. They are exchanged together with the
-// settings when the configuration is read again.
+// Parts are the other components that the points use. Exchange replaces them together with the
+// settings.
 type Parts struct {
 	Lookups *lookup.Service
 	Hooks   *hooks.Dispatcher
@@ -73,7 +72,7 @@ type Parts struct {
 	Waiting Waiting // nil without a manager interface
 }
 
-// New makes a dialplan that keeps its calls in journal.
+// New returns a dialplan that stores its calls in journal.
 func New(settings Settings, parts Parts, journal Journal, log *slog.Logger, reg prometheus.Registerer) *Dialplan {
 	d := &Dialplan{journal: journal, calls: newRegistry(journal), log: log, metrics: newMetrics(reg), now: time.Now, maxWait: maxCommitWait, lateAnswers: newLateAnswers(), limited: loglimit.New(log, time.Minute)}
 	d.current.Store(&current{settings: newSettings(settings), Parts: parts})
@@ -81,9 +80,8 @@ func New(settings Settings, parts Parts, journal Journal, log *slog.Logger, reg 
 	return d
 }
 
-// Exchange puts other settings in force, for every session that begins from now
-// on. It returns a function that waits for the sessions that began before: they
-// end with what they began with.
+// Exchange replaces settings and parts for the sessions that begin after it. It returns a function
+// that waits for the earlier sessions, which keep the old ones.
 func (d *Dialplan) Exchange(settings Settings, parts Parts) (wait func()) {
 	next := &current{settings: newSettings(settings), Parts: parts}
 	d.initLate(parts)
@@ -92,8 +90,8 @@ func (d *Dialplan) Exchange(settings Settings, parts Parts) (wait func()) {
 	return d.current.Swap(next).sessions.Wait
 }
 
-// enter returns what is in force, for a session. The session must call
-// sessions.Done when it has ended.
+// enter returns the current settings and parts for a session. The session must call sessions.Done at
+// its end.
 func (d *Dialplan) enter() *current {
 	d.swap.RLock()
 	defer d.swap.RUnlock()
@@ -123,11 +121,11 @@ func (d *Dialplan) Serve(s *fastagi.Session) {
 	})
 }
 
-// note records a session that is answered in the metrics, the trace and the log.
+// note records an answered session in the metrics, the trace and the log.
 func (p *pointSession) note(status string) {
 	took := time.Since(p.session.Started())
 	if replied := p.session.Replied(); !replied.IsZero() {
-		took = replied.Sub(p.session.Started()) // what Asterisk still says is no wait of the call's
+		took = replied.Sub(p.session.Started()) // the call no longer waits for what Asterisk sends after the reply
 	}
 	p.metrics.session(Point(p.session.Env().Point), status, took)
 	p.record(status, took)
@@ -136,7 +134,7 @@ func (p *pointSession) note(status string) {
 	}
 }
 
-// pointSession is one session on its way through the dialplan.
+// pointSession is the state of one session.
 type pointSession struct {
 	*Dialplan
 	*current
@@ -144,9 +142,9 @@ type pointSession struct {
 	deadline   time.Time // of the point's budget
 	request    *request
 	id         Identity       // of the call
-	numbers    *number.Reader // of the trunk's country
-	kind       string         // of the caller's number, where it is one that no source is asked about
-	entry      *entry         // of the call, while the turn is this session's
+	numbers    *number.Reader // for the trunk's country
+	kind       string         // of the caller's number, if no source is asked about it
+	entry      *entry         // of the call, while this session holds its lock
 	transition *transition
 	traced     traced
 }
@@ -161,14 +159,14 @@ func (p *pointSession) about(args ...any) []any {
 	return append(all, args...)
 }
 
-// report logs a line at most once in a while: what one call causes, every call can cause.
-// key distinguishes lines of the same message.
+// report logs a line with a limited rate, because every call can cause it. key distinguishes lines of
+// the same message.
 func (p *pointSession) report(level slog.Level, key, msg string, args ...any) {
 	p.limited.Log(level, msg+"\x00"+cut(key, 200), msg, p.about(args...)...)
 }
 
-// run answers the session and returns the RINGHOOK_STATUS that it set, unless
-// it has to wait for a lookup first.
+// run answers the session and returns the RINGHOOK_STATUS that it set. If waits is true, the session is
+// not answered: it has to wait for a lookup first.
 func (p *pointSession) run() (status string, waits bool) {
 	env := p.session.Env()
 	req, err := parseRequest(env, p.variables)
@@ -198,7 +196,7 @@ func (p *pointSession) run() (status string, waits bool) {
 	return p.complete(), false
 }
 
-// wait waits for the lookup, and answers the session then.
+// wait waits for the lookup and then answers the session.
 func (p *pointSession) wait() (status string) {
 	p.awaitLookup()
 	defer p.release()
@@ -208,30 +206,30 @@ func (p *pointSession) wait() (status string) {
 	return p.complete()
 }
 
-// unsafe answers a session whose event is not safe.
+// unsafe answers a session whose event may be lost.
 func (p *pointSession) unsafe(vars []fastagi.Variable, err error) string {
 	p.traced.err = "event not kept: " + err.Error()
-	// Without the status the dialplan knows that it can ask another server.
+	// If the status is missing, the dialplan can ask another server.
 	p.report(slog.LevelError, "", "event not kept, RINGHOOK_STATUS is not set", "err", err)
 	return p.reply(vars, replyNone)
 }
 
 var errCountry = errors.New("country is not the code of a country: two capital letters such as RU are expected")
 
-// refuse answers a point that the dialplan did not ask as it should.
+// refuse answers ERROR to an invalid request.
 func (p *pointSession) refuse(err error) string {
 	p.traced.err = err.Error()
 	p.report(slog.LevelWarn, err.Error(), "request rejected: fix the dialplan", "err", err)
 	return p.reply(nil, replyError)
 }
 
-// hold sets the entry whose lock the session holds, and returns the one before.
+// hold sets the entry whose lock the session holds, and returns the previous one.
 func (p *pointSession) hold(e *entry) (before *entry) {
 	before, p.entry = p.entry, e
 	return before
 }
 
-// release unlocks the call after a panic: its other points must not be held up.
+// release unlocks the call after a panic, so that its other points do not wait.
 func (p *pointSession) release() {
 	if p.entry != nil {
 		p.calls.release(p.hold(nil), false)
@@ -276,15 +274,14 @@ func (p *pointSession) resume() error {
 	}
 	p.hold(e)
 	if p.transition.call != e.call {
-		// The call was loaded again meanwhile, without what this session merged into it.
+		// The call has been loaded again since, without the changes of this session.
 		p.transition.call = e.call
 		p.transition.mergeChannel()
 	}
 	return nil
 }
 
-// complete keeps the event, and sends the channel what the lookup answered and the
-// transition sets.
+// complete stores the events, and sets the variables of the lookup's answer and of the transition.
 func (p *pointSession) complete() (status string) {
 	var vars []fastagi.Variable
 	status = replyOK
@@ -318,8 +315,8 @@ func (p *pointSession) complete() (status string) {
 	return p.reply(vars, status)
 }
 
-// Close waits for commits that no call waits for any more, and for late answers. The sessions and
-// CloseIdleCalls have ended by then.
+// Close waits for commits for which no call waits any longer, and for late answers. All sessions and
+// CloseIdleCalls must have ended.
 func (d *Dialplan) Close() error {
 	d.lateAnswers.close()
 	d.late.Wait()
@@ -327,8 +324,8 @@ func (d *Dialplan) Close() error {
 	return nil
 }
 
-// acquire waits for the call's turn. A journal that cannot be read costs what it
-// knew of the call, not the call's event.
+// acquire locks the call. If the journal cannot be read, the call starts with an empty state, so that
+// its event is not lost.
 func (p *pointSession) acquire(now, deadline time.Time) (*entry, error) {
 	if soon := time.Now().Add(maxLockWait); soon.Before(deadline) {
 		deadline = soon
@@ -341,8 +338,8 @@ func (p *pointSession) acquire(now, deadline time.Time) (*entry, error) {
 	return e, err
 }
 
-// acquireOther locks a call of its own for a channel that contradicts the call of the
-// same identity, and unlocks that one.
+// acquireOther locks a separate call for a channel that contradicts the call of the same identity,
+// and unlocks that call.
 func (p *pointSession) acquireOther(now time.Time, here channel) (*entry, error) {
 	p.calls.release(p.hold(nil), true)
 	p.id.Asterisk = strings.TrimPrefix(p.id.Asterisk+"~"+here.Name, "~")
@@ -360,10 +357,10 @@ func (p *pointSession) ask() *lookup.Pending {
 	return p.Lookups.Ask(q)
 }
 
-// patience returns the time until which a lookup is waited for.
+// patience returns the time until which the session waits for a lookup.
 func (p *pointSession) patience() time.Time { return p.deadline.Add(-min(reserve, p.budget/10)) }
 
-// awaitLookup blocks until the answer is there, the caller hangs up or the time is over.
+// awaitLookup waits until the lookup has an answer, the caller hangs up or the time is over.
 func (p *pointSession) awaitLookup() {
 	err := p.session.Await(p.patience(), p.traced.pending.OnDone)
 	if err != nil && !errors.Is(err, fastagi.ErrHangup) && !errors.Is(err, fastagi.ErrDeadline) {
@@ -396,12 +393,11 @@ func (p *pointSession) filterAnswer(c *call, a lookup.Answer) ([]fastagi.Variabl
 // pendingCommit is a commit that a session has to wait for.
 type pendingCommit struct {
 	commit Commit
-	events []Accepted // of this session's record; none if the record is another session's
+	events []Accepted // of this session's record; empty if the record is that of another session
 }
 
-// queue queues the events and the call's state, in the order in which sessions hold
-// the call's lock. It returns nil if there is nothing to wait for: no hook wants the
-// events, so nothing is promised.
+// queue queues the events and the state of the call, while the session holds the call's lock. It
+// returns nil if there is nothing to wait for, because no hook wants the events.
 func (d *Dialplan) queue(ctx context.Context, cur *current, t *transition, e *entry) (*pendingCommit, error) {
 	if !t.quiet {
 		d.metrics.emitted(t.recorded)
@@ -410,7 +406,7 @@ func (d *Dialplan) queue(ctx context.Context, cur *current, t *transition, e *en
 		return nil, nil
 	}
 	if !t.news && t.point != Lookup {
-		// A repeat is answered OK only when what it repeats is safe.
+		// A repeat is answered OK only after the record that it repeats is stored.
 		if last := e.last.Load(); last != nil {
 			return &pendingCommit{commit: *last}, nil
 		}
@@ -441,7 +437,7 @@ func (d *Dialplan) queue(ctx context.Context, cur *current, t *transition, e *en
 	return &pendingCommit{commit: c, events: r.Events}, nil
 }
 
-// await waits for a commit and leaves the entry when its outcome is known.
+// await waits for a commit, and leaves the entry after its outcome is known.
 func (d *Dialplan) await(ctx context.Context, cur *current, e *entry, c *pendingCommit) error {
 	if c == nil {
 		d.calls.leave(e)
@@ -464,7 +460,7 @@ func (d *Dialplan) await(ctx context.Context, cur *current, e *entry, c *pending
 	return err
 }
 
-// settled leaves an entry whose commit is over.
+// settled leaves an entry whose commit has ended.
 func (d *Dialplan) settled(e *entry, c *pendingCommit) {
 	if last := e.last.Load(); last != nil && *last == c.commit {
 		e.last.CompareAndSwap(last, nil)
@@ -472,7 +468,7 @@ func (d *Dialplan) settled(e *entry, c *pendingCommit) {
 	d.calls.leave(e)
 }
 
-// notifyHooks hands over to the hooks what a commit added.
+// notifyHooks passes the deliveries of a commit to the hooks.
 func notifyHooks(d *hooks.Dispatcher, events []Accepted, due []hooks.Delivery) {
 	var routes []hooks.Route
 	for i := range events {
@@ -486,7 +482,7 @@ func (p *pointSession) commitWait() time.Duration {
 	return min(max(left, reserve), p.maxWait)
 }
 
-// reply sets the variables and, last of all, the status.
+// reply sets the variables, and the status last.
 func (p *pointSession) reply(vars []fastagi.Variable, status string) string {
 	if status != replyNone {
 		vars = append(vars, fastagi.Variable{Name: statusVariable, Value: status})

@@ -9,7 +9,7 @@ import (
 // Identity names a call among the calls of all Asterisks. Two Asterisks without a
 // system name can produce the same linkedid.
 type Identity struct {
-	// Asterisk is the system name if the linkedid carries one, else the name that the
+	// Asterisk is the system name if the linkedid contains one, else the name that the
 	// dialplan or the configuration sets for the server, else its entity id. It is empty
 	// if none of them is known.
 	Asterisk string
@@ -29,8 +29,8 @@ func NewIdentity(linkedid, server, entityID string) Identity {
 	return id
 }
 
-// systemName returns the system name that stands in front of a uniqueid, as in
-// pbx-1768469400.17; empty if there is none.
+// systemName returns the system name at the beginning of a uniqueid such as pbx-1768469400.17, empty
+// if there is none.
 func systemName(uniqueid string) string {
 	end := strings.LastIndexByte(uniqueid, '-')
 	if end <= 0 {
@@ -47,11 +47,11 @@ func isDigits(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
-// keySeparator stands between linkedid and Asterisk in a key.
+// keySeparator separates linkedid and Asterisk in a key.
 const keySeparator = " @"
 
-// Key is the name under which the journal keeps the call: the linkedid, followed by the
-// Asterisk if the linkedid does not carry it.
+// Key returns the key of the call in the journal: the linkedid, followed by the Asterisk unless the
+// linkedid contains it.
 func (id Identity) Key() string {
 	if id.Asterisk == "" || id.Asterisk == systemName(id.LinkedID) {
 		return id.LinkedID
@@ -59,7 +59,7 @@ func (id Identity) Key() string {
 	return id.LinkedID + keySeparator + id.Asterisk
 }
 
-// IdentityOf returns the identity that Key made a key of.
+// IdentityOf returns the identity whose Key is key.
 func IdentityOf(key string) Identity {
 	if linkedid, asterisk, ok := strings.Cut(key, keySeparator); ok {
 		return Identity{Asterisk: asterisk, LinkedID: linkedid}
@@ -67,10 +67,10 @@ func IdentityOf(key string) Identity {
 	return Identity{Asterisk: systemName(key), LinkedID: key}
 }
 
-// callNamespace is the namespace of every call's UUID.
+// callNamespace is the namespace of the UUIDs of calls.
 var callNamespace = [16]byte{0x8f, 0x0b, 0x1c, 0x5e, 0x6d, 0x0a, 0x4c, 0x57, 0x9d, 0x3e, 0x52, 0x49, 0x4e, 0x47, 0x48, 0x4b}
 
-// UUID is the call's UUID, of version 5, made from the Asterisk, a slash and the
+// UUID returns the UUID of the call, of version 5, computed from the Asterisk, a slash and the
 // linkedid. It is the same on every server.
 func (id Identity) UUID() string {
 	h := sha1.New() //nolint:gosec // as above

@@ -8,7 +8,7 @@ import (
 	"ringhook/fastagi"
 )
 
-// IdleCall is a call of which nothing was heard since a moment.
+// IdleCall is a call without reports since a time.
 type IdleCall struct {
 	Call string // its key, see Identity
 	Seen time.Time
@@ -17,12 +17,12 @@ type IdleCall struct {
 const (
 	idleInterval = time.Minute
 	idleRows     = 200
-	idleWait     = 10 * time.Second // for a call's turn, and for the disk
+	idleWait     = 10 * time.Second // for a call's lock, and for the disk
 )
 
-// CloseIdleCalls closes, until ctx ends, the calls whose end was not reported, because
-// Asterisk died or no ringhook was running: max_call after the last that was
-// heard of them. Their call-hangup has status other, and presumed.
+// CloseIdleCalls ends calls max_call after their last report, until ctx ends: Asterisk died, or no
+// ringhook was running, and their end was not reported. Their call-hangup has status other, and
+// presumed.
 func (d *Dialplan) CloseIdleCalls(ctx context.Context) {
 	tick := time.NewTicker(idleInterval)
 	defer tick.Stop()
@@ -37,7 +37,8 @@ func (d *Dialplan) CloseIdleCalls(ctx context.Context) {
 	}
 }
 
-// closeIdleCalls looks at each call once as it comes of age, and returns how far it came.
+// closeIdleCalls ends the calls whose last report came after swept and at least max_call ago. It returns
+// the time up to which the calls with earlier last reports are closed.
 func (d *Dialplan) closeIdleCalls(ctx context.Context, swept time.Time) time.Time {
 	cur := d.current.Load()
 	until := d.now().Add(-cur.maxCall)
@@ -64,8 +65,7 @@ func (d *Dialplan) closeIdleCalls(ctx context.Context, swept time.Time) time.Tim
 	return swept
 }
 
-// closeIdleCall ends a call in the way of its call-hangup, unless it has ended
-// already.
+// closeIdleCall ends a call like its call-hangup, unless it has already ended.
 func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, id Identity) error {
 	now := d.now()
 	e, err := d.calls.acquire(id, now, time.Now().Add(idleWait))

@@ -8,12 +8,12 @@ import (
 	"ringhook/hooks"
 )
 
-// Record is the result of one point, kept in one commit.
+// Record is the result of one point, stored in one commit.
 type Record struct {
 	Call    string // the call's key, see Identity
-	State   []byte // of the call, from now on
+	State   []byte // of the call after the point
 	Events  []Accepted
-	Lineage *Lineage // may be nil: then the record stands alone
+	Lineage *Lineage // nil if the record does not depend on others
 }
 
 // Accepted is an event with its route to each hook that wants it.
@@ -40,44 +40,43 @@ func (l *Lineage) Broken() bool { return l != nil && l.broken.Load() }
 
 // Commit is a record that is queued.
 type Commit interface {
-	// Wait returns when the record is safe, or with the reason why it is lost. The
-	// context ends only the waiting: the record may be kept all the same. due are the
-	// deliveries of the record that may be attempted at once.
+	// Wait returns after the record is stored, or the reason why it is lost. The context ends
+	// only the wait: the record may still be stored. due are the deliveries of the record that
+	// may be attempted immediately.
 	Wait(ctx context.Context) (due []hooks.Delivery, err error)
 }
 
-// Calls returns what was kept of calls.
+// Calls reads stored calls.
 type Calls interface {
-	// Call returns the state of the call of that key as last kept, nil if it is not
-	// known. A key that is a linkedid alone also finds the latest call of that linkedid
-	// on any Asterisk.
+	// Call returns the last stored state of the call of a key, nil if it is not known. A key
+	// that is only a linkedid also finds the latest call of that linkedid on any Asterisk.
 	Call(key string) ([]byte, error)
-	// IdleCalls lists up to limit calls whose last record was kept after one moment
-	// and not after another, the longest idle first.
+	// IdleCalls returns up to limit calls whose last record was stored in a time span, the
+	// longest idle first. The span excludes its beginning and includes its end.
 	IdleCalls(after, until time.Time, limit int) ([]IdleCall, error)
 }
 
-// Acceptor keeps records in the order in which they were given to it.
+// Acceptor stores records in the order in which they are queued.
 type Acceptor interface {
 	// Queue queues a record and returns without waiting for its commit. The context
 	// bounds the wait for room in the queue; an error means that the record is not
-	// queued. An event whose id is already kept is left out.
+	// queued. An event whose id is already stored is left out.
 	Queue(ctx context.Context, r Record) (Commit, error)
 	// KeepLater queues a record of which no session waits for the commit. A record
 	// that is lost breaks no lineage.
 	KeepLater(r Record)
-	// Barrier returns when every record given before it is kept or lost.
+	// Barrier returns after every record queued before it is stored or lost.
 	Barrier(ctx context.Context) error
 }
 
-// Tracer keeps records of points.
+// Tracer stores traces of points.
 type Tracer interface {
-	// Trace keeps what happened at a point, as DecodeTrace reads it. It neither waits
-	// nor fails, and does not retain the record: what cannot be kept is dropped.
+	// Trace stores the record of a point, in the format of DecodeTrace. It does not wait or
+	// fail, and does not retain the slice. It drops records that cannot be stored.
 	Trace(at time.Time, record []byte)
 }
 
-// Journal keeps calls, their events and the trace of their points.
+// Journal stores calls, their events and the trace of their points.
 type Journal interface {
 	Calls
 	Acceptor

@@ -11,14 +11,14 @@ import (
 	"ringhook/lookup"
 )
 
-// Waiting changes callers who still wait in a queue, after the point was answered.
+// Waiting changes channels of callers who still wait in a queue.
 type Waiting interface {
-	// Update sets variables of the contract on a caller's channel, for the next agent who is rung, and
-	// changes the caller's priority. It returns what it set.
+	// Update sets variables of the contract on a caller's channel, for the next agent whose phone
+	// rings, and changes the caller's priority. It returns the variables that it set.
 	Update(ctx context.Context, uniqueID string, vars []fastagi.Variable) (set []fastagi.Variable, outcome LateOutcome)
 }
 
-// LateOutcome says what became of a late answer.
+// LateOutcome is the outcome of a late answer.
 type LateOutcome string
 
 // The outcomes of late answers, as the metric's label.
@@ -35,14 +35,14 @@ const (
 var lateOutcomes = []LateOutcome{LateApplied, LateGone, LateAway, LateNothing, LateOff, LateBusy, LateFailed}
 
 const (
-	// maxLateAnswers bounds the late answers that are applied at once.
+	// maxLateAnswers is the maximum number of late answers that are applied at the same time.
 	maxLateAnswers = 256
 	lateTime       = 10 * time.Second
-	// latePoint stands for a late answer in a call's trace.
+	// latePoint is the name of a late answer in the trace of a call.
 	latePoint = "late-answer"
 )
 
-// lateAnswers runs what late answers cause, until it is closed.
+// lateAnswers applies late answers in the background until it is closed.
 type lateAnswers struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -59,7 +59,8 @@ func newLateAnswers() *lateAnswers {
 	return l
 }
 
-// start runs f in the background, or returns false. Sources can answer after the dialplan was closed.
+// start runs f in the background. It returns false if too many run or if it is closed: sources can
+// answer after Close.
 func (l *lateAnswers) start(f func(ctx context.Context)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -86,7 +87,7 @@ func (l *lateAnswers) close() {
 	l.running.Wait()
 }
 
-// initLate creates the series of the lookups whose answers can come late.
+// initLate creates the metric series of lookups whose answers can be late.
 func (d *Dialplan) initLate(parts Parts) {
 	if parts.Waiting == nil {
 		return
@@ -98,7 +99,8 @@ func (d *Dialplan) initLate(parts Parts) {
 	}
 }
 
-// expectLate applies the answer that the caller did not wait for, if it comes while the caller is in the queue.
+// expectLate applies the answer for which the point did not wait, if it arrives while the caller is in
+// the queue.
 func (p *pointSession) expectLate() {
 	if p.request.point != QueueDial || p.Waiting == nil {
 		return
@@ -112,16 +114,16 @@ func (p *pointSession) expectLate() {
 	})
 }
 
-// lateAnswer is one that came after its point was answered.
+// lateAnswer is an answer that arrived after its point was answered.
 type lateAnswer struct {
 	*Dialplan
 	*current
 	id                Identity
-	asked             time.Time // when the point was
+	asked             time.Time // time of the point
 	uniqueID, channel string
 }
 
-// apply adds the answer to the call, so that later events have it, and sets it on the channel.
+// apply adds the answer to the call, for its later events, and sets it on the channel.
 func (l *lateAnswer) apply(ctx context.Context, a lookup.Answer) {
 	log := l.log.With("linkedid", l.id.LinkedID, "uniqueid", l.uniqueID, "lookup", a.Source)
 	now := l.now()
@@ -149,7 +151,7 @@ func (l *lateAnswer) apply(ctx context.Context, a lookup.Answer) {
 	l.record(a, refused, set, outcome)
 }
 
-// record writes a late answer into the call's trace, as a point of its own.
+// record adds a late answer to the trace of the call, as a separate point.
 func (l *lateAnswer) record(a lookup.Answer, refused []refusal, set []fastagi.Variable, outcome LateOutcome) {
 	at := time.Now()
 	took := at.Sub(l.asked)

@@ -18,15 +18,14 @@ const (
 	replyError    = "ERROR"
 )
 
-// replyNone is the metric's word for a session that was not given a
-// RINGHOOK_STATUS: its event is not safe, and another server may be asked.
+// replyNone is the metric label of a session without a RINGHOOK_STATUS: its event may be lost, and
+// the dialplan may ask another server.
 const replyNone = "NONE"
 
-// otherVariable is the label of every name that neither the contract nor the
-// configuration has.
+// otherVariable is the label of all names that are not in the contract or the configuration.
 const otherVariable = "other"
 
-// label is a variable's name as a metric may have it.
+// label returns the metric label of a variable.
 func (s *settings) label(name string) string {
 	name = strings.TrimLeft(name, "_")
 	if _, ours := contract[name]; ours {
@@ -48,7 +47,7 @@ type metrics struct {
 	byStatus map[Point]map[string]prometheus.Counter
 }
 
-// unknownPoint is the label of whatever is no point.
+// unknownPoint is the label of paths that are not a point.
 const unknownPoint Point = "unknown"
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -93,7 +92,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-// customLabel is the label of events that the dialplan names.
+// customLabel is the label of all events that the dialplan names.
 const customLabel = "custom"
 
 // emitted counts events.
@@ -107,7 +106,7 @@ func (m *metrics) emitted(events []TracedEvent) {
 	}
 }
 
-// knownEvents are the labels of events, beside customLabel.
+// knownEvents are the labels of events other than customLabel.
 var knownEvents = Events()
 
 func (m *metrics) session(point Point, status string, took time.Duration) {

@@ -2,44 +2,42 @@ package dialplan
 
 import "slices"
 
-// Point is a place in the dialplan that asks us; the path of the AGI URL
-// names it.
+// Point is a place in the dialplan that asks ringhook: the path of the AGI URL.
 type Point string
 
-// The points. Each makes the event of its own name, except where it says so.
+// The points. Each makes the event of the same name, unless noted otherwise.
 const (
 	CallDial           Point = "call-dial"
 	CallAnswer         Point = "call-answer"
 	IVRHangup          Point = "ivr-hangup"
 	QueueDial          Point = "queue-dial"
-	QueueHangup        Point = "queue-hangup" // and queue-abandon or queue-failover
+	QueueHangup        Point = "queue-hangup" // also makes queue-abandon or queue-failover
 	AgentDial          Point = "agent-dial"
 	AgentAnswer        Point = "agent-answer"
-	AgentHangup        Point = "agent-hangup" // or agent-cancel
+	AgentHangup        Point = "agent-hangup" // makes agent-hangup or agent-cancel
 	AgentCancel        Point = "agent-cancel"
 	AgentCustom        Point = "agent-custom"
 	AgentDialoutAnswer Point = "agent-dialout-answer"
 	AgentDialoutHangup Point = "agent-dialout-hangup"
 	CallHangup         Point = "call-hangup"
 	Lookup             Point = "lookup" // makes no event
-	CustomEvent        Point = "event"  // makes the event that its argument name says
+	CustomEvent        Point = "event"  // makes the event that the argument name names
 )
 
-// The events that are no point's own name.
+// The events whose names are not those of points.
 const (
 	queueAbandon  = "queue-abandon"
 	queueFailover = "queue-failover"
 )
 
-// spec is what a point needs and does.
+// spec describes a point.
 type spec struct {
-	// reads names the arguments that are asked of the channel where the
-	// dialplan did not give them; see channelReads.
+	// reads names the arguments that are read from the channel if the dialplan does not pass
+	// them; see channelReads.
 	reads []string
-	// needs names the arguments without which the point makes no sense and
-	// that no channel can tell.
+	// needs names the required arguments, which cannot be read from the channel.
 	needs []string
-	// step adds to the call what the point means, and returns the events.
+	// step applies the point to the call and makes its events.
 	step func(*transition)
 }
 
@@ -63,14 +61,14 @@ var specs = map[Point]spec{
 
 var ringHangupReads = []string{"linkedid", "visit", "ring", "status", "answered_time", "recording_file", "cause"}
 
-// The call's end stands in for the ends of its queue and of its phone that
-// no ringhook was running, and needs what these have.
+// call-hangup also ends the visit and the ring if their ends were not reported, and reads the same
+// arguments as their points.
 var callHangupReads = []string{
 	"linkedid", "visit", "ring", "status", "answered_time", "queue_status", "wait_time", "queue_position", "agent_phone",
 	"billsec", "recording_file", "cause", "abandoned", "connected",
 }
 
-// Points lists every point, as the configuration may name them.
+// Points returns the names of all points, sorted.
 func Points() []string {
 	names := make([]string, 0, len(specs))
 	for p := range specs {
@@ -80,27 +78,27 @@ func Points() []string {
 	return names
 }
 
-// Events lists every event that a point makes by itself.
+// Events returns the names of all events except those that the dialplan names.
 func Events() []string {
 	names := slices.DeleteFunc(Points(), func(name string) bool { return Point(name) == Lookup || Point(name) == CustomEvent })
 	return append(names, queueAbandon, queueFailover)
 }
 
-// Needs lists the arguments without which the point is refused.
+// Needs returns the required arguments of the point.
 func (p Point) Needs() []string { return specs[p].needs }
 
-// Reads lists the arguments that are asked of the channel where the dialplan
-// does not give them: with all of them given nothing is.
+// Reads returns the arguments that are read from the channel if the dialplan does not pass them. If it
+// passes all of them, nothing is read.
 func (p Point) Reads() []string { return specs[p].reads }
 
-// reservedNames are the parameters that neither a lookup nor the dialplan can set.
-// linkedid is an argument all the same: it says to which call the point belongs.
+// reservedNames are the parameters that neither a lookup nor the dialplan can set. linkedid is an
+// argument nevertheless: it names the call of the point.
 var reservedNames = []string{
 	"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test",
 }
 
-// Takes reports whether the point takes an argument of this name, beside those
-// that [dialplan] variables allows.
+// Takes reports whether the point accepts an argument of a name. It does not know the names that
+// [dialplan] variables allows.
 func (p Point) Takes(name string) bool {
 	if _, ok := channelReads[name]; ok {
 		return true
@@ -114,13 +112,13 @@ func (p Point) Takes(name string) bool {
 	return p == CustomEvent && validName(name)
 }
 
-// Parameters lists every parameter that an event may have, but for those that a
-// lookup or the dialplan names itself.
+// Parameters returns the parameters that an event may have, without those that a lookup or the
+// dialplan names.
 func Parameters() []string {
 	return append(sortedKeys(parameters), "presumed", "correction", "test")
 }
 
-// Arguments lists the arguments that every point takes.
+// Arguments returns the arguments that points accept.
 func Arguments() []string {
 	names := slices.DeleteFunc(sortedKeys(parameters), func(name string) bool { return slices.Contains(reservedNames, name) })
 	names = append(names, countryArgument)
@@ -133,14 +131,13 @@ func Arguments() []string {
 	return names
 }
 
-// ValidEvent reports whether /event may make an event of this name.
+// ValidEvent reports whether /event may make an event of a name.
 func ValidEvent(name string) bool {
 	return validName(name) && specs[Point(name)].step == nil && name != queueAbandon && name != queueFailover
 }
 
-// channelReads says where on the channel an argument is found that the
-// dialplan did not give. The names on the left can all be given as arguments,
-// and then nothing is read for them.
+// channelReads maps each argument to the expression that reads it from the channel. It is not read if
+// the dialplan passes the argument.
 var channelReads = map[string]string{
 	"linkedid":       "CHANNEL(linkedid)",
 	"server":         "ENTITYID",
@@ -161,18 +158,16 @@ var channelReads = map[string]string{
 	"cause":          "HANGUPCAUSE",
 }
 
-// The variables in which the channel itself remembers where the call stands,
-// so that a repeat is known as one after a restart and on another server.
-// Both are inherited, so that a member's channel knows its caller's visit and
-// an agent's channel its ring; see marker.
+// The channel variables that hold the markers of the current visit and ring, by which a repeated
+// report is recognised after a restart and on another server. Both are inherited, so that a member's
+// channel has the visit of its caller and an agent's channel its ring; see marker.
 const (
 	visitVariable  = "RINGHOOK_VISIT"
 	ringVariable   = "RINGHOOK_RING"
 	statusVariable = "RINGHOOK_STATUS"
 )
 
-// parameters are the names of the contract, each of which can be given as an
-// argument; the value is its type in events.
+// parameters are the names of the contract, which are also arguments, with their types in events.
 var parameters = map[string]kind{
 	"event": text, "event_id": text, "seq": integer, "final": boolean, "time": text, "uniqueid": text, "linkedid": text, "call_uuid": text,
 	"started": text, "answered": text, "ended": text, "ring_started": text,

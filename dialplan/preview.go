@@ -10,10 +10,9 @@ import (
 	"ringhook/lookup/number"
 )
 
-// Question makes the question that a call's first point would ask, were it
-// this one: with the other party's number as a trunk delivers it, and the
-// point's arguments. Without a point it is that of the point lookup, for every
-// source there is. The question has no deadline.
+// Question returns the question that a point would ask as the first of a call, with the other party's
+// number as a trunk delivers it and the arguments of the point. Without a point it is the question of
+// the point lookup, for all sources. It has no deadline.
 func (s Settings) Question(point, number string, args map[string]string, numbers *number.Reader) lookup.Question {
 	at := Point(point)
 	if point == "" {
@@ -31,23 +30,23 @@ func (s Settings) Question(point, number string, args map[string]string, numbers
 	return q
 }
 
-// Preview is what a call would get of an answer.
+// Preview is the part of an answer that a call would get.
 type Preview struct {
-	// Set is what the channel gets, RINGHOOK_STATUS last.
+	// Set holds the variables of the channel, RINGHOOK_STATUS last.
 	Set []lookup.Var `json:"set"`
-	// Parameters are the names that only events get.
+	// Parameters are the names that only events have.
 	Parameters []string `json:"parameters,omitempty"`
-	// Refused are the names that are refused.
+	// Refused are the refused names.
 	Refused []Refusal `json:"refused,omitempty"`
 }
 
-// Refusal is a variable of an answer that are refused.
+// Refusal is a refused variable of an answer.
 type Refusal struct {
 	Name   string `json:"name"`
-	Reason string `json:"reason"` // the metric's: name, value or repeated
+	Reason string `json:"reason"` // name, value or repeated, as in the metric
 }
 
-// Preview says what a call would get of an answer, and changes nothing.
+// Preview returns the part of an answer that a call would get. It changes nothing.
 func (s Settings) Preview(a lookup.Answer) Preview {
 	c := newCall(Identity{}, time.Time{})
 	set, refused := newSettings(s).filterAnswer(c, a.Vars)

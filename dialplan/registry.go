@@ -13,13 +13,12 @@ import (
 // when one of their points asks.
 const maxLive = 4096
 
-// errCallBusy means that the call's other points did not release its lock in time.
+// errCallBusy reports that the call's other points did not release its lock in time.
 var errCallBusy = errors.New("the call's other points are not done in time")
 
-// registry keeps the calls in memory and lets one point of a call at a time change
-// it. The lock is held until the change is queued for the journal, which keeps
-// records in that order: so a call's events have one order, and points of one call
-// that come together share a commit.
+// registry holds the calls in memory, with a lock for each. A point holds the lock until its change is
+// queued for the journal, which stores records in that order. So the events of a call are ordered,
+// and concurrent points of a call share a commit.
 type registry struct {
 	journal interface {
 		Calls
@@ -73,7 +72,7 @@ func (r *registry) acquire(id Identity, now, deadline time.Time) (*entry, error)
 // load reads a locked call from the journal.
 func (r *registry) load(e *entry, now, deadline time.Time) (*entry, error) {
 	if e.lineage != nil {
-		// Records that were queued before decide what there is to read.
+		// Records queued before may change the call that is read.
 		ctx, cancel := context.WithDeadline(context.Background(), deadline)
 		defer cancel()
 		if err := r.journal.Barrier(ctx); err != nil {
@@ -85,7 +84,7 @@ func (r *registry) load(e *entry, now, deadline time.Time) (*entry, error) {
 	e.call, e.lineage = nil, &Lineage{}
 	c, err := r.read(e.key)
 	if c == nil && err == nil && e.key != e.id.LinkedID {
-		// A call that began before an upgrade, or at a point that did not know its Asterisk.
+		// The call began before an upgrade, or at a point that did not know its Asterisk.
 		if c, err = r.read(e.id.LinkedID); c != nil && c.Asterisk != "" {
 			c = nil
 		}
@@ -115,7 +114,7 @@ func (r *registry) unlock(e *entry, queued bool) {
 	<-e.lock
 }
 
-// release unlocks the call and leaves it.
+// release unlocks the call and leaves its entry.
 func (r *registry) release(e *entry, queued bool) {
 	r.unlock(e, queued)
 	r.leave(e)
@@ -141,7 +140,7 @@ func (r *registry) enter(id Identity) *entry {
 	return e
 }
 
-// knows reports whether a call of that linkedid is in memory.
+// knows reports whether a call of a linkedid is in memory.
 func (r *registry) knows(linkedid string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,33 +11,32 @@ import (
 	"ringhook/fastagi"
 )
 
-// maxValue bounds a parameter's value, in bytes. Asterisk's own names and
-// numbers are shorter by far; a CRM's note may be longer than one would like.
+// maxValue is the maximum length of a parameter's value, in bytes. Names and numbers are much shorter,
+// but the note of a CRM may be long.
 const maxValue = 1024
 
-// request is one point being asked: the channel's environment, and what the
-// dialplan gave as arguments or the channel answered.
+// request is one request of a point: the environment of the channel, and the arguments passed by the
+// dialplan or read from the channel.
 type request struct {
 	point Point
 	spec  spec
 	env   *fastagi.Env
 	args  map[string]string
 	event string   // name of a custom event
-	asked []string // arguments that the channel is asked for
+	asked []string // arguments to read from the channel
 	test  bool     // asked by a test client, see TestVersion
-	quiet bool     // whose events are not kept
+	quiet bool     // its events are not stored
 }
 
-// TestVersion and QuietVersion are the agi_version of a test client, which no
-// Asterisk sends. Every event of a call that began with TestVersion has test =
-// true. QuietVersion keeps no events and promises none.
+// TestVersion and QuietVersion are the agi_version of a test client; Asterisk does not send them. The
+// events of a call that began with TestVersion have test = true. With QuietVersion no events are stored.
 const (
 	TestVersion  = "ringhook test"
 	QuietVersion = "ringhook test without events"
 )
 
-// parseRequest finds the point and takes the arguments apart. further names
-// the parameters beyond the contract that may be given.
+// parseRequest parses the point and its arguments. further names the arguments that are allowed beyond
+// the contract.
 func parseRequest(env *fastagi.Env, further map[string]rule) (*request, error) {
 	quiet := env.Version == QuietVersion
 	r := &request{point: Point(env.Point), env: env, test: quiet || env.Version == TestVersion, quiet: quiet}
@@ -55,7 +54,7 @@ func parseRequest(env *fastagi.Env, further map[string]rule) (*request, error) {
 		}
 		name, value, ok := strings.Cut(arg, "=")
 		if !ok {
-			return r, fmt.Errorf("argument %d is not name=value", i+1) // what it is may be a caller's name
+			return r, fmt.Errorf("argument %d is not name=value", i+1) // the argument itself may be a caller's name
 		}
 		if err := r.give(strings.TrimSpace(name), value, further); err != nil {
 			return r, err
@@ -96,8 +95,7 @@ func (r *request) parseQuery(further map[string]rule) error {
 	return nil
 }
 
-// give takes one argument. An empty value counts as given: it says that there
-// is nothing to read.
+// give adds one argument. It is not read from the channel then, even if its value is empty.
 func (r *request) give(name, value string, further map[string]rule) error {
 	if _, twice := r.args[name]; twice {
 		return fmt.Errorf("argument %s is given twice", name)
@@ -114,11 +112,10 @@ func (r *request) accepts(name string, further map[string]rule) bool {
 	return ok || r.point.Takes(name)
 }
 
-// countryArgument says by whose plan the trunk's national numbers are read,
-// where it is not the one of [number] country.
+// countryArgument is the argument that names the country of the trunk, if it is not [number] country.
 const countryArgument = "country"
 
-// read asks the channel, in one command, for what the dialplan did not give.
+// read reads the arguments that the dialplan did not pass from the channel, with one command.
 func (r *request) read(s *fastagi.Session, deadline time.Time, calls *registry) error {
 	var names, expressions []string
 	for _, name := range r.spec.reads {
@@ -127,7 +124,7 @@ func (r *request) read(s *fastagi.Session, deadline time.Time, calls *registry) 
 			expressions = append(expressions, channelReads[name])
 		}
 	}
-	// Which Asterisk asks must be known where a call begins; later it costs no read of its own.
+	// The Asterisk must be known at the beginning of a call. Later points do not read it separately.
 	if _, given := r.args["server"]; !given && systemName(r.env.UniqueID) == "" && (len(names) > 0 || !calls.knows(r.linkedid())) {
 		names = append(names, "server")
 		expressions = append(expressions, channelReads["server"])
@@ -151,7 +148,7 @@ func (r *request) read(s *fastagi.Session, deadline time.Time, calls *registry) 
 	return nil
 }
 
-// linkedid is what all channels of the call share, else the channel's own id.
+// linkedid returns the linkedid of the call, or the uniqueid of the channel if it is not known.
 func (r *request) linkedid() string {
 	if id := r.args["linkedid"]; id != "" {
 		return id
@@ -159,10 +156,10 @@ func (r *request) linkedid() string {
 	return r.env.UniqueID
 }
 
-// identity is the identity of the call, as far as this point knows it.
+// identity returns the identity of the call, as far as this point knows it.
 func (r *request) identity() Identity { return NewIdentity(r.linkedid(), r.args["server"], "") }
 
-// channel is what distinguishes the point's channel from that of another call.
+// channel returns the properties that distinguish the channel from that of another call.
 func (r *request) channel() channel {
 	ch := channel{UniqueID: r.env.UniqueID, Name: cut(clean(r.env.Channel), 128), Caller: cut(clean(r.env.CallerNum), 64)}
 	if r.env.CallingPres&presentationBits == presentationRestricted {
@@ -171,7 +168,7 @@ func (r *request) channel() channel {
 	return ch
 }
 
-// phone is the agent's phone: 101 of 101, PJSIP/101 or Local/101@agents/n.
+// phone returns the agent's phone: 101 for 101, PJSIP/101 or Local/101@agents/n.
 func (r *request) phone() string {
 	p := r.args["agent_phone"]
 	if _, rest, ok := strings.Cut(p, "/"); ok {
@@ -183,8 +180,7 @@ func (r *request) phone() string {
 	return p
 }
 
-// clean makes a value fit for parameters: valid UTF-8 without control
-// characters, and not longer than maxValue.
+// clean returns a value as valid UTF-8 without control characters, cut to maxValue.
 func clean(value string) string {
 	value = strings.ToValidUTF8(value, "\uFFFD")
 	if strings.IndexFunc(value, isControl) >= 0 {
@@ -198,7 +194,7 @@ func clean(value string) string {
 	return cut(value, maxValue)
 }
 
-// cut shortens a value to at most so many bytes, at a rune.
+// cut shortens a value to a number of bytes, without splitting a rune.
 func cut(value string, most int) string {
 	if len(value) <= most {
 		return value
@@ -213,8 +209,8 @@ func isControl(c rune) bool {
 	return c < 0x20 || c >= 0x7f && c < 0xa0 || c == 0x2028 || c == 0x2029
 }
 
-// validName reports whether a name can be an event's or a parameter's: letters,
-// digits, - and _, a letter first, 64 bytes at most.
+// validName reports whether a text can be the name of an event or a parameter: letters, digits, - and
+// _, starting with a letter, at most 64 bytes.
 func validName(name string) bool {
 	if name == "" || len(name) > 64 {
 		return false

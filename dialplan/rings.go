@@ -9,7 +9,7 @@ import (
 	"ringhook/fastagi"
 )
 
-// agentDial begins a ring: a phone is about to be called for the caller.
+// agentDial begins a ring: Asterisk is about to call a phone for the caller.
 func agentDial(t *transition) {
 	visit, ended, ok := parseMarker(t.args["visit"])
 	if v := t.visit(); v != nil && (!ok || t.call.visitOf(visit) == nil) {
@@ -23,22 +23,20 @@ func agentDial(t *transition) {
 	t.begin(r, AgentDial)
 }
 
-// agentCustom begins a ring on the way out: an agent calls out, or
-// transfers. A blind transfer runs on the channel of the ring that the agent
-// has answered, and leaves.
+// agentCustom begins a ring of an outgoing call: an agent calls out, or transfers. A blind transfer runs
+// on the channel of the ring that the agent answered, and ends that ring.
 func agentCustom(t *transition) {
 	r := &ring{Phone: t.phone(), Began: t.now, Outgoing: true, Dialed: t.args["dialed"], Transfer: t.args["transfer_uniqueid"]}
 	if left := t.leaveRing(); left != nil {
 		r.Transfer = left.from()
 		r.Phone = cmp.Or(r.Phone, left.Phone)
 	} else if r.Phone == "" {
-		r.Phone = clean(t.env.CallerNum) // an agent calls out from his own phone
+		r.Phone = clean(t.env.CallerNum) // an agent calls out from their own phone
 	}
 	t.begin(r, AgentCustom)
 }
 
-// begin returns the ring its place on the channel and reports it, unless it
-// is one that has begun already.
+// begin adds a ring to the channel and reports it, unless it has already begun.
 func (t *transition) begin(r *ring, event Point) {
 	r.Marker = marker{UniqueID: t.env.UniqueID, N: 1, What: r.what()}
 	if m, ended, ok := parseMarker(t.args["ring"]); ok && m.UniqueID == t.env.UniqueID {
@@ -57,8 +55,7 @@ func (t *transition) begin(r *ring, event Point) {
 	t.emit(string(event), r.Marker.String(), t.ringParams(r))
 }
 
-// agentAnswer marks a ring as answered, from the agent's channel or the
-// caller's.
+// agentAnswer marks a ring as answered. It is asked on the agent's channel or on the caller's.
 func agentAnswer(t *transition) {
 	phone := t.phone()
 	r := t.answeringRing(phone)
@@ -74,13 +71,13 @@ func agentAnswer(t *transition) {
 	}
 }
 
-// answeringRing returns the ring that an agent-answer is about, nil if that is not known.
+// answeringRing returns the ring of an agent-answer, nil if it is not known.
 func (t *transition) answeringRing(phone string) *ring {
 	if phone != "" || t.args["ring"] != "" {
 		return t.ringHere(func(r *ring) bool { return !r.Outgoing && (phone == "" || r.Phone == phone) })
 	}
-	// The AGI argument of Queue() on a queue without setinterfacevar=yes: Asterisk does
-	// not say which member answered, but may know the number.
+	// The AGI argument of Queue() on a queue without setinterfacevar=yes: Asterisk does not
+	// report which member answered, but may report the number.
 	v := t.visit()
 	if v == nil {
 		return nil
@@ -123,8 +120,8 @@ func agentDialoutAnswer(t *transition) {
 	}
 }
 
-// answered marks a ring, its visit and the call as answered; false when that
-// is no news.
+// answered marks a ring, its visit and the call as answered. It returns false if the ring was answered
+// already.
 func (t *transition) answered(r *ring) bool {
 	if !r.Answered.IsZero() || !r.Ended.IsZero() {
 		return false
@@ -147,8 +144,8 @@ func (t *transition) answered(r *ring) bool {
 	return true
 }
 
-// agentHangup ends the rings of this channel: the one that it names, and any
-// other phone that the same Dial called, for the Dial is over.
+// agentHangup ends the rings of this channel: the named one, and those of other phones that the same
+// Dial called, because that Dial has ended.
 func agentHangup(t *transition) { endRings(t, false) }
 
 func agentDialoutHangup(t *transition) { endRings(t, true) }
@@ -156,7 +153,7 @@ func agentDialoutHangup(t *transition) { endRings(t, true) }
 func endRings(t *transition, outgoing bool) {
 	m, ended, marked := parseMarker(t.args["ring"])
 	if phone := t.phone(); phone != "" && !outgoing && m.What != phone {
-		marked = false // of a call that this one was transferred from
+		marked = false // the marker is that of a call from which this one was transferred
 	}
 	if marked && ended {
 		return
@@ -169,7 +166,7 @@ func endRings(t *transition, outgoing bool) {
 		r = t.missedRing(outgoing)
 	}
 	if r != nil {
-		// Also of a ring that only the phone's own channel has reported: this one may report its end twice.
+		// Also for a ring that only the phone's own channel reported, whose end this channel may report twice.
 		t.vars = append(t.vars, fastagi.Variable{Name: ringVariable, Value: r.Marker.String() + markerEnd})
 		t.endRing(r)
 	}
@@ -178,8 +175,8 @@ func endRings(t *transition, outgoing bool) {
 	}
 }
 
-// unmarkedRing finds the ring that a channel without a marker reports, by its
-// phone: the channel's own, else one that is open, else one whose beginning was not reported.
+// unmarkedRing returns the ring of a phone for a channel without a marker: that of the channel itself,
+// else an open one, else one whose beginning was not reported, nil if there is none.
 func (t *transition) unmarkedRing(outgoing bool) *ring {
 	phone := t.phone()
 	if phone == "" {
@@ -219,7 +216,7 @@ func (t *transition) endRing(r *ring) {
 		if t.call.Answered.IsZero() {
 			t.call.Answered = r.Answered
 		}
-		// Who is gone before the caller is put through has not met him.
+		// An agent who hangs up before the caller is connected did not talk to the caller.
 		if v := t.call.visitOf(r.Visit); met && v != nil && v.Answered.IsZero() && (v.Ended.IsZero() || v.Presumed) {
 			v.Answered, v.Agent = r.Answered, r.Phone
 		}
@@ -227,17 +224,16 @@ func (t *transition) endRing(r *ring) {
 	t.closeRing(r, status)
 }
 
-// closeRingsHere ends the rings of a channel that has gone elsewhere, so that
-// nothing else will report them.
+// closeRingsHere ends the rings of a channel that has left them: no point will report their end.
 func (t *transition) closeRingsHere() {
 	for _, r := range t.openHere() {
 		t.closeRing(r, statusCancel)
 	}
 }
 
-// leaveRing returns the ring that this channel carries and that an agent
-// answered, and ends it: a caller who comes here from it was transferred. The agent's
-// own channel may have reported its end already, but never that of the marker here.
+// leaveRing returns the answered ring in this channel's marker, and ends it, nil if there is none. A
+// caller on such a channel was transferred. The agent's own channel may have reported the end of the
+// ring, but does not change the marker here.
 func (t *transition) leaveRing() *ring {
 	m, ended, ok := parseMarker(t.args["ring"])
 	if !ok || ended || m.UniqueID != t.env.UniqueID {
@@ -258,7 +254,7 @@ func (t *transition) openRingHere(fits func(*ring) bool) *ring {
 	return t.call.openRing(func(r *ring) bool { return r.Marker.UniqueID == t.env.UniqueID && fits(r) })
 }
 
-// openHere lists the rings of this channel that have not ended.
+// openHere returns the rings of this channel that have not ended.
 func (t *transition) openHere() (open []*ring) {
 	for _, r := range t.call.Rings {
 		if r.Ended.IsZero() && r.Marker.UniqueID == t.env.UniqueID {
@@ -268,17 +264,17 @@ func (t *transition) openHere() (open []*ring) {
 	return open
 }
 
-// closeRing ends a ring. status counts only where no agent answered.
+// closeRing ends a ring. status is used only if no agent answered.
 func (t *transition) closeRing(r *ring, status string) {
 	r.Ended, r.Presumed = t.now, t.presumed
 	own := t.ringParams(r)
-	// The caller's cause is that of the phone only where the two have talked.
+	// The hangup cause of the caller is that of the phone only if the two were connected.
 	if !r.Answered.IsZero() || t.env.UniqueID == r.Marker.UniqueID {
 		own["cause"] = t.cause()
 	}
-	delete(own, "queue_position") // known only where the queue's end came first
+	delete(own, "queue_position") // known only if the queue's end was reported first
 	if v := t.call.visitOf(r.Visit); v != nil && own["wait_time"] == nil && !v.Began.IsZero() {
-		own["wait_time"] = seconds(v.Began, t.now) // so far: the caller still waits
+		own["wait_time"] = seconds(v.Began, t.now) // until now: the caller still waits
 	}
 	if !r.Began.IsZero() {
 		own["duration"] = seconds(r.Began, t.now)
@@ -294,7 +290,7 @@ func (t *transition) closeRing(r *ring, status string) {
 		}
 		own["billsec"] = own["talk_time"]
 	case status == "" || status == statusAnswer:
-		// Another phone of the same Dial answered, or the caller is gone.
+		// Another phone of the same Dial answered, or the caller has hung up.
 		own["status"] = statusCancel
 	default:
 		own["status"] = status
@@ -308,8 +304,8 @@ func (t *transition) closeRing(r *ring, status string) {
 	t.emit(string(event), r.Marker.String(), own)
 }
 
-// ringHere finds the ring that this channel belongs to: the one it carries,
-// inherited or its own, else the latest open one that fits.
+// ringHere returns the ring of this channel: that of its marker, inherited or not, else the latest open
+// one that fits, nil if there is none.
 func (t *transition) ringHere(fits func(*ring) bool) *ring {
 	if m, ended, ok := parseMarker(t.args["ring"]); ok && !ended {
 		if r := t.call.ringOf(m); r != nil && fits(r) {
@@ -319,13 +315,12 @@ func (t *transition) ringHere(fits func(*ring) bool) *ring {
 	return t.call.openRing(fits)
 }
 
-// missedRing stands in for a ring whose beginning was not reported, because
-// no ringhook was running.
+// missedRing adds a ring whose beginning was not reported, because no ringhook was running.
 func (t *transition) missedRing(outgoing bool) *ring {
 	r := &ring{Phone: t.phone(), Outgoing: outgoing, Dialed: t.args["dialed"]}
 	m, ended, ok := parseMarker(t.args["ring"])
 	if !outgoing && r.Phone != "" && m.What != r.Phone {
-		ok = false // of a ring before this one
+		ok = false // the marker is that of an earlier ring
 	}
 	if !ok || ended {
 		m = marker{UniqueID: t.env.UniqueID, N: 1, What: r.what()}
@@ -343,8 +338,8 @@ func (t *transition) missedRing(outgoing bool) *ring {
 	return r
 }
 
-// ringParams are the parameters that a ring adds to its events: the agent,
-// the queue it rang for, and its times as far as they are known.
+// ringParams returns the parameters that a ring adds to its events: the agent, the queue, and the known
+// times.
 func (t *transition) ringParams(r *ring) map[string]any {
 	own := map[string]any{}
 	if v := t.call.visitOf(r.Visit); v != nil {
@@ -370,10 +365,10 @@ func (t *transition) ringParams(r *ring) map[string]any {
 	return own
 }
 
-// outgoingMark stands before the number in the marker of a ring on the way out.
+// outgoingMark precedes the number in the marker of a ring of an outgoing call.
 const outgoingMark = ">"
 
-// what is the part of a ring's marker that distinguishes it from others of its channel.
+// what returns the part of a ring's marker that distinguishes it from other rings of its channel.
 func (r *ring) what() string {
 	if r.Outgoing {
 		return outgoingMark + word(r.Dialed)
@@ -381,8 +376,8 @@ func (r *ring) what() string {
 	return r.Phone
 }
 
-// agentParams names the agent of a phone. What the dialplan gave stands
-// above what the configuration says.
+// agentParams returns the parameters of the agent of a phone. Arguments of the dialplan override the
+// configuration.
 func (t *transition) agentParams(own map[string]any, phone string) {
 	own["agent_phone"] = phone
 	a := t.settings.agents[phone]
@@ -393,7 +388,7 @@ func (t *transition) agentParams(own map[string]any, phone string) {
 			v = g
 		}
 		if name == "agent_info" && (v == "" || t.call.text(name) != "") {
-			continue // what a lookup returned of the agent stands above the file
+			continue // the answer of a lookup overrides the configuration
 		}
 		own[name] = v
 	}

@@ -2,7 +2,7 @@ package dialplan
 
 import "strings"
 
-// The statuses of the contract: how a call, a visit or a ring ended.
+// The statuses with which a call, a visit or a ring ends, as in the contract.
 const (
 	statusAnswer      = "answer"
 	statusNoAnswer    = "noanswer"
@@ -12,8 +12,8 @@ const (
 	statusOther       = "other"
 )
 
-// dialStatuses translates DIALSTATUS (app_dial.c) and the contract's own
-// words, which a dialplan may give as well.
+// dialStatuses maps DIALSTATUS (app_dial.c) and the statuses of the contract, which a dialplan may also
+// pass, to statuses of the contract.
 var dialStatuses = map[string]string{
 	"ANSWER": statusAnswer, "ANSWERED": statusAnswer,
 	"NOANSWER": statusNoAnswer, "NO ANSWER": statusNoAnswer,
@@ -24,8 +24,8 @@ var dialStatuses = map[string]string{
 	"DONTCALL":    statusOther, "TORTURE": statusOther, "OTHER": statusOther, "FAILED": statusUnavailable,
 }
 
-// dialStatus returns the contract's word for how a Dial ended, empty where the
-// channel does not say.
+// dialStatus returns the status of the contract with which a Dial ended, empty if the channel does not
+// report it.
 func dialStatus(word string) string {
 	if word == "" {
 		return ""
@@ -36,8 +36,8 @@ func dialStatus(word string) string {
 	return statusOther
 }
 
-// queueStatuses translates QUEUESTATUS (app_queue.c, queue_results) of a visit
-// that no agent answered.
+// queueStatuses maps QUEUESTATUS (app_queue.c, queue_results) of a visit that no agent answered to
+// statuses of the contract.
 var queueStatuses = map[string]string{
 	"TIMEOUT": statusNoAnswer, "FULL": statusBusy,
 	"JOINEMPTY": statusUnavailable, "LEAVEEMPTY": statusUnavailable,

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// PointTrace is what one point was asked, what it learnt and what it did, for
-// people who ask later why. Values are cut: it is no record of the call.
+// PointTrace is the trace of one point: its request, the lookups, and the results. It explains to an
+// administrator what ringhook did. Values are cut.
 type PointTrace struct {
 	At         time.Time      `json:"at"`   // when Asterisk asked
-	Took       time.Duration  `json:"took"` // until the call went on, in nanoseconds
+	Took       time.Duration  `json:"took"` // until the call continued, in nanoseconds
 	Point      string         `json:"point"`
 	LinkedID   string         `json:"linkedid"`
 	UniqueID   string         `json:"uniqueid"`
@@ -18,61 +18,61 @@ type PointTrace struct {
 	Caller     string         `json:"caller,omitempty"` // number, name and DNID as the channel shows them
 	CallerName string         `json:"caller_name,omitempty"`
 	DNID       string         `json:"dnid,omitempty"`
-	Kind       string         `json:"callerid_kind,omitempty"` // of a caller that no source is asked about
+	Kind       string         `json:"callerid_kind,omitempty"` // set if no source is asked about the caller
 	Query      string         `json:"query,omitempty"`         // of the AGI URL
 	Given      []string       `json:"given,omitempty"`         // arguments of the AGI() line
-	Read       []TracedValue  `json:"read,omitempty"`          // arguments that the channel was asked for
+	Read       []TracedValue  `json:"read,omitempty"`          // arguments read from the channel
 	Lookups    []TracedLookup `json:"lookups,omitempty"`
 	Events     []TracedEvent  `json:"events,omitempty"`
 	Set        []TracedValue  `json:"set,omitempty"`     // variables of the channel
 	Refused    []TracedValue  `json:"refused,omitempty"` // variables of an answer, each with the reason
-	Status     string         `json:"status"`            // RINGHOOK_STATUS; none where it was not set
-	Hungup     bool           `json:"hungup,omitempty"`  // the channel was hung up by the end of the point
-	Why        string         `json:"why,omitempty"`     // no event was made, if the point is not a repeat
-	Error      string         `json:"error,omitempty"`   // why the point was refused, or its event not kept
+	Status     string         `json:"status"`            // RINGHOOK_STATUS; none if it was not set
+	Hungup     bool           `json:"hungup,omitempty"`  // the channel was hung up before the end of the point
+	Why        string         `json:"why,omitempty"`     // the reason why no event was made; empty for a repeat
+	Error      string         `json:"error,omitempty"`   // why the request was rejected or its event not stored
 }
 
-// TracedValue is a name with what belongs to it.
+// TracedValue is a name with a value or a reason.
 type TracedValue struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// TracedLookup is how one source took part.
+// TracedLookup is the result of one source.
 type TracedLookup struct {
 	Lookup  string        `json:"lookup"`
-	Outcome string        `json:"outcome"`       // as the metric's label; empty where it was not asked
-	Why     string        `json:"why,omitempty"` // it was not asked, or gave no answer
+	Outcome string        `json:"outcome"`       // as the metric's label; empty if the source was not asked
+	Why     string        `json:"why,omitempty"` // why it was not asked, or returned no answer
 	Took    time.Duration `json:"took"`          // in nanoseconds
 	Age     time.Duration `json:"age,omitempty"` // of a cached answer, in nanoseconds
 	Shadow  bool          `json:"shadow,omitempty"`
 }
 
-// TracedEvent is an event that a point made, and how many hooks take it.
+// TracedEvent is an event of a point, with the number of hooks that take it.
 type TracedEvent struct {
 	Name  string `json:"name"`
 	Hooks int    `json:"hooks"`
 }
 
-// A record of a point is bounded: values, what explains a failure, the entries
-// of each list, and all of it together.
+// Limits of the record of a point: values, the texts that explain a failure, the entries of each list,
+// and the total.
 const (
 	maxTracedValue  = 120
 	maxTracedReason = 240
 	maxTracedList   = 24
 	maxTrace        = 2 << 10
-	// maxTracedPoints is the maximum number of recorded points of a call: a dialplan that
-	// goes in circles would else push out every other call.
+	// maxTracedPoints is the maximum number of recorded points of a call: otherwise
+	// a loop in a dialplan would remove the traces of all other calls.
 	maxTracedPoints = 500
 )
 
-// traceVersion is the version that is written; version 1 has no Why.
+// traceVersion is the version of new records; version 1 has no Why.
 const traceVersion = 2
 
 var errTrace = errors.New("record of a point is cut short or of another version")
 
-// traceBuffer is a record as it is written: a version, then texts and numbers
-// in a fixed order, each text after its length.
+// traceBuffer encodes a record: a version, then texts and numbers in a fixed order. Each text follows
+// its length.
 type traceBuffer []byte
 
 func (b *traceBuffer) number(n int64) { *b = binary.AppendVarint(*b, n) }
@@ -85,20 +85,20 @@ func (b *traceBuffer) truth(v bool) {
 	b.number(n)
 }
 
-// text adds at most so many bytes of a text, and less where the record is full.
+// text adds a text, cut to a number of bytes and to the space left in the record.
 func (b *traceBuffer) text(s string, most int) {
 	s = cut(s, max(0, min(most, maxTrace-len(*b))))
 	*b = append(binary.AppendUvarint(*b, uint64(len(s))), s...)
 }
 
-// count begins a list, and returns how much of it is taken.
+// count begins a list, and returns the number of its entries that the record has space for.
 func (b *traceBuffer) count(n int) int {
 	n = min(n, maxTracedList)
 	b.number(int64(n))
 	return n
 }
 
-// point writes a whole record, in the order in which DecodeTrace reads it.
+// point encodes a whole record, in the order of DecodeTrace.
 func (b *traceBuffer) point(p *PointTrace) {
 	b.text(p.LinkedID, maxTracedValue)
 	b.number(p.At.UnixMicro())
@@ -141,7 +141,7 @@ func (b *traceBuffer) values(list []TracedValue) {
 	}
 }
 
-// traceReader reads what a traceBuffer wrote. Past the end all is zero, and bad.
+// traceReader decodes a record. After the end of the record it returns zeros and sets bad.
 type traceReader struct {
 	b   []byte
 	bad bool
@@ -186,7 +186,8 @@ func readList[T any](r *traceReader, one func() T) (list []T) {
 
 func (r *traceReader) value() TracedValue { return TracedValue{Name: r.text(), Value: r.text()} }
 
-// DecodeTrace reads a record of a point.
+// DecodeTrace decodes a record that Tracer.Trace received. It returns an error for an unknown version or
+// a damaged record.
 func DecodeTrace(record []byte) (PointTrace, error) {
 	if len(record) == 0 || record[0] < 1 || record[0] > traceVersion {
 		return PointTrace{}, errTrace

@@ -8,23 +8,23 @@ import (
 	"ringhook/lookup"
 )
 
-// traced is what a turn leaves for its record beside what it has anyway.
+// traced holds the parts of a point's trace that only the trace needs.
 type traced struct {
-	pending  *lookup.Pending // nil where nothing was looked up
+	pending  *lookup.Pending // nil without a lookup
 	refused  []refusal
 	recorded []TracedEvent
 	set      []fastagi.Variable
 	err      string
-	nth      int // of the call's points
+	nth      int // the number of this point in the call
 }
 
-// traceBuffers spare each record an allocation.
+// traceBuffers saves an allocation for each record.
 var traceBuffers = sync.Pool{New: func() any {
 	b := make(traceBuffer, 0, maxTrace)
 	return &b
 }}
 
-// record keeps what happened. The call goes on already.
+// record stores the trace of the point. The call has already continued.
 func (p *pointSession) record(status string, took time.Duration) {
 	if p.traced.nth > maxTracedPoints {
 		return
@@ -36,7 +36,7 @@ func (p *pointSession) record(status string, took time.Duration) {
 	traceBuffers.Put(b)
 }
 
-// encode writes first what explains a failure: after it a list may be cut.
+// encode writes the texts that explain a failure first, because the lists after them may be cut.
 func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration) {
 	env := p.session.Env()
 	linkedid := env.UniqueID

@@ -16,27 +16,26 @@ import (
 	"ringhook/lookup/number"
 )
 
-// transition is one point's turn with its call: what the point adds to the call, the
-// events it makes and the variables it sets.
+// transition is the effect of one point: the changes of the call, the events and the variables.
 type transition struct {
 	*request
 	call       *call
 	settings   *settings
 	now        time.Time
 	numbers    *number.Reader
-	correcting bool                    // an end that was presumed is reported now
-	why        string                  // no event is made, if it is not a repeat
-	hungup     bool                    // the caller has hung up while the point was answered
+	correcting bool                    // the actual end follows a presumed one
+	why        string                  // the reason why no event is made; empty for a repeat
+	hungup     bool                    // the caller hung up before the point was answered
 	presumed   bool                    // the call's end was not reported
-	wanted     func(event string) bool // where nil, every event is
-	news       bool                    // something happened, whether anybody wants to know or not
+	wanted     func(event string) bool // nil: every event is
+	news       bool                    // an event was made, even if no hook wants it
 	events     []hooks.Event
 	vars       []fastagi.Variable
 	recorded   []TracedEvent // every event, also one that no hook wants
 }
 
-// mergeChannel takes over from the channel what stays with the call. It may be done
-// twice, and changes nothing the second time.
+// mergeChannel copies the lasting properties of the channel into the call. A second time it changes
+// nothing.
 func (t *transition) mergeChannel() {
 	known := t.call
 	if t.call.Direction == "" && t.point != Lookup && t.point != CustomEvent {
@@ -87,8 +86,8 @@ func (t *transition) mergeChannel() {
 	}
 }
 
-// normalize reads a caller's number. The phone of a configured agent is an extension,
-// whatever its digits mean in the country: 101 is an emergency number in Israel.
+// normalize parses a caller's number. The phone of a configured agent is an extension, even if its
+// digits have another meaning in the country: 101 is an emergency number in Israel.
 func (t *transition) normalize(num string) number.Number {
 	if _, agent := t.settings.agents[num]; agent {
 		return number.Number{Kind: number.Short, Raw: num}
@@ -96,15 +95,14 @@ func (t *transition) normalize(num string) number.Number {
 	return t.numbers.Normalize(num)
 }
 
-// stickyParameters are the parameters that, once given by the dialplan, hold for the
-// rest of the call.
+// stickyParameters are the arguments that apply to the rest of the call.
 var stickyParameters = []string{
 	"callerid", "callerid_raw", "callerid_name", "directid", "ivr", "call_info", "agent_info", "queue_prio",
 	"region_name", "region_time", "recording_file", "recording_url",
 }
 
-// callerNum is the caller's number as this channel shows it: the channel of a
-// phone that was called has its own there, and the caller's as connected line.
+// callerNum returns the caller's number on this channel. The channel of a called phone has the phone's
+// own number as caller, and that of the caller as connected line.
 func (t *transition) callerNum() string {
 	if t.onCalledChannel() {
 		return t.args["connected"]
@@ -112,8 +110,8 @@ func (t *transition) callerNum() string {
 	return clean(t.env.CallerNum)
 }
 
-// onCalledChannel reports whether the point runs on the channel of a phone that
-// was called, as Dial's U() does; Queue's AGI argument runs on the caller's.
+// onCalledChannel reports whether the point runs on the channel of a called phone, as in Dial's U(). The
+// AGI argument of Queue() runs on the caller's channel.
 func (t *transition) onCalledChannel() bool {
 	switch t.point {
 	case AgentAnswer, AgentDialoutAnswer, CallAnswer:
@@ -122,8 +120,8 @@ func (t *transition) onCalledChannel() bool {
 	return false
 }
 
-// withheld reports whether the caller of an incoming call withholds the number. What a
-// channel of the call has once reported holds for the whole call.
+// withheld reports whether the caller of an incoming call withholds the number. If one channel of the
+// call reported it, it applies to the whole call.
 func (t *transition) withheld() bool {
 	if t.call.Direction == outgoing || t.call.Direction == internal {
 		return false
@@ -143,14 +141,14 @@ const (
 	presentationRestricted = 0x20
 )
 
-// The directions of a call. Only the dialplan can tell that one is internal.
+// The directions of a call. Only the dialplan knows that a call is internal.
 const (
 	incoming = "incoming"
 	outgoing = "outgoing"
 	internal = "internal"
 )
 
-// direction is that of a call whose first point this is.
+// direction returns the direction of a call that begins at this point.
 func (t *transition) direction() string {
 	given := t.args["direction"]
 	switch {
@@ -162,8 +160,7 @@ func (t *transition) direction() string {
 	return incoming
 }
 
-// param returns one of the call's parameters as they stand, for a lookup's
-// request.
+// param returns the current value of a parameter of the call, for the request of a lookup.
 func (t *transition) param(name string) string {
 	switch name {
 	case "event":
@@ -207,7 +204,7 @@ func (t *transition) param(name string) string {
 	return ""
 }
 
-// question is what the point asks its lookups.
+// question returns the question of the point for its lookups.
 func (t *transition) question() lookup.Question {
 	caller, param := t.call.text("callerid"), t.param
 	if t.withheld() {
@@ -233,7 +230,7 @@ func (t *transition) paramWithoutCaller(name string) string {
 	return t.param(name)
 }
 
-// queueID is the queue that the point is about.
+// queueID returns the queue of the point.
 func (t *transition) queueID() string {
 	if id := t.args["queue_id"]; id != "" {
 		return id
@@ -247,8 +244,8 @@ func (t *transition) queueID() string {
 	return ""
 }
 
-// visit is the queue visit that the point belongs to: the one that the channel names,
-// else the latest in which the caller still waits.
+// visit returns the queue visit of the point: that of the channel's marker, else the latest in which the
+// caller still waits, nil if there is none.
 func (t *transition) visit() *visit {
 	if m, ended, ok := parseMarker(t.args["visit"]); ok {
 		if ended {
@@ -261,14 +258,13 @@ func (t *transition) visit() *visit {
 	return t.call.openVisit(func(v *visit) bool { return v.Answered.IsZero() })
 }
 
-// emit makes an event. key distinguishes what can happen more than once in a
-// call: the marker of the visit or the ring, or the channel.
+// emit makes an event. key distinguishes events that can occur more than once in a call: the marker of
+// the visit or ring, or the channel.
 func (t *transition) emit(name, key string, own map[string]any) {
 	t.appendEvent(name, key, "", own)
 }
 
-// appendEvent makes an event, whose id may have been made already. One that no hook
-// wants counts, and is nothing else.
+// appendEvent makes an event with a given id. If no hook wants it, the event is only counted.
 func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 	t.call.Seq++
 	t.news = true
@@ -296,7 +292,7 @@ func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 		p["direction"] = t.call.Direction
 	}
 	if t.correcting || !t.call.Ended.IsZero() && name != string(CallHangup) {
-		p["correction"] = true // the call's last event was reported already
+		p["correction"] = true // the last event of the call was made before
 	}
 	for k, v := range p {
 		if v == "" || v == nil {
@@ -308,7 +304,7 @@ func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 	})
 }
 
-// moment is a time as events have it; empty for one that has not come.
+// moment returns a time in the form of events, empty for the zero time.
 func moment(at time.Time) string {
 	if at.IsZero() {
 		return ""
@@ -316,7 +312,7 @@ func moment(at time.Time) string {
 	return at.Format("2006-01-02T15:04:05.000Z07:00")
 }
 
-// countHooks notes how many hooks take an event.
+// countHooks records the number of hooks that take an event.
 func (t *transition) countHooks(event string, hooks int) {
 	for i := range t.recorded {
 		if t.recorded[i].Name == event {
@@ -325,8 +321,7 @@ func (t *transition) countHooks(event string, hooks int) {
 	}
 }
 
-// emitOnce emits an event that belongs to no visit and no ring, unless it was
-// emitted already.
+// emitOnce makes an event that belongs to no visit and no ring, unless the call has it already.
 func (t *transition) emitOnce(name, key string, own map[string]any) {
 	id := eventID(t.call.id(), key, name)
 	if slices.Contains(t.call.EmittedIDs, id) {
@@ -336,9 +331,9 @@ func (t *transition) emitOnce(name, key string, own map[string]any) {
 	t.appendEvent(name, key, id, own)
 }
 
-// eventID is made from the call and the place alone, so that the same point
-// asked twice, or on two servers, is the same event. It holds no full stop,
-// which a signature over id, time and body needs as separator.
+// eventID returns the id of an event, computed only from the call, the event and the key, so that a
+// repeated point has the same id on every server. It has no full stop, which separates id, time and
+// body in a signature.
 func eventID(call Identity, key, name string) string {
 	b := append(make([]byte, 0, 128), call.Key()...)
 	b = append(append(b, 0), key...)
@@ -350,7 +345,7 @@ func eventID(call Identity, key, name string) string {
 
 var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
 
-// typed returns a parameter its type in events; what is no number stays text.
+// typed returns a parameter in its type in events. A value that is not a number remains text.
 func typed(k kind, value string) any {
 	if k == integer {
 		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
@@ -360,21 +355,21 @@ func typed(k kind, value string) any {
 	return value
 }
 
-// integerArg is a number that the channel or the dialplan gave.
+// integerArg returns an argument that is a number, from the dialplan or the channel.
 func (t *transition) integerArg(name string) (int64, bool) {
 	n, err := strconv.ParseInt(t.args[name], 10, 64)
 	return n, err == nil && n >= 0
 }
 
-// isEndMarker reports whether a variable is the marker of an end. Where the event is not safe
-// the channel must not have it: the point that reports the end next, here or to
-// another server, would take it for a repeat.
+// isEndMarker reports whether a variable is the marker of an end. It must not be set on the channel if
+// the event may be lost: the next report of the end, here or to another server, would count as a
+// repeat.
 func isEndMarker(v fastagi.Variable) bool {
 	return (v.Name == visitVariable || v.Name == ringVariable) && strings.HasSuffix(v.Value, markerEnd)
 }
 
-// setMarker has the channel remember a visit or a ring. It is inherited by
-// the channels that this one makes, until it is over.
+// setMarker stores the marker of a visit or a ring on the channel. Channels that this one creates
+// inherit it, unless it has ended.
 func (t *transition) setMarker(variable string, m marker, ended bool) {
 	if m.UniqueID != t.env.UniqueID {
 		return

@@ -8,13 +8,13 @@ import (
 	"ringhook/fastagi"
 )
 
-// queueDial begins a visit, or knows it as begun.
+// queueDial begins a visit, unless it has already begun.
 func queueDial(t *transition) {
 	id := word(t.args["queue_id"])
 	on, ended, marked := parseMarker(t.args["visit"])
 	own := marked && on.UniqueID == t.env.UniqueID
 	m := marker{UniqueID: t.env.UniqueID, N: 1, What: id}
-	var before *visit // on this channel
+	var before *visit // the previous visit on this channel
 	switch {
 	case own && !ended && on.What == id:
 		m = on
@@ -22,7 +22,7 @@ func queueDial(t *transition) {
 		m.N = on.N + 1
 		before = t.call.visitOf(on)
 	default:
-		// The channel may have lost what an earlier answer set on it.
+		// The channel may not have received the variables of an earlier answer.
 		if v := t.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == m.UniqueID }); v != nil {
 			if v.Marker.What == id {
 				m = v.Marker
@@ -40,7 +40,7 @@ func queueDial(t *transition) {
 		t.closeVisit(before, "", leftElsewhere)
 	}
 	if m.N > 1 {
-		// Of an earlier visit on this channel, and else taken for this one's.
+		// They are those of an earlier visit on this channel, and would apply to this one.
 		for _, name := range []string{"QUEUESTATUS", "ABANDONED", "ANSWEREDTIME", "MEMBERINTERFACE", "QEHOLDTIME", "QEORIGINALPOS"} {
 			t.vars = append(t.vars, fastagi.Variable{Name: name})
 		}
@@ -49,11 +49,10 @@ func queueDial(t *transition) {
 	t.emit(string(QueueDial), m.String(), t.visitParams(v))
 }
 
-// transferred finds out whether an agent sent the caller here, and closes
-// what that ends. Seen so on 16 and 22: the transfer moves the member's own
-// Local channel, which carries the visit it inherited, while the caller's
-// channel stays in the first queue; or, where no Local channel stands between
-// them, it moves the caller's channel out of an answered visit or ring.
+// transferred checks whether an agent transferred the caller to this queue, and ends the visit and ring
+// from which the caller came. Asterisk 16 and 22 do one of two things. With a Local channel the transfer
+// moves the member's channel, which has inherited the visit, and the caller's channel stays in the first
+// queue. Without one it moves the caller's channel out of an answered visit or ring.
 func (t *transition) transferred(before *visit, parent marker, inherited bool) string {
 	left := t.leaveRing()
 	t.closeRingsHere()
@@ -68,8 +67,7 @@ func (t *transition) transferred(before *visit, parent marker, inherited bool) s
 	return t.args["transfer_uniqueid"]
 }
 
-// queueHangup ends the visit of this channel, whichever of the dialplan's
-// places reports it first.
+// queueHangup ends the visit of this channel. Only the first report of an end counts.
 func queueHangup(t *transition) {
 	m, ended, marked := parseMarker(t.args["visit"])
 	marked = marked && m.UniqueID == t.env.UniqueID
@@ -78,7 +76,7 @@ func queueHangup(t *transition) {
 		if now := t.leftBy(); v == nil || v.Left == "" || now == "" || now == v.Left {
 			return
 		}
-		// Queue() ran again on this channel, and its queue-dial was not heard.
+		// Queue() ran again on this channel, and its queue-dial was not reported.
 		m.N++
 		v = t.call.visitOf(m)
 	}
@@ -100,7 +98,7 @@ func queueHangup(t *transition) {
 		t.takeMember(v)
 		how := t.howLeft(v, status)
 		if v.Answered.IsZero() && how == leftUnknown {
-			v.Ended, v.Presumed = t.now, true // no more is known than before
+			v.Ended, v.Presumed = t.now, true // the reason of the end is still not known
 			return
 		}
 		t.closeVisit(v, status, how)
@@ -112,8 +110,8 @@ func queueHangup(t *transition) {
 	t.closeVisit(v, status, t.howLeft(v, status))
 }
 
-// leftBy is what Queue() alone sets when it is left: if it changes, Queue() ran again. It is
-// empty if the dialplan passes one of the values, which proves nothing.
+// leftBy returns the variables that only Queue() sets, at its end: if they change, Queue() ran again. It
+// returns an empty text if the dialplan passes one of them, because that proves nothing.
 func (t *transition) leftBy() string {
 	var b strings.Builder
 	for _, name := range [...]string{"queue_status", "abandoned", "agent_phone", "wait_time", "queue_position"} {
@@ -125,8 +123,8 @@ func (t *transition) leftBy() string {
 	return b.String()
 }
 
-// missedVisit stands in for a visit whose beginning was not reported, because
-// no ringhook was running: it ends all the same, with what the channel knows.
+// missedVisit adds a visit whose beginning was not reported, because no ringhook was running. Its end is
+// reported with the values of the channel.
 func (t *transition) missedVisit(m marker, marked bool) *visit {
 	if !marked {
 		id := word(t.args["queue_id"])
@@ -143,15 +141,15 @@ func (t *transition) missedVisit(m marker, marked bool) *visit {
 	return v
 }
 
-// takeMember believes the queue that a member answered although no point reported
-// it: in a dialplan without agent points, or when no ringhook was running.
+// takeMember marks the visit as answered by a member from the queue's variables, if no point reported
+// the answer: in a dialplan without agent points, or if no ringhook was running.
 func (t *transition) takeMember(v *visit) {
 	if n, ok := t.integerArg("queue_position"); ok {
 		v.Position = n
 	}
 	phone, status := t.phone(), t.args["queue_status"]
 	if !v.Answered.IsZero() || t.abandoned() || status != "" && status != "CONTINUE" {
-		return // CONTINUE is the way out of Queue(...,c) when a member hung up
+		return // CONTINUE is the status of Queue(...,c) after a member hung up
 	}
 	talked, met := t.integerArg("answered_time")
 	switch {
@@ -163,7 +161,7 @@ func (t *transition) takeMember(v *visit) {
 			v.Answered = v.Began.Add(time.Duration(waited) * time.Second)
 		}
 	case met && v.Marker.UniqueID == t.env.UniqueID:
-		// A queue without setinterfacevar=yes does not say who answered.
+		// A queue without setinterfacevar=yes does not report which member answered.
 		v.Answered = t.now.Add(-time.Duration(talked) * time.Second)
 		if v.Answered.Before(v.Began) {
 			v.Answered = v.Began
@@ -172,7 +170,7 @@ func (t *transition) takeMember(v *visit) {
 			phone = r.Phone
 		}
 	case t.connectedInQueue(v):
-		// Asterisk 16 sets no ANSWEREDTIME on such a queue: when the agent answered is not known.
+		// Asterisk 16 does not set ANSWEREDTIME for such a queue, so the time of the answer is not known.
 		v.Answered, v.Untimed = t.now, true
 		if _, agent := t.settings.agents[t.args["connected"]]; agent {
 			phone = t.args["connected"]
@@ -189,16 +187,14 @@ func (t *transition) takeMember(v *visit) {
 	}
 }
 
-// connectedInQueue reports whether the caller's channel was connected to a phone in this visit:
-// Asterisk sets on it the member's number, and every other way out of Queue() sets ABANDONED or
-// QUEUESTATUS.
+// connectedInQueue reports whether the caller's channel was connected to a phone in this visit: Asterisk
+// then sets the member's number on it. In all other cases Queue() sets ABANDONED or QUEUESTATUS.
 func (t *transition) connectedInQueue(v *visit) bool {
 	return v.Marker.UniqueID == t.env.UniqueID && !v.Began.IsZero() && !v.HungUp && t.args["connected"] != "" &&
 		!slices.ContainsFunc(t.call.Rings, func(r *ring) bool { return r.Marker.UniqueID == t.env.UniqueID })
 }
 
-// onlyOpenRing returns the ring of a visit that has not ended, nil if there are
-// none or several.
+// onlyOpenRing returns the open ring of a visit, nil if there are none or several.
 func (t *transition) onlyOpenRing(v *visit) (only *ring) {
 	for _, r := range t.call.Rings {
 		if r.Visit != v.Marker || r.Outgoing || !r.Ended.IsZero() {
@@ -212,20 +208,20 @@ func (t *transition) onlyOpenRing(v *visit) (only *ring) {
 	return only
 }
 
-// abandoned reports whether Asterisk says that the caller gave up in the queue.
+// abandoned reports whether Asterisk reports that the caller gave up in the queue.
 func (t *transition) abandoned() bool { return strings.EqualFold(t.args["abandoned"], "TRUE") }
 
-// left is how a visit that no agent answered ended.
+// left is the way in which a visit without an answer ended.
 type left int
 
 const (
-	leftUnknown   left = iota // nothing shows whether the caller gave up or an agent answered
+	leftUnknown   left = iota // it is not known whether the caller gave up or an agent answered
 	leftGaveUp                // queue-abandon
 	leftElsewhere             // queue-failover
 )
 
-// howLeft decides by what Asterisk says. Without a proof a visit is not reported as
-// abandoned: a queue without setinterfacevar=yes does not say that an agent answered.
+// howLeft returns the way in which a visit ended, from the variables of Asterisk. Without proof a visit is
+// not reported as abandoned: a queue without setinterfacevar=yes does not report that an agent answered.
 func (t *transition) howLeft(v *visit, status string) left {
 	switch {
 	case t.presumed:
@@ -234,15 +230,14 @@ func (t *transition) howLeft(v *visit, status string) left {
 		return leftElsewhere // a timeout sets ABANDONED too
 	case v.Marker.UniqueID == t.env.UniqueID && (v.HungUp || t.abandoned()):
 		return leftGaveUp
-	case v.Marker.UniqueID != t.env.UniqueID && t.rangInVain(v):
+	case v.Marker.UniqueID != t.env.UniqueID && t.unanswered(v):
 		return leftGaveUp // the caller waited there on another channel
 	}
 	return leftUnknown
 }
 
-// rangInVain reports whether the agents' phones of a visit are known to have rung, and
-// none to have answered.
-func (t *transition) rangInVain(v *visit) bool {
+// unanswered reports whether phones of agents rang in a visit and none answered.
+func (t *transition) unanswered(v *visit) bool {
 	rang := false
 	for _, r := range t.call.Rings {
 		if r.Visit == v.Marker {
@@ -255,8 +250,8 @@ func (t *transition) rangInVain(v *visit) bool {
 	return rang
 }
 
-// closeVisit ends a visit: answered, given up by the caller (queue-abandon), or left for
-// another destination (queue-failover), for which Asterisk sets a QUEUESTATUS as a rule.
+// closeVisit ends a visit: answered, abandoned by the caller (queue-abandon), or left for another
+// destination (queue-failover), for which Asterisk usually sets a QUEUESTATUS.
 func (t *transition) closeVisit(v *visit, status string, how left) {
 	v.Ended = t.now
 	v.Presumed = v.Answered.IsZero() && how == leftUnknown
@@ -284,8 +279,8 @@ func (t *transition) closeVisit(v *visit, status string, how left) {
 	}
 }
 
-// visitParams are the parameters that a visit adds to its events, among them
-// the agent who answered in it.
+// visitParams returns the parameters that a visit adds to its events, including the agent who
+// answered.
 func (t *transition) visitParams(v *visit) map[string]any {
 	own := map[string]any{
 		"uniqueid":          v.Marker.UniqueID,
