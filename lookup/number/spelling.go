@@ -29,7 +29,7 @@ var spellingPattern = regexp.MustCompile(`^(?:e164|plus-less|national|digits|00|
 // country, so it is only shortened. It reports false if there is nothing to ask
 // about: no digit is left, or fewer than a spelling such as last:9 names. The digits
 // of a text that is no number, such as 030 23456701/02 or anna.27, are none either: they
-// may be the number of somebody else.
+// may be the number of another caller.
 func Spell(number, spelling string) (string, bool) {
 	spelled := spell(number, spelling)
 	wanted := 1
