@@ -81,13 +81,18 @@ func (m *Mask) Replace(text string) string {
 // formsOf returns how a secret may be written.
 func formsOf(s string) []string {
 	xml := string(AppendXML(nil, s))
+	wide := strings.ReplaceAll(string(appendJSON(nil, s)), "/", `\/`)
 	quoted, _ := json.Marshal(s) // a string cannot fail
 	forms := []string{
 		s, url.QueryEscape(s), url.PathEscape(s), string(appendURL(nil, s)), lowerHex(url.QueryEscape(s)), lowerHex(url.PathEscape(s)),
 		string(appendHeader(nil, s)), strings.TrimSpace(s),
-		string(appendJSON(nil, s)), strings.Trim(string(quoted), `"`), strings.ReplaceAll(string(appendJSON(nil, s)), "/", `\/`), asciiJSON(s),
+		string(appendJSON(nil, s)), strings.Trim(string(quoted), `"`), wide, asciiJSON(wide), asciiJSON(string(appendJSON(nil, s))),
 		xml, html.EscapeString(s), strings.NewReplacer("&#34;", "&quot;", "&#39;", "&apos;").Replace(xml),
-		strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#039;").Replace(xml),
+		strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#039;").Replace(xml), strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#x27;").Replace(xml),
+	}
+	for _, kept := range keptInURLs {
+		escaped := appendKeeping(nil, s, kept)
+		forms = append(forms, string(escaped), lowerHex(string(escaped)), strings.ReplaceAll(string(escaped), "%20", "+"))
 	}
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		forms = append(forms, encoding.EncodeToString([]byte(s)))
@@ -103,6 +108,23 @@ func formsOf(s string) []string {
 	return forms
 }
 
+// keptInURLs are the characters that servers leave as they are beside letters and digits when they escape for a URL:
+// JavaScript's encodeURIComponent and encodeURI, Python's quote, Java's URLEncoder and PHP's urlencode.
+var keptInURLs = []string{"-_.!~*'()", "-_.!~*'();/?:@&=+$,#", "-_.~/", "-_.*", "-_."}
+
+// appendKeeping escapes for a URL everything but letters, digits and the characters of kept.
+func appendKeeping(dst []byte, s, kept string) []byte {
+	for i := range len(s) {
+		c := s[i]
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(kept, c) >= 0 {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '%', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return dst
+}
+
 // lowerHex writes the hex digits of percent-encoding small, as some servers do.
 func lowerHex(s string) string {
 	b := []byte(s)
@@ -114,10 +136,11 @@ func lowerHex(s string) string {
 	return string(b)
 }
 
-// asciiJSON escapes as PHP's json_encode does: slashes, and everything outside ASCII.
-func asciiJSON(s string) string {
+// asciiJSON escapes everything outside ASCII in a JSON string, as Python's json.dumps does and, with its slashes escaped,
+// PHP's json_encode.
+func asciiJSON(text string) string {
 	var b strings.Builder
-	for _, r := range strings.ReplaceAll(string(appendJSON(nil, s)), "/", `\/`) {
+	for _, r := range text {
 		if r < 0x80 {
 			b.WriteRune(r)
 			continue

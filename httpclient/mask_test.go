@@ -27,16 +27,38 @@ func TestMaskURL(t *testing.T) {
 	}
 }
 
+// elsewhere has secrets as other languages write them.
+var elsewhere = map[string]map[string]string{
+	"sécret/~('*')!&\"x\"": {
+		"php json_encode":        `s\u00e9cret\/~('*')!&\"x\"`,
+		"php urlencode":          "s%C3%A9cret%2F%7E%28%27%2A%27%29%21%26%22x%22",
+		"php htmlspecialchars":   "sécret/~(&#039;*&#039;)!&amp;&quot;x&quot;",
+		"python json.dumps":      `s\u00e9cret/~('*')!&\"x\"`,
+		"python html.escape":     "sécret/~(&#x27;*&#x27;)!&amp;&quot;x&quot;",
+		"python quote":           "s%C3%A9cret/~%28%27%2A%27%29%21%26%22x%22",
+		"js encodeURIComponent":  "s%C3%A9cret%2F~('*')!%26%22x%22",
+		"js encodeURI":           "s%C3%A9cret/~('*')!&%22x%22",
+		"java URLEncoder":        "s%C3%A9cret%2F%7E%28%27*%27%29%21%26%22x%22",
+		"java URLEncoder, small": "s%c3%a9cret%2f%7e%28%27*%27%29%21%26%22x%22",
+	},
+	"пароль+1": {"php json_encode": `\u043f\u0430\u0440\u043e\u043b\u044c+1`},
+	"😀secret😀": {"php json_encode": `\ud83d\ude00secret\ud83d\ude00`},
+}
+
 // TestMask wants no trace of a secret in a text that repeats it, however it is written there.
 func TestMask(t *testing.T) {
 	for _, secret := range []string{
 		"hush-hush-1", `a&b<c>"d'e\f/g h`, "пароль+1", "=%2F~?#[]@", "hush\x01\x7fhush", "tab\tline\nend-of-it", "x<=>" + strings.Repeat("y", 40), "😀secret😀",
+		"sécret/~('*')!&\"x\"",
 	} {
 		quoted, _ := json.Marshal(secret)
 		texts := map[string]string{
 			"as it is": secret, "query": url.QueryEscape(secret), "path": url.PathEscape(secret),
 			"lower query":   strings.ToLower(url.QueryEscape("é")) + lowerHex(url.QueryEscape(secret)),
-			"encoding/json": string(quoted), "html": html.EscapeString(secret), "php": asciiJSON(secret),
+			"encoding/json": string(quoted), "html": html.EscapeString(secret),
+		}
+		for name, text := range elsewhere[secret] {
+			texts[name] = text
 		}
 		for _, place := range []Place{PlaceURL, PlaceHeader, PlaceForm, PlaceJSON, PlaceXML, PlaceText} {
 			texts[fmt.Sprintf("place %d", place)] = string(appendEscaped(nil, secret, place, true))

@@ -97,17 +97,17 @@ func (s *sourceQuery) explain(ctx context.Context, q *Question) Report {
 		r.Location = excerpt(src.hide(httpclient.MaskURL(res.response.Location)))
 		for _, h := range res.response.Header {
 			value := src.hide(h[1])
-			if httpclient.SecretName(h[0]) {
+			switch {
+			case httpclient.SecretName(h[0]):
 				value = httpclient.Masked
+			case strings.EqualFold(h[0], "Location"):
+				value = r.Location
 			}
 			r.Header = append(r.Header, [2]string{excerpt(h[0]), excerpt(value)})
 		}
 	}
 	r.Took = time.Since(start)
-	r.Vars, r.Outcome = slices.Clone(res.vars), res.outcome
-	for i := range r.Vars {
-		r.Vars[i].Value = src.hide(r.Vars[i].Value)
-	}
+	r.Vars, r.Outcome = src.hideVars(res.vars), res.outcome
 	if record := answer.Record(res.vars); record.Value("name") != "" && record.Value("CALLERID(name)") == "" {
 		r.Notes = append(r.Notes, "name is a parameter of events; did you mean CALLERID(name), which phones show?")
 	}
@@ -124,7 +124,17 @@ func (s *sourceQuery) explain(ctx context.Context, q *Question) Report {
 	default:
 		s.outcome, s.vars = res.outcome, res.vars
 	}
+	s.vars = src.hideVars(s.vars)
 	return r
+}
+
+// hideVars returns variables without the source's secrets in their values.
+func (s *source) hideVars(vars []Var) []Var {
+	vars = slices.Clone(vars)
+	for i := range vars {
+		vars[i].Value = s.hide(vars[i].Value)
+	}
+	return vars
 }
 
 // hide replaces the source's secrets in a text for people: an answer or an error may repeat what the request says.
@@ -159,7 +169,7 @@ func (r *Report) describe(s *source, c cached) {
 	default:
 		return
 	}
-	r.Age, r.Cached = s.now().Sub(c.entry.Stored), c.vars
+	r.Age, r.Cached = s.now().Sub(c.entry.Stored), s.hideVars(c.vars)
 }
 
 // excerpt returns the beginning of a text, as a terminal can show it.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"ringhook/httpclient"
 	"ringhook/lookup/answer"
 )
 
@@ -171,5 +172,43 @@ func TestFaultHidesSecrets(t *testing.T) {
 	}
 	if !strings.Contains(string(text), "***") || strings.Contains(string(text)+b.log.text(), "hush") {
 		t.Errorf("results %s\nlog %s", text, b.log.text())
+	}
+}
+
+// TestExplainHidesWhatTheCacheHolds wants no secret in a report or in the answer for
+// people, if a source repeats it in a value, which the cache then has, or in a redirect.
+func TestExplainHidesWhatTheCacheHolds(t *testing.T) {
+	redirect := false
+	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
+		if redirect {
+			w.Header().Set("Location", "https://crm.example/login?session_id=f00ba7")
+			w.WriteHeader(http.StatusFound)
+			return
+		}
+		io.WriteString(w, "name=Anna&note="+r.Header.Get("X-Api-Key"))
+	})
+	cfg.Headers = map[string]string{"X-Api-Key": "hush-hush-1"}
+	b := start(t, cfg)
+	hidden := func(state string) {
+		t.Helper()
+		a, reports := b.Explain(t.Context(), ask(anna))
+		text, err := json.Marshal([]any{a, reports})
+		if err != nil || reports[0].Cache != state || strings.Contains(string(text), "hush-hush-1") || strings.Contains(string(text), "f00ba7") {
+			t.Errorf("with the cache %s: %s, %v", state, text, err)
+		}
+		if a.value("note") != httpclient.Masked {
+			t.Errorf("with the cache %s: note = %q, want it hidden", state, a.value("note"))
+		}
+	}
+	hidden("none")
+	if a := await(b.Ask(ask(anna))); a.value("note") != "hush-hush-1" {
+		t.Errorf("a call gets note = %q, want what the source says", a.value("note"))
+	}
+	hidden("fresh")
+	redirect = true
+	b.pass(time.Hour)
+	hidden("stale")
+	if a := await(b.Ask(ask(anna))); a.value("note") != "hush-hush-1" {
+		t.Errorf("a call gets note = %q, want what the cache has", a.value("note"))
 	}
 }

@@ -44,8 +44,12 @@ func TestAnswersAreSmall(t *testing.T) {
 				}
 				held = append(held, got)
 			}
+			limit := float64(callers*4*maxValue + 1<<20) // the answer and its cache entry
 			grown := heap() - before
-			if limit := float64(callers*4*maxValue + 1<<20); grown > limit { // the answer and its cache entry
+			for i := 0; grown > limit && i < 50; i++ { // the last request may not have let go of its body yet
+				grown = heap() - before
+			}
+			if grown > limit {
 				t.Errorf("%d answers hold %.0f bytes, want at most %.0f", callers, grown, limit)
 			}
 			runtime.KeepAlive(held)
