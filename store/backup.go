@@ -110,7 +110,7 @@ func lockFolder(path string) (*os.File, error) {
 	return d, nil
 }
 
-// rename gives a file its name, unless there is a file of that name.
+// rename renames a file unless the new name exists.
 func rename(from, to string) error {
 	err := os.Link(from, to)
 	if err == nil {
@@ -127,7 +127,7 @@ func rename(from, to string) error {
 }
 
 // copyDatabase copies one file as it is now. SQLite reads it in one transaction,
-// which holds no writer up, and writes a new file without what was deleted.
+// which delays no writer, and writes a new file without deleted data.
 func copyDatabase(ctx context.Context, from, to string, s sqlite.Schema) error {
 	o := sqlite.Options{Path: from, Synchronous: "FULL", Busy: 5 * time.Second, CacheKiB: 8 << 10}.Beside()
 	c, err := o.Writer()

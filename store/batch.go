@@ -90,27 +90,26 @@ func (t *try) raiseLimit() bool {
 	return true
 }
 
-// releaseReserve gives up the reserve, once: the disk is full. From then on
-// what is accepted may not enlarge the file: else it would take the room that the
-// results need.
+// releaseReserve releases the reserve, once, because the disk is full. From then on the
+// file must not grow for acceptances, because the results need the room.
 func (t *try) releaseReserve() bool {
 	if t.reserve == nil {
 		return false
 	}
 	released, err := t.reserve.Release()
 	if err != nil {
-		t.log.Error("reserve of the outbox not given up", "err", err)
+		t.log.Error("cannot release the reserve of the outbox", "err", err)
 	}
 	if !released || err != nil {
 		return false
 	}
 	t.tight = true
-	t.log.Error("disk is full: the reserve is given up, so that results of deliveries can be written", "bytes", t.reserve.Size())
+	t.log.Error("disk is full: reserve released for results of deliveries", "bytes", t.reserve.Size())
 	return true
 }
 
-// wrote notes that commits succeed, of acceptances too where those were refused
-// for want of room.
+// wrote records that commits succeed again. After a full disk, only a batch with
+// acceptances shows that.
 func (w *writer) wrote(batch []*task) {
 	before := w.failed.Load()
 	if before == nil || sqlite.ClassOf(*before) == sqlite.Full && batch[0].rank != acceptance {
@@ -120,7 +119,8 @@ func (w *writer) wrote(batch []*task) {
 	w.log.Info("outbox commits again")
 }
 
-// most is how many pages the file may have. SQLite takes one for as many as there are.
+// most returns the maximum number of pages of the file. SQLite does not go below the
+// current number, so 1 means no growth.
 func (w *writer) most() int64 {
 	if w.tight {
 		return 1
@@ -128,17 +128,17 @@ func (w *writer) most() int64 {
 	return w.maxPages
 }
 
-// reservePages is what results and upkeep may take beyond max_size: 16 MiB.
+// reservePages is the space that results and upkeep may use beyond max_size: 16 MiB.
 const reservePages = 16 << 20 / sqlite.PageSize
 
 func (w *writer) limit(pages int64) {
 	if _, err := w.c.Exec("pragma max_page_count = " + strconv.FormatInt(pages, 10)); err != nil {
-		w.log.Error("limit of the outbox not set", "err", err)
+		w.log.Error("cannot set the size limit of the outbox", "err", err)
 	}
 }
 
 // try applies and commits a batch. bad is the place of the task that failed,
-// -1 where it was the transaction itself.
+// -1 if the transaction itself failed.
 func (w *writer) try(batch []*task) (bad int, err error) {
 	start := time.Now()
 	w.began.Store(start.UnixNano())
@@ -195,8 +195,8 @@ func reach(batch []*task, points [ranks]failpoint.Point) error {
 	return err
 }
 
-// undo rolls back what failed. After a failure of the disk the connection is
-// not used again: what it remembers of the file may not be what is in it.
+// undo rolls back a failed transaction. After a disk error the connection is not used
+// again: its page cache may differ from the file.
 func (w *writer) undo(err error) {
 	switch sqlite.ClassOf(err) {
 	case sqlite.IO, sqlite.Corrupt:
@@ -214,7 +214,7 @@ func (w *writer) drop() {
 	w.c = nil
 }
 
-// fail tells a batch that the file is at fault. The log says so once.
+// fail reports an error of the file to the tasks of a batch. It logs the first one.
 func (w *writer) fail(batch []*task, err error) {
 	if len(batch) == 0 {
 		return
@@ -222,7 +222,7 @@ func (w *writer) fail(batch []*task, err error) {
 	class := sqlite.ClassOf(err)
 	err = sqlite.Wrap("commit to the outbox", err)
 	if before := w.failed.Swap(&err); before == nil || sqlite.ClassOf(*before) != class {
-		w.log.Error("outbox does not commit: calls go on without RINGHOOK_STATUS", "class", string(class), "err", err)
+		w.log.Error("outbox does not commit", "class", string(class), "err", err, "hint", "calls continue without RINGHOOK_STATUS")
 	}
 	w.metrics.failure(class, len(batch))
 	select {
@@ -235,7 +235,7 @@ func (w *writer) fail(batch []*task, err error) {
 	finish(batch, err)
 }
 
-// errLineage means that a record holds effects of one that was lost.
+// errLineage means that an earlier record of the same call was lost.
 var errLineage = errors.New("an earlier record of the call was lost")
 
 // refuseBroken takes from the batch, from that place on, the records of calls of which an

@@ -43,7 +43,7 @@ func benchKeep(b *testing.B, s *Store, waiters int) {
 	})
 }
 
-// fillPending gives a dead hook that many deliveries, each with a call of its own.
+// fillPending adds n pending deliveries for a hook, each with a call of its own.
 func fillPending(b testing.TB, s *Store, n int) {
 	ctx := context.Background()
 	for from := 0; from < n; from += 1000 {

@@ -9,11 +9,11 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// HeldCall is what is known of a call.
+// HeldCall is a stored call.
 type HeldCall struct {
 	LinkedID string          `json:"linkedid"`
 	Key      string          `json:"-"`    // see dialplan.Identity
-	Seen     time.Time       `json:"seen"` // when it was last heard of
+	Seen     time.Time       `json:"seen"` // time of its last record
 	State    json.RawMessage `json:"state"`
 }
 
@@ -42,20 +42,20 @@ func (s *Store) Call(linkedid string) (c HeldCall, known bool, err error) {
 	return c, known, s.reading("read a call", err)
 }
 
-// Points gives what happened at the points of a call, the first asked first:
-// as far as it was kept, which nobody waits for.
+// Points returns the trace records of a call, the earliest first. Some may be missing,
+// because points do not wait until their records are stored.
 func (s *Store) Points(linkedid string) ([]dialplan.PointTrace, error) {
 	return s.traces.Find([][]byte{[]byte(linkedid)}, func(p *dialplan.PointTrace) bool { return p.LinkedID == linkedid })
 }
 
-// PointsSince gives to f what happened at points since a moment, in the order in
-// which it was kept.
+// PointsSince calls f with every trace record since a time, in the order in which they
+// were added.
 func (s *Store) PointsSince(since time.Time, f func(*dialplan.PointTrace)) error {
 	return s.traces.Since(since, f)
 }
 
-// CallsSince gives to f every call that was heard of since a moment, the
-// longest unheard first, until f says that it is enough.
+// CallsSince calls f with every call that has a record since a time, the longest idle
+// first, until f returns false.
 func (s *Store) CallsSince(since time.Time, f func(HeldCall) (more bool)) error {
 	rows, err := s.read.Query(heldCalls+" where seen_ms >= ? order by seen_ms", since.UnixMilli())
 	more := true
@@ -70,8 +70,8 @@ func (s *Store) CallsSince(since time.Time, f func(HeldCall) (more bool)) error 
 	return s.reading("list calls", err)
 }
 
-// IdleCalls lists up to limit calls that were last heard of after one moment and
-// not after another, the longest idle first.
+// IdleCalls lists up to limit calls whose last record is later than after and not later
+// than until, the longest idle first.
 func (j *Journal) IdleCalls(after, until time.Time, limit int) ([]dialplan.IdleCall, error) {
 	if err := j.s.clockStep(); err != nil {
 		return nil, err

@@ -8,8 +8,8 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// leastClockStep is how far the wall clock has to be set for it to count. What is
-// less is a correction.
+// leastClockStep is the smallest change of the wall clock that counts as a clock step. A
+// smaller one is a correction.
 const leastClockStep = time.Minute
 
 // clockSteps detects that the wall clock was set while the store is open: a clock
@@ -37,7 +37,7 @@ const (
 // that was set. It must be called before a decision by a stored time.
 func (s *Store) clockStep() error {
 	if s.lock == nil {
-		return nil // a tool is not there for long
+		return nil // a tool does not run for long
 	}
 	l := &s.steps
 	l.mu.Lock()
@@ -56,7 +56,7 @@ func (s *Store) clockStep() error {
 		if err != nil {
 			return err
 		}
-		s.log.Warn("clock was set: what waits is moved with it", "by", set.Round(time.Second))
+		s.log.Warn("clock was set: stored times are moved with it", "by", set.Round(time.Second))
 	}
 	l.last = now
 	return nil

@@ -4,23 +4,22 @@ import "time"
 
 // Config is the [store] table.
 type Config struct {
-	// Folder holds outbox.db, cache.db, phonebook.db and trace.db. It is made where it is missing.
+	// Folder holds outbox.db, cache.db, phonebook.db and trace.db. It is created if it is missing.
 	Folder string `toml:"folder"`
-	// Synchronous says what a commit of the outbox survives: "full" a power
-	// cut, "normal" only the end of the process.
+	// Synchronous is "full" if a commit must survive a power cut, or "normal" if it
+	// must survive only the end of the process.
 	Synchronous string `toml:"synchronous"`
-	// KeepDelivered is how long a delivery stays to be looked at once it is
-	// delivered or dropped.
+	// KeepDelivered is the time for which delivered and dropped deliveries are kept.
 	KeepDelivered time.Duration `toml:"keep_delivered"`
-	// KeepDead is how long a delivery that was given up stays, to be retried.
+	// KeepDead is the time for which dead deliveries are kept.
 	KeepDead time.Duration `toml:"keep_dead"`
-	// KeepCalls is how long a call's state stays without a word of the call,
-	// and how long what happened at a point is kept.
+	// KeepCalls is the time for which the state of an idle call and trace records are
+	// kept.
 	KeepCalls time.Duration `toml:"keep_calls"`
-	// MaxSize is the most that outbox.db and cache.db may take each, in bytes. A
-	// 64th of it, 4 to 64 MiB, is held back on the disk.
+	// MaxSize is the maximum size of outbox.db and of cache.db in bytes. A 64th of it, 4
+	// to 64 MiB, is reserved on the disk.
 	MaxSize Size `toml:"max_size"`
-	// CacheRows is the most answers that the cache keeps.
+	// CacheRows is the maximum number of entries in the cache.
 	CacheRows int64 `toml:"cache_rows"`
 }
 
@@ -39,10 +38,10 @@ func DefaultConfig() Config {
 	}
 }
 
-// Check reports every value that cannot work, by its key.
+// Check reports every invalid value with its key.
 func (c *Config) Check(report func(key, problem string)) {
 	if c.Folder == "" {
-		report("folder", "is empty: name the folder that shall hold the files")
+		report("folder", "is empty: set the folder for the files")
 	}
 	if c.Synchronous != "full" && c.Synchronous != "normal" {
 		report("synchronous", `must be "full" (survives a power cut) or "normal" (survives kill -9)`)
@@ -50,7 +49,7 @@ func (c *Config) Check(report func(key, problem string)) {
 	if c.KeepCalls < time.Minute {
 		report("keep_calls", `must be at least "1m": the state of a running call would be forgotten`)
 	}
-	// A repeated event is known by the one that is kept.
+	// A repeated event is detected by the stored one.
 	if c.KeepDelivered < c.KeepCalls {
 		report("keep_delivered", "must not be shorter than keep_calls: a repeated event of a running call would be sent again")
 	}

@@ -29,7 +29,7 @@ func TestCrashChild(t *testing.T) {
 	say := func(what, id string) {
 		mu.Lock()
 		defer mu.Unlock()
-		_, _ = fmt.Fprintln(os.Stdout, what, id) // the parent is gone: nobody to tell
+		_, _ = fmt.Fprintln(os.Stdout, what, id) // fails if the parent has ended
 	}
 	for g := range 8 {
 		go func() {

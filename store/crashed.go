@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// crashesToGiveUp is how often a delivery may crash ringhook.
+	// crashesToGiveUp is the number of crashes after which a delivery is dead.
 	crashesToGiveUp = 3
-	// crashPause is how long it is left alone after that: others go on, and
-	// systemd, which gives up on what ends too often, does not.
+	// crashPause is the time from a crash to the next attempt. Other deliveries continue,
+	// and ringhook does not reach the start limit of systemd.
 	crashPause = time.Minute
 )
 
-// Crashed notes that ringhook itself crashed in an attempt at a delivery. It counts as an
-// attempt; with the third the delivery is dead as hooks.Poison. One
-// that is no longer pending is left as it is.
+// Crashed records that ringhook crashed during an attempt at a delivery. It counts as an
+// attempt. After the third crash the delivery is dead with class hooks.Poison, and dead
+// is true. A delivery that is not pending is not changed.
 func (o *Outbox) Crashed(ctx context.Context, delivery int64, at time.Time, why string) (dead bool, err error) {
 	now := o.s.now()
 	err = o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {

@@ -7,9 +7,9 @@ import (
 	"ringhook/hooks"
 )
 
-// TestCrashed wants a delivery that crashes ringhook to be left alone for a while,
-// and to be dead with the third time, also over restarts. What
-// waits behind it goes on then. What is no longer pending stays as it is.
+// TestCrashed checks that a delivery that crashes ringhook pauses and is dead after the
+// third crash, also over restarts. Deliveries that wait for it continue then. A delivery
+// that is not pending is not changed.
 func TestCrashed(t *testing.T) {
 	c := newClock()
 	cfg := testConfig(t)

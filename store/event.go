@@ -9,11 +9,11 @@ import (
 	"ringhook/hooks"
 )
 
-// maxBody bounds an event, in bytes: a batch of them has to stay a short commit.
+// maxBody is the maximum size of an event in bytes, so that a batch stays a short commit.
 const maxBody = 256 << 10
 
-// encodeEvent writes an event as it is stored: as JSON, but for what has a column
-// of its own.
+// encodeEvent returns the event as it is stored: as JSON, without the fields that have
+// columns of their own.
 func encodeEvent(e *hooks.Event) ([]byte, error) {
 	b := e.AppendJSON(make([]byte, 0, 768))
 	if len(b) > maxBody {
@@ -24,7 +24,8 @@ func encodeEvent(e *hooks.Event) ([]byte, error) {
 
 var eventParsers fastjson.ParserPool
 
-// decodeEvent gives the parameters their types back: numbers are int64.
+// decodeEvent returns the event with the original types of its parameters: numbers are
+// int64.
 func decodeEvent(id, linkedid string, text []byte) (hooks.Event, error) {
 	p := eventParsers.Get()
 	defer eventParsers.Put(p)

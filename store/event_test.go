@@ -9,8 +9,8 @@ import (
 	"ringhook/hooks"
 )
 
-// FuzzDecodeEvent wants an event to come back from the outbox as it went in, and what a
-// damaged file gives to be an error at worst.
+// FuzzDecodeEvent checks that a stored event is decoded unchanged, and that the content of
+// a damaged file causes at most an error.
 func FuzzDecodeEvent(f *testing.F) {
 	at := time.Date(2026, 1, 15, 9, 30, 0, 1000, time.FixedZone("", 3600))
 	for _, e := range []hooks.Event{

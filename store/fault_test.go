@@ -148,8 +148,8 @@ func (s *Store) hurry(t *testing.T) {
 	}
 }
 
-// F11: where max_size is reached acceptances fail, results are still stored, and
-// what they free is used again.
+// When max_size is reached, acceptances fail, results are still stored, and the space
+// that they free is used again.
 func TestFull(t *testing.T) {
 	s := testStore(t, time.Now)
 	var limit int64
@@ -186,7 +186,7 @@ func TestFull(t *testing.T) {
 	for _, d := range list {
 		settleOne(t, s.Outbox(), d.ID, 1, time.Time{})
 	}
-	// What is no longer pending gives back no more than pages of its indexes.
+	// Settled deliveries free only pages of the indexes.
 	for more := 0; ; more++ {
 		if _, err := s.Journal().Keep(context.Background(), testRecord(fmt.Sprint("2.", more), 1, "a")); err != nil {
 			break

@@ -130,7 +130,7 @@ func TestDiskFull(t *testing.T) {
 	for n := range 20 {
 		keep(t, s.Journal(), testRecord(fmt.Sprint("2.", n), 1, "a"))
 	}
-	for _, line := range []string{"the reserve is given up", "outbox does not commit", "disk has room again", "outbox commits again"} {
+	for _, line := range []string{"reserve released", "outbox does not commit", "disk has room again", "outbox commits again"} {
 		if got := strings.Count(log.String(), line); got != 1 {
 			t.Errorf("the log says %d times %q:\n%s", got, line, &log)
 		}

@@ -22,14 +22,14 @@ func scanHookState(scan func(...any) error) (hooks.HookState, error) {
 	return st, err
 }
 
-// State returns what is kept of a hook; all of it zero where nothing is wrong.
+// State returns the stored state of a hook; zero if nothing is wrong.
 func (o *Outbox) State(hook string) (st hooks.HookState, err error) {
 	rows, err := o.s.read.Query(selectHookStates+" where hook = ?", hook)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		st, err = scanHookState(scan)
 		return err
 	})
-	return st, sqlite.Wrap("read how a hook stands", err)
+	return st, sqlite.Wrap("read the state of a hook", err)
 }
 
 // States lists the states of the hooks that fail or are disabled.
@@ -40,20 +40,20 @@ func (o *Operator) States() (list []hooks.HookState, err error) {
 		list = append(list, st)
 		return err
 	})
-	return list, sqlite.Wrap("read how hooks stand", err)
+	return list, sqlite.Wrap("read the states of hooks", err)
 }
 
-// SetState keeps how a hook stands, and together with it an event that tells
-// others of it, where there is one.
-func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, told *hooks.Event, routes []hooks.Route) error {
+// SetState stores the state of a hook. If notice is not nil, it commits with it an event
+// about the hook for the hooks of the routes.
+func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks.Event, routes []hooks.Route) error {
 	nowMS := o.s.now().UnixMilli()
 	r := &record{nowMS: nowMS}
-	if told != nil && len(routes) > 0 {
-		body, err := encodeEvent(told)
+	if notice != nil && len(routes) > 0 {
+		body, err := encodeEvent(notice)
 		if err != nil {
 			return err
 		}
-		r.events = []event{{Event: told, linkedid: told.LinkedID, body: body, routes: routes}}
+		r.events = []event{{Event: notice, linkedid: notice.LinkedID, body: body, routes: routes}}
 	}
 	return o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {
 		var err error
@@ -69,8 +69,8 @@ func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, told *hooks.E
 	})
 }
 
-// Enable ends a hook's being disabled, and tells whether it was. What is dead
-// stays so. A running server sees it within seconds.
+// Enable enables a disabled hook, and reports whether it was disabled. Dead deliveries
+// stay dead. A running server notices it within seconds.
 func (o *Operator) Enable(ctx context.Context, hook string) (was bool, err error) {
 	n := 0
 	err = o.s.w.do(ctx, result, 0, func(c *sqlite.Conn) error {

@@ -8,8 +8,8 @@ import (
 	"ringhook/hooks"
 )
 
-// TestHookState wants what is kept of a hook to be there after a restart, with the
-// event that tells of it once, however often it is kept.
+// TestHookState checks that the state of a hook survives a restart, and that its notice
+// is accepted once, however often the state is stored.
 func TestHookState(t *testing.T) {
 	c := newClock()
 	cfg := testConfig(t)
@@ -22,9 +22,9 @@ func TestHookState(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want %+v", hook, got, err, want)
 		}
 	}
-	set := func(st hooks.HookState, told *hooks.Event) {
+	set := func(st hooks.HookState, notice *hooks.Event) {
 		t.Helper()
-		if err := s.Outbox().SetState(context.Background(), st, told, testRoutes("", "b", "c")); err != nil {
+		if err := s.Outbox().SetState(context.Background(), st, notice, testRoutes("", "b", "c")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -34,17 +34,17 @@ func TestHookState(t *testing.T) {
 	set(failing, nil)
 	f("a", failing)
 	gone := hooks.HookState{Hook: "a", Receiver: "r", Disabled: "gone", DisabledAt: at}
-	told := testEvent("", 0)
+	notice := testEvent("", 0)
 	for range 2 {
-		set(gone, &told)
+		set(gone, &notice)
 	}
 	mustClose(t, s)
 	s = mustOpen(t, cfg, c.now)
 	f("a", gone)
 	f("b", hooks.HookState{})
 	for _, hook := range []string{"b", "c"} {
-		if events, _ := due(t, s.Outbox(), hook, c.now()); len(events) != 1 || events[0] != told.ID {
-			t.Errorf("%s is told %v", hook, events)
+		if events, _ := due(t, s.Outbox(), hook, c.now()); len(events) != 1 || events[0] != notice.ID {
+			t.Errorf("%s gets %v", hook, events)
 		}
 	}
 	if list, err := s.Operator().States(); err != nil || len(list) != 1 || list[0] != gone {
@@ -58,18 +58,18 @@ func TestHookState(t *testing.T) {
 	}
 	set(failing, nil)
 	if was, err := s.Operator().Enable(context.Background(), "a"); was || err != nil {
-		t.Errorf("one that only fails was enabled, %v", err)
+		t.Errorf("a failing hook was reported as disabled, %v", err)
 	}
 	f("a", failing)
 	set(hooks.HookState{Hook: "a"}, nil)
 	if list, err := s.Operator().States(); err != nil || len(list) != 0 {
-		t.Errorf("kept of a hook that is well: %+v, %v", list, err)
+		t.Errorf("state of a working hook: %+v, %v", list, err)
 	}
 }
 
-// TestRetryOpensTheGate wants an operator's retry to say to the hooks concerned, and
-// to no other, that an attempt is wanted now. A hook that is disabled is not enabled by it.
-func TestRetryOpensTheGate(t *testing.T) {
+// TestRetryEndsPause checks that an operator's retry makes an attempt possible now for the
+// hooks of its deliveries and for no other. It does not enable a disabled hook.
+func TestRetryEndsPause(t *testing.T) {
 	c := newClock()
 	s := testStore(t, c.now)
 	at := time.UnixMilli(c.now().UnixMilli())
@@ -92,7 +92,7 @@ func TestRetryOpensTheGate(t *testing.T) {
 	}
 	for hook, want := range map[string]time.Time{"a": {}, "b": left.Until, "c": left.Until} {
 		if st, err := s.Outbox().State(hook); err != nil || !st.Until.Equal(want) || st.Opened != left.Opened {
-			t.Errorf("%s: got %+v, %v, want it left alone until %v", hook, st, err, want)
+			t.Errorf("%s: got %+v, %v, want it paused until %v", hook, st, err, want)
 		}
 	}
 }

@@ -13,9 +13,8 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// Journal keeps what is known of calls, and their events: it is the
-// dialplan.Journal. Records are committed in the order in which they were
-// given, Keep and KeepLater alike.
+// Journal stores calls and their events. It implements dialplan.Journal. Records are
+// committed in the order of Keep, Queue and KeepLater.
 type Journal struct {
 	s     *Store
 	calls callSet
@@ -96,7 +95,7 @@ func (j *Journal) KeepLater(r dialplan.Record) {
 	}
 }
 
-// Trace keeps what happened at a point, unless its writer is behind.
+// Trace stores the record of a point, or drops it if the buffer is full.
 func (j *Journal) Trace(at time.Time, record []byte) { j.s.traces.Add(at, record) }
 
 // Barrier returns when every record given before it is kept or lost.
@@ -131,7 +130,7 @@ func (j *Journal) encode(r dialplan.Record) (*record, error) {
 	for i := range r.Events {
 		a := &r.Events[i]
 		if len(a.Hooks) == 0 {
-			continue // nobody will ever ask for it
+			continue // no hook gets it
 		}
 		body, err := encodeEvent(&a.Event)
 		if err != nil {
@@ -195,13 +194,13 @@ func (r *record) insert(c *sqlite.Conn, e *event) error {
 	return nil
 }
 
-// callSetParts is how many parts a callSet has: few enough to be nothing where it is empty, and
-// so many that one has some sixty calls where the file knows a million.
+// callSetParts is the number of parts of a callSet: small enough for an empty set, and
+// large enough that a part has some sixty calls if the file has a million.
 const callSetParts = 1 << 14
 
-// callSet remembers by a hash of 46 bits which calls the file knows: a million of them in
-// some 6 MB, where a map would take 35. Two calls with one hash cost a read too many, or, once in
-// many thousands of days, the state of one that goes on when the other is forgotten.
+// callSet holds a hash of 46 bits of every stored call: some 6 MB for a million calls,
+// where a map takes 35. Two calls with the same hash cost a needless read. If one of them
+// is removed, the state of the other is not found: once in many thousands of days.
 type callSet struct {
 	seed  maphash.Seed
 	mu    sync.Mutex
@@ -239,7 +238,7 @@ func (s *callSet) remove(linkedid string) {
 	}
 }
 
-// part gives the part that a call belongs to, and what it is known by there.
+// part returns the part of a call, and its hash within the part.
 func (s *callSet) part(linkedid string) (set *[]uint32, h uint32) {
 	hash := maphash.String(s.seed, linkedid)
 	return &s.parts[hash>>32%callSetParts], uint32(hash)

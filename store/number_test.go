@@ -8,9 +8,9 @@ import (
 	"ringhook/hooks"
 )
 
-// TestNumbersAreUsedOnce wants the result of an attempt to settle nothing but the
-// delivery that was attempted, though that one was erased meanwhile, or dropped and removed, and another
-// has come since: were its number given again, what nobody sent would pass for delivered.
+// TestNumbersAreUsedOnce checks that the result of an attempt settles only the attempted
+// delivery, even if that one was erased, or dropped and removed, and another was added. If
+// its number were used again, a delivery that was never sent would count as delivered.
 func TestNumbersAreUsedOnce(t *testing.T) {
 	c := newClock()
 	cfg := testConfig(t)

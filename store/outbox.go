@@ -13,11 +13,11 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// Outbox keeps deliveries until they are delivered or dead: it is the
-// hooks.Outbox. What people see and change of them is the Operator's.
+// Outbox stores deliveries until they are delivered or dead. It implements hooks.Outbox.
+// Operator shows and changes them for administrators.
 type Outbox struct {
 	s          *Store
-	configured atomic.Pointer[[]string] // the hooks that there are; nil while nobody has told
+	configured atomic.Pointer[[]string] // the configured hooks; nil before SetConfiguredHooks
 }
 
 var _ hooks.Outbox = (*Outbox)(nil)
@@ -30,7 +30,7 @@ const dueDeliveries = `select d.id, d.hook, d.attempts, coalesce(d.begun_ms, e.a
 
 // Due lists up to limit pending deliveries of a hook that may be attempted at now,
 // the longest due first, never two of one key and never one that an
-// earlier pending one of its key holds back. Those that are under way already are left out.
+// earlier pending one of its key holds back. Those in underWay are left out.
 func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) ([]hooks.Delivery, error) {
 	if err := o.s.clockStep(); err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) (
 		if err := scan(&d.ID, &d.Hook, &d.Attempts, &acceptedMS, &id, &linkedid, &text); err != nil {
 			return err
 		}
-		// From now on its age is told by the monotonic clock.
+		// From now on the monotonic clock measures its age.
 		d.Accepted = now.Add(-now.Round(0).Sub(sqlite.FromMS(acceptedMS)))
 		var err error
 		d.Event, err = decodeEvent(id, linkedid, text)
@@ -62,7 +62,7 @@ func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) (
 	return due, o.s.reading("list due deliveries", err)
 }
 
-// Next tells when the hook's next delivery becomes due; zero when none is pending.
+// Next returns when the hook's next delivery becomes due; zero if none is pending.
 func (o *Outbox) Next(hook string) (time.Time, error) {
 	var ms int64
 	_, err := sqlite.One(o.s.read, `select next_ms from delivery
@@ -70,10 +70,10 @@ func (o *Outbox) Next(hook string) (time.Time, error) {
 	return sqlite.FromMS(ms), o.s.reading("find the next delivery", err)
 }
 
-// Settle stores results of attempts, and returns when they are committed. A
-// result without Attempt.Started moves the delivery and counts no attempt. A
-// delivery that is no longer pending, because somebody dropped it meanwhile,
-// is left as it is. released tells that another of a key may go now, or later.
+// Settle stores results of attempts, and returns when they are committed. A result
+// without Attempt.Started moves the delivery and counts no attempt. A delivery that is no
+// longer pending, because an operator dropped it, is not changed. released reports
+// whether another delivery of a key may be attempted, now or later.
 func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released bool, err error) {
 	results = slices.Clone(results)
 	nowMS := o.s.now().UnixMilli()
@@ -112,7 +112,7 @@ func settle(c *sqlite.Conn, r *hooks.Result, nowMS int64) (released int, err err
 	var hook, okey string
 	var attempts int
 	var found bool
-	others := made > 0 // behind it in its key
+	others := made > 0 // whether later ones of its key may wait for it
 	if r.State == hooks.Pending {
 		found, err = c.One(settlePending, []any{r.Delivery, made, a.Class, a.Status, max(1, sqlite.ToMS(r.Next)), nowMS}, &hook, &okey, &attempts)
 		if err == nil && found && made > 0 {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// T-CFG-01: everything is made for its owner alone, and what somebody has opened to
-// others is complained of.
+// All files are created readable only for their owner, and the log warns of those that
+// others can read.
 func TestReadableByOthers(t *testing.T) {
 	cfg := testConfig(t)
 	opened := func(mode os.FileMode) string {

@@ -9,11 +9,11 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// KeepRemoved is how long deliveries wait for a hook that was taken out of the
-// configuration: until then a mistake costs nothing.
+// KeepRemoved is the time for which deliveries wait for a hook that was removed from the
+// configuration, so that a mistake can be corrected.
 const KeepRemoved = 7 * 24 * time.Hour
 
-// GivenUpAt is when what waits for a hook that is not in the configuration is dead.
+// GivenUpAt returns when the pending deliveries of a removed hook become dead.
 func (t *HookCounts) GivenUpAt(now time.Time) time.Time {
 	if t.Removed.IsZero() {
 		return now.Add(KeepRemoved)
@@ -24,24 +24,24 @@ func (t *HookCounts) GivenUpAt(now time.Time) time.Time {
 const (
 	waitingHooks = "select hook, coalesce(removed_ms, 0) from tally where pending > 0"
 	setRemoved   = "update tally set removed_ms = ?2 where hook = ?1"
-	// Of the oldest those that have waited for so long themselves: one that an
-	// operator brought back has its time too.
+	// The oldest deliveries, if they have waited that long themselves: one that an
+	// operator retried waits for the full time again.
 	overdueOf = `select d.id from (select id, event, begun_ms from delivery indexed by delivery_pending
 			where state = 0 and hook = ?1 order by id limit ?3) d join event e on e.id = d.event
 		where coalesce(d.begun_ms, e.accepted_ms) <= ?2`
 )
 
-// SetConfiguredHooks tells which hooks the configuration in force has. What is pending for
-// another is dead, as hooks.Removed, when it has been without its hook for
-// KeepRemoved. As long as nobody has told, everything waits.
+// SetConfiguredHooks sets the hooks of the current configuration. Pending deliveries of
+// other hooks become dead with class hooks.Removed after KeepRemoved. Before the first
+// call of SetConfiguredHooks all deliveries wait.
 func (o *Outbox) SetConfiguredHooks(names []string) {
 	names = slices.Clone(names)
 	o.configured.Store(&names)
 }
 
-// withoutHook notes which hooks are gone, and gives up a step's worth of what has
-// waited for one for too long. It tells how many those are.
-func (o *Outbox) withoutHook(c *sqlite.Conn, now time.Time) (given int, err error) {
+// withoutHook records which hooks were removed. It marks up to upkeepRows deliveries that
+// have waited for one too long as dead, and returns their number.
+func (o *Outbox) withoutHook(c *sqlite.Conn, now time.Time) (dead int, err error) {
 	names := o.configured.Load()
 	if names == nil {
 		return 0, nil
@@ -56,7 +56,7 @@ func (o *Outbox) withoutHook(c *sqlite.Conn, now time.Time) (given int, err erro
 	})
 	for hook, since := range removed {
 		if err != nil {
-			return given, err
+			return dead, err
 		}
 		configured := slices.Contains(*names, hook)
 		switch {
@@ -65,11 +65,11 @@ func (o *Outbox) withoutHook(c *sqlite.Conn, now time.Time) (given int, err erro
 			_, err = c.Exec(setRemoved, hook, nil)
 		case since.IsZero() || since.After(now):
 			_, err = c.Exec(setRemoved, hook, now.UnixMilli())
-		case now.Sub(since) >= KeepRemoved && given == 0:
-			given, err = giveUpRemoved(c, hook, now)
+		case now.Sub(since) >= KeepRemoved && dead == 0:
+			dead, err = giveUpRemoved(c, hook, now)
 		}
 	}
-	return given, err
+	return dead, err
 }
 
 func giveUpRemoved(c *sqlite.Conn, hook string, now time.Time) (int, error) {

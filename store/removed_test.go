@@ -8,9 +8,9 @@ import (
 	"ringhook/hooks"
 )
 
-// TestHookRemoved wants what waits for a hook that is no more in the
-// configuration to wait for a week, over restarts, and to be dead then, unless it is
-// back meanwhile; and an operator's retry to give it a week anew.
+// TestHookRemoved checks that the deliveries of a hook that was removed from the
+// configuration wait for a week, over restarts, and are dead then, unless the hook is back
+// before. After an operator's retry they wait for another week.
 func TestHookRemoved(t *testing.T) {
 	c := newClock()
 	cfg := testConfig(t)
@@ -48,7 +48,7 @@ func TestHookRemoved(t *testing.T) {
 		keep(t, s.Journal(), testRecord(fmt.Sprintf("1.%d", n), 2, "a"))
 	}
 	c.add(30 * day)
-	keepHouse() // nobody has told what is configured
+	keepHouse() // before SetConfiguredHooks
 	keepHouse("b")
 	expect("a", 2*calls, 0) // however old it is
 	c.add(6 * day)
@@ -87,7 +87,7 @@ func TestHookRemoved(t *testing.T) {
 	expect("a", 0, 0)
 }
 
-// TestHookRemovedAndClockSet is F23: a clock that is set is no week.
+// TestHookRemovedAndClockSet checks that setting the clock does not end the wait.
 func TestHookRemovedAndClockSet(t *testing.T) {
 	c := newClock()
 	s := testStore(t, c.now)

@@ -12,15 +12,15 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// replayLane is the key of everything that is sent again: one delivery of a
-// hook at a time, and the next no sooner than replayPace after it. So what
-// is new goes first, however much is sent again. No call's linkedid begins with a blank.
+// replayLane is the key of all replayed deliveries: a hook gets one at a time, and the
+// next at least replayPace later. So new deliveries go first, however many are replayed.
+// No linkedid begins with a blank.
 const (
 	replayLane = " replay"
 	replayPace = 100 * time.Millisecond
 )
 
-// pace tells for how many milliseconds the next of a key has to wait.
+// pace returns the pause in milliseconds before the next delivery of a key.
 func pace(okey string) int64 {
 	if okey == replayLane {
 		return replayPace.Milliseconds()
@@ -47,11 +47,11 @@ const (
 
 // Replay chooses events to send again.
 type Replay struct {
-	Hook  string    // gets the events
+	Hook  string    // receives the events
 	From  string    // the hook that got them before; Hook if empty
 	Since time.Time // accepted then or later
 	Until time.Time // accepted before
-	NewID bool      // give each event an id of its own, for receivers that drop ids they know
+	NewID bool      // assign a new id to each event, for receivers that drop ids they know
 	// Wants reports whether to send an event; nil sends all.
 	Wants func(*hooks.Event) bool
 }
@@ -138,7 +138,7 @@ func (o *Operator) replayable(r Replay, use func(ids []int64) error) error {
 	}
 }
 
-// renew gives a delivery an event of its own: the same but for its id.
+// renew assigns a delivery a copy of its event with a new id.
 func renew(c *sqlite.Conn, delivery, nowMS int64) error {
 	var id, linkedid string
 	var text []byte

@@ -145,8 +145,8 @@ func checkBackup(path string, s sqlite.Schema) error {
 	return errors.Join(err, c.Close())
 }
 
-// takeOwner gives the files to the folder's owner, where root restores them for a
-// service that runs as another user.
+// takeOwner changes the owner of the files to that of the folder if root restores them
+// for a service that runs as another user.
 func takeOwner(work, folder string, names []string) error {
 	info, err := os.Stat(folder)
 	owner, ok := info.Sys().(*syscall.Stat_t)
@@ -188,7 +188,7 @@ func replace(folder, work string, names []string) (kept string, err error) {
 	moved := false
 	for _, name := range names {
 		foldLog(filepath.Join(folder, name))
-		// The log goes first: beside another file it would be taken for that one's.
+		// The log goes first: SQLite would apply it to another file of this name.
 		for _, part := range []string{"-shm", "-wal", ""} {
 			err := move(filepath.Join(folder, name+part), filepath.Join(kept, name+part))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {

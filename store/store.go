@@ -49,8 +49,8 @@ var ErrClosed = sqlite.ErrClosed
 // ErrNotFound says that there is no delivery of that number.
 var ErrNotFound = errors.New("no such delivery")
 
-// Wait is how long a start, a reload or a command waits for a file that
-// another process may hold.
+// Wait is the maximum time for which a start, a reload or a command waits for a file that
+// another process has locked.
 const Wait = 10 * time.Second
 
 // Store is an open folder.
@@ -71,9 +71,9 @@ type Store struct {
 	phonebook *phonebook.Phonebook // nil for a tool
 
 	steps      clockSteps
-	behind     time.Duration // how long ago what upkeep's last step removed fell due
+	behind     time.Duration // how long the rows removed by upkeep's last step had been due
 	damageOnce sync.Once
-	damagedCh  chan struct{} // closed when the outbox is found damaged
+	damagedCh  chan struct{} // closed when the outbox is damaged
 
 	reserve       *disk.Reserve
 	room          *disk.Room
@@ -97,8 +97,8 @@ func (s *Store) Operator() *Operator { return &Operator{s} }
 // Cache is the part that keeps the answers of lookups.
 func (s *Store) Cache() *cache.Cache { return s.cache }
 
-// Phonebook is the part that keeps numbers and names of one's own. A tool has
-// none here, but opens it by itself.
+// Phonebook is the part that stores the administrator's own numbers and names. It is nil
+// for a tool, which opens the phonebook itself.
 func (s *Store) Phonebook() *phonebook.Phonebook { return s.phonebook }
 
 // Folder is the folder of the files.
@@ -113,15 +113,15 @@ func (s *Store) CommitProgress() (n int64, waiting bool) {
 	return s.w.rounds.Load(), s.w.began.Load() != 0 || !s.w.idle()
 }
 
-// Damaged is closed when the outbox is found damaged while it is in use. Whoever
-// has the store open ends then, and is started again: Open replaces the file.
+// Damaged returns a channel that is closed when the open outbox is damaged. The program
+// must then end and be started again: Open replaces the file.
 func (s *Store) Damaged() <-chan struct{} { return s.damagedCh }
 
-// Open opens the folder for a daemon, and makes it where it is missing. It
-// refuses a folder that another daemon has open, and files of a newer ringhook or of
-// something else. A damaged outbox is moved aside and a new one begun, since
-// calls have to go on; the log says how to get at the old one. A damaged
-// cache is made anew. The registerer may be nil.
+// Open opens the folder for a daemon, and creates it if it is missing. It returns an error
+// for a folder that another daemon has open, and for files of a newer ringhook or of
+// another program. It moves a damaged outbox aside and creates a new one, because calls
+// must continue; the log contains the command that reads the old one. A damaged cache is
+// replaced. The registerer may be nil.
 func Open(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
 	return open(cfg, log, reg, time.Now)
 }
@@ -131,7 +131,7 @@ func open(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() ti
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.Folder, 0o700); err != nil {
-		return nil, fmt.Errorf("make the store's folder: %w", err)
+		return nil, fmt.Errorf("create the store's folder: %w", err)
 	}
 	lock, err := takeLock(cfg.Folder)
 	if err != nil {
@@ -143,7 +143,7 @@ func open(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() ti
 	if err := s.start(); err != nil {
 		state := lock.before
 		if sqlite.ClassOf(err) == sqlite.Corrupt {
-			state = damaged // so that the next start looks at all of it
+			state = damaged // so that the next start checks the whole file
 		}
 		if sqlite.ClassOf(err) == sqlite.Full {
 			err = fmt.Errorf("%w; free some room on the disk of %s: systemd then starts ringhook by itself", err, cfg.Folder)
@@ -156,13 +156,13 @@ func open(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() ti
 	return s, nil
 }
 
-// OpenTool opens a folder beside a running daemon, or without one, for a
-// command line. It makes, migrates and mends nothing.
+// OpenTool opens a folder for a command, whether a daemon is running or not. It does not
+// create, migrate or repair anything.
 func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 	path := filepath.Join(folder, outboxFile)
 	switch _, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("no store in %s: it is made when ringhook serve first starts: %w", folder, err)
+		return nil, fmt.Errorf("no store in %s: ringhook serve creates it at its first start: %w", folder, err)
 	case err != nil:
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
@@ -170,7 +170,7 @@ func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 	cfg.Folder, cfg.MaxSize = folder, 0
 	s := newStore(cfg, log, nil, time.Now)
 	o := s.outboxOptions().Beside()
-	o.Checkpoint = 0 // the daemon's own affair
+	o.Checkpoint = 0 // the daemon does that
 	c, err := o.Writer()
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func newStore(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func(
 	return s
 }
 
-// readers is how many connections read the outbox at once.
+// readers is the number of connections that read the outbox.
 const readers = 4
 
 func (s *Store) outboxOptions() sqlite.Options {
@@ -234,7 +234,7 @@ func (s *Store) start() error {
 	s.w = newWriter(c, o.Writer, o.MaxPages, s.log, s.metrics)
 	s.w.reserve, s.w.room = s.reserve, s.room
 	if err := s.w.reserve.Take(); err != nil {
-		s.log.Warn("disk has little room: nothing is held back for results of deliveries", "err", err)
+		s.log.Warn("disk has little room: no reserve for results of deliveries", "err", err)
 	}
 	opened, err := os.Stat(o.Path)
 	if err != nil {
@@ -261,18 +261,18 @@ func (s *Store) start() error {
 	return nil
 }
 
-// openPhonebook opens the phonebook. Where that cannot be, calls go on without
-// it, and nothing of it is touched: nobody could replace it.
+// openPhonebook opens the phonebook. If that fails, calls continue without it. The file is
+// not changed, because it cannot be rebuilt.
 func (s *Store) openPhonebook() {
 	var err error
 	if s.phonebook, err = phonebook.Make(s.folder); err != nil {
-		s.log.Error("phonebook cannot be used, lookups in it fail; mend the file or restore it, and restart ringhook", "err", err)
+		s.log.Error("cannot open the phonebook, lookups in it fail", "err", err, "hint", "repair or restore the file, then restart ringhook")
 		s.phonebook = phonebook.Broken(err)
 	}
 }
 
-// recall reads what has to be in memory, and puts right what a clock may
-// have done to the schedule.
+// recall reads the keys of the stored calls into memory, and corrects attempts that a
+// wrong clock planned too far ahead.
 func (s *Store) recall(c *sqlite.Conn) error {
 	err := c.All("select linkedid from call", nil, func(scan func(...any) error) error {
 		var linkedid string
@@ -287,14 +287,13 @@ func (s *Store) recall(c *sqlite.Conn) error {
 		err = clamp(c, s.now())
 	}
 	if sqlite.ClassOf(err) == sqlite.Full {
-		s.log.Warn("disk is full: calls go on, their events cannot be kept; make room", "folder", s.folder, "err", err)
-		return nil // nothing of it is needed to begin
+		s.log.Warn("disk is full: events cannot be kept", "folder", s.folder, "err", err, "hint", "free some room; calls continue")
+		return nil // these changes are not needed for a start
 	}
 	return sqlite.Wrap("read the outbox", err)
 }
 
-// Close commits what is queued and closes the files. Whoever asks afterwards
-// gets ErrClosed.
+// Close commits all queued tasks and closes the files. Later operations return ErrClosed.
 func (s *Store) Close() error {
 	s.stop()
 	s.w.end()

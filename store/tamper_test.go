@@ -18,8 +18,8 @@ import (
 // endless is a view with rows without end, in place of a table.
 const endless = ` as with recursive n (id) as (select 1 union all select id + 1 from n) `
 
-// TestTampered: a file whose tables were replaced by endless views, or that has a
-// trigger of somebody else, holds up neither the start nor salvage.
+// TestTampered checks that a file whose tables were replaced by endless views, or that has
+// a foreign trigger, blocks neither the start nor salvage.
 func TestTampered(t *testing.T) {
 	for name, change := range map[string]string{
 		"calls":      "drop table call; create view call (id, linkedid, state, seen_ms)" + endless + "select id, id, '', 0 from n",

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// upkeepRows is how much one step removes of each kind: so few that a
-	// call that comes meanwhile does not notice.
+	// upkeepRows is the maximum number of rows of each kind that one step removes, so
+	// that calls do not wait long.
 	upkeepRows = 100
 	// upkeepShare is the pause before the next step, as a multiple of the
 	// step's duration, and upkeepLeast its minimum when removal falls behind.
 	upkeepShare = 10
 	upkeepLeast = 2
-	// paceEvery is how often the share is adjusted.
+	// paceEvery is the interval at which the share is adjusted.
 	paceEvery = 5 * time.Second
 	// maintainEvery is the pause when there is nothing to do, and recoverEvery the
 	// pause between attempts to recover.
@@ -82,8 +82,7 @@ func (s *Store) giveBack() {
 	}
 	freed := s.traces.GiveBack() + s.cache.GiveBack()
 	if freed > 0 {
-		s.log.Warn("disk is nearly full: cache and records of points are deleted to make room for the outbox",
-			"folder", s.folder, "bytes", freed)
+		s.log.Warn("disk is nearly full: cache and trace are deleted", "folder", s.folder, "bytes", freed)
 	}
 }
 
@@ -137,7 +136,7 @@ func (s *Store) recoverReserve() {
 		return nil
 	})
 	if err == nil {
-		s.log.Info("disk has room again: the reserve is taken back")
+		s.log.Info("disk has room again: reserve taken back")
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"ringhook/hooks"
 )
 
-// TestPace: upkeep takes more of the time while what is due waits longer and longer, and no more than
-// a third; else as much as it took, at first a tenth.
+// TestPace checks that the share of upkeep is a tenth of the time at first, grows to at
+// most a third while due rows wait longer and longer, and otherwise stays.
 func TestPace(t *testing.T) {
 	const took = 100 * time.Millisecond
 	for name, c := range map[string]struct {
@@ -32,7 +32,8 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// TestBehind: a step tells how long ago the first of what it removed fell due, deliveries and calls.
+// TestBehind checks that a step returns how long the first of the removed rows had been
+// due, for deliveries and calls.
 func TestBehind(t *testing.T) {
 	c := newClock()
 	s := testStore(t, c.now)

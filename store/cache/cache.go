@@ -20,13 +20,13 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// Cache keeps the answers of lookups: it is the lookup.Cache. It never makes a
-// call fail or wait: a file that is locked, full or damaged is as if it were
-// empty, and a damaged one is deleted and begun anew. Its metric tells.
+// Cache stores the answers of lookups. It implements lookup.Cache. It never makes a call
+// fail or wait: a locked, full or damaged file counts as empty, and a damaged one is
+// replaced. Errors are counted in its metric.
 type Cache struct {
 	opening sqlite.Options
 	rows    int64
-	enough  func() bool // there is room for what can be rebuilt
+	enough  func() bool // there is room for data that can be rebuilt
 	log     *slog.Logger
 	metrics Metrics
 	now     func() time.Time
@@ -37,7 +37,7 @@ type Cache struct {
 	queued    atomic.Int64 // bytes of what waits to be written
 	c         *sqlite.Conn // the writer's own
 	tasks     chan task
-	hurry     chan struct{} // somebody waits for a task
+	hurry     chan struct{} // receives when a caller waits for a task
 	broken    chan struct{} // a reader found the file damaged
 	quit      chan struct{}
 	gone      chan struct{}
@@ -55,13 +55,13 @@ const File = "cache.db"
 //go:embed migrations
 var migrations embed.FS
 
-// Schema is that of the file.
+// Schema is the schema of the file.
 var Schema = sqlite.Schema{AppID: 0x52484341, Files: migrations}
 
 // Metrics count what goes wrong with the cache.
 type Metrics struct {
 	Errors  prometheus.Counter // reads and writes that failed
-	Dropped prometheus.Counter // answers that were not written because the writer was behind
+	Dropped prometheus.Counter // answers that were not written because the queue was full
 }
 
 var _ lookup.Cache = (*Cache)(nil)
@@ -78,19 +78,19 @@ const (
 	// queueBytes of their bytes.
 	queueSize  = 4096
 	queueBytes = 16 << 20
-	// batchSize is how many are written in one commit.
+	// batchSize is the maximum number of answers written in one commit.
 	batchSize = 256
-	// commitDelay is how long an answer waits for others to be written with. Until
-	// then it is given out of recent.
+	// commitDelay is the time for which an answer waits for others, to be written in
+	// one commit. Until then Get returns it from recent.
 	commitDelay = 100 * time.Millisecond
-	// touchAfter is how exactly the cache knows when an answer was last used.
-	// Each use of a busy one would be a write.
+	// touchAfter is the precision of the time of last use. Without it, each use of an
+	// answer would be a write.
 	touchAfter = time.Hour
 )
 
-// New returns the cache of a file, which Open or OpenBeside opens. maxSize is the
-// most that the file takes, in bytes, and rows the most entries. Entries are added
-// only while enough reports that there is room for what can be rebuilt.
+// New returns the cache of a file, which Open or OpenBeside opens. maxSize is the maximum
+// size of the file in bytes, and rows the maximum number of entries. Entries are added
+// only while enough reports that there is room for data that can be rebuilt.
 func New(path string, maxSize, rows int64, enough func() bool, log *slog.Logger, m Metrics, now func() time.Time) *Cache {
 	return &Cache{
 		opening: sqlite.Options{Path: path, Synchronous: "NORMAL", MaxPages: maxSize / sqlite.PageSize, Checkpoint: 1000, CacheKiB: 8 << 10},
@@ -170,7 +170,7 @@ func entryID(key string) int64 {
 	return int64(binary.LittleEndian.Uint64(sum[:]))
 }
 
-// Show gives everything that is kept for a number, what has expired as well.
+// Show returns all entries of a number, including expired ones.
 func (c *Cache) Show(number string) ([]lookup.Entry, error) {
 	p := c.file.Load()
 	if p == nil {
@@ -221,7 +221,7 @@ func (c *Cache) remember(ctx context.Context, number int64) error {
 	})
 }
 
-// Len tells how many entries there are, expired ones among them.
+// Len returns the number of entries, including expired ones.
 func (c *Cache) Len() int {
 	n := 0
 	if p := c.file.Load(); p != nil {
@@ -247,7 +247,7 @@ func (c *Cache) remove(ctx context.Context, query string, arg any) (int, error) 
 
 func (c *Cache) missing() error { return fmt.Errorf("cache %s: %w", c.opening.Path, os.ErrNotExist) }
 
-// failed counts what went wrong, and has a damaged file replaced.
+// failed counts an error, and makes the writer replace a damaged file.
 func (c *Cache) failed(err error) {
 	c.metrics.Errors.Inc()
 	if sqlite.ClassOf(err) == sqlite.Corrupt {

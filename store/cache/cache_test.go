@@ -110,8 +110,8 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// T-CACHE-03: a flood of numbers that nobody knows does not put out those in
-// use, and the cache keeps its bound.
+// A flood of unknown numbers does not push out the entries in use, and the cache stays
+// within its limit.
 func TestCacheBound(t *testing.T) {
 	clock := newClock()
 	c := start(t, testFile(t, 2000, clock.now))
@@ -252,7 +252,7 @@ func fillCache(b testing.TB, c *Cache, rows int) {
 	}
 }
 
-// F14: a damaged cache is deleted and begun anew, at the start and while it is used.
+// A damaged cache is replaced, at the start and while it is open.
 func TestDamagedCache(t *testing.T) {
 	entry := lookup.Entry{Key: "k", Lookup: "crm", Number: "+1", Stored: time.Now(), Expires: time.Now().Add(time.Hour)}
 	first := testFile(t, 1_000_000, time.Now)
@@ -302,7 +302,7 @@ func TestDamagedCache(t *testing.T) {
 	c.Put(entry)
 	flush(t, c)
 	if list, err := c.Show("+1"); err != nil || len(list) != 1 {
-		t.Error("not begun anew while in use")
+		t.Error("not replaced while in use")
 	}
 	if testutil.ToFloat64(first.metrics.Errors) == 0 {
 		t.Error("no error counted")

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// rememberForgotten is for how long it is known that a number was forgotten: longer
-// than any request takes.
+// rememberForgotten is the time for which a forgotten number is remembered: longer than
+// any request takes.
 const rememberForgotten = 10 * time.Minute
 
-// forgotten holds the numbers that this process was told to forget. The file has
-// those of every process. The zero value is ready.
+// forgotten holds the numbers that this process has forgotten. The file has those of
+// every process. The zero value is ready.
 type forgotten struct {
 	mu sync.Mutex
 	at map[string]time.Time // "" stands for all

@@ -12,8 +12,8 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// readers is how many calls read the cache at once; the next one waits
-// for one of them, some microseconds.
+// readers is the maximum number of concurrent reads. A further one waits, for some
+// microseconds.
 const readers = 8
 
 // pool is an open cache, to read from. The one question that every call
@@ -67,7 +67,7 @@ func openGetter(o sqlite.Options) (*getter, error) {
 
 const getEntry = `select key, lookup, number, missing, vars, stored_ms, expires_ms, used_ms from entry where id = ?`
 
-// get reads one entry; found is false where there is none, or the pool is closed.
+// get reads one entry; found is false if there is none, or the pool is closed.
 func (p *pool) get(id int64) (e lookup.Entry, usedMS int64, found bool, err error) {
 	g := <-p.getters
 	if g == nil {

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// recentFor is how long an answer is returned again without a look at the file. An
-	// answer that another process removed is gone after that.
+	// recentFor is the time for which an answer is returned again without reading the
+	// file. An answer that another process removed is gone after that.
 	recentFor = 2 * time.Second
 	// recentSlots is the maximum number of answers in memory, recentBytes of their bytes,
 	// and recentEntryBytes of those of one.
@@ -59,7 +59,7 @@ func (r *recent) swap(slot *atomic.Pointer[recentEntry], before *recentEntry, e 
 	}
 }
 
-// sweep drops what nobody would get any more.
+// sweep drops expired answers.
 func (r *recent) sweep(now time.Time) {
 	for i := range r.slots {
 		if e := r.slots[i].Load(); e != nil && !e.answers(e.entry.Key, now) && r.slots[i].CompareAndSwap(e, nil) {

@@ -93,7 +93,7 @@ func (c *Cache) Run() {
 	}
 }
 
-// tidyEvery is how often expired entries are removed while nothing is written.
+// tidyEvery is the interval at which expired entries are removed while nothing is written.
 const tidyEvery = time.Minute
 
 func (c *Cache) sweep() { c.recent.sweep(c.now()) }
@@ -108,7 +108,7 @@ func (c *Cache) tidyDue() bool {
 	return true
 }
 
-// linger waits for what else is to be written, until somebody waits for it.
+// linger waits for further writes until commitDelay is over or a caller waits for one.
 func (c *Cache) linger() {
 	timer := time.NewTimer(commitDelay)
 	defer timer.Stop()
@@ -181,16 +181,16 @@ func (c *Cache) transaction(do func() error) error {
 		_, err = c.c.Exec("commit")
 	}
 	if err != nil {
-		_, _ = c.c.Exec("rollback") // fails where SQLite has done so already
+		_, _ = c.c.Exec("rollback") // fails if SQLite has already rolled back
 	}
 	return err
 }
 
-// Open opens the cache for a daemon, a new one where the old one is no good.
+// Open opens the cache for a daemon. It replaces a file that it cannot use.
 func (c *Cache) Open() {
 	c.own = true
 	if err := c.try(); err != nil && sqlite.ClassOf(err) != sqlite.IO && sqlite.ClassOf(err) != sqlite.Busy {
-		c.log.Warn("cache is no good, a new one is begun", "file", c.opening.Path, "err", err)
+		c.log.Warn("cannot use cache file, creating a new one", "file", c.opening.Path, "err", err)
 		c.metrics.Errors.Inc()
 		c.replace()
 	}
@@ -200,15 +200,15 @@ func (c *Cache) Open() {
 func (c *Cache) OpenBeside() {
 	if _, err := os.Stat(c.opening.Path); err == nil {
 		c.opening = c.opening.Beside()
-		_ = c.try() // then there is none, and whoever asks is told so
+		_ = c.try() // if it fails, every operation returns that there is no cache
 	}
 }
 
-// reopen tries again, now and then, what did not work before.
+// reopen tries to open the file again, at most once a second.
 func (c *Cache) reopen() {
 	if now := c.now(); c.own && now.Sub(c.tried) >= time.Second {
 		c.tried = now
-		_ = c.try() // the metric counts what is lost meanwhile
+		_ = c.try() // the metric counts the errors
 	}
 }
 
@@ -236,7 +236,7 @@ func (c *Cache) try() error {
 	return nil
 }
 
-// replace deletes a file that is no good and begins a new one.
+// replace deletes a file that cannot be used and creates a new one.
 func (c *Cache) replace() {
 	if !c.own {
 		return
@@ -247,7 +247,7 @@ func (c *Cache) replace() {
 	default:
 	}
 	if err := c.try(); err != nil {
-		c.log.Error("cache cannot be begun, lookups go on without it", "file", c.opening.Path, "err", err)
+		c.log.Error("cannot create cache file, lookups continue", "file", c.opening.Path, "err", err)
 	}
 }
 
@@ -258,13 +258,13 @@ func (c *Cache) delete() (freed int64) {
 	}
 	freed, err := sqlite.Remove(c.opening.Path)
 	if err != nil {
-		c.log.Error("cache cannot be deleted, lookups go on without it", "err", err)
+		c.log.Error("cannot delete cache file, lookups continue", "file", c.opening.Path, "err", err)
 	}
 	return freed
 }
 
-// GiveBack deletes the file, to make room for what must not be lost, and returns its
-// size in bytes. A new one is begun when there is enough room.
+// GiveBack deletes the file to make room for the outbox, and returns its size in bytes. A
+// new one is created when there is enough room.
 func (c *Cache) GiveBack() int64 {
 	freed := make(chan int64, 1)
 	select {

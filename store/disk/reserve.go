@@ -1,4 +1,4 @@
-// Package disk keeps room on the file system for what must not be lost.
+// Package disk reserves room on the file system for data that cannot be rebuilt.
 package disk
 
 import (
@@ -19,9 +19,9 @@ const (
 	reserveMost  = 64 << 20
 )
 
-// Reserve is a file that holds room on the disk. Where the disk is full it is
-// given up, so that results of deliveries can still be written, and what is old
-// removed; it is made anew when there is room again.
+// Reserve is a file that reserves room on the disk. It is released when the disk is full,
+// so that results of deliveries can be written and old rows removed. It is taken again
+// when there is room.
 type Reserve struct {
 	path string
 	size int64
@@ -34,7 +34,7 @@ func NewReserve(folder string, maxSize int64) *Reserve {
 	return &Reserve{path: filepath.Join(folder, "outbox.reserve"), size: min(max(maxSize/64, reserveLeast), reserveMost)}
 }
 
-// Release gives the room up, and tells whether there was any.
+// Release deletes the file, and reports whether the reserve was held.
 func (r *Reserve) Release() (bool, error) {
 	if !r.held.Swap(false) {
 		return false, nil
@@ -42,8 +42,8 @@ func (r *Reserve) Release() (bool, error) {
 	return true, os.Remove(r.path)
 }
 
-// Take makes the file where it is not there. As much again has to stay free:
-// what was just given up would else be taken and given up over and over.
+// Take creates the file if it is missing. It needs as much free room again, so that a
+// reserve that was just released is not taken and released over and over.
 func (r *Reserve) Take() error {
 	if info, err := os.Lstat(r.path); err == nil && info.Mode().IsRegular() && info.Size() == r.size {
 		r.held.Store(true)

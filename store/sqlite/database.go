@@ -223,9 +223,9 @@ func (o Options) Writer() (*Conn, error) {
 	return &Conn{db: db, c: c}, nil
 }
 
-// GiveToOwner gives a new file to the owner of its folder if root made it: the commands
-// of root must not leave files that the service's user cannot open. Without the right to
-// do so the file stays as it is, and is of use to this process.
+// GiveToOwner changes the owner of a new file to that of its folder if root created it:
+// commands run by root must not leave files that the service's user cannot open. Without
+// the right to do so, the file is not changed, and this process can still use it.
 func GiveToOwner(f *os.File) {
 	if os.Geteuid() != 0 {
 		return
