@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -54,14 +53,8 @@ func word(pattern string) *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\b(?:` + strings.ReplaceAll(pattern, " ", `\s+`) + `)\b`)
 }
 
-// unfinished are the folders whose texts are still to be rewritten; with /* only the files
-// directly in them.
-var unfinished = []string{
-	"store",
-}
-
 func main() {
-	n, err := check(os.Stdout, ".", unfinished)
+	n, err := check(os.Stdout, ".")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "wording:", err)
 		os.Exit(1)
@@ -72,9 +65,8 @@ func main() {
 	}
 }
 
-// check reports the phrases in all files below a folder, but for the folders to skip, and
-// returns their number.
-func check(out io.Writer, root string, skip []string) (int, error) {
+// check reports the phrases in all files below a folder, and returns their number.
+func check(out io.Writer, root string) (int, error) {
 	found := 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -85,12 +77,12 @@ func check(out io.Writer, root string, skip []string) (int, error) {
 			return err
 		}
 		if d.IsDir() {
-			if ignored(name, skip) {
+			if ignored(name) {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		if !d.Type().IsRegular() || slices.Contains(skip, filepath.ToSlash(filepath.Dir(name))+"/*") {
+		if !d.Type().IsRegular() {
 			return nil
 		}
 		text, err := prose(path)
@@ -112,7 +104,7 @@ func check(out io.Writer, root string, skip []string) (int, error) {
 }
 
 // ignored reports whether a folder holds nothing to check: tools, products, samples of input.
-func ignored(folder string, skip []string) bool {
+func ignored(folder string) bool {
 	if folder == "." {
 		return false
 	}
@@ -121,11 +113,6 @@ func ignored(folder string, skip []string) bool {
 		return true
 	case folder == "bin", folder == "build", folder == "dist":
 		return true
-	}
-	for _, s := range skip {
-		if folder == filepath.FromSlash(s) {
-			return true
-		}
 	}
 	return false
 }
