@@ -94,13 +94,13 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, after, _ := strings.Cut(string(text), "The least that does something:\n\n```\n")
+	_, after, _ := strings.Cut(string(text), "```\n same => n,AGI(")
 	lines, _, found := strings.Cut(after, "```")
 	if !found {
 		t.Fatal("the dialplan lines are not in README.md")
 	}
 	file := filepath.Join(t.TempDir(), "extensions.conf")
-	write(t, file, "[queue]\nexten => 500,1,Answer()\n"+lines)
+	write(t, file, "[queue]\nexten => 500,1,Answer()\n same => n,AGI("+lines)
 	r, err := Check(file, options)
 	if err != nil {
 		t.Fatal(err)
