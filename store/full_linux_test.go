@@ -189,7 +189,8 @@ func TestRebuildableGivesWay(t *testing.T) {
 		until(false)
 		remove()
 		until(true)
-		for tick := time.NewTicker(10 * time.Millisecond); !s.reserve.Held(); <-tick.C {
+		for tick := time.NewTicker(10 * time.Millisecond); !s.reserve.Held(); {
+			<-tick.C
 		}
 		until(true)
 	}
