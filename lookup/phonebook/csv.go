@@ -62,10 +62,11 @@ type table struct {
 var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}(?:\([A-Za-z0-9_-]{1,64}\))?$`)
 
 func (t *table) readHeader() error {
-	text, long, err := t.lines.next()
-	if sep, found := strings.CutPrefix(strings.ToLower(text), "sep="); found && err == nil && utf8.RuneCountInString(sep) == 1 {
+	text, long, err := t.filled()
+	line := strings.Trim(text, `"`) // some programs quote it
+	if sep, found := strings.CutPrefix(strings.ToLower(line), "sep="); found && err == nil && utf8.RuneCountInString(sep) == 1 {
 		t.comma, _ = utf8.DecodeRuneInString(sep)
-		text, long, err = t.lines.next()
+		text, long, err = t.filled()
 	}
 	switch {
 	case errors.Is(err, io.EOF):
@@ -117,6 +118,15 @@ func (t *table) readHeader() error {
 	return nil
 }
 
+// filled returns the next line with something in it.
+func (t *table) filled() (text string, long bool, err error) {
+	text, long, err = t.lines.next()
+	for err == nil && !long && strings.Trim(text, " \t\v\f"+string(t.comma)) == "" {
+		text, long, err = t.lines.next()
+	}
+	return text, long, err
+}
+
 func isNumberColumn(name string) bool {
 	name = strings.ToLower(strings.TrimSpace(name))
 	return name == "number" || name == "phone"
@@ -124,10 +134,7 @@ func isNumberColumn(name string) bool {
 
 // next returns the entries of the next row.
 func (t *table) next() ([]Entry, error) {
-	text, long, err := t.lines.next()
-	for err == nil && !long && strings.Trim(text, " \t\v\f"+string(t.comma)) == "" {
-		text, long, err = t.lines.next()
-	}
+	text, long, err := t.filled()
 	if err != nil {
 		return nil, err
 	}
@@ -198,10 +205,12 @@ func (t *table) entries(line int, fields []string) ([]Entry, error) {
 	}
 	e := Entry{Line: line}
 	for i, value := range fields[:min(len(fields), len(t.columns))] {
-		value = oneLine(value)
 		if i == t.number {
-			e.Number = value
-		} else if value != "" && t.columns[i] != "" {
+			// Lines of a cell may be two numbers, which a blank would join to one.
+			e.Number = oneLine(strings.ReplaceAll(strings.TrimSpace(value), "\n", "/"))
+			continue
+		}
+		if value = oneLine(value); value != "" && t.columns[i] != "" {
 			e.Vars = append(e.Vars, lookup.Var{Name: t.columns[i], Value: value})
 		}
 	}

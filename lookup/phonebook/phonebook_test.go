@@ -234,3 +234,34 @@ func checkEntries(t *testing.T, entries iter.Seq2[Entry, error], data []byte, in
 		last = line
 	}
 }
+
+// TestFilesAsTheyAre reads what programs write and the rules of the formats do not have.
+func TestFilesAsTheyAre(t *testing.T) {
+	wide, err := unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM).NewEncoder().String("number,name\r\n030123,Анна Петровна\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		read       func(io.Reader) iter.Seq2[Entry, error]
+		text, want string
+	}{
+		"UTF-16 without a mark, a name that is not Latin": {ReadCSV, wide, "030123 Анна Петровна"},
+		"the separator in quotes":                         {ReadCSV, "\"sep=;\"\nnumber;name\n030123;A\n", "030123 A"},
+		"a blank line before the header":                  {ReadCSV, "\r\n \r\nnumber,name\n030123,A\n", "030123 A"},
+		"two numbers in one cell":                         {ReadCSV, "number,name\n\"0301230\n4\",A\n", "0301230/4 A"},
+		"a remark below the number":                       {ReadCSV, "number,name\n\"0301230\n(office)\n\",A\n", "0301230/(office) A"},
+		"a name in base64":                                {ReadVCard, "BEGIN:VCARD\nFN;CHARSET=UTF-8;ENCODING=BASE64:0JDQ\n  vdC90LA=\n\nTEL:030123\nEND:VCARD\n", "030123 Анна"},
+	} {
+		got := ""
+		for e, err := range c.read(strings.NewReader(c.text)) {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			got += e.Number + " " + e.Vars[0].Value
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -20,7 +20,7 @@ const byteOrderMark = "\xef\xbb\xbf"
 // bytes.
 func decoded(r io.Reader) io.Reader {
 	b := bufio.NewReaderSize(r, 4<<10)
-	head, _ := b.Peek(64)
+	head, _ := b.Peek(12) // the first words are ASCII: number, phone, sep=; or BEGIN:
 	var e encoding.Encoding
 	switch {
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), isWide(head, 1):
@@ -34,7 +34,7 @@ func decoded(r io.Reader) io.Reader {
 	return &lineEnds{r: transform.NewReader(b, e.NewDecoder())}
 }
 
-// isWide reports whether every second byte is zero, as in UTF-16 of European text.
+// isWide reports whether every second byte is zero, as in UTF-16 of ASCII text.
 func isWide(head []byte, first int) bool {
 	if len(head) < 4 {
 		return false

@@ -2,6 +2,7 @@ package phonebook
 
 import (
 	"cmp"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -319,6 +320,13 @@ func (p *property) decode() (string, error) {
 		decoded, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(value)))
 		if err != nil {
 			return "", fmt.Errorf("%s is not quoted-printable, which it declares", p.name)
+		}
+		value = string(decoded)
+	}
+	if p.param("BASE64") || p.param("B") {
+		decoded, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(value, " ", ""))
+		if err != nil {
+			return "", fmt.Errorf("%s is not base64, which it declares", p.name)
 		}
 		value = string(decoded)
 	}
