@@ -10,8 +10,8 @@ import (
 	"ringhook/lookup"
 )
 
-// TestGate is T-CRM-01 and T-CRM-02: what of an answer reaches the channel.
-func TestGate(t *testing.T) {
+// TestAllowlist checks which variables of an answer reach the channel (T-CRM-01, T-CRM-02).
+func TestAllowlist(t *testing.T) {
 	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{
 		"customer_id":    "int",
 		"tier":           map[string]any{"one_of": []any{"gold", "silver"}},
@@ -21,7 +21,7 @@ func TestGate(t *testing.T) {
 	}}})
 	for _, c := range []struct {
 		name, value string
-		want        string // as set on the channel, empty where refused
+		want        string // as set on the channel, empty if refused
 	}{
 		{"CALLERID(name)", "Zoë Müller", "CALLERID(name)=Zoë Müller"},
 		{"CALLERID(name)", "", ""},
@@ -73,7 +73,7 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// TestNameLimit is phones that show only so many characters of a name.
+// TestNameLimit checks that names are cut to name_limit.
 func TestNameLimit(t *testing.T) {
 	s := newSettings(Settings{Dialplan: Config{NameLimit: 4}})
 	set, _ := s.filterAnswer(newCall(Identity{LinkedID: "c"}, time.Now()), []lookup.Var{{Name: "CALLERID(name)", Value: "Zoë Müller"}, {Name: "call_info", Value: "Zoë Müller"}})
@@ -82,7 +82,7 @@ func TestNameLimit(t *testing.T) {
 	}
 }
 
-// TestRefusedLabel is T-MET-01 for refusals: no answer makes a label.
+// TestRefusedLabel checks that no answer creates a metric label (T-MET-01).
 func TestRefusedLabel(t *testing.T) {
 	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{"customer_id": "int"}}})
 	for name, want := range map[string]string{
@@ -94,9 +94,8 @@ func TestRefusedLabel(t *testing.T) {
 	}
 }
 
-// TestGateParameters checks which names of an answer become parameters: none
-// that the call has of its own.
-func TestGateParameters(t *testing.T) {
+// TestAllowlistParameters checks which names of an answer become parameters: not those of the call.
+func TestAllowlistParameters(t *testing.T) {
 	s := newSettings(Settings{})
 	c := newCall(Identity{LinkedID: "c"}, time.Now())
 	_, refused := s.filterAnswer(c, []lookup.Var{
@@ -118,8 +117,8 @@ func TestGateParameters(t *testing.T) {
 	}
 }
 
-// TestGateBounds shows that no answer makes a call grow without bound.
-func TestGateBounds(t *testing.T) {
+// TestAllowlistBounds checks that no answer makes a call grow without bound.
+func TestAllowlistBounds(t *testing.T) {
 	s := newSettings(Settings{})
 	c := newCall(Identity{LinkedID: "c"}, time.Now())
 	for i := range 1000 {
@@ -135,7 +134,7 @@ func TestGateBounds(t *testing.T) {
 	}
 }
 
-// TestVariablesCheck is what [dialplan] variables may not hold.
+// TestVariablesCheck checks the rules of [dialplan] variables.
 func TestVariablesCheck(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -190,12 +189,12 @@ func TestVariablesCheck(t *testing.T) {
 	}
 }
 
-// TestRequest is how arguments are read, and what is refused.
+// TestRequest checks how arguments are parsed, and which are refused.
 func TestRequest(t *testing.T) {
 	for _, c := range []struct {
 		point, query string
 		args         []string
-		want         string // an argument as it was understood, or part of the error
+		want         string // an argument as parsed, or part of the error
 	}{
 		{"queue-dial", "", []string{"queue_id=500", ""}, "queue_id=500"},
 		{"queue-dial", "queue_id=50%30", nil, "queue_id=500"},
@@ -228,8 +227,8 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// FuzzMarker holds that what a channel hands back never breaks a point, and
-// that what ringhook wrote is read as it was.
+// FuzzMarker checks that no channel variable crashes a point, and that a marker survives being written
+// and parsed.
 func FuzzMarker(f *testing.F) {
 	for _, seed := range []string{"", "/", "/end", "1.2/1/500", "pbx-1.2/3/>+44/end", "a/0/b", "a/-1/b", "//", "a/99999999999999999999/b", "1/1/end"} {
 		f.Add(seed)
@@ -246,7 +245,7 @@ func FuzzMarker(f *testing.F) {
 	})
 }
 
-// FuzzCall holds that a damaged state is an error or a call, never a panic.
+// FuzzCall checks that a damaged state is an error or a call, never a panic.
 func FuzzCall(f *testing.F) {
 	f.Add([]byte(`{"linkedid":"1.1","began":"2026-03-02T09:00:00Z","seq":2,"known":{"queue_prio":10}}`))
 	f.Add([]byte(`{"visits":[null],"rings":[null]}`))
@@ -266,8 +265,8 @@ func FuzzCall(f *testing.F) {
 	})
 }
 
-// BenchmarkGate is what an answer of a CRM costs on its way to the channel.
-func BenchmarkGate(b *testing.B) {
+// BenchmarkAllowlist measures the filtering of a CRM's answer.
+func BenchmarkAllowlist(b *testing.B) {
 	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{"customer_id": "int"}}})
 	answer := []lookup.Var{
 		{Name: "CALLERID(name)", Value: "Zoë Müller"}, {Name: "QUEUE_PRIO", Value: "10"}, {Name: "call_info", Value: "customer 4711, contract gold"},

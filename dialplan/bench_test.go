@@ -12,8 +12,8 @@ import (
 	"ringhook/lookup"
 )
 
-// BenchmarkRecord is what the record of a point costs a session, after the
-// call has gone on: a queue-dial with an answer of two sources.
+// BenchmarkRecord measures the recording of a point's trace, after the call has continued: a queue-dial
+// with the answers of two sources.
 func BenchmarkRecord(b *testing.B) {
 	reg := prometheus.NewRegistry()
 	cfgs := []lookup.Config{lookup.DefaultConfig(), lookup.DefaultConfig()}
@@ -55,7 +55,7 @@ type emptyCache struct{}
 func (emptyCache) Get(string) (lookup.Entry, bool) { return lookup.Entry{}, false }
 func (emptyCache) Put(lookup.Entry)                {}
 
-// gathered is a journal that only takes records of points.
+// gathered is a journal that collects traces of points.
 type gathered struct {
 	Journal
 	batch []byte

@@ -20,8 +20,8 @@ const eventsDoc = "../docs/events.md"
 
 var update = flag.Bool("update", false, "write the sample of each event into "+eventsDoc)
 
-// samples plays one call of each kind. The first event of a name is the sample
-// in the document; together they have every parameter.
+// samples plays one call of each kind and returns its events. The first event of a name is the sample in
+// the document; together the events have every parameter.
 func samples(t *testing.T) []hooks.Event {
 	t.Helper()
 	var events []hooks.Event
@@ -131,8 +131,7 @@ func samples(t *testing.T) []hooks.Event {
 	return events
 }
 
-// learn keeps variables of a lookup's answer with the call, as names and values
-// in turn.
+// learn adds the variables of a lookup's answer to the call, as alternating names and values.
 func (p *pbx) learn(pairs ...string) {
 	p.t.Helper()
 	c, err := decodeCall(p.kept)
@@ -151,8 +150,8 @@ func (p *pbx) learn(pairs ...string) {
 	}
 }
 
-// TestEventSamples checks that the JSON of each event in docs/events.md is what
-// the program makes of that call. With -update it writes the samples.
+// TestEventSamples checks the JSON of each event in docs/events.md against the events of the sample
+// calls. With -update it writes the samples.
 func TestEventSamples(t *testing.T) {
 	doc, err := os.ReadFile(eventsDoc)
 	if err != nil {
@@ -186,7 +185,7 @@ func TestEventSamples(t *testing.T) {
 	}
 	for _, name := range Events() {
 		if !seen[name] {
-			t.Errorf("no call here makes the event %s", name)
+			t.Errorf("no sample call makes the event %s", name)
 		}
 	}
 	if *update && !bytes.Equal(written, doc) {
@@ -196,11 +195,11 @@ func TestEventSamples(t *testing.T) {
 	}
 }
 
-// parameterRow is a parameter's line in docs/events.md: name, type, unit, events.
+// parameterRow matches the row of a parameter in docs/events.md: name, type, unit, events.
 var parameterRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (text|integer|boolean) \\|([^|]*)\\| ([^|]+) \\| ")
 
-// TestEventParameters checks the table of parameters in docs/events.md: it has
-// every parameter, with its type, and names exactly the events that have it.
+// TestEventParameters checks that the table of parameters in docs/events.md has every parameter, with its
+// type and exactly the events that have it.
 func TestEventParameters(t *testing.T) {
 	doc, err := os.ReadFile(eventsDoc)
 	if err != nil {
@@ -223,7 +222,7 @@ func TestEventParameters(t *testing.T) {
 	}
 	for name := range patterns {
 		if !slices.Contains(Parameters(), name) {
-			t.Errorf("%s has a row for %s, which is no parameter", eventsDoc, name)
+			t.Errorf("%s has a row for %s, which is not a parameter", eventsDoc, name)
 		}
 	}
 
@@ -231,7 +230,7 @@ func TestEventParameters(t *testing.T) {
 	for _, ev := range samples(t) {
 		for name := range ev.Params {
 			if !slices.Contains(Parameters(), name) {
-				continue // of the dialplan's own
+				continue // named by the dialplan
 			}
 			if has[name] == nil {
 				has[name] = map[string]bool{}
@@ -248,14 +247,14 @@ func TestEventParameters(t *testing.T) {
 		for _, p := range patterns[name] {
 			for _, event := range Events() {
 				if ok, _ := path.Match(p, event); ok && p != "*" && !events[event] {
-					t.Errorf("%s: the row of %s names %s, which does not have it in any call here", eventsDoc, name, event)
+					t.Errorf("%s: the row of %s names %s, which does not have it in any sample call", eventsDoc, name, event)
 				}
 			}
 		}
 	}
 }
 
-// holds checks that a condition takes a parameter in its documented type.
+// holds checks that a condition accepts a parameter in its documented type.
 func holds(t *testing.T, name, kind string) {
 	t.Helper()
 	c := hooks.DefaultConfig()

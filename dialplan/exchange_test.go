@@ -18,8 +18,8 @@ import (
 	"ringhook/lookup/number"
 )
 
-// A call that waits for a lookup while the configuration is exchanged ends with
-// the lookups that it began with, also those that it asks afterwards.
+// TestExchangeDuringLookup checks that a call that waits for a lookup during Exchange uses the old
+// lookups until its end, also for later requests.
 func TestExchangeDuringLookup(t *testing.T) {
 	h := build(t, 20*time.Second, nil, nil)
 	asked, release := make(chan struct{}), make(chan struct{})

@@ -2,8 +2,8 @@ package dialplan
 
 import "time"
 
-// WaitForCommits has sessions wait so long for a commit, so that no test depends on speed.
+// WaitForCommits sets the time that sessions wait for a commit, so that no test depends on speed.
 func (d *Dialplan) WaitForCommits(longest time.Duration) { d.maxWait = longest }
 
-// Forget drops the calls in memory, as a restart does.
+// Forget removes the calls from memory, like a restart.
 func (d *Dialplan) Forget() { d.calls = newRegistry(d.journal) }

@@ -11,8 +11,8 @@ import (
 	"ringhook/lookup/number"
 )
 
-// FuzzRequest holds that no argument and no query string breaks a point, and
-// that what is understood is text without control characters, in bounds.
+// FuzzRequest checks that no argument and no query string crashes a point, and that parsed values are
+// text without control characters, within the limits.
 func FuzzRequest(f *testing.F) {
 	f.Add("queue-dial", "queue_id=500&callerid=%2B49", "linkedid=1.1")
 	f.Add("agent-dial", "", "agent_phone=Local/101@agents/n")
@@ -42,9 +42,9 @@ func FuzzRequest(f *testing.F) {
 
 var numbersOnce = number.NewReader(number.Config{Country: "DE", Language: "en"})
 
-// FuzzGate holds that whatever a CRM answers, only names of the contract reach
-// the channel, and no value with control or overriding characters.
-func FuzzGate(f *testing.F) {
+// FuzzAllowlist checks that of any answer only names of the contract reach the channel, and no value with
+// control or direction override characters.
+func FuzzAllowlist(f *testing.F) {
 	f.Add("CALLERID(name)", "Zoë\u202e\r\nSET VARIABLE X 1")
 	f.Add("__call_info", "x")
 	f.Add("SHELL(id)", "x")

@@ -7,6 +7,7 @@ import (
 
 var oneDay = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
+// TestIdentity checks the identity and the key of a call.
 func TestIdentity(t *testing.T) {
 	for _, c := range []struct{ linkedid, server, entity, asterisk, key string }{
 		{"1768469400.17", "", "", "", "1768469400.17"},
@@ -28,8 +29,9 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// The UUID is computed by other programs too: Python's uuid.uuid5(uuid.UUID(
-// "8f0b1c5e-6d0a-4c57-9d3e-52494e47484b"), "pbx/pbx-1768469400.17") returns the first.
+// TestCallUUID checks UUIDs that other programs compute too: Python's
+// uuid.uuid5(uuid.UUID("8f0b1c5e-6d0a-4c57-9d3e-52494e47484b"), "pbx/pbx-1768469400.17") returns the
+// first.
 func TestCallUUID(t *testing.T) {
 	for id, want := range map[Identity]string{
 		NewIdentity("pbx-1768469400.17", "", ""): "45c20a96-174b-5949-91b4-47cc1657669c",
@@ -41,7 +43,7 @@ func TestCallUUID(t *testing.T) {
 	}
 }
 
-// TestBigIntegers is a customer's number above 2^53 across a restart.
+// TestBigIntegers checks that an integer above 2^53 survives a restart.
 func TestBigIntegers(t *testing.T) {
 	c := newCall(Identity{LinkedID: "1.1"}, oneDay)
 	c.keep("customer_id", int64(9007199254740993))

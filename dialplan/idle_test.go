@@ -12,7 +12,7 @@ import (
 	"ringhook/lookup/number"
 )
 
-// memory is a journal that keeps nothing on a disk.
+// memory is a journal without a disk.
 type memory struct {
 	states map[string][]byte
 	seen   map[string]time.Time
@@ -27,7 +27,7 @@ func (m *memory) Queue(_ context.Context, r Record) (Commit, error) {
 	return committed{}, nil
 }
 
-// committed is a record that is safe already.
+// committed is the commit of a stored record.
 type committed struct{}
 
 func (committed) Wait(context.Context) ([]hooks.Delivery, error) { return nil, nil }
@@ -52,9 +52,9 @@ func (m *memory) IdleCalls(after, until time.Time, limit int) (list []IdleCall, 
 	return list, nil
 }
 
-// TestSweep is calls of which nothing more is heard: each that has not ended
-// is closed once, with all that was open in it.
-func TestSweep(t *testing.T) {
+// TestCloseIdleCalls checks that each idle call that has not ended is closed once, with everything open
+// in it.
+func TestCloseIdleCalls(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	m := &memory{states: map[string][]byte{}, seen: map[string]time.Time{}, now: func() time.Time { return now }}
 	p := newPBX(t)
@@ -76,7 +76,7 @@ func TestSweep(t *testing.T) {
 	var swept time.Time
 	for _, c := range []struct {
 		after time.Duration
-		want  int // events so far
+		want  int // number of events by then
 	}{{59 * time.Minute, 0}, {61 * time.Minute, 2}, {300 * time.Minute, 2}} {
 		now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).Add(c.after)
 		swept = d.closeIdleCalls(t.Context(), swept)
@@ -88,8 +88,8 @@ func TestSweep(t *testing.T) {
 	if last.Name != "call-hangup" || last.LinkedID != "call-1" || !last.Final || last.Params["status"] != "other" || last.Params["presumed"] != true {
 		t.Errorf("the last event is %s of %s with %v", last.Name, last.LinkedID, last.Params)
 	}
-	// That the caller gave up is not known: there is no queue-abandon.
+	// It is not known whether the caller gave up, so there is no queue-abandon.
 	if m.events[0].Name != "queue-hangup" || m.events[0].Params["status"] != "other" {
-		t.Errorf("before it came %s with status %v", m.events[0].Name, m.events[0].Params["status"])
+		t.Errorf("the event before it is %s with status %v", m.events[0].Name, m.events[0].Params["status"])
 	}
 }

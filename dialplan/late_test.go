@@ -13,7 +13,7 @@ import (
 	"ringhook/fastagi"
 )
 
-// waiting records what a late answer changes.
+// waiting records the changes of a late answer.
 type waiting struct {
 	asked   chan []fastagi.Variable
 	outcome dialplan.LateOutcome
@@ -24,7 +24,8 @@ func (w *waiting) Update(_ context.Context, uniqueID string, vars []fastagi.Vari
 	return vars, w.outcome
 }
 
-// An answer that comes after the budget reaches the caller who waits, the later events of the call, the trace and a metric.
+// TestLateAnswer checks that an answer after the budget reaches the waiting caller, the later events of
+// the call, the trace and a metric.
 func TestLateAnswer(t *testing.T) {
 	const budget = 300 * time.Millisecond
 	release := make(chan struct{})
@@ -71,7 +72,7 @@ func TestLateAnswer(t *testing.T) {
 	t.Error("not traced")
 }
 
-// late is the number of late answers with an outcome.
+// late returns the number of late answers with an outcome.
 func (h *house) late(t *testing.T, outcome string) float64 {
 	t.Helper()
 	families, err := h.reg.Gather()
@@ -97,12 +98,12 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
 
-// An answer in time, and one of another point, are not late.
+// TestNotLate checks that an answer in time and one of another point are not late.
 func TestNotLate(t *testing.T) {
 	const budget = 300 * time.Millisecond
 	release := make(chan struct{})
@@ -126,7 +127,7 @@ func TestNotLate(t *testing.T) {
 	close(release)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := h.parts.Lookups.Close(ctx); err != nil { // the answer was there
+	if err := h.parts.Lookups.Close(ctx); err != nil { // the answer has arrived
 		t.Fatal(err)
 	}
 	select {

@@ -8,6 +8,7 @@ import (
 	"ringhook/lookup/number"
 )
 
+// TestPreview checks the part of an answer that a call gets.
 func TestPreview(t *testing.T) {
 	s := Settings{Dialplan: Config{Variables: map[string]any{"customer_id": "int"}}}
 	got := s.Preview(lookup.Answer{Outcome: lookup.Stale, Vars: []lookup.Var{
@@ -24,6 +25,7 @@ func TestPreview(t *testing.T) {
 	}
 }
 
+// TestPreviewQuestion checks the question of a point.
 func TestPreviewQuestion(t *testing.T) {
 	s := Settings{Queues: []Queue{{ID: "500", Name: "Sales"}}, Agents: []Agent{{ID: "7", Phone: "101", Info: "anna@example.com"}}}
 	numbers := number.NewReader(number.Config{Country: "GB", Language: "en"})

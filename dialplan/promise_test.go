@@ -8,14 +8,13 @@ import (
 	"ringhook/hooks"
 )
 
-// TestPromises holds events to what docs/receivers.md promises of them, however
-// the reports of a call's end arrive: in any order, some twice, some never, and
-// whether or not the answer was reported.
+// TestPromises checks the promises of docs/receivers.md for every order of the reports of a call's end,
+// with repeated and missing reports, and with and without a reported answer.
 func TestPromises(t *testing.T) {
 	for seed := range uint64(200) {
 		p := newPBX(t)
 		chance := rand.New(rand.NewPCG(seed, 4))
-		answeredBy := chance.IntN(4) // of three phones, or none
+		answeredBy := chance.IntN(4) // the phone, 3 for none
 		p.at(0, "caller", CallDial)
 		p.at(1, "caller", QueueDial, "queue_id=500")
 		ends := []func(at float64){
@@ -67,7 +66,7 @@ func keepsPromises(t *testing.T, name string, events []hooks.Event, answered boo
 	for _, ev := range events {
 		count[ev.Name]++
 		if ended && ev.Params["correction"] != true {
-			t.Errorf("%s: %s comes after the last event, and is no correction", name, ev.Name)
+			t.Errorf("%s: %s comes after the last event, but is not a correction", name, ev.Name)
 		}
 		if ev.Final != (ev.Name == "call-hangup") || ev.Final != ev.Params["final"] {
 			t.Errorf("%s: %s has final %v", name, ev.Name, ev.Final)
@@ -79,7 +78,7 @@ func keepsPromises(t *testing.T, name string, events []hooks.Event, answered boo
 		case "agent-hangup", "agent-cancel":
 			rang[ev.Params["agent_phone"]]--
 			if ev.Params["status"] == nil {
-				t.Errorf("%s: %s says no status", name, ev.Name)
+				t.Errorf("%s: %s has no status", name, ev.Name)
 			}
 		case "call-hangup":
 			if got := ev.Params["status"] == "answer"; got != answered {
@@ -92,17 +91,16 @@ func keepsPromises(t *testing.T, name string, events []hooks.Event, answered boo
 		lost, won = 0, 1
 	}
 	if count["call-hangup"] != 1 || count["queue-hangup"] != 1 || count["queue-abandon"]+count["queue-failover"] != lost || count["agent-hangup"] != won {
-		t.Errorf("%s: got %v of a call that was answered: %v", name, count, answered)
+		t.Errorf("%s: got %v for a call with answered = %v", name, count, answered)
 	}
 	for phone, open := range rang {
 		if open != 0 {
-			t.Errorf("%s: phone %v has %d ends too few", name, phone, open)
+			t.Errorf("%s: phone %v has %d ends missing", name, phone, open)
 		}
 	}
 }
 
-// TestCorrection is what Asterisk reports of a phone when the call is over, and that
-// no point reported before.
+// TestCorrection checks the report of a phone that no point reported before the end of the call.
 func TestCorrection(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()

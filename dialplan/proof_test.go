@@ -8,8 +8,8 @@ import (
 	"ringhook/lookup/number"
 )
 
-// TestQueueWithoutMember is README's four lines and a queue without setinterfacevar=yes:
-// Asterisk does not say who answered, and what it does say decides.
+// TestQueueWithoutMember checks the four lines of README.md on a queue without setinterfacevar=yes:
+// Asterisk does not report which member answered, and its other variables decide.
 func TestQueueWithoutMember(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -47,7 +47,7 @@ func TestQueueWithoutMember(t *testing.T) {
 	}
 }
 
-// TestAgentAnswerWithoutMember is Queue(...,agi://.../agent-answer) on such a queue.
+// TestAgentAnswerWithoutMember checks Queue(...,agi://.../agent-answer) on such a queue.
 func TestAgentAnswerWithoutMember(t *testing.T) {
 	t.Run("no phone is known", func(t *testing.T) {
 		p := newPBX(t)
@@ -89,8 +89,8 @@ func TestAgentAnswerWithoutMember(t *testing.T) {
 	})
 }
 
-// TestTrueEnd is a call that was closed after max_call and goes on all the same: its
-// true ends come, as corrections, once.
+// TestTrueEnd checks that a call that continues after it was closed by max_call reports its actual ends
+// once, as corrections.
 func TestTrueEnd(t *testing.T) {
 	p := newPBX(t)
 	p.at(0, "caller", QueueDial, "queue_id=500")
@@ -113,15 +113,15 @@ func TestTrueEnd(t *testing.T) {
 	ids := map[string]bool{}
 	for _, ev := range p.events {
 		if ids[ev.ID] {
-			t.Errorf("%s has an id that was used before: the outbox would drop it", ev.Name)
+			t.Errorf("%s has the id of an earlier event: the outbox would drop it", ev.Name)
 		}
 		ids[ev.ID] = true
 	}
 }
 
-// TestOneEndOfAnUnheardRing is a phone whose agent-dial was not heard, and the call's end
-// that comes before the phone's: the ring has one end.
-func TestOneEndOfAnUnheardRing(t *testing.T) {
+// TestOneEndOfAnUnreportedRing checks that a ring without agent-dial has one end if the end of the call
+// comes before that of the phone.
+func TestOneEndOfAnUnreportedRing(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
 	p.at(0, "caller", QueueDial, "queue_id=500")
@@ -134,7 +134,7 @@ func TestOneEndOfAnUnheardRing(t *testing.T) {
 	p.want(p.at(9, "local1", AgentHangup, "agent_phone=101"))
 }
 
-// TestWithheld is a caller who withholds the number.
+// TestWithheld checks lookups and events for a caller who withholds the number.
 func TestWithheld(t *testing.T) {
 	for _, c := range []struct {
 		lookup, events bool
@@ -168,7 +168,7 @@ func TestWithheld(t *testing.T) {
 		t.Errorf("connected line: %v", ev.Params)
 	}
 	p = newPBX(t)
-	p.pres = 67 // not available, which is not withheld
+	p.pres = 67 // not available is different from withheld
 	p.at(0, "caller", QueueDial, "queue_id=500")
 	if ev := last(p); ev.Params["callerid_withheld"] != nil || ev.Params["callerid"] == nil {
 		t.Errorf("not available: %v", ev.Params)
@@ -177,8 +177,8 @@ func TestWithheld(t *testing.T) {
 
 func last(p *pbx) hooks.Event { return p.events[len(p.events)-1] }
 
-// TestAgentIsExtension is an agent whose phone has a number that the country uses
-// otherwise: 112 is an emergency number in Great Britain.
+// TestAgentIsExtension checks an agent's phone whose number has another meaning in the country: 112 is an
+// emergency number in Great Britain.
 func TestAgentIsExtension(t *testing.T) {
 	p := newPBX(t)
 	p.settings.agents["112"] = Agent{Phone: "112"}
@@ -189,8 +189,8 @@ func TestAgentIsExtension(t *testing.T) {
 	}
 }
 
-// TestCustomEventArguments is /event: every argument is in the event, and a repeat can be
-// distinguished from a second one.
+// TestCustomEventArguments checks that an event of /event has every argument, and that a repeat differs
+// from a second event.
 func TestCustomEventArguments(t *testing.T) {
 	p := newPBX(t)
 	survey := func(args ...string) int {
@@ -221,7 +221,7 @@ func TestCustomEventArguments(t *testing.T) {
 	}
 }
 
-// TestReservedNames proves that only ringhook can set the reserved names.
+// TestReservedNames checks that only ringhook can set the reserved names.
 func TestReservedNames(t *testing.T) {
 	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{"reason": "text"}}})
 	for _, name := range []string{"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test"} {
@@ -230,15 +230,15 @@ func TestReservedNames(t *testing.T) {
 			t.Errorf("a lookup sets %s: %v", name, c.Known)
 		}
 		if name != "linkedid" && (CustomEvent.Takes(name) || QueueDial.Takes(name)) {
-			t.Errorf("%s is taken as an argument", name)
+			t.Errorf("%s is accepted as an argument", name)
 		}
 		if (&Config{}).CheckName(name) == "" {
-			t.Errorf("%s is not reported as a name that no answer may set", name)
+			t.Errorf("CheckName does not refuse %s", name)
 		}
 	}
 }
 
-// TestMarkerOfSlashes is a system name with a slash, and a queue named end.
+// TestMarkerOfSlashes checks markers with a slash in the system name, and of a queue named end.
 func TestMarkerOfSlashes(t *testing.T) {
 	for _, m := range []marker{{"pbx/1-1768469400.1", 2, "500"}, {"a/b/c-1.1", 1, ">1_2"}, {"1.1", 1, "end"}, {"1.1", 1, ""}} {
 		for _, end := range []string{"", markerEnd} {
@@ -256,14 +256,14 @@ func TestMarkerOfSlashes(t *testing.T) {
 	p.want(p.at(10, channel, QueueDial, "queue_id=500"), "queue-dial queue_id=500")
 }
 
-// TestBlanks is an argument with blanks around its value.
+// TestBlanks checks an argument with blanks around its value.
 func TestBlanks(t *testing.T) {
 	p := newPBX(t)
 	p.want(p.at(0, "caller", QueueDial, "queue_id= 500 "), "queue-dial queue_id=500")
 }
 
-// TestHungUpBeforeQueue is a caller who gives up while queue-dial asks the CRM: Queue() never
-// runs, so Asterisk says nothing about the visit.
+// TestHungUpBeforeQueue checks a caller who hangs up while queue-dial asks the CRM: Queue() does not run,
+// so Asterisk reports nothing about the visit.
 func TestHungUpBeforeQueue(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -272,9 +272,9 @@ func TestHungUpBeforeQueue(t *testing.T) {
 	p.want(p.at(1, "caller", QueueHangup), "queue-hangup queue_id=500 status=cancel wait_time=1", "queue-abandon queue_id=500 status=cancel wait_time=1")
 }
 
-// TestUnheardSecondVisit is a second visit to the queue on one channel, whose queue-dial was
-// not heard: it ends too, and a repeat of the first end is still one.
-func TestUnheardSecondVisit(t *testing.T) {
+// TestUnreportedSecondVisit checks that a second visit on one channel without queue-dial has an end, and
+// that a repeat of the first end remains a repeat.
+func TestUnreportedSecondVisit(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
 	p.at(0, "caller", QueueDial, "queue_id=500")
@@ -290,7 +290,7 @@ func TestUnheardSecondVisit(t *testing.T) {
 	p.want(p.at(40, "caller", QueueHangup))
 }
 
-// TestCharsetOfNames is a trunk that sends names in the charset of [number].
+// TestCharsetOfNames checks names in the charset of [number].
 func TestCharsetOfNames(t *testing.T) {
 	p := newPBX(t)
 	p.numbers = number.NewReader(number.Config{Country: "RU", Language: "en", Charset: "windows-1251"})
@@ -301,8 +301,8 @@ func TestCharsetOfNames(t *testing.T) {
 	}
 }
 
-// TestSecondQueue is a visit after one that timed out on the same channel: what Asterisk
-// left of the first is no proof about the second.
+// TestSecondQueue checks a visit after one that timed out on the same channel: the variables of the first
+// prove nothing about the second.
 func TestSecondQueue(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()

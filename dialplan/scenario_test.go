@@ -14,8 +14,8 @@ import (
 	"ringhook/lookup/number"
 )
 
-// pbx plays the dialplan's side: channels with variables, and a clock. Between
-// any two points the call goes through its kept form, as a restart would have it.
+// pbx plays Asterisk: channels with variables, and a clock. Between two points the call is encoded and
+// decoded, as in a restart.
 type pbx struct {
 	t        *testing.T
 	settings *settings
@@ -24,11 +24,11 @@ type pbx struct {
 	began    time.Time
 	channels map[string]map[string]string
 	caller   string // number; empty for the usual one
-	name     string // as it came, if it is not UTF-8
+	name     string // as received, if it is not UTF-8
 	pres     int    // presentation of the number
-	presumed bool   // the point is the sweep
+	presumed bool   // the call is closed by max_call
 	hungup   bool   // the caller has hung up
-	why      string // the last point made no event
+	why      string // the reason why the last point made no event
 	asked    lookup.Question
 	events   []hooks.Event
 }
@@ -45,7 +45,7 @@ func newPBX(t *testing.T) *pbx {
 	}
 }
 
-// set returns a channel a variable, as Asterisk's applications do.
+// set sets a variable of a channel, like Asterisk's applications.
 func (p *pbx) set(channel, name, value string) { p.on(channel)[name] = value }
 
 func (p *pbx) on(channel string) map[string]string {
@@ -55,7 +55,7 @@ func (p *pbx) on(channel string) map[string]string {
 	return p.channels[channel]
 }
 
-// dial makes a channel that inherits from another.
+// dial creates a channel that inherits the variables of another.
 func (p *pbx) dial(from, channel string) {
 	for name, value := range p.on(from) {
 		if strings.HasPrefix(name, "__") {
@@ -64,7 +64,7 @@ func (p *pbx) dial(from, channel string) {
 	}
 }
 
-// at asks a point at a second of the call and returns its events in short.
+// at asks a point at a second of the call and returns a summary of its events.
 func (p *pbx) at(second float64, channel string, point Point, args ...string) []string {
 	p.t.Helper()
 	env := &fastagi.Env{Point: string(point), Channel: channel, UniqueID: channel, CallerNum: cmp.Or(p.caller, "02079460142"), CallingPres: p.pres, RawCallerName: p.name, DNID: "02079460500", Extension: "500", Args: args}
@@ -114,7 +114,7 @@ func (p *pbx) at(second float64, channel string, point Point, args ...string) []
 	for _, ev := range s.events {
 		short = append(short, inShort(ev))
 		for name, v := range ev.Params {
-			if v == nil || v == "" { // receivers get everything that has a value
+			if v == nil || v == "" { // receivers get only parameters with a value
 				p.t.Errorf("%s has the parameter %s without a value", ev.Name, name)
 			}
 		}
@@ -122,7 +122,7 @@ func (p *pbx) at(second float64, channel string, point Point, args ...string) []
 	return short
 }
 
-// shown are the parameters that a scenario's expectations speak of.
+// shown are the parameters in the summary of an event.
 var shown = []string{"queue_id", "agent_phone", "dialed", "status", "wait_time", "ring_time", "talk_time", "transfer_uniqueid", "correction"}
 
 func inShort(ev hooks.Event) string {
@@ -146,7 +146,7 @@ func (p *pbx) want(got []string, want ...string) {
 	}
 }
 
-// done checks what holds of every call: ids and seq are unique and in order.
+// done checks that the ids are unique and seq counts from 1.
 func (p *pbx) done() {
 	p.t.Helper()
 	ids := map[string]string{}
@@ -161,8 +161,8 @@ func (p *pbx) done() {
 	}
 }
 
-// TestAnswered is a call through a queue in which the second agent answers,
-// with every report made twice, as overlapping places of a dialplan do.
+// TestAnswered checks a queue call that the second agent answers, with every report made twice, as in a
+// dialplan with overlapping places.
 func TestAnswered(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -181,7 +181,7 @@ func TestAnswered(t *testing.T) {
 	p.dial("local2", "phone2")
 	p.want(p.at(9, "phone2", AgentAnswer, "agent_phone=PJSIP/102"), "agent-answer queue_id=500 agent_phone=102 wait_time=8 ring_time=5")
 	p.set("caller", "MEMBERINTERFACE", "Local/102@agents/n")
-	p.want(p.at(9, "caller", AgentAnswer)) // Queue()'s own AGI reports it again
+	p.want(p.at(9, "caller", AgentAnswer)) // the AGI argument of Queue() reports it again
 	p.set("local2", "DIALSTATUS", "ANSWER")
 	p.want(p.at(69, "local2", AgentHangup), "agent-hangup queue_id=500 agent_phone=102 status=answer wait_time=8 ring_time=5 talk_time=60")
 	p.want(p.at(69, "caller", QueueHangup), "queue-hangup queue_id=500 agent_phone=102 status=answer wait_time=8 talk_time=60")
@@ -191,8 +191,8 @@ func TestAnswered(t *testing.T) {
 	p.want(p.at(69, "local2", AgentHangup))
 }
 
-// TestLastFirst is the end of a call whose first report is the caller's
-// hangup handler: what the others would have reported comes before it, once.
+// TestLastFirst checks the end of a call whose first report is the caller's hangup handler: the events of
+// the other reports come before it, once.
 func TestLastFirst(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -210,7 +210,7 @@ func TestLastFirst(t *testing.T) {
 	p.want(p.at(13, "caller", QueueHangup))
 }
 
-// TestLeftQueue is what becomes of callers whom no agent answers.
+// TestLeftQueue checks the ends of visits that no agent answers.
 func TestLeftQueue(t *testing.T) {
 	t.Run("abandoned", func(t *testing.T) {
 		p := newPBX(t)
@@ -246,7 +246,7 @@ func TestLeftQueue(t *testing.T) {
 		p.at(20, "caller", QueueHangup)
 		p.want(p.at(21, "caller", QueueDial, "queue_id=500"), "queue-dial queue_id=500")
 	})
-	t.Run("left without a word", func(t *testing.T) {
+	t.Run("no variable shows why", func(t *testing.T) {
 		p := newPBX(t)
 		defer p.done()
 		p.at(0, "caller", QueueDial, "queue_id=500")
@@ -255,8 +255,8 @@ func TestLeftQueue(t *testing.T) {
 	})
 }
 
-// TestMissed is calls whose beginning was not reported: what is left is
-// reported with what the channel knows.
+// TestMissed checks calls whose beginning was not reported: the rest is reported with the values of the
+// channel.
 func TestMissed(t *testing.T) {
 	t.Run("queue", func(t *testing.T) {
 		p := newPBX(t)
@@ -294,8 +294,8 @@ func TestMissed(t *testing.T) {
 		p.at(0, "caller", AgentDial, "agent_phone=101")
 		p.dial("caller", "phone1")
 		p.at(3, "phone1", AgentAnswer, "agent_phone=101")
-		p.at(9, "phone1", AgentHangup, "agent_phone=101") // who transfers the call to a queue
-		p.dial("caller", "local2")                        // with the ring's marker, since queue-dial was not heard
+		p.at(9, "phone1", AgentHangup, "agent_phone=101") // the agent transfers the call to a queue
+		p.dial("caller", "local2")                        // with the ring's marker, because queue-dial was not reported
 		p.dial("local2", "phone2")
 		p.want(p.at(15, "phone2", AgentAnswer, "agent_phone=102"), "agent-answer agent_phone=102")
 		p.want(p.at(20, "local2", AgentHangup, "agent_phone=102"), "agent-hangup agent_phone=102 status=answer talk_time=5")
@@ -320,7 +320,7 @@ func TestMissed(t *testing.T) {
 		delete(p.on("local1"), ringVariable) // Asterisk did not get the answer
 		p.dial("caller", "local2")
 		p.at(3, "local2", AgentDial, "agent_phone=101")
-		p.want(p.at(3, "local1", AgentHangup, "agent_phone=101")) // the h comes late, and is not of the second ring
+		p.want(p.at(3, "local1", AgentHangup, "agent_phone=101")) // the late h is that of the first ring
 	})
 	t.Run("answer", func(t *testing.T) {
 		p := newPBX(t)
@@ -382,7 +382,7 @@ func TestMissed(t *testing.T) {
 		}
 		p.want(p.at(20, "caller", CallHangup), "call-hangup status=answer wait_time=4 talk_time=16 final")
 	})
-	t.Run("a member who was gone before the caller was put through", func(t *testing.T) {
+	t.Run("a member who hung up before the caller was connected", func(t *testing.T) {
 		p := newPBX(t)
 		defer p.done()
 		p.at(0, "caller", CallDial)
@@ -423,8 +423,8 @@ func TestMissed(t *testing.T) {
 	})
 }
 
-// TestTransfer is an agent who sends the caller to another queue. Asterisk
-// moves the member's own channel there; the caller's stays in the first queue.
+// TestTransfer checks an agent who transfers the caller to another queue. Asterisk moves the member's
+// channel there; the caller's channel stays in the first queue.
 func TestTransfer(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -446,8 +446,8 @@ func TestTransfer(t *testing.T) {
 	p.want(p.at(20, "caller", CallHangup), "call-hangup queue_id=600 agent_phone=102 status=answer wait_time=4 ring_time=3 talk_time=17 final")
 }
 
-// TestTransferOnOneChannel is the same with a member that is no Local
-// channel: the caller's own channel goes to the second queue.
+// TestTransferOnOneChannel checks the same without a Local channel: the caller's channel moves to the
+// second queue.
 func TestTransferOnOneChannel(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -460,8 +460,8 @@ func TestTransferOnOneChannel(t *testing.T) {
 		"queue-dial queue_id=600 transfer=caller")
 }
 
-// TestTransferToColleague is an agent who sends the caller to a colleague's
-// phone: the point runs on the ring's own channel, which has no agent on it.
+// TestTransferToColleague checks an agent who transfers the caller to a colleague's phone: the point runs
+// on the channel of the ring, which is not connected to an agent.
 func TestTransferToColleague(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -478,8 +478,8 @@ func TestTransferToColleague(t *testing.T) {
 	p.want(p.at(20, "local1", AgentDialoutHangup), "agent-dialout-hangup agent_phone=101 dialed=104 status=noanswer ring_time=10 transfer=caller")
 }
 
-// TestTransferSeenByTheAgent is a blind transfer whose first report comes
-// from the agent's own channel, as it ends.
+// TestTransferSeenByTheAgent checks a blind transfer whose first report is the end of the agent's
+// channel.
 func TestTransferSeenByTheAgent(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -494,7 +494,7 @@ func TestTransferSeenByTheAgent(t *testing.T) {
 	p.want(p.at(40, "caller", QueueDial, "queue_id=500"), "queue-dial queue_id=500")
 }
 
-// TestColleagueSeenByTheAgent is the same on the way to a colleague's phone.
+// TestColleagueSeenByTheAgent checks the same for a transfer to a colleague's phone.
 func TestColleagueSeenByTheAgent(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -507,8 +507,7 @@ func TestColleagueSeenByTheAgent(t *testing.T) {
 	p.want(p.at(10, "local1", AgentCustom, "dialed=104"), "agent-custom agent_phone=101 dialed=104 transfer=caller")
 }
 
-// TestFailoverToPhone is a call that has left its queue and rings one person:
-// that ring belongs to no queue.
+// TestFailoverToPhone checks that a ring after the call has left its queue belongs to no queue.
 func TestFailoverToPhone(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -520,7 +519,7 @@ func TestFailoverToPhone(t *testing.T) {
 	p.want(p.at(32, "phone", AgentAnswer), "agent-answer agent_phone=109 ring_time=2")
 }
 
-// TestTransferOfDirectCall is a blind transfer of a call that had no queue.
+// TestTransferOfDirectCall checks a blind transfer of a call without a queue.
 func TestTransferOfDirectCall(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -532,7 +531,7 @@ func TestTransferOfDirectCall(t *testing.T) {
 	p.want(p.at(10, "phone1", AgentHangup))
 }
 
-// TestOutgoing is an agent who calls out twice from one channel.
+// TestOutgoing checks an agent who calls out twice from one channel.
 func TestOutgoing(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -549,8 +548,7 @@ func TestOutgoing(t *testing.T) {
 	}
 }
 
-// TestInternal is a call between two phones, of which the dialplan says so, and
-// a transfer between them, which stays what it was.
+// TestInternal checks that a call marked as internal by the dialplan remains internal after a transfer.
 func TestInternal(t *testing.T) {
 	for _, c := range []struct {
 		first     Point
@@ -576,8 +574,8 @@ func TestInternal(t *testing.T) {
 	}
 }
 
-// TestCauseOfTheCaller is a caller who gives up, and whose end comes before the phone's: why
-// the caller's channel ended says nothing of the phone.
+// TestCauseOfTheCaller checks that the hangup cause of a caller who gives up is not used for the phone, if
+// the end of the caller is reported first.
 func TestCauseOfTheCaller(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -593,8 +591,8 @@ func TestCauseOfTheCaller(t *testing.T) {
 	}
 }
 
-// TestRingEnds checks what the end of every ring says of its time, whether it was
-// answered or not, and whichever of the queue's and the agent's ends comes first.
+// TestRingEnds checks the times in the end of every ring, answered or not, for both orders of the ends of
+// the queue and of the agent.
 func TestRingEnds(t *testing.T) {
 	for _, c := range []struct {
 		title            string
@@ -638,7 +636,7 @@ func TestRingEnds(t *testing.T) {
 				c.title, last.Name, last.Params["duration"], last.Params["billsec"], c.event, c.duration, c.billed)
 		}
 		if place, ok := last.Params["queue_position"]; ok {
-			t.Errorf("%s: %s tells the caller's place in the queue, %v", c.title, last.Name, place)
+			t.Errorf("%s: %s has queue_position %v, want none", c.title, last.Name, place)
 		}
 		if got := last.Params["recording_file"]; c.event == AgentHangup && got != "/rec/1.wav" {
 			t.Errorf("%s: the recording that began before the queue is %v", c.title, got)
@@ -654,8 +652,7 @@ func TestRingEnds(t *testing.T) {
 	}
 }
 
-// TestParallel is one Dial of two phones: the one that answered hung up, the
-// other rang in vain.
+// TestParallel checks one Dial of two phones of which one answers.
 func TestParallel(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -668,7 +665,7 @@ func TestParallel(t *testing.T) {
 		"agent-cancel agent_phone=102 status=cancel ring_time=14", "agent-hangup agent_phone=101 status=answer ring_time=4 talk_time=10")
 }
 
-// TestMenu is a caller who hangs up in a menu.
+// TestMenu checks a caller who hangs up in a menu.
 func TestMenu(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()
@@ -677,7 +674,7 @@ func TestMenu(t *testing.T) {
 	p.want(p.at(5, "caller", CallHangup), "call-hangup status=cancel wait_time=5 talk_time=0 final")
 }
 
-// TestCustomEvent is an event of the administrator's own.
+// TestCustomEvent checks an event that the dialplan names.
 func TestCustomEvent(t *testing.T) {
 	p := newPBX(t)
 	defer p.done()

@@ -28,8 +28,7 @@ import (
 	"ringhook/store"
 )
 
-// house is a dialplan with real rooms around it: FastAGI and HTTP over
-// sockets, and SQLite on disk.
+// house is a dialplan with its real surroundings: FastAGI and HTTP over sockets, and SQLite on disk.
 type house struct {
 	t    *testing.T
 	addr string
@@ -41,7 +40,7 @@ type house struct {
 	parts dialplan.Parts
 }
 
-// lockedBuffer is a log that may be read while it is written.
+// lockedBuffer is a log that can be read while it is written.
 type lockedBuffer struct {
 	mu sync.Mutex
 	bytes.Buffer
@@ -59,8 +58,8 @@ func (b *lockedBuffer) String() string {
 	return b.Buffer.String()
 }
 
-// build opens a house whose lookup, where crm is not nil, asks that handler at
-// queue-dial. journal wraps the store's own.
+// build opens a house. If crm is not nil, a lookup asks that handler at queue-dial. journal wraps the
+// journal of the store.
 func build(t *testing.T, budget time.Duration, crm http.HandlerFunc, journal func(dialplan.Journal) dialplan.Journal) *house {
 	t.Helper()
 	h := &house{t: t, log: &lockedBuffer{}}
@@ -92,7 +91,7 @@ func build(t *testing.T, budget time.Duration, crm http.HandlerFunc, journal fun
 		closed(t, "lookups", parts.Lookups.Close(ctx))
 	})
 	hook := hooks.DefaultConfig()
-	hook.Name, hook.Events, hook.URL = "all", []string{"*"}, hooks.Addresses{"http://127.0.0.1:1/"} // never started: the outbox is what counts
+	hook.Name, hook.Events, hook.URL = "all", []string{"*"}, hooks.Addresses{"http://127.0.0.1:1/"} // never started: the tests read the outbox
 	if parts.Hooks, err = hooks.New([]hooks.Config{hook}, h.st.Outbox(), log, reg); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +113,7 @@ func closed(t *testing.T, what string, err error) {
 	}
 }
 
-// ask plays one AGI() line on the caller's channel.
+// ask runs one AGI() line on the caller's channel and returns the variables that it set.
 func (h *house) ask(point string, hangup <-chan struct{}, args ...string) string {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -137,7 +136,7 @@ func (h *house) ask(point string, hangup <-chan struct{}, args ...string) string
 	return strings.Join(set, "; ")
 }
 
-// kept lists the events in the outbox, the first first.
+// kept returns the events in the outbox, oldest first.
 func (h *house) kept() []hooks.Event {
 	h.t.Helper()
 	list, err := h.st.Operator().List(store.Filter{Limit: 1000})
@@ -163,8 +162,7 @@ func answer(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }
 }
 
-// TestServe is a session's way: what reaches the channel, in which order,
-// with the status last, and what the outbox holds when it does.
+// TestServe checks the variables of a session, with the status last, and the outbox after it.
 func TestServe(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -203,8 +201,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestRefused is points and arguments that make no sense: the dialplan is
-// answered ERROR, the administrator where to look, and no event is made.
+// TestRefused checks invalid points and arguments: the dialplan gets ERROR, the log names the cause and
+// the channel, and no event is made.
 func TestRefused(t *testing.T) {
 	h := build(t, 10*time.Second, nil, nil)
 	for _, c := range []struct{ point, arg, log string }{
@@ -225,19 +223,17 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestCountry is a trunk of another country: its national numbers are read by
-// that one's plan.
+// TestCountry checks that national numbers of a trunk are parsed by the plan of its country.
 func TestCountry(t *testing.T) {
 	h := build(t, 10*time.Second, nil, nil)
-	h.ask("queue-dial", nil, "queue_id=500", "country=IT") // where a leading nought stays
+	h.ask("queue-dial", nil, "queue_id=500", "country=IT") // Italian numbers keep a leading zero
 	if got := h.kept()[0].Params["callerid"]; got != "+3902079460142" {
 		t.Errorf("callerid %v, want it read as Italian", got)
 	}
 }
 
-// TestNobodyAsked is a caller whom no source can know: why no source was asked
-// stands in the event, from which the trace has it.
-func TestNobodyAsked(t *testing.T) {
+// TestNoSourceAsked checks callers about whom no source is asked: the event has the reason.
+func TestNoSourceAsked(t *testing.T) {
 	h := build(t, 10*time.Second, func(http.ResponseWriter, *http.Request) { t.Error("the source was asked") }, nil)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -259,8 +255,8 @@ func TestNobodyAsked(t *testing.T) {
 	}
 }
 
-// TestLate is a CRM that answers after the budget: the call goes on with
-// TIMEOUT, and the answer is there for the next.
+// TestLate checks a CRM that answers after the budget: the call continues with TIMEOUT, and the next call
+// gets the answer.
 func TestLate(t *testing.T) {
 	release, answered := make(chan struct{}), make(chan struct{})
 	h := build(t, 2*time.Second, func(w http.ResponseWriter, _ *http.Request) {
@@ -279,7 +275,7 @@ func TestLate(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the late answer is not there for the next call, which got %s", got)
+			t.Fatalf("the next call does not get the late answer, but %s", got)
 		}
 	}
 	if got := h.keptNames(); got != "queue-dial" {
@@ -287,8 +283,8 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestHangupDuringLookup shows that the wait ends with the caller: the CRM
-// answers only once the session is over. The event is kept all the same.
+// TestHangupDuringLookup checks that the wait ends when the caller hangs up, and that the event is stored.
+// The CRM answers only after the session.
 func TestHangupDuringLookup(t *testing.T) {
 	asked, release, hangup := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	h := build(t, 30*time.Second, func(w http.ResponseWriter, _ *http.Request) {
@@ -309,7 +305,7 @@ func TestHangupDuringLookup(t *testing.T) {
 	}
 }
 
-// brokenJournal is a disk that takes nothing.
+// brokenJournal is a journal on a disk that fails.
 type brokenJournal struct {
 	dialplan.Journal
 	mu     sync.Mutex
@@ -325,8 +321,8 @@ func (j *brokenJournal) Queue(ctx context.Context, r dialplan.Record) (dialplan.
 	return j.Journal.Queue(ctx, r)
 }
 
-// TestNotKept is a disk that fails: the dialplan does not learn that the event is
-// safe, and asking again, when the disk is well, makes it.
+// TestNotKept checks a disk that fails: the dialplan gets no status, and a repeat after the disk has
+// recovered makes the event.
 func TestNotKept(t *testing.T) {
 	var j *brokenJournal
 	h := build(t, 10*time.Second, answer("call_info=gold"), func(sound dialplan.Journal) dialplan.Journal {
@@ -337,7 +333,7 @@ func TestNotKept(t *testing.T) {
 		t.Errorf("set %s, want no RINGHOOK_STATUS", got)
 	}
 	if log := h.log.String(); !strings.Contains(log, "disk is full") || !strings.Contains(log, "linkedid=1.1") {
-		t.Errorf("the log does not tell the cause and the call:\n%s", log)
+		t.Errorf("the log does not have the cause and the call:\n%s", log)
 	}
 	j.mu.Lock()
 	j.broken = false
@@ -350,7 +346,7 @@ func TestNotKept(t *testing.T) {
 		t.Errorf("kept %+v, want queue-dial with seq 1", events)
 	}
 
-	// An end that is not safe is no end to the channel, which the next report comes from.
+	// The marker of an end that may be lost must not be on the channel: the next report comes from it.
 	j.mu.Lock()
 	j.broken = true
 	j.mu.Unlock()
@@ -368,7 +364,7 @@ func TestNotKept(t *testing.T) {
 	}
 }
 
-// panicJournal is a bug of ours on the first record.
+// panicJournal panics at the first record.
 type panicJournal struct {
 	dialplan.Journal
 	once sync.Once
@@ -379,8 +375,8 @@ func (j *panicJournal) Queue(ctx context.Context, r dialplan.Record) (dialplan.C
 	return j.Journal.Queue(ctx, r)
 }
 
-// TestPanic is F38 for a call: the session that meets a bug fails, and the
-// call's other points have their turn.
+// TestPanic checks that after a panic only its session fails, and the call's other points are answered
+// (F38).
 func TestPanic(t *testing.T) {
 	h := build(t, 10*time.Second, nil, func(sound dialplan.Journal) dialplan.Journal { return &panicJournal{Journal: sound} })
 	if got := h.ask("queue-dial", nil, "queue_id=500"); got != "" {
@@ -394,13 +390,13 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// slowJournal is a disk on which no sync returns until the test lets it.
+// slowJournal is a journal on a disk on which no sync returns before the test calls sync.
 type slowJournal struct {
 	dialplan.Journal
 	queued chan *slowCommit // in order
 
 	mu     sync.Mutex
-	synced bool // from now on every record goes straight through
+	synced bool // records no longer wait
 	held   []*slowCommit
 }
 
@@ -444,7 +440,7 @@ func (j *slowJournal) Barrier(ctx context.Context) error {
 	return j.Journal.Barrier(ctx)
 }
 
-// sync ends the wait of every record. With lose the first of them is lost.
+// sync ends the wait of all records. If lose is true, the first of them is lost.
 func (j *slowJournal) sync(t *testing.T, lose bool) {
 	t.Helper()
 	j.mu.Lock()
@@ -480,9 +476,9 @@ func buildSlow(t *testing.T, budget time.Duration) (*house, *slowJournal) {
 	}), j
 }
 
-// TestKeptLate is a commit that outlasts the time a call waits for it. While its
-// outcome is not known the same point is not answered OK, and then as it came
-// out: made again if it was lost, a repeat if it was kept.
+// TestKeptLate checks a commit for which the call no longer waits. While its outcome is not known, the same
+// point is not answered OK. After that it is a new event if the record was lost, and a repeat if it was
+// stored.
 func TestKeptLate(t *testing.T) {
 	for _, lose := range []bool{true, false} {
 		t.Run(fmt.Sprintf("lost %v", lose), func(t *testing.T) {
@@ -493,7 +489,7 @@ func TestKeptLate(t *testing.T) {
 				}
 			}
 			if len(j.queued) != 1 {
-				t.Errorf("%d records are queued, want that of the first alone", len(j.queued))
+				t.Errorf("%d records are queued, want only that of the first", len(j.queued))
 			}
 			j.sync(t, lose)
 			deadline := time.Now().Add(10 * time.Second)
@@ -509,9 +505,8 @@ func TestKeptLate(t *testing.T) {
 	}
 }
 
-// TestBurst is a queue that rings 60 phones at once, and the call's end, on a disk
-// with a slow sync: all of them share the commit that comes next, none is answered
-// before it, and none is lost for waiting after the others.
+// TestBurst checks a queue that rings 60 phones at once, and the end of the call, on a disk with a slow
+// sync: all share the next commit, none is answered before it, and none is lost.
 func TestBurst(t *testing.T) {
 	for _, lose := range []bool{false, true} {
 		t.Run(fmt.Sprintf("lost %v", lose), func(t *testing.T) {
@@ -568,8 +563,8 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// TestTogether is the reports of one end of a call on many connections at
-// once: each event is made once, in one order without gaps, the final one last.
+// TestTogether checks concurrent reports of the end of a call on many connections: each event is made once,
+// with seq without gaps, the final one last.
 func TestTogether(t *testing.T) {
 	h := build(t, 10*time.Second, nil, nil)
 	h.ask("queue-dial", nil, "queue_id=500")
@@ -598,8 +593,8 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// TestNothingRead shows that arguments which carry everything leave nothing to
-// ask of the channel: its variables would say otherwise.
+// TestNothingRead checks that nothing is read from the channel if all arguments are passed: its variables
+// have other values.
 func TestNothingRead(t *testing.T) {
 	h := build(t, 10*time.Second, nil, nil)
 	h.ask("queue-dial", nil, "queue_id=500", "linkedid=9.9", "visit=", "ring=")
@@ -608,8 +603,8 @@ func TestNothingRead(t *testing.T) {
 	}
 }
 
-// TestOneCallWithoutEnd is a call that rings hundreds of phones with endless names:
-// what is kept of it has a bound, and it is answered as any other.
+// TestOneCallWithoutEnd checks a call that rings hundreds of phones with long names: its stored state is
+// bounded, and its points are answered.
 func TestOneCallWithoutEnd(t *testing.T) {
 	h := build(t, 30*time.Second, nil, nil)
 	long := strings.Repeat("x", 6000)
@@ -619,7 +614,7 @@ func TestOneCallWithoutEnd(t *testing.T) {
 			{"queue-dial", fmt.Sprint("queue_id=", i, long), "queue_name=" + long},
 			{fmt.Sprint("event?name=e", i), "ivr=" + long},
 		} {
-			// A disk that is busy for longer than a call waits has it the next time.
+			// If the disk is busy for longer than a call waits, the next attempt succeeds.
 			for tries := 20; ; tries-- {
 				got := h.ask(args[0], nil, append(args[1:], "visit=", "ring=")...)
 				if strings.HasSuffix(got, "RINGHOOK_STATUS=OK") {
@@ -632,11 +627,11 @@ func TestOneCallWithoutEnd(t *testing.T) {
 	}
 	state, err := h.st.Journal().Call("1.1")
 	if err != nil || len(state) == 0 || len(state) > 1<<20 {
-		t.Errorf("%d bytes are kept of the call, %v", len(state), err)
+		t.Errorf("%d bytes are stored for the call, %v", len(state), err)
 	}
 	var kept struct{ Visits, Rings []any }
 	if err := json.Unmarshal(state, &kept); err != nil || len(kept.Rings) != 64 || len(kept.Visits) != 64 {
-		t.Errorf("%d phones and %d visits are kept of the call, want 64 of each (%v)", len(kept.Rings), len(kept.Visits), err)
+		t.Errorf("%d phones and %d visits are stored for the call, want 64 of each (%v)", len(kept.Rings), len(kept.Visits), err)
 	}
 	for _, ev := range h.kept() {
 		for name, v := range ev.Params {
@@ -647,8 +642,8 @@ func TestOneCallWithoutEnd(t *testing.T) {
 	}
 }
 
-// TestTestCall proves that the events of a test client say what they are, that a
-// quiet one makes none, and that what only looks like one is a call like any other.
+// TestTestCall checks that the events of a test client have test = true, that a quiet client makes none, and
+// that a similar agi_version is a normal call.
 func TestTestCall(t *testing.T) {
 	for _, c := range []struct {
 		version string
@@ -685,7 +680,7 @@ func TestTestCall(t *testing.T) {
 	}
 }
 
-// line is an AGI() line of one of several Asterisks.
+// line is an AGI() line on one of several Asterisks.
 type line struct{ entity, number, channel, point, args string }
 
 func (h *house) on(l line) {
@@ -703,13 +698,13 @@ func (h *house) on(l line) {
 	}
 }
 
-// TestTwoAsterisks has two Asterisks without a system name produce one linkedid at the
-// same time: each caller's events come, with his own number.
+// TestTwoAsterisks checks two Asterisks without a system name that produce the same linkedid at the same
+// time: the events of each caller are made, with the right number.
 func TestTwoAsterisks(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		first, then line
-		lookalike   bool // nothing but the channel distinguishes the two
+		lookalike   bool // only the channel distinguishes the two
 	}{
 		{name: "by entity", first: line{entity: "02:00:00:00:00:01", channel: "PJSIP/trunk-00000001"}, then: line{entity: "02:00:00:00:00:02", channel: "PJSIP/trunk-00000001"}},
 		{name: "by argument", first: line{entity: "e", channel: "PJSIP/trunk-00000001", args: "server=left"}, then: line{entity: "e", channel: "PJSIP/trunk-00000001", args: "server=right"}},
@@ -741,7 +736,7 @@ func TestTwoAsterisks(t *testing.T) {
 				}
 			}
 			if len(uuids) != 2 {
-				t.Errorf("call_uuid does not tell the calls apart: %v", uuids)
+				t.Errorf("call_uuid does not distinguish the calls: %v", uuids)
 			}
 			if warned := strings.Contains(h.log.String(), "two Asterisks use the same linkedid"); warned != c.lookalike {
 				t.Errorf("warned: %v, want %v:\n%s", warned, c.lookalike, h.log)
@@ -750,8 +745,8 @@ func TestTwoAsterisks(t *testing.T) {
 	}
 }
 
-// TestIdentityAfterRestart is a call that began before an upgrade, and one whose later
-// points read nothing from the channel: each goes on as the call that it is.
+// TestIdentityAfterRestart checks that a call that began before an upgrade continues, and also one whose
+// later points read nothing from the channel.
 func TestIdentityAfterRestart(t *testing.T) {
 	t.Run("upgrade", func(t *testing.T) {
 		h := build(t, 10*time.Second, nil, nil)

@@ -9,7 +9,7 @@ import (
 	"ringhook/fastagi"
 )
 
-// encoded is the record of a turn that went nowhere.
+// encoded returns the encoded record of a point.
 func encoded(env fastagi.Env, left traced) traceBuffer {
 	p := &pointSession{session: &fastagi.Session{}, traced: left, kind: "short"}
 	*p.session.Env() = env
@@ -19,6 +19,7 @@ func encoded(env fastagi.Env, left traced) traceBuffer {
 	return b
 }
 
+// TestTraceRoundTrip checks that a decoded record equals the encoded one, and that a cut one is refused.
 func TestTraceRoundTrip(t *testing.T) {
 	b := encoded(fastagi.Env{
 		Point: "queue-dial", Query: "a=b", Channel: "PJSIP/trunk-1", UniqueID: "1.2", CallerNum: "101", CallerName: "Zoë", DNID: "500", Args: []string{"queue_id=500"},
@@ -40,12 +41,12 @@ func TestTraceRoundTrip(t *testing.T) {
 	}
 	for end := range b {
 		if _, err := DecodeTrace(b[:end]); err == nil {
-			t.Errorf("the first %d bytes of a record were taken", end)
+			t.Errorf("the first %d bytes of a record were accepted", end)
 		}
 	}
 }
 
-// The two writers of a record write the same.
+// TestTracePoint checks that both encoders of a record produce the same.
 func TestTracePoint(t *testing.T) {
 	want := PointTrace{
 		At: time.UnixMicro(7), Took: time.Second, Hungup: true, Point: "late-answer", LinkedID: "1.1", UniqueID: "1.2", Channel: "PJSIP/trunk-1", Caller: "1", CallerName: "n",
@@ -60,7 +61,7 @@ func TestTracePoint(t *testing.T) {
 	}
 }
 
-// TestTraceIsBounded has Asterisk and a source send as much as they like.
+// TestTraceIsBounded checks that a record is bounded however much Asterisk and a source send.
 func TestTraceIsBounded(t *testing.T) {
 	long := strings.Repeat("ж", 4000)
 	left := traced{err: long}
@@ -86,7 +87,7 @@ func FuzzDecodeTrace(f *testing.F) {
 	f.Add([]byte{traceVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, record []byte) {
 		if p, err := DecodeTrace(record); err != nil && p.Point != "" {
-			t.Errorf("a record that is refused gave %+v", p)
+			t.Errorf("a refused record is decoded as %+v", p)
 		}
 	})
 }

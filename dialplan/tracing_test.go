@@ -9,7 +9,7 @@ import (
 	"ringhook/dialplan"
 )
 
-// points waits until as many points of the call are kept.
+// points waits until a number of points of the call are stored, and returns them.
 func (h *house) points(want int) []dialplan.PointTrace {
 	h.t.Helper()
 	deadline := time.Now().Add(60 * time.Second)
@@ -27,7 +27,7 @@ func (h *house) points(want int) []dialplan.PointTrace {
 	}
 }
 
-// TestPointsAreTraced asks some points and reads what is kept of them.
+// TestPointsAreTraced checks the stored traces of some points.
 func TestPointsAreTraced(t *testing.T) {
 	h := build(t, 30*time.Second, func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("queue") == "501" {
