@@ -14,7 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// BenchmarkCached is the path of a call whose caller is in the cache.
+// BenchmarkCached measures a lookup whose caller is in the cache.
 func BenchmarkCached(b *testing.B) {
 	s := start(b, crm(b, answers("CALLERID(name)=Anna&QUEUE_PRIO=5&call_info=VIP")))
 	params := map[string]string{"queue_id": "500"}
@@ -28,8 +28,7 @@ func BenchmarkCached(b *testing.B) {
 	}
 }
 
-// BenchmarkAsked asks a source each time, beside fasthttp alone doing the
-// same.
+// BenchmarkAsked measures a lookup that asks a source each time, and the same request with only fasthttp.
 func BenchmarkAsked(b *testing.B) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -70,13 +69,13 @@ func BenchmarkAsked(b *testing.B) {
 	})
 }
 
-// BenchmarkUnwell plays 500 calls a second, each of another caller, against a
-// source that is down, slow or flapping, and prints how long past their
-// deadline they waited and what the heap grew by. One iteration is two seconds.
+// BenchmarkUnwell runs 500 calls a second, each of a different caller, against a source that is down, slow
+// or flapping. It prints the wait after the deadline and the growth of the heap. One iteration is two
+// seconds.
 func BenchmarkUnwell(b *testing.B) {
 	const budget, rate, calls = 300 * time.Millisecond, 500, 1000
 	var requests atomic.Int64
-	// A source that is slow ends its answer when the benchmark does.
+	// A slow source ends its answer with the benchmark.
 	over := make(chan struct{})
 	slow := func(http.ResponseWriter, *http.Request) {
 		select {
@@ -107,7 +106,7 @@ func BenchmarkUnwell(b *testing.B) {
 			}
 			s := start(b, cfg)
 			go func() {
-				for range s.cache.stored { // the entries are not looked at
+				for range s.cache.stored { // the entries are not checked
 				}
 			}()
 			defer close(s.cache.stored)
@@ -143,7 +142,7 @@ func BenchmarkUnwell(b *testing.B) {
 	}
 }
 
-// session waits for an answer as a call does: until its deadline.
+// session waits for an answer until its deadline, like a call.
 func session(s *bench, q Question) Answer {
 	done := make(chan struct{})
 	p := s.Ask(q)

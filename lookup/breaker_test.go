@@ -22,7 +22,7 @@ var (
 	down   = result{outcome: Failed, fault: &fault{reason: "connect", down: true, err: errors.New("refused")}}
 )
 
-// F1 and F9 by a clock of its own.
+// TestBreaker checks the states of the breaker with a fake clock (F1, F9).
 func TestBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(64, slog.New(slog.DiscardHandler))
@@ -42,7 +42,7 @@ func TestBreaker(t *testing.T) {
 			}
 		}
 
-		// An answer that cannot be read, and NOTFOUND, are answers.
+		// An invalid answer and NOTFOUND count as answers.
 		repeat(100, broken)
 		repeat(100, absent)
 		repeat(tripRow-1, down)
@@ -50,29 +50,29 @@ func TestBreaker(t *testing.T) {
 		repeat(tripRow, down)
 		for range 100 {
 			if refused := try(good); refused != reasonOpen {
-				t.Fatalf("a source that is down is asked: %q", refused)
+				t.Fatalf("the breaker is not open: %q", refused)
 			}
 		}
 		time.Sleep(openFor - time.Millisecond)
 		if refused := try(good); refused != reasonOpen {
-			t.Fatalf("asked again too early: %q", refused)
+			t.Fatalf("the breaker is half-open too early: %q", refused)
 		}
 
-		// One probe at a time, and back to waiting when it fails.
+		// Only one probe at a time. If it fails, the breaker opens again.
 		time.Sleep(2 * time.Millisecond)
 		done, refused := b.allow(0)
 		if refused != "" {
 			t.Fatalf("probe refused: %s", refused)
 		}
 		if _, refused := b.allow(1); refused != reasonOpen {
-			t.Errorf("second probe beside the first: %q", refused)
+			t.Errorf("second probe during the first: %q", refused)
 		}
 		done(down)
 		if refused := try(good); refused != reasonOpen {
 			t.Errorf("asked right after a failed probe: %q", refused)
 		}
 
-		// No herd: each answer lets through four times as many.
+		// Each answer allows four times as many requests.
 		time.Sleep(openFor + time.Millisecond)
 		for _, limit := range []int{1, 4, 16, 64} {
 			if _, refused := b.allow(limit); refused == "" {
@@ -90,6 +90,7 @@ func TestBreaker(t *testing.T) {
 	})
 }
 
+// TestBreakerRatio checks that the breaker opens after half of many requests failed.
 func TestBreakerRatio(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(64, slog.New(slog.DiscardHandler))
@@ -101,13 +102,13 @@ func TestBreakerRatio(t *testing.T) {
 			done([]result{good, down}[i%2])
 		}
 		if _, refused := b.allow(0); refused != reasonOpen {
-			t.Errorf("half of %d requests failed, and the next goes out", tripMany)
+			t.Errorf("half of %d requests failed, and the next is allowed", tripMany)
 		}
 	})
 }
 
-// F9: a CRM that comes back while 2,000 calls ask is not asked by all of them at once:
-// first by one, then by four, sixteen, all.
+// TestNoHerdAfterOutage checks that a CRM that recovers while 2,000 calls ask gets one request first, then
+// four, sixteen, all (F9).
 func TestNoHerdAfterOutage(t *testing.T) {
 	t.Parallel()
 	const calls = 2000
@@ -121,8 +122,7 @@ func TestNoHerdAfterOutage(t *testing.T) {
 		}
 		mu.Lock()
 		under++
-		// Each answer may let four times as many through, and has left here
-		// before it can.
+		// Each answer may allow four times as many requests, and is counted here before it does.
 		limit := 1
 		for range min(answered, 4) {
 			limit *= slowStart
@@ -131,7 +131,7 @@ func TestNoHerdAfterOutage(t *testing.T) {
 			t.Errorf("%d requests at once after %d answers, want at most %d", under, answered, limit)
 		}
 		mu.Unlock()
-		time.Sleep(5 * time.Millisecond) // so that others could come meanwhile
+		time.Sleep(5 * time.Millisecond) // so that other requests can arrive
 		mu.Lock()
 		under--
 		answered++
@@ -149,7 +149,7 @@ func TestNoHerdAfterOutage(t *testing.T) {
 	found := 0
 	for deadline := time.Now().Add(time.Minute); found < calls/10; {
 		if time.Now().After(deadline) {
-			t.Fatalf("only %d calls got an answer a minute after the CRM came back", found)
+			t.Fatalf("only %d calls got an answer a minute after the CRM recovered", found)
 		}
 		pendings := make([]*Pending, calls)
 		for i := range pendings {

@@ -10,6 +10,7 @@ import (
 	"ringhook/httpclient"
 )
 
+// TestConfigCheck checks the keys that Check reports.
 func TestConfigCheck(t *testing.T) {
 	good := func() Config {
 		c := DefaultConfig()
@@ -25,7 +26,7 @@ func TestConfigCheck(t *testing.T) {
 		c.Check(func(key, problem string) {
 			got = append(got, key)
 			if strings.Contains(problem, "s3cret") {
-				t.Errorf("%s: problem tells the secret: %s", key, problem)
+				t.Errorf("%s: the problem contains the secret: %s", key, problem)
 			}
 		})
 		slices.Sort(got)

@@ -15,7 +15,7 @@ import (
 	"ringhook/lookup/answer"
 )
 
-// hijack answers on the bare connection.
+// hijack returns a handler that writes to the bare connection.
 func hijack(f func(c net.Conn)) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := w.(http.Hijacker).Hijack()
@@ -75,8 +75,8 @@ func drip(head, s string) http.HandlerFunc {
 	})
 }
 
-// T-CRM-03, F3 to F6: whatever a source answers, it becomes no variable, is
-// counted under its reason, and the call goes on in time.
+// TestBrokenCRM checks that an invalid answer sets no variable, is counted with its reason, and does not
+// delay the call (T-CRM-03, F3 to F6).
 func TestBrokenCRM(t *testing.T) {
 	cases := []struct {
 		name    string
@@ -145,7 +145,7 @@ func TestBrokenCRM(t *testing.T) {
 			if r.fault != nil && strings.Contains(r.fault.Error(), "Anna") {
 				t.Errorf("the reason quotes the answer: %v", r.fault)
 			}
-			// Only what was never answered is asked again, and once.
+			// Only a request without an answer is repeated, and only once.
 			if n, want := requests.Load(), map[bool]int32{true: 2, false: 1}[tc.reason == "reset"]; n != want {
 				t.Errorf("%d requests, want %d", n, want)
 			}
@@ -165,14 +165,14 @@ func TestBrokenCRM(t *testing.T) {
 	}
 }
 
-// fetch asks a source past its cache.
+// fetch asks a source without its cache.
 func fetch(s *source, q *Question, deadline time.Time) result {
 	return s.ask(s.backend.prepare(q), deadline)
 }
 
 func deadlineIn(d time.Duration) time.Time { return time.Now().Add(d) }
 
-// fetchTime is short where nothing but the deadline ends a request.
+// fetchTime returns the time for a request: short if only the deadline ends it.
 func fetchTime(want Outcome) time.Duration {
 	if want == Timeout {
 		return 100 * time.Millisecond
@@ -180,7 +180,7 @@ func fetchTime(want Outcome) time.Duration {
 	return 30 * time.Second
 }
 
-// Answers that look odd and are none the less good.
+// TestGoodCRM checks unusual but valid answers.
 func TestGoodCRM(t *testing.T) {
 	big := strings.Repeat("x", maxValue)
 	for name, handler := range map[string]http.HandlerFunc{

@@ -13,6 +13,7 @@ import (
 	"ringhook/lookup/answer"
 )
 
+// TestExplain checks the reports of all sources.
 func TestExplain(t *testing.T) {
 	good := crm(t, answers("name=Anna"))
 	good.URL += "&api_key=s3cret"
@@ -55,7 +56,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("reports as JSON: %s, %v", text, err)
 	}
 	if len(b.cache.entries) != 0 {
-		t.Error("explaining filled the cache")
+		t.Error("Explain filled the cache")
 	}
 
 	if _, some := b.Explain(t.Context(), Question{Point: "other", Number: anna}); len(some) != 1 || some[0].Lookup != "broken" {
@@ -67,6 +68,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// TestExplainCacheState checks the state of the cache entry in a report.
 func TestExplainCacheState(t *testing.T) {
 	var body string
 	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
@@ -87,8 +89,8 @@ func TestExplainCacheState(t *testing.T) {
 	}
 }
 
-// TestExplainSaysWhatACallGets holds the answer of Explain against that of a call, while
-// the source answers something else or fails, and the parameters that were not given.
+// TestExplainSaysWhatACallGets checks that Explain returns the answer that a call gets, if the source
+// answers differently or fails, and that it lists empty parameters.
 func TestExplainSaysWhatACallGets(t *testing.T) {
 	body, status := "name=Anna", http.StatusOK
 	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -127,8 +129,8 @@ func TestExplainSaysWhatACallGets(t *testing.T) {
 	}
 }
 
-// A report shows where a redirect points, the response's headers without secrets,
-// the text in UTF-8, and what was left out of it.
+// TestExplainShowsTheResponse checks that a report has the target of a redirect, the headers of the
+// response without secrets, the text in UTF-8, and the length of the omitted part.
 func TestExplainShowsTheResponse(t *testing.T) {
 	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=windows-1251")
@@ -156,7 +158,7 @@ func TestExplainShowsTheResponse(t *testing.T) {
 	}
 }
 
-// TestFaultHidesSecrets wants no secret in the error of an answer that repeats the request, which is logged and traced.
+// TestFaultHidesSecrets checks that no secret is logged or traced if an answer repeats the request.
 func TestFaultHidesSecrets(t *testing.T) {
 	c := crm(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset="+r.Header.Get("X-Api-Key"))

@@ -11,7 +11,7 @@ import (
 	"ringhook/lookup/answer"
 )
 
-// A name in each charset of daily use, named in each way there is.
+// TestCharset checks a name in each common charset, for each way to declare the charset.
 func TestCharset(t *testing.T) {
 	for charset, name := range map[string]string{
 		"windows-1251": "Анна Ёлкина", "koi8-r": "Анна", "windows-1255": "חנה", "iso-8859-8": "חנה", "iso-8859-1": "Zoë", "utf-8": "Анна חנה 🙂", "utf-16le": "Анна",
@@ -65,6 +65,7 @@ func TestCharset(t *testing.T) {
 	}
 }
 
+// TestAmbiguous checks the values of ambiguous for answers with several customers.
 func TestAmbiguous(t *testing.T) {
 	const two = `{"list":[{"id":1,"name":"Anna","prio":5,"city":"Riga"},{"id":2,"name":"Boris","prio":3,"city":"Riga"}]}`
 	for _, tc := range []struct {
@@ -95,6 +96,7 @@ func TestAmbiguous(t *testing.T) {
 	}
 }
 
+// TestSeveralCustomersInXML checks an XML answer with several customers.
 func TestSeveralCustomersInXML(t *testing.T) {
 	cfg := crm(t, page("text/xml", `<crm><contact id="1"><name>Anna</name></contact><contact id="2"><name>Boris</name></contact></crm>`))
 	cfg.Format, cfg.Records, cfg.Identity, cfg.Ambiguous = "xml", "//contact", "id", "join"
@@ -104,7 +106,7 @@ func TestSeveralCustomersInXML(t *testing.T) {
 	}
 }
 
-// A source cannot grade itself.
+// TestMatchIsOurs checks that a source cannot set match.
 func TestMatchIsOurs(t *testing.T) {
 	b := start(t, crm(t, answers("name=Anna&match=exact&match_count=0")))
 	if got := await(b.Ask(ask(anna))); !slices.Equal(got.Vars, []Var{{Name: "name", Value: "Anna"}, {Name: "match", Value: "exact"}, {Name: "match_count", Value: "1"}}) {
@@ -112,7 +114,7 @@ func TestMatchIsOurs(t *testing.T) {
 	}
 }
 
-// What the mapping takes out of an answer is not found under another mapping.
+// TestChangedMapping checks that a cached answer is not used with another mapping.
 func TestChangedMapping(t *testing.T) {
 	cfg := crm(t, page("application/json", `{"a":"A","b":"B"}`))
 	cfg.Format, cfg.Map = "json", map[string]string{"name": ".a"}
@@ -124,11 +126,11 @@ func TestChangedMapping(t *testing.T) {
 		s.cache = b.cache
 	}
 	if got := await(next.Ask(ask(anna))); got.value("name") != "B" {
-		t.Errorf("answer = %+v, want what the new mapping takes", got)
+		t.Errorf("answer = %+v, want that of the new mapping", got)
 	}
 }
 
-// T-CRM-03, of the formats that need a mapping.
+// TestBrokenStructures checks invalid answers in the formats that need a mapping (T-CRM-03).
 func TestBrokenStructures(t *testing.T) {
 	for name, tc := range map[string]struct {
 		format, contentType, body, reason string
@@ -162,8 +164,8 @@ func TestBrokenStructures(t *testing.T) {
 	}
 }
 
-// T-CFG-03: an expression that never ends is ended, by the deadline or before
-// it, in whichever language it is.
+// TestEndlessExpression checks that an expression in any language ends at the deadline or before
+// (T-CFG-03).
 func TestEndlessExpression(t *testing.T) {
 	wide := "<a>" + strings.Repeat("<b/>", 5000) + "</a>"
 	for name, tc := range map[string]struct{ format, body, endless, records string }{
@@ -182,7 +184,7 @@ func TestEndlessExpression(t *testing.T) {
 				t.Errorf("fetch = %+v, want timeout", r)
 			}
 			if r := fetch(src, &q, deadlineIn(time.Minute)); r.outcome != Failed || r.fault.reason != answer.ReasonLimit {
-				t.Errorf("fetch without haste = %+v, want error because of %s", r, answer.ReasonLimit)
+				t.Errorf("fetch without a deadline = %+v, want error because of %s", r, answer.ReasonLimit)
 			}
 		})
 	}

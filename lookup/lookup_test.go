@@ -19,8 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Every test closes its service, so nothing of this package may run after
-// the last.
+// TestMain checks that no goroutine of this package runs after the last test: every test closes its
+// service.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for range 10000 {
@@ -38,11 +38,11 @@ func stacks() string {
 	return string(b[:runtime.Stack(b, true)])
 }
 
-// memory is a cache that keeps everything at once.
+// memory is a cache in memory that stores entries immediately.
 type memory struct {
 	mu      sync.Mutex
 	entries map[string]Entry
-	stored  chan Entry // each entry, if a test wants to see it
+	stored  chan Entry // receives each entry, if not nil
 }
 
 func newMemory() *memory {
@@ -63,13 +63,13 @@ func (m *memory) Put(e Entry) {
 	m.stored <- e
 }
 
-// bench is a service with what a test needs around it.
+// bench is a service with its cache, log and clock.
 type bench struct {
 	*Service
 	cache *memory
 	book  *book
 	reg   *prometheus.Registry
-	skew  atomic.Int64 // of the service's clock, in nanoseconds
+	skew  atomic.Int64 // added to the service's clock, in nanoseconds
 	log   *lockedBuffer
 }
 
@@ -92,8 +92,7 @@ func (b *lockedBuffer) text() string {
 	return b.String()
 }
 
-// start makes a service of lookups, which ask at the point p if they name
-// none.
+// start starts a service of lookups. A lookup without points is asked at the point p.
 func start(t testing.TB, cfgs ...Config) *bench {
 	t.Helper()
 	b := &bench{cache: newMemory(), book: &book{}, reg: prometheus.NewRegistry(), log: &lockedBuffer{}}
@@ -119,7 +118,7 @@ func start(t testing.TB, cfgs ...Config) *bench {
 	return b
 }
 
-// crm is a lookup with the defaults that asks handler.
+// crm returns a lookup with the defaults that asks handler.
 func crm(t testing.TB, handler http.HandlerFunc) Config {
 	t.Helper()
 	srv := httptest.NewServer(handler)
@@ -137,7 +136,7 @@ func answers(body string) http.HandlerFunc {
 
 func ask(number string) Question { return Question{Point: "p", Number: number} }
 
-// await waits for an answer as a session does.
+// await waits for an answer, like a session.
 func await(p *Pending) Answer {
 	done := make(chan struct{})
 	p.OnDone(func() { close(done) })
@@ -153,7 +152,7 @@ func (a Answer) value(name string) string {
 	return a.Vars[i].Value
 }
 
-// count reads a metric: of a histogram its number of observations.
+// count returns the value of a metric, or the number of observations of a histogram.
 func (b *bench) count(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := b.reg.Gather()

@@ -21,6 +21,7 @@ const (
 	boris = "+74957654321"
 )
 
+// TestFoundThenCached checks an answer from the source, from the cache, and after its time.
 func TestFoundThenCached(t *testing.T) {
 	var requests atomic.Int32
 	b := start(t, crm(t, func(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +36,7 @@ func TestFoundThenCached(t *testing.T) {
 	}
 	p = b.Ask(ask(anna))
 	if !p.Done() {
-		t.Error("what is in the cache is not there at once")
+		t.Error("a cached answer is not available immediately")
 	}
 	got = await(p)
 	if got.Outcome != Found || !slices.Equal(got.Vars, want) || got.Source != "crm" || !got.Cached {
@@ -55,6 +56,7 @@ func TestFoundThenCached(t *testing.T) {
 	}
 }
 
+// TestMissing checks an answer without a customer.
 func TestMissing(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"404":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); io.WriteString(w, "<h1>no</h1>") },
@@ -90,24 +92,25 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// TestNotAsked checks callers about whom no source is asked.
 func TestNotAsked(t *testing.T) {
 	cfg := crm(t, func(http.ResponseWriter, *http.Request) { t.Error("the source was asked") })
 	b := start(t, cfg)
 	for _, number := range []string{"", "anonymous", "unknown", "101", "112", "+12"} {
 		p := b.Ask(ask(number))
 		if !p.Done() || p.Answer().Outcome != Missing {
-			t.Errorf("%q: %+v, want missing at once", number, p.Answer())
+			t.Errorf("%q: %+v, want missing immediately", number, p.Answer())
 		}
 	}
 	if p := b.Ask(Question{Point: "other", Number: anna}); b.Wants("other") || !p.Done() || p.Answer().Outcome != Missing {
 		t.Errorf("a point without lookups: %+v", p.Answer())
 	}
 	if !b.Wants("p") {
-		t.Error("the lookup's point wants none")
+		t.Error("no lookup is wanted at the point of the lookup")
 	}
 }
 
-// A lookup that does not ask by the number is asked for every caller.
+// TestAskedByOtherParameter checks that a lookup by another parameter is asked for every caller.
 func TestAskedByOtherParameter(t *testing.T) {
 	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "agent_info=%s%s", r.FormValue("ext"), r.Header.Get("X-Queue"))
@@ -126,7 +129,7 @@ func TestAskedByOtherParameter(t *testing.T) {
 	}
 }
 
-// F10: equal questions at one moment are one request, whose answer all get.
+// TestEqualQuestions checks that concurrent equal questions share one request (F10).
 func TestEqualQuestions(t *testing.T) {
 	const calls = 1000
 	var requests atomic.Int32
@@ -140,7 +143,7 @@ func TestEqualQuestions(t *testing.T) {
 	for i := range pendings {
 		pendings[i] = b.Ask(ask(anna))
 	}
-	// The first caller hangs up: the others' answer is not his to take away.
+	// The first caller hangs up. The others still get the answer.
 	if got := pendings[0].Answer(); got.Outcome != Timeout {
 		t.Errorf("first caller: %+v, want timeout", got)
 	}
@@ -161,7 +164,7 @@ func TestEqualQuestions(t *testing.T) {
 	}
 }
 
-// T-HTTP-06.
+// TestAnswersAreNeverShared checks that no caller gets the answer for another one (T-HTTP-06).
 func TestAnswersAreNeverShared(t *testing.T) {
 	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "name=%s", strings.Repeat(strings.TrimPrefix(r.FormValue("phone"), "+"), 20))
@@ -189,7 +192,7 @@ func TestAnswersAreNeverShared(t *testing.T) {
 	}
 }
 
-// F2: a late answer reaches no call, and fills the cache.
+// TestLateAnswer checks that a late answer reaches no call, but fills the cache (F2).
 func TestLateAnswer(t *testing.T) {
 	release := make(chan struct{})
 	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -198,7 +201,7 @@ func TestLateAnswer(t *testing.T) {
 	})
 	cfg.Timeout = 20 * time.Millisecond
 	b := start(t, cfg)
-	// Only the source's own timeout ends the waiting.
+	// Only the timeout of the source ends the wait.
 	if got := await(b.Ask(ask(anna))); got.Outcome != Timeout {
 		t.Errorf("answer = %+v, want timeout", got)
 	}
@@ -213,8 +216,8 @@ func TestLateAnswer(t *testing.T) {
 	}
 }
 
-// The caller's deadline is the caller's to keep: until then no timer ends the
-// question, and Answer returns the best there is.
+// TestDeadlineBeforeTimeout checks that no timer runs if the caller's deadline is before the timeout, and
+// that Answer returns the best answer so far.
 func TestDeadlineBeforeTimeout(t *testing.T) {
 	release := make(chan struct{})
 	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -226,7 +229,7 @@ func TestDeadlineBeforeTimeout(t *testing.T) {
 	q.Deadline = time.Now().Add(time.Second)
 	p := b.Ask(q)
 	if p.queries[0].timer != nil {
-		t.Error("a timer runs beside the caller's deadline")
+		t.Error("a timer runs before the caller's deadline")
 	}
 	called := make(chan struct{}, 2)
 	p.OnDone(func() { called <- struct{}{} })
@@ -239,10 +242,11 @@ func TestDeadlineBeforeTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(called) != 0 {
-		t.Error("the caller is woken after it took its answer")
+		t.Error("the caller is notified after Answer")
 	}
 }
 
+// TestStale checks that a stale answer is used if the source fails or is late.
 func TestStale(t *testing.T) {
 	var handler atomic.Pointer[http.HandlerFunc]
 	set := func(h http.HandlerFunc) { handler.Store(&h) }
@@ -258,29 +262,30 @@ func TestStale(t *testing.T) {
 		t.Errorf("source fails: %+v, want stale Anna", got)
 	}
 	if got := await(b.Ask(ask(boris))); got.Outcome != Failed {
-		t.Errorf("source fails and nothing is known: %+v, want error", got)
+		t.Errorf("source fails and nothing is cached: %+v, want error", got)
 	}
 
 	release := make(chan struct{})
 	set(func(w http.ResponseWriter, _ *http.Request) { <-release })
 	p := b.Ask(ask(anna))
 	if p.Done() {
-		t.Error("a stale answer is given before the source was late")
+		t.Error("a stale answer is returned before the source is late")
 	}
 	if got := p.Answer(); got.Outcome != Stale || got.value("name") != "Anna" {
 		t.Errorf("source is late: %+v, want stale Anna", got)
 	}
 	close(release)
 
-	// Who is gone from the CRM is not brought back by the cache.
+	// The stale entry of a customer that the CRM no longer knows is not used.
 	b.sources[0].running.Wait()
 	set(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 	b.pass(time.Hour)
 	if got := await(b.Ask(ask(anna))); got.Outcome != Failed {
-		t.Errorf("after the source knew nobody: %+v, want error", got)
+		t.Errorf("after the source found no customer: %+v, want error", got)
 	}
 }
 
+// TestStaleEnds checks the maximum age of a stale answer.
 func TestStaleEnds(t *testing.T) {
 	var down atomic.Bool
 	b := start(t, crm(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -295,13 +300,14 @@ func TestStaleEnds(t *testing.T) {
 	if got := await(b.Ask(ask(anna))); got.Outcome != Failed || got.Vars != nil {
 		t.Errorf("a day later: %+v, want error", got)
 	}
-	// A clock that is set back makes no answer younger than it is.
+	// An answer does not become younger if the clock is set back.
 	b.pass(-25 * time.Hour)
 	if got := await(b.Ask(ask(anna))); got.Outcome != Failed {
 		t.Errorf("before it was stored: %+v, want error", got)
 	}
 }
 
+// TestCacheOff checks a lookup without a cache.
 func TestCacheOff(t *testing.T) {
 	var requests atomic.Int32
 	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
@@ -320,7 +326,7 @@ func TestCacheOff(t *testing.T) {
 	}
 }
 
-// F2: what is under way to a source is bounded, and one more is refused.
+// TestBounded checks the maximum number of concurrent requests to a source (F2).
 func TestBounded(t *testing.T) {
 	release := make(chan struct{})
 	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) { <-release })
@@ -330,19 +336,19 @@ func TestBounded(t *testing.T) {
 	}
 	p := b.Ask(ask(anna))
 	if !p.Done() || p.Answer().Outcome != Failed {
-		t.Errorf("one request too many: %+v, want error at once", p.Answer())
+		t.Errorf("one request too many: %+v, want error immediately", p.Answer())
 	}
 	if n := b.count(t, "ringhook_lookup_errors_total", "crm", "busy"); n != 1 {
 		t.Errorf("%v refusals counted, want 1", n)
 	}
 	if p := b.Ask(ask("+74950000000")); p.Done() {
-		t.Error("a question that another is asking already is refused")
+		t.Error("a question equal to one in progress is refused")
 	}
 	close(release)
 }
 
-// Of several sources the first in the file that knows wins, whichever is
-// faster.
+// TestSeveralSources checks that of several sources with an answer the first in the file wins, even if it
+// is slower.
 func TestSeveralSources(t *testing.T) {
 	release := make(chan struct{})
 	slow := func(body string) http.HandlerFunc {
@@ -380,7 +386,8 @@ func TestSeveralSources(t *testing.T) {
 	}
 }
 
-// At the deadline a source that knows is better than one that is awaited.
+// TestSeveralSourcesLate checks that at the deadline the answer of a later source is used, if an earlier
+// one has not answered.
 func TestSeveralSourcesLate(t *testing.T) {
 	release := make(chan struct{})
 	first := crm(t, func(http.ResponseWriter, *http.Request) { <-release })
@@ -393,7 +400,7 @@ func TestSeveralSourcesLate(t *testing.T) {
 		runtime.Gosched()
 	}
 	if p.Done() {
-		t.Error("the answer is there before the first source said anything")
+		t.Error("there is an answer before the first source has answered")
 	}
 	if got := p.Answer(); got.Outcome != Found || got.Source != "second" {
 		t.Errorf("answer = %+v, want the second source's", got)
@@ -407,7 +414,7 @@ func queryDone(p *Pending, i int) bool {
 	return p.queries[i].done
 }
 
-// F38: a bug in reading an answer costs that answer alone.
+// TestPanicWhileReading checks that a panic while an answer is parsed only fails that answer (F38).
 func TestPanicWhileReading(t *testing.T) {
 	b := start(t, crm(t, answers("name=Anna")))
 	src := b.sources[0]
@@ -427,7 +434,7 @@ func TestPanicWhileReading(t *testing.T) {
 	}
 }
 
-// What comes after the answer is handed over, whether it is wanted before or after it is there.
+// TestOnLate checks that OnLate gets a late answer that arrives before or after the call of OnLate.
 func TestOnLate(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		release := make(chan struct{})
@@ -455,12 +462,12 @@ func TestOnLate(t *testing.T) {
 			t.Errorf("late answer = %+v", a)
 		}
 		if p.Answer().Outcome != Timeout {
-			t.Error("the answer that was given has changed")
+			t.Error("the returned answer has changed")
 		}
 	}
 }
 
-// An answer in time, and one without a customer, are not late.
+// TestNotLate checks that OnLate gets neither an answer in time nor one without a customer.
 func TestNotLate(t *testing.T) {
 	release := make(chan struct{})
 	b := start(t, crm(t, func(w http.ResponseWriter, r *http.Request) {
@@ -487,8 +494,8 @@ func TestNotLate(t *testing.T) {
 	}
 }
 
-// TestJustAnswered is a caller that looks into the cache just before the answer to an
-// equal request is kept, and asks just after: the source is not asked twice.
+// TestJustAnswered checks that the source is not asked twice if a caller reads the cache just before the
+// answer to an equal request is stored, and asks just after.
 func TestJustAnswered(t *testing.T) {
 	var asked atomic.Int32
 	b := start(t, crm(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -499,7 +506,7 @@ func TestJustAnswered(t *testing.T) {
 	q := ask(anna)
 	s := sourceQuery{source: b.sources[0]}
 	s.prepare(&q)
-	s.peeked = true // and found nothing
+	s.peeked = true // the cache had no entry
 	p := &Pending{}
 	p.begin(&s, func(_ *sourceQuery, r result) { t.Errorf("the source answered %+v", r) })
 	if n := asked.Load(); n != 1 || !s.done || !s.fresh || s.outcome != Found || len(s.vars) == 0 || s.vars[0].Value != "Anna" {

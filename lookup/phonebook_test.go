@@ -16,26 +16,27 @@ type book struct {
 
 func (b *book) Find(number string) ([]Var, error) { return b.entries[number], b.broken }
 
-// phonebook is a lookup with the defaults that looks into the phonebook.
+// phonebook returns a lookup with the defaults that reads the phonebook.
 func phonebook() Config {
 	cfg := DefaultConfig()
 	cfg.Name, cfg.Type = "book", typePhonebook
 	return cfg
 }
 
+// TestPhonebook checks the answers of the phonebook.
 func TestPhonebook(t *testing.T) {
 	b := start(t, phonebook())
 	b.book.entries = map[string][]Var{anna: {{Name: "CALLERID(name)", Value: "Anna"}, {Name: "QUEUE_PRIO", Value: "5"}}, "101": {{Name: "CALLERID(name)", Value: "Desk"}}}
 	p := b.Ask(ask(anna))
 	if !p.Done() {
-		t.Error("the phonebook has a call wait")
+		t.Error("a lookup in the phonebook makes the call wait")
 	}
 	got := p.Answer()
 	want := []Var{{Name: "CALLERID(name)", Value: "Anna"}, {Name: "QUEUE_PRIO", Value: "5"}, {Name: "match", Value: "exact"}, {Name: "match_count", Value: "1"}}
 	if got.Outcome != Found || got.Source != "book" || got.Cached || !slices.Equal(got.Vars, want) {
 		t.Errorf("answer = %+v, want %+v", got, want)
 	}
-	for _, number := range []string{boris, "101", ""} { // an extension is not asked about
+	for _, number := range []string{boris, "101", ""} { // extensions are not looked up
 		if got := b.Ask(ask(number)).Answer(); got.Outcome != Missing {
 			t.Errorf("answer for %q = %+v, want missing", number, got)
 		}
@@ -44,10 +45,11 @@ func TestPhonebook(t *testing.T) {
 		t.Errorf("%v measured as found, want 1", n)
 	}
 	if len(b.cache.entries) != 0 {
-		t.Error("the phonebook's answers are in the cache too")
+		t.Error("the answers of the phonebook are cached")
 	}
 }
 
+// TestPhonebookExtensions checks that extensions are looked up if min_length allows it.
 func TestPhonebookExtensions(t *testing.T) {
 	cfg := phonebook()
 	cfg.MinLength = 3
@@ -58,7 +60,7 @@ func TestPhonebookExtensions(t *testing.T) {
 	}
 }
 
-// A phonebook that cannot be read costs its answer, and is logged once.
+// TestPhonebookBroken checks that an unreadable phonebook is an error, and is logged once.
 func TestPhonebookBroken(t *testing.T) {
 	b := start(t, phonebook())
 	b.book.broken = errors.New("disk is broken")
@@ -75,7 +77,7 @@ func TestPhonebookBroken(t *testing.T) {
 	}
 }
 
-// The phonebook is a source among others: by rank, to fill, as a shadow.
+// TestPhonebookBeside checks the phonebook together with another source: by rank, fill and shadow.
 func TestPhonebookBeside(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -98,7 +100,7 @@ func TestPhonebookBeside(t *testing.T) {
 			tc.change(&book)
 			b := start(t, book, crm)
 			b.book.entries = map[string][]Var{anna: tc.entry}
-			for range 2 { // the second time the CRM's answer is in the cache
+			for range 2 { // the second time the CRM's answer is cached
 				got := await(b.Ask(ask(anna)))
 				if said := got.value("name") + "/" + got.value("info"); said != tc.want || requests.Load() != tc.asked {
 					t.Errorf("answer %q after %d requests, want %q after %d", said, requests.Load(), tc.want, tc.asked)
@@ -117,10 +119,11 @@ func TestPhonebookBeside(t *testing.T) {
 	}
 }
 
+// TestPhonebookConfig checks the keys that a phonebook lookup may have.
 func TestPhonebookConfig(t *testing.T) {
 	for _, tc := range []struct {
 		change func(*Config)
-		key    string // of what is reported, empty for nothing
+		key    string // of the reported problem, empty if there is none
 	}{
 		{func(c *Config) { c.MinLength, c.Rank, c.Fill = 3, 5, true }, ""},
 		{func(c *Config) { c.URL = "https://crm.example/" }, "type"},

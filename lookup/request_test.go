@@ -24,7 +24,7 @@ import (
 	"ringhook/httpclient"
 )
 
-// echo answers with the request's own words.
+// echo answers with the text of the request.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", "text/plain")
@@ -33,6 +33,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}, "|"))
 }
 
+// TestRequests checks the requests that a source gets.
 func TestRequests(t *testing.T) {
 	params := map[string]string{"queue_id": "5&0", "name": `A"<b>`}
 	for _, tc := range []struct {
@@ -65,7 +66,7 @@ func TestRequests(t *testing.T) {
 			q := ask(anna)
 			q.Param = func(name string) string { return params[name] }
 			got := await(start(t, cfg).Ask(q)).value("echo")
-			// How JSON and XML escape is their template's matter.
+			// The template packages define the escaping of JSON and XML.
 			got = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", "&#34;", "&quot;").Replace(got)
 			if got != tc.want {
 				t.Errorf("the source got %s, want %s", got, tc.want)
@@ -74,7 +75,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// Questions that differ in nothing but the body are two.
+// TestBodyIsPartOfTheQuestion checks that questions with different bodies are different.
 func TestBodyIsPartOfTheQuestion(t *testing.T) {
 	cfg := crm(t, echo)
 	cfg.URL = strings.Replace(cfg.URL, "phone=%callerid%", "x", 1)
@@ -87,7 +88,7 @@ func TestBodyIsPartOfTheQuestion(t *testing.T) {
 	}
 }
 
-// One spelling after the other, until a customer is found or something fails.
+// TestSpellings checks that spellings are tried in order until one finds a customer or fails.
 func TestSpellings(t *testing.T) {
 	for _, tc := range []struct {
 		known    string // the spelling that the source knows
@@ -102,7 +103,7 @@ func TestSpellings(t *testing.T) {
 		{"broken", Failed, "", []string{"+74951234567"}},
 	} {
 		t.Run(tc.match, func(t *testing.T) {
-			var requests []string // one after the other, so without a lock
+			var requests []string // needs no lock: the requests are sequential
 			cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
 				phone := r.FormValue("phone")
 				requests = append(requests, phone)
@@ -128,7 +129,7 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
-// issuer is a token endpoint that numbers its tokens.
+// issuer returns a token endpoint that numbers its tokens.
 type issuer struct {
 	*httptest.Server
 	issued atomic.Int32
@@ -140,11 +141,11 @@ func newIssuer(t *testing.T) *issuer {
 	i.status.Store(200)
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, ok := r.BasicAuth()
-		if !ok { // the other way to say who one is, which is tried where the first is refused
+		if !ok { // credentials in the form, tried after HTTP Basic was refused
 			user, password = r.PostFormValue("client_id"), r.PostFormValue("client_secret")
 		}
 		if user != "ringhook" || password != "s3cret" || r.PostFormValue("grant_type") != "client_credentials" {
-			t.Errorf("token asked for with %v, %v", r.Header, r.PostForm)
+			t.Errorf("token requested with %v, %v", r.Header, r.PostForm)
 		}
 		n := i.issued.Add(1)
 		w.Header().Set("Content-Type", "application/json")
@@ -171,6 +172,7 @@ func bearer(a Answer) string {
 	return strings.TrimPrefix(parts[min(3, len(parts)-1)], "Bearer ")
 }
 
+// TestTokenIsKept checks that a token is reused.
 func TestTokenIsKept(t *testing.T) {
 	i := newIssuer(t)
 	b := start(t, oauthCRM(t, i))
@@ -188,7 +190,7 @@ func TestTokenIsKept(t *testing.T) {
 	}
 }
 
-// A token that the source does not take any more is replaced at once.
+// TestTokenIsRefused checks that a token that the source refuses is replaced immediately.
 func TestTokenIsRefused(t *testing.T) {
 	i := newIssuer(t)
 	cfg := oauthCRM(t, i)
@@ -206,6 +208,7 @@ func TestTokenIsRefused(t *testing.T) {
 	}
 }
 
+// TestNoToken checks failing token requests.
 func TestNoToken(t *testing.T) {
 	for status, reason := range map[int]string{401: "token", 500: "token", 302: "token"} {
 		i := newIssuer(t)
@@ -219,21 +222,21 @@ func TestNoToken(t *testing.T) {
 			t.Errorf("status %d: counted %v times as %s", status, n, reason)
 		}
 		if strings.Contains(b.log.text(), "s3cret") {
-			t.Errorf("log tells the secret: %s", b.log.text())
+			t.Errorf("the log contains the secret: %s", b.log.text())
 		}
 	}
 	cfg := crm(t, echo)
 	cfg.OAuth2 = httpclient.OAuth2{TokenURL: "http://127.0.0.1:1/?k=s3cret", ClientID: "a", ClientSecret: "s3cret"}
 	b := start(t, cfg)
 	if got := await(b.Ask(ask(anna))); got.Outcome != Failed {
-		t.Errorf("no issuer: %+v, want error", got)
+		t.Errorf("issuer unreachable: %+v, want error", got)
 	}
 	if n := b.count(t, "ringhook_lookup_errors_total", "crm", "connect"); n != 1 || strings.Contains(b.log.text(), "s3cret") {
-		t.Errorf("no issuer: counted %v times as connect, want once: %s", n, b.log.text())
+		t.Errorf("issuer unreachable: counted %v times as connect, want once: %s", n, b.log.text())
 	}
 }
 
-// writePEM makes a certificate that signs itself, and its files.
+// writePEM creates a self-signed certificate and returns its files.
 func writePEM(t *testing.T, dir string) (certFile, keyFile string, cert *x509.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -266,6 +269,7 @@ func writePEM(t *testing.T, dir string) (certFile, keyFile string, cert *x509.Ce
 	return certFile, keyFile, cert
 }
 
+// TestCertificates checks the TLS settings of a lookup.
 func TestCertificates(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile, client := writePEM(t, dir)
@@ -295,8 +299,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// Everything that a request is made of is part of its key: two callers never
-// share an answer because one spelling of their numbers is equal.
+// TestKeyCoversTheRequest checks that the whole request is part of the cache key: callers do not share an
+// answer because one spelling of their numbers is equal.
 func TestKeyCoversTheRequest(t *testing.T) {
 	mexico, america := "+522125550123", "+12125550123"
 	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
@@ -310,7 +314,7 @@ func TestKeyCoversTheRequest(t *testing.T) {
 		t.Fatalf("answer = %+v", got)
 	}
 	if got := await(b.Ask(ask(mexico))); got.Outcome != Missing || got.Cached {
-		t.Errorf("the other country's caller gets %+v, want missing, asked", got)
+		t.Errorf("the caller in another country gets %+v, want missing from the source", got)
 	}
 	numbers := map[string]bool{}
 	for _, e := range b.cache.entries {
@@ -321,8 +325,8 @@ func TestKeyCoversTheRequest(t *testing.T) {
 	}
 }
 
-// Callers whose last digits are equal have entries of their own, which can be
-// forgotten; a request without the number belongs to no caller.
+// TestEntryBelongsToItsCaller checks that callers with equal last digits have separate entries, which can be
+// forgotten, and that a request without the number belongs to no caller.
 func TestEntryBelongsToItsCaller(t *testing.T) {
 	cfg := crm(t, answers("name=Anna"))
 	cfg.Spellings = []string{"last:7"}
@@ -348,7 +352,8 @@ func TestEntryBelongsToItsCaller(t *testing.T) {
 	}
 }
 
-// A header that changes makes another request, a password that changes does not.
+// TestKeyAcrossConfigurations checks that another header changes the cache key, but another password does
+// not.
 func TestKeyAcrossConfigurations(t *testing.T) {
 	key := func(change func(*Config)) string {
 		cfg := crm(t, nil)
@@ -382,8 +387,8 @@ func TestKeyAcrossConfigurations(t *testing.T) {
 	}
 }
 
-// A number of which a spelling leaves too few digits is not asked about: the CRM
-// would answer with the first customer without a number.
+// TestNoDigits checks that a number with too few digits for a spelling is not looked up: the CRM would
+// answer with the first customer without a number.
 func TestNoDigits(t *testing.T) {
 	for _, tc := range []struct {
 		number    string
@@ -416,8 +421,8 @@ func TestNoDigits(t *testing.T) {
 	}
 }
 
-// FuzzRender holds that a request taken from the buffer is what its templates
-// render, and that different requests have different keys.
+// FuzzRender checks that a request rendered into the buffer has the text of its templates, and that
+// different requests have different keys.
 func FuzzRender(f *testing.F) {
 	f.Add("+74951234567", "500", "+493012345678", "500")
 	f.Add("a\x00b", "\x00", "a", "b\x00")

@@ -10,6 +10,7 @@ import (
 	"testing"
 )
 
+// TestClose checks lookups during and after Close.
 func TestClose(t *testing.T) {
 	release := make(chan struct{})
 	arrived := make(chan struct{}, 1)
@@ -33,14 +34,15 @@ func TestClose(t *testing.T) {
 		t.Error(err)
 	}
 	if got := await(p); got.value("name") != "Anna" {
-		t.Errorf("what was under way: %+v", got)
+		t.Errorf("the request in progress: %+v", got)
 	}
 	if got := await(b.Ask(ask(anna))); got.Outcome != Found {
 		t.Errorf("from the cache after Close: %+v", got)
 	}
 }
 
-// F1, and the log says once that a source is down, not at each call.
+// TestRefused checks a source that refuses connections: its breaker opens, and the log has one line for the
+// first failure and one for the breaker (F1).
 func TestRefused(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -65,16 +67,16 @@ func TestRefused(t *testing.T) {
 	}
 	text := b.log.text()
 	if strings.Count(text, "level=WARN") != 2 {
-		t.Errorf("log = %s, want that it fails, and that it is not asked any more", text)
+		t.Errorf("log = %s, want the failure and the open breaker", text)
 	}
 	for _, secret := range []string{"s3cret", anna, anna[1:]} {
 		if strings.Contains(text, secret) {
-			t.Errorf("log tells %s: %s", secret, text)
+			t.Errorf("the log contains %s: %s", secret, text)
 		}
 	}
 }
 
-// A reload makes a new service beside the old, and the numbers go on.
+// TestReload checks that the metrics continue after a reload, which creates a second service.
 func TestReload(t *testing.T) {
 	cfg := crm(t, answers("name=Anna"))
 	cfg.Points = []string{"p"}
@@ -89,6 +91,6 @@ func TestReload(t *testing.T) {
 		t.Error(err)
 	}
 	if n := b.count(t, "ringhook_lookup_duration_seconds", "crm", "found"); n != 2 {
-		t.Errorf("%v lookups counted over a reload, want 2", n)
+		t.Errorf("%v lookups counted across a reload, want 2", n)
 	}
 }

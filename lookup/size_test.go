@@ -9,8 +9,8 @@ import (
 	"ringhook/lookup/answer"
 )
 
-// An answer of 1 KiB on the wire that is 1 MiB long leaves only what is
-// kept of it, in whatever format and with the cache on or off.
+// TestAnswersAreSmall checks that only the extracted values of an answer remain in memory, for an answer of
+// 1 MiB that is 1 KiB compressed, in each format and with and without the cache.
 func TestAnswersAreSmall(t *testing.T) {
 	const callers = 40
 	long := strings.Repeat("x", 1<<20-100)
@@ -50,13 +50,14 @@ func TestAnswersAreSmall(t *testing.T) {
 				grown = heap() - before
 			}
 			if grown > limit {
-				t.Errorf("%d answers hold %.0f bytes, want at most %.0f", callers, grown, limit)
+				t.Errorf("%d answers use %.0f bytes, want at most %.0f", callers, grown, limit)
 			}
 			runtime.KeepAlive(held)
 		})
 	}
 }
 
+// TestTooMuchText checks an answer that exceeds the limit of text.
 func TestTooMuchText(t *testing.T) {
 	var body strings.Builder
 	for i := range 100 {
@@ -71,6 +72,7 @@ func TestTooMuchText(t *testing.T) {
 	}
 }
 
+// TestCutKeepsCharacters checks that a cut value is valid UTF-8.
 func TestCutKeepsCharacters(t *testing.T) {
 	for _, s := range []string{"", "a", strings.Repeat("a", maxValue+1), strings.Repeat("я", maxValue), "a" + strings.Repeat("🙂", maxValue)} {
 		got := cut(s)
@@ -80,7 +82,7 @@ func TestCutKeepsCharacters(t *testing.T) {
 	}
 }
 
-// With format = "text" the rule `nobody` is about the one variable there is.
+// TestNobodyOfText checks the rule `nobody` for format = "text", which has one variable.
 func TestNobodyOfText(t *testing.T) {
 	for body, want := range map[string]Outcome{"77": Found, "0": Missing, "": Missing} {
 		cfg := crm(t, answers(body))

@@ -20,23 +20,24 @@ func named(t *testing.T, name, body string, requests *atomic.Int32) Config {
 	return cfg
 }
 
+// TestRank checks that a source is asked only if no source of a lower rank has an answer.
 func TestRank(t *testing.T) {
 	for _, tc := range []struct {
 		name         string
 		first, later string // bodies
 		want         string
-		asked        int32 // requests to the later one
+		asked        int32 // requests to the later source
 	}{
-		{"the first knows", "name=A", "name=B", "A", 0},
-		{"the first does not", "", "name=B", "B", 1},
-		{"the first answers rubbish", "<html>", "name=B", "B", 1},
-		{"nobody knows", "", "", "", 1},
+		{"the first has an answer", "name=A", "name=B", "A", 0},
+		{"the first has none", "", "name=B", "B", 1},
+		{"the first answer is invalid", "<html>", "name=B", "B", 1},
+		{"neither has an answer", "", "", "", 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var first, later atomic.Int32
 			a, z := named(t, "a", tc.first, &first), named(t, "z", tc.later, &later)
 			z.Rank = 1
-			b := start(t, z, a) // the rank decides, not the place in the file
+			b := start(t, z, a) // the rank decides, not the order in the file
 			got := await(b.Ask(ask(anna)))
 			if got.value("name") != tc.want || first.Load() != 1 || later.Load() != tc.asked {
 				t.Errorf("answer %+v after %d and %d requests, want %q after 1 and %d", got, first.Load(), later.Load(), tc.want, tc.asked)
@@ -49,7 +50,7 @@ func TestRank(t *testing.T) {
 	}
 }
 
-// The source's own timeout makes way for the next rank.
+// TestRankAfterTimeout checks that the next rank is asked after the timeout of a source.
 func TestRankAfterTimeout(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
@@ -63,8 +64,7 @@ func TestRankAfterTimeout(t *testing.T) {
 	}
 }
 
-// At the deadline what the cache holds for a rank whose turn never came is
-// given.
+// TestRankAtDeadline checks that at the deadline the cached answer of a rank that was not asked is used.
 func TestRankAtDeadline(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
@@ -86,6 +86,7 @@ func TestRankAtDeadline(t *testing.T) {
 	}
 }
 
+// TestFill checks that variables missing in the answer are taken from other sources.
 func TestFill(t *testing.T) {
 	for _, tc := range []struct {
 		name, winner, filler string
@@ -111,11 +112,11 @@ func TestFill(t *testing.T) {
 					t.Errorf("answer = %+v", got)
 				}
 			}
-			// What was filled in belongs to this answer, not to the winner's entry.
+			// The filled variables must not be in the cache entry of the winner.
 			for range b.cache.entries {
 				if e := <-b.cache.stored; e.Lookup == "winner" {
 					if vars, _ := decodeVars(e.Vars); answer.Record(vars).Value("info") != "" {
-						t.Errorf("the winner's entry holds %v", vars)
+						t.Errorf("the entry of the winner has %v", vars)
 					}
 				}
 			}
@@ -123,6 +124,7 @@ func TestFill(t *testing.T) {
 	}
 }
 
+// TestShadow checks that the answer of a shadow is compared but not used.
 func TestShadow(t *testing.T) {
 	for _, tc := range []struct {
 		name, given, shadow string
@@ -144,7 +146,7 @@ func TestShadow(t *testing.T) {
 			if got.value("name") != answer.Record(fields(t, tc.given)).Value("name") || got.Source == "shadow" {
 				t.Errorf("answer = %+v, want %q", got, tc.given)
 			}
-			// The comparison is made on a goroutine that Close waits for.
+			// Close waits for the goroutine that compares the answers.
 			if err := b.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -177,20 +179,21 @@ func fields(t *testing.T, body string) []Var {
 	return read.Records[0]
 }
 
-// A shadow alone is no lookup that a call would wait for.
+// TestShadowAlone checks that a call does not wait for a shadow.
 func TestShadowAlone(t *testing.T) {
 	var n atomic.Int32
 	shadow := named(t, "shadow", "name=A", &n)
 	shadow.Shadow = true
 	b := start(t, shadow)
 	if b.Wants("p") {
-		t.Error("a point with only a shadow wants a lookup")
+		t.Error("a point with only a shadow waits for a lookup")
 	}
 	if p := b.Ask(ask(anna)); !p.Done() || p.Answer().Outcome != Missing {
 		t.Errorf("answer = %+v, want missing at once", p.Answer())
 	}
 }
 
+// TestRenewBehind checks renew = "behind": the answer is stale, and the entry is refreshed in the background.
 func TestRenewBehind(t *testing.T) {
 	var body atomic.Value
 	body.Store("name=Anna")
@@ -209,11 +212,11 @@ func TestRenewBehind(t *testing.T) {
 	b.pass(time.Hour)
 	p := b.Ask(ask(anna))
 	if got := p.Answer(); got.Outcome != Stale || got.value("name") != "Anna" {
-		t.Errorf("answer = %+v, want stale Anna at once", got)
+		t.Errorf("answer = %+v, want stale Anna immediately", got)
 	}
 	close(release)
 	<-b.cache.stored
 	if got := b.Ask(ask(anna)).Answer(); got.Outcome != Found || got.value("name") != "Anna Berg" {
-		t.Errorf("next answer = %+v, want what the source answered in the background", got)
+		t.Errorf("next answer = %+v, want the answer of the source in the background", got)
 	}
 }

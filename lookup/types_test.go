@@ -7,8 +7,7 @@ import (
 	"ringhook/lookup/answer"
 )
 
-// greeting is a source type that needs nothing but this file and its line in
-// sourceTypes.
+// greeting is a source type that is defined only by this file and its line in sourceTypes.
 type greeting struct{ grader grader }
 
 func (g greeting) prepare(q *Question) *request {
@@ -18,8 +17,8 @@ func (g greeting) prepare(q *Question) *request {
 	}}
 }
 
-// A new source type is one new file and one line: it is asked, cached,
-// explained and closed like the others.
+// TestNewSourceType checks that a source type defined by one file and one line is asked, cached, explained
+// and closed like the others.
 func TestNewSourceType(t *testing.T) {
 	sourceTypes["greeting"] = sourceType{
 		check: func(*Config, func(key, problem string)) {},
