@@ -102,7 +102,7 @@ func TestRetryNow(t *testing.T) {
 	receiver.Answer(func(hooktest.Request) hooktest.Step { return hooktest.Step{Status: 503, RetryAfter: "3600"} })
 	file, web := daemon(t, testToken, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"queue-dial\"]\nurl = %q\n", receiver.URL()))
 	ringhook(t, "call", "queue-dial", "queue_id=500", "--uniqueid", "1.1", "-c", file)
-	waiting := func() bool { return strings.Contains(ringhook(t, "hook", "list", "-c", file), "left alone until") }
+	waiting := func() bool { return strings.Contains(ringhook(t, "hook", "list", "-c", file), "paused until") }
 	for n, retry := range []func(){
 		func() {},
 		func() { ringhook(t, "outbox", "retry", "--hook", "journal", "-c", file) },

@@ -62,7 +62,7 @@ var works = []work{
 		name: "hangup with three hooks", server: withHooks, status: "OK",
 		script: "call-hangup",
 		args: []string{
-			"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "answered_time=31", "abandoned=", "queue_status=", "wait_time=", "queue_position=",
+			"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "answered_time=31", "abandoned=", "connected=", "queue_status=", "wait_time=", "queue_position=",
 			"agent_phone=", "billsec=31", "recording_file=", "cause=16",
 		},
 		target: map[string]float64{"128": .6},
