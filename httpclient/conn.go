@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -104,12 +105,22 @@ func (c *conn) exchange(request []byte, in *fasthttp.Response, maxBody int, dead
 // and announces one is followed by bytes that belong to no response.
 func mayFollow(in *fasthttp.Response) bool {
 	switch status := in.StatusCode(); {
-	case in.ConnectionClose(), status < 200:
+	case in.ConnectionClose(), announcesClose(in), status < 200:
 		return false
 	case status == fasthttp.StatusNoContent, status == fasthttp.StatusNotModified:
 		return in.Header.ContentLength() == 0 || in.Header.ContentLength() == -2
 	}
 	return true
+}
+
+// announcesClose reports whether the server lists close beside other options of the connection, where fasthttp does not see it.
+func announcesClose(in *fasthttp.Response) bool {
+	for option := range strings.SplitSeq(string(in.Header.Peek(fasthttp.HeaderConnection)), ",") {
+		if strings.EqualFold(strings.TrimSpace(option), "close") {
+			return true
+		}
+	}
+	return false
 }
 
 // failure returns what an error of an exchange means. Errors of fasthttp quote the response, and no error of this

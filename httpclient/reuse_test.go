@@ -169,6 +169,23 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// TestAnnouncedClose wants no request on a connection that the server is about to close: it would be lost.
+func TestAnnouncedClose(t *testing.T) {
+	for _, options := range []string{"close", "Close", "keep-alive, close", "close,TE"} {
+		url, client, conns := answering(t, false, func(_ int, path string) string {
+			return fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: %s\r\nContent-Length: %d\r\n\r\n%s", options, len(path), path)
+		}, nil)
+		for range 3 {
+			if _, err := client.Do(&Request{URL: url + "/x"}, in(10*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := conns.Load(); n != 3 {
+			t.Errorf("%s: 3 requests took %d connections, want 3", options, n)
+		}
+	}
+}
+
 // TestReuseAfterDeadline wants a connection to serve a second request after the deadline of the first has passed.
 func TestReuseAfterDeadline(t *testing.T) {
 	url, client, conns := answering(t, false, func(_ int, path string) string { return ok(path) }, nil)
