@@ -14,7 +14,7 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// serve runs a receiver that answers 200 as fast as it can.
+// serve starts a receiver that answers 200, and returns its URL.
 func serve(b *testing.B) string {
 	b.Helper()
 	return serveWith(b, func(*fasthttp.RequestCtx) {})
@@ -32,14 +32,14 @@ func serveWith(b *testing.B, handler fasthttp.RequestHandler) string {
 	return "http://" + ln.Addr().String() + "/cti"
 }
 
-// quiet is a logger that says nothing of connections closed at the end.
+// quiet is a logger that drops messages about connections closed at the end.
 type quiet struct{}
 
 // Printf implements fasthttp.Logger.
 func (quiet) Printf(string, ...any) {}
 
-// BenchmarkDelivery prints deliveries per second beside a bare client that
-// posts the same bytes to the same receiver with as many connections.
+// BenchmarkDelivery prints deliveries per second, and those of a bare client that posts the same bytes to
+// the same receiver over as many connections.
 func BenchmarkDelivery(b *testing.B) {
 	b.Run("ringhook", func(b *testing.B) {
 		outbox := hooktest.NewOutbox()
@@ -85,9 +85,9 @@ func BenchmarkDelivery(b *testing.B) {
 	})
 }
 
-// BenchmarkBesideABlackHole prints how long an event takes to its receiver, at
-// the median and for one in a hundred: alone, and beside a hook with 100,000 deliveries whose
-// receiver takes connections and never answers (T-HOOK-05).
+// BenchmarkBesideABlackHole prints the median and 99th percentile of the time from an event to its
+// receiver: alone, and next to a hook with 100,000 deliveries whose receiver accepts connections and never
+// answers (T-HOOK-05).
 func BenchmarkBesideABlackHole(b *testing.B) {
 	run := func(b *testing.B, waiting int) {
 		arrived := make(chan time.Time, 1)

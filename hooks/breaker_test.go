@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-func TestBreakerShutsAndOpens(t *testing.T) {
+// TestBreakerOpensAndCloses checks the states of the breaker.
+func TestBreakerOpensAndCloses(t *testing.T) {
 	var g breaker
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	room := func(want int) {
@@ -23,16 +24,16 @@ func TestBreakerShutsAndOpens(t *testing.T) {
 	room(16)
 	record(classConnect)
 	room(0)
-	// Those under way at that moment change nothing.
+	// The attempts in progress at that moment change nothing.
 	until := g.until
 	record(classTimeout)
 	if g.until != until || g.opens != 1 {
-		t.Errorf("shut until %v for the %d. time", g.until, g.opens)
+		t.Errorf("open until %v, opened %d times", g.until, g.opens)
 	}
-	// It is shut for twice as long while the one that is let through fails.
+	// Each failed probe doubles the time for which the breaker is open.
 	for _, want := range []time.Duration{openFor, 2 * openFor, 4 * openFor, 8 * openFor, 16 * openFor, maxOpen, maxOpen} {
 		if got := g.until.Sub(now); got < want*8/10 || got > want*12/10 {
-			t.Errorf("shut for %v, want about %v", got, want)
+			t.Errorf("open for %v, want about %v", got, want)
 		}
 		now = g.until
 		room(1)
@@ -43,12 +44,12 @@ func TestBreakerShutsAndOpens(t *testing.T) {
 	}
 	now = g.until
 	if !record(classDelivered) {
-		t.Error("the receiver is not reported as back")
+		t.Error("the recovery of the receiver is not reported")
 	}
 	for _, want := range []int{2, 4, 8, 16, 16, 16} {
 		room(want)
 		if record(classDelivered) {
-			t.Error("the receiver is back twice")
+			t.Error("the recovery of the receiver is reported twice")
 		}
 	}
 	room(16)
@@ -58,6 +59,7 @@ func TestBreakerShutsAndOpens(t *testing.T) {
 	room(16)
 }
 
+// TestBreakerCountsTheShareOfFailures checks that the breaker opens by the share of failures.
 func TestBreakerCountsTheShareOfFailures(t *testing.T) {
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	f := func(want bool, apart time.Duration, classes ...string) {
@@ -68,7 +70,7 @@ func TestBreakerCountsTheShareOfFailures(t *testing.T) {
 			now = now.Add(apart)
 		}
 		if got := g.halfOpen; got != want {
-			t.Errorf("%d outcomes %v apart: shut is %v", len(classes), apart, got)
+			t.Errorf("%d outcomes %v apart: open is %v", len(classes), apart, got)
 		}
 	}
 	many := func(class string, n int) (all []string) {
@@ -88,12 +90,13 @@ func TestBreakerCountsTheShareOfFailures(t *testing.T) {
 	f(true, time.Minute, many(classTLS, 5)...)
 }
 
+// TestBreakerWaitsAsAsked checks that Retry-After opens the breaker, with a limit.
 func TestBreakerWaitsAsAsked(t *testing.T) {
 	var g breaker
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	g.record(now, &outcome{class: classRejected, retryAfter: time.Minute})
 	if g.room(now, 16) != 16 {
-		t.Error("a 4xx that is no overload opened the breaker")
+		t.Error("a 4xx that is not an overload opened the breaker")
 	}
 	g.record(now, &outcome{class: classLimited, overload: true, retryAfter: 2 * time.Minute})
 	if g.room(now.Add(119*time.Second), 16) != 0 || g.room(now.Add(2*time.Minute), 16) != 16 {
@@ -105,8 +108,8 @@ func TestBreakerWaitsAsAsked(t *testing.T) {
 	}
 }
 
-// TestBreakerRestored wants a gate to go on where the one of the process before
-// ended, and what is not worth keeping not to be kept.
+// TestBreakerRestored checks that a breaker continues in the state of the previous process, and that few
+// failures are not stored.
 func TestBreakerRestored(t *testing.T) {
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	var g breaker
@@ -114,7 +117,7 @@ func TestBreakerRestored(t *testing.T) {
 		g.record(now, &outcome{class: classTimeout})
 	}
 	if st := g.state(now); st != (HookState{}) {
-		t.Errorf("a few failures are kept: %+v", st)
+		t.Errorf("a few failures are stored: %+v", st)
 	}
 	g.record(now, &outcome{class: classTimeout})
 	st := g.state(now)
@@ -129,14 +132,14 @@ func TestBreakerRestored(t *testing.T) {
 	now = st.Until
 	next.record(now, &outcome{class: classTimeout})
 	if wait := next.until.Sub(now); next.opens != 2 || wait < 2*openFor*8/10 {
-		t.Errorf("shut for the %d. time, for %v", next.opens, wait)
+		t.Errorf("opened %d times, for %v", next.opens, wait)
 	}
 	now = next.until
 	if next.record(now, &outcome{class: classDelivered}); next.state(now) != (HookState{}) {
-		t.Errorf("after a success it keeps %+v", next.state(now))
+		t.Errorf("after a success the state is %+v", next.state(now))
 	}
 
-	// F24: what a clock wrote that has been set back since does not shut it for years.
+	// A state written before the clock was set back does not keep the breaker open for years (F24).
 	st = HookState{Opened: 1, Since: now.Add(1000 * time.Hour), Until: now.Add(1000 * time.Hour)}
 	next.restore(&st, now)
 	if next.room(now.Add(longestWait), 16) != 1 || next.since.After(now) {
@@ -152,14 +155,14 @@ func BenchmarkBreaker(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if g.room(now, 8) != 8 {
-			b.Fatal("shut")
+			b.Fatal("open")
 		}
 		g.record(now, &delivered)
 	}
 }
 
-// F35: a receiver is taken to be gone after days without a success and enough
-// failures. A success starts the days again.
+// TestBreakerSilent checks that a receiver counts as gone after days without a success and enough failures,
+// and that a success starts the days again (F35).
 func TestBreakerSilent(t *testing.T) {
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	hours := func(g *breaker, n int, class string) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 )
 
+// TestCondition checks the results of conditions.
 func TestCondition(t *testing.T) {
 	ev := &Event{Name: "agent-hangup", LinkedID: "1.2", Seq: 4, Final: true, Params: map[string]any{
 		"talk_time": int64(7), "direction": "incoming", "queue_id": "500", "agent_name": "Анна", "vip": "1",
@@ -39,7 +40,7 @@ func TestCondition(t *testing.T) {
 	f("direction == 'incoming' ? talk_time > 100 : true", false)
 }
 
-// T-CFG-03: a condition cannot be one that never ends.
+// TestConditionRefused checks that a condition that may not end is refused (T-CFG-03).
 func TestConditionRefused(t *testing.T) {
 	for _, text := range []string{
 		"", "1 +", "talk_time", "'x'", "talk_time == 'x'", "final > 1", "exec('x')", "all(1..9, # > 0)", "repeat('x', 1000000) == ''",
@@ -51,13 +52,14 @@ func TestConditionRefused(t *testing.T) {
 	}
 }
 
+// TestConditionMemory checks the limit of a condition's memory.
 func TestConditionMemory(t *testing.T) {
 	c, err := parseCondition("len(0..talk_time) > 1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.holds(&Event{Params: map[string]any{"talk_time": int64(1 << 40)}}); err == nil {
-		t.Error("a list of 2^40 numbers was made")
+		t.Error("a list of 2^40 numbers was created")
 	}
 }
 

@@ -20,12 +20,14 @@ func problems(c Config) []string {
 	return all
 }
 
+// TestDefaultsServe checks that a hook with the defaults is valid.
 func TestDefaultsServe(t *testing.T) {
 	if got := problems(sample()); got != nil {
 		t.Errorf("got %q", got)
 	}
 }
 
+// TestCheck checks the problems that Check reports.
 func TestCheck(t *testing.T) {
 	f := func(change func(*Config), want string) {
 		t.Helper()
@@ -33,7 +35,7 @@ func TestCheck(t *testing.T) {
 		change(&c)
 		got := problems(c)
 		if len(got) != 1 || !strings.Contains(got[0], want) {
-			t.Errorf("got %q, want one that says %q", got, want)
+			t.Errorf("got %q, want one with %q", got, want)
 		}
 	}
 	f(func(c *Config) { c.Name = "" }, "name: ")

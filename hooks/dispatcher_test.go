@@ -146,7 +146,8 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// A connection that the receiver closed while it was idle costs no attempt.
+// TestSecondTryAfterReset checks that a connection that the receiver closed while it was idle uses no
+// attempt.
 func TestSecondTryAfterReset(t *testing.T) {
 	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
 	crm.Play(hooktest.Step{}, hooktest.Step{Reset: true}, hooktest.Step{})
@@ -165,8 +166,8 @@ func TestSecondTryAfterReset(t *testing.T) {
 	}
 }
 
-// F27: whatever fails and however long answers take, the first delivery of a
-// call's event comes after that of the one before it was answered.
+// TestOrderUnderFailures checks that the first successful delivery of a call's event follows that of the
+// previous event, with any failures and delays (F27).
 func TestOrderUnderFailures(t *testing.T) {
 	const calls, events = 40, 6
 	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
@@ -203,7 +204,8 @@ func TestOrderUnderFailures(t *testing.T) {
 	}
 }
 
-// T-HOOK-05: a black hole beside a good hook.
+// TestSlowHookDelaysNoOther checks that a receiver that never answers does not delay another hook
+// (T-HOOK-05).
 func TestSlowHookDelaysNoOther(t *testing.T) {
 	hole, crm, outbox := hooktest.NewReceiver(t), hooktest.NewReceiver(t), hooktest.NewOutbox()
 	open := make(chan struct{})
@@ -217,13 +219,13 @@ func TestSlowHookDelaysNoOther(t *testing.T) {
 	_, stop := start(t, outbox, slow, hookTo("crm", crm.URL()))
 	wait(t, outbox, func() bool { return outbox.Pending() == calls })
 	if n := len(hole.Requests()); n > slow.Concurrency {
-		t.Errorf("%d attempts under way at the hook that hangs, want at most %d", n, slow.Concurrency)
+		t.Errorf("%d attempts in progress at the hook that hangs, want at most %d", n, slow.Concurrency)
 	}
 	close(open)
 	stop()
 }
 
-// Whenever it is stopped, the next one goes on, and nothing is lost.
+// TestStopAndReopen checks that after any stop the next dispatcher continues and nothing is lost.
 func TestStopAndReopen(t *testing.T) {
 	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
 	const calls, events = 30, 4
@@ -250,7 +252,7 @@ func TestStopAndReopen(t *testing.T) {
 	}
 }
 
-// An attempt that outlives Close leaves its delivery as it was.
+// TestCloseDoesNotWaitForEver checks that an attempt that outlives Close does not change its delivery.
 func TestCloseDoesNotWaitForEver(t *testing.T) {
 	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
 	open := make(chan struct{})
@@ -278,8 +280,8 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 	}
 }
 
-// F36 and F38: an event at which the attempt panics is set aside, and the others
-// go on.
+// TestPoison checks that an event whose attempt panics is dead, and that the other deliveries continue (F36,
+// F38).
 func TestPoison(t *testing.T) {
 	outbox := hooktest.NewOutbox()
 	bad := event("1.1", 1)
@@ -308,7 +310,7 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// T-SEC-01: a secret is seen by the receiver alone.
+// TestSecretsStayInside checks that only the receiver gets a secret (T-SEC-01).
 func TestSecretsStayInside(t *testing.T) {
 	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
 	echo := hooktest.Step{Status: 500, Body: "no: Bearer hush-1 hush-2 hush%2F3 hush-4"}
@@ -343,7 +345,7 @@ func TestSecretsStayInside(t *testing.T) {
 		t.Errorf("preview: got %+v", preview)
 	}
 	if _, err := d.Render(&ev, "other"); err == nil {
-		t.Error("preview of a hook that is not there")
+		t.Error("preview of an unknown hook")
 	}
 	for name, text := range map[string]string{"log": log.String(), "row": fmt.Sprint(outbox.Row(id)), "preview": fmt.Sprint(preview)} {
 		if strings.Contains(text, "hush") {
@@ -372,7 +374,7 @@ func TestMetrics(t *testing.T) {
 	crm.Play(hooktest.Step{Status: 500})
 	outbox.Hurry()
 	reg := prometheus.NewRegistry()
-	for range 2 { // as a reload does
+	for range 2 { // like a reload
 		d, err := hooks.New([]hooks.Config{hookTo("crm", crm.URL()), hookTo("other", crm.URL())}, outbox, slog.New(slog.DiscardHandler), reg)
 		if err != nil {
 			t.Fatal(err)
@@ -424,11 +426,11 @@ func TestTry(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	if _, _, _, err := hooks.Try(cfgs, &ev, "other", log); err == nil {
-		t.Error("a hook that is not there was tried")
+		t.Error("Try of an unknown hook succeeded")
 	}
 }
 
-// F30: dispatchers that come and go leave nothing behind.
+// TestNoGoroutineIsLeft checks that closed dispatchers leave no goroutine (F30).
 func TestNoGoroutineIsLeft(t *testing.T) {
 	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
 	run := func() {
@@ -444,6 +446,6 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	text := make([]byte, 1<<20)
 	text = text[:runtime.Stack(text, true)]
 	if strings.Contains(string(text), "hooks.(*sender)") {
-		t.Errorf("a sender is left:\n%s", text)
+		t.Errorf("a sender still runs:\n%s", text)
 	}
 }

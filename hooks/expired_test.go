@@ -30,7 +30,7 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// expired makes a self-signed certificate that expired in 2020.
+// expired returns a self-signed certificate that expired in 2020.
 func expired(t *testing.T) (cert tls.Certificate, caFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -54,7 +54,7 @@ func expired(t *testing.T) (cert tls.Certificate, caFile string) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, caFile
 }
 
-// lines is a log that may be read while it is written.
+// lines is a log that can be read while it is written.
 type lines struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -72,8 +72,8 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-// F31: the receiver's certificate is over. Nothing is sent to it, the delivery
-// waits for its next attempt, and the log says since when.
+// TestReceiverCertificateExpired checks a receiver whose certificate has expired: nothing is sent, the
+// delivery waits for its next attempt, and the log has the date (F31).
 func TestReceiverCertificateExpired(t *testing.T) {
 	cert, caFile := expired(t)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
@@ -101,15 +101,15 @@ func TestReceiverCertificateExpired(t *testing.T) {
 	}
 	for _, text := range []string{row.Attempts[0].Excerpt, logged.String()} {
 		if !strings.Contains(text, "expired") || !strings.Contains(text, "2020-03-01") {
-			t.Errorf("does not say that it expired, and when: %s", text)
+			t.Errorf("has no expiry date: %s", text)
 		}
 	}
 	if got, want := gauge(t, reg, "ringhook_hook_certificate_expiry_timestamp_seconds"), float64(time.Date(2020, 3, 1, 0, 0, 0, 0, time.UTC).Unix()); got != want {
-		t.Errorf("the metric says that it ends at %v, want %v", got, want)
+		t.Errorf("the metric is %v, want %v", got, want)
 	}
 }
 
-// gauge is the value of a metric of one hook.
+// gauge returns the value of a metric of one hook.
 func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := reg.Gather()
@@ -121,12 +121,12 @@ func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
 			return f.Metric[0].GetGauge().GetValue()
 		}
 	}
-	t.Fatalf("there is no %s of one hook", name)
+	t.Fatalf("there is no metric %s of one hook", name)
 	return 0
 }
 
-// F25, F31: before anything fails, metrics tell how far the receiver's clock is off and
-// when its certificate ends.
+// TestReceiverMeasured checks the metrics of the receiver's clock and of the end of its certificate before
+// any failure (F25, F31).
 func TestReceiverMeasured(t *testing.T) {
 	const ahead = 10 * time.Minute
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -152,7 +152,7 @@ func TestReceiverMeasured(t *testing.T) {
 	if err := d.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	// A Date has no fractions, and is a little old when it comes.
+	// A Date has no fractions of a second, and is slightly old on arrival.
 	if got := gauge(t, reg, skew); got > ahead.Seconds() || got < ahead.Seconds()-60 {
 		t.Errorf("the clock is ahead by %v s, want about %v", got, ahead.Seconds())
 	}

@@ -11,7 +11,7 @@ import (
 	"ringhook/httpclient"
 )
 
-// A failure is logged once while it stays the same, and so is its end.
+// TestLogOfChanges checks that an unchanged failure is logged once, and its end once.
 func TestLogOfChanges(t *testing.T) {
 	var text bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&text, nil))
@@ -39,7 +39,7 @@ func TestLogOfChanges(t *testing.T) {
 	f("level=ERROR", 1)
 	attempt(Delivered, classDelivered)
 	f("answers again", 1)
-	for range 3 { // now and then one fails
+	for range 3 { // an occasional failure
 		attempt(Pending, classServer)
 		attempt(Delivered, classDelivered)
 	}
@@ -59,7 +59,7 @@ func TestLogOfChanges(t *testing.T) {
 	f("answers again", 1)
 }
 
-// F25: clocks that differ are logged before signatures fail.
+// TestLogOfClocks checks that a difference of the clocks is logged before signatures fail (F25).
 func TestLogOfClocks(t *testing.T) {
 	var text bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&text, nil))

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestNewFormat adds a payload format as a new file would: one value, and one line in formats. Nothing else may know it.
+// TestNewFormat checks that a payload format needs only one value and one entry in formats.
 func TestNewFormat(t *testing.T) {
 	lines := format{name: "lines", contentType: "text/plain", write: func(v view) []byte {
 		var b []byte
@@ -37,11 +37,11 @@ func TestNewFormat(t *testing.T) {
 	var problems []string
 	c.Check(func(key, problem string) { problems = append(problems, key+": "+problem) })
 	if len(problems) != 1 || !strings.HasPrefix(problems[0], "body: ") {
-		t.Errorf("a body beside the new format is reported as %q", problems)
+		t.Errorf("a body with the new format is reported as %q", problems)
 	}
 }
 
-// TestEventJSON compares what the outbox stores with encoding/json's reading of it.
+// TestEventJSON checks the stored form of an event with encoding/json.
 func TestEventJSON(t *testing.T) {
 	at := time.Date(2026, 1, 15, 9, 30, 0, 250e6, time.UTC)
 	ev := &Event{ID: "msg_1", LinkedID: "1.1", Name: `a "b"`, Seq: 7, Final: true, Time: at, Params: map[string]any{
@@ -84,6 +84,6 @@ func TestNames(t *testing.T) {
 		t.Errorf("request of the copy is %+v, %v", p, err)
 	}
 	if _, err := Render(cfgs, &Event{}, "three"); err == nil || !strings.Contains(err.Error(), "one, two, two.2") {
-		t.Errorf("an unknown hook gives %v", err)
+		t.Errorf("an unknown hook returns %v", err)
 	}
 }

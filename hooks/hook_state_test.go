@@ -15,7 +15,7 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// disabledMetric is what /metrics says of a hook crm.
+// disabledMetric returns the metric of a disabled hook crm.
 func disabledMetric(t *testing.T, reg *prometheus.Registry, want int) {
 	t.Helper()
 	text := fmt.Sprintf("# HELP ringhook_hook_disabled 1 if nothing is sent to the hook until an operator enables it: ringhook hook list says why.\n"+
@@ -25,7 +25,8 @@ func disabledMetric(t *testing.T, reg *prometheus.Registry, want int) {
 	}
 }
 
-// withOps runs a hook crm, whose receiver answers with a status, and one that gets the event when it is disabled.
+// withOps runs a hook crm, whose receiver answers with a status, and a hook ops that gets the event when
+// crm is disabled.
 func withOps(t *testing.T, outbox *hooktest.Outbox, cfg hooks.Config, status int, test func(d *hooks.Dispatcher, crm, ops *crm, reg *prometheus.Registry)) {
 	t.Helper()
 	watch := hookTo("ops", "http://ops.example/")
@@ -46,9 +47,9 @@ func withOps(t *testing.T, outbox *hooktest.Outbox, cfg hooks.Config, status int
 	}
 }
 
-// F34: a receiver that answers 410 gets nothing more, not even after a restart,
-// until an operator enables the hook. What waited is dead and stays so, and other
-// hooks get the event.
+// TestGone checks that a hook whose receiver answers 410 is disabled, also after a restart, until an
+// administrator enables it. Its pending deliveries are dead and remain so, and other hooks get the event
+// (F34).
 func TestGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -91,7 +92,7 @@ func TestGone(t *testing.T) {
 			}
 		}
 		if events != 1 {
-			t.Errorf("%d events say that the hook is disabled, want one for the hook that names it", events)
+			t.Errorf("%d events report that the hook is disabled, want one for the hook that names the event", events)
 		}
 
 		id := outbox.Add(event("2.1", 1), "crm")[0]
@@ -105,7 +106,7 @@ func TestGone(t *testing.T) {
 			time.Sleep(time.Minute)
 			disabledMetric(t, reg, 0)
 			if n := len(crm.attempts()); n != 0 {
-				t.Errorf("to enable it sent %d deliveries again", n)
+				t.Errorf("enabling the hook sent %d deliveries again", n)
 			}
 			outbox.Add(event("2.1", 2), "crm")
 			d.Wake("crm")
@@ -134,8 +135,7 @@ func TestGone(t *testing.T) {
 	})
 }
 
-// F28: ringhook that is started over and over does not hammer a receiver that
-// is away.
+// TestBreakerSurvivesARestart checks that repeated restarts do not overload a receiver that is down (F28).
 func TestBreakerSurvivesARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -155,17 +155,16 @@ func TestBreakerSurvivesARestart(t *testing.T) {
 		}
 		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(*hooks.Dispatcher, *crm) { time.Sleep(15 * time.Minute) })
 		if n := outbox.Pending(); n != 0 {
-			t.Errorf("%d deliveries still wait", n)
+			t.Errorf("%d deliveries are still pending", n)
 		}
 		if st, err := outbox.State("crm"); err != nil || st != (hooks.HookState{Hook: "crm"}) {
-			t.Errorf("kept of a receiver that is well: %+v, %v", st, err)
+			t.Errorf("the state of a healthy receiver is stored: %+v, %v", st, err)
 		}
 	})
 }
 
-// F35: a receiver that accepts nothing for five days is taken to be gone, whatever
-// the failures are, and over restarts: here it has failed for almost as long
-// when ringhook starts.
+// TestSilent checks that a receiver that accepts nothing for five days counts as gone, for all kinds of
+// failures and across restarts: at the start it has already failed for almost five days (F35).
 func TestSilent(t *testing.T) {
 	for _, status := range []int{404, 500} {
 		synctest.Test(t, func(t *testing.T) {
@@ -191,11 +190,11 @@ func TestSilent(t *testing.T) {
 			withOps(t, outbox, cfg, status, func(d *hooks.Dispatcher, crm, ops *crm, _ *prometheus.Registry) {
 				time.Sleep(50 * time.Minute)
 				if len(ops.attempts()) != 0 || outbox.Pending() == 0 {
-					t.Errorf("%d: disabled before its time", status)
+					t.Errorf("%d: disabled too early", status)
 				}
 				time.Sleep(2 * time.Hour)
 				if len(ops.attempts()) != 1 || outbox.Pending() != 0 {
-					t.Errorf("%d: %d events, %d deliveries wait; want it disabled", status, len(ops.attempts()), outbox.Pending())
+					t.Errorf("%d: %d events, %d deliveries are pending; want the hook disabled", status, len(ops.attempts()), outbox.Pending())
 				}
 			})
 			if st, err = outbox.State("crm"); err != nil || st.Disabled != "silent" || st.DisabledAt.Before(began.Add(time.Hour)) {
@@ -203,13 +202,14 @@ func TestSilent(t *testing.T) {
 			}
 			last := outbox.Row(2).Attempts
 			if c := last[len(last)-1].Class; c != "silent" {
-				t.Errorf("%d: what waited is dead as %s", status, c)
+				t.Errorf("%d: the pending deliveries are dead with class %s", status, c)
 			}
 		})
 	}
 }
 
-// A state that cannot be stored is stored later, and the event is sent once.
+// TestHookStateIsKeptLater checks that a state that cannot be stored is stored later, and the event is sent
+// once.
 func TestHookStateIsKeptLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -220,7 +220,7 @@ func TestHookStateIsKeptLater(t *testing.T) {
 			d.Wake("crm")
 			time.Sleep(time.Minute)
 			if n := len(crm.attempts()); n != 1 {
-				t.Errorf("%d requests while nothing can be kept", n)
+				t.Errorf("%d requests while nothing can be stored", n)
 			}
 			outbox.Fail(nil)
 			time.Sleep(time.Minute)
@@ -231,8 +231,8 @@ func TestHookStateIsKeptLater(t *testing.T) {
 	})
 }
 
-// TestCopies is a hook with several URLs: each gets every event under the same id,
-// and one that is away holds up no other.
+// TestCopies checks a hook with several URLs: each gets every event with the same id, and one that is down
+// does not delay another.
 func TestCopies(t *testing.T) {
 	one, two, outbox := hooktest.NewReceiver(t), hooktest.NewReceiver(t), hooktest.NewOutbox()
 	two.Answer(func(hooktest.Request) hooktest.Step { return hooktest.Step{Status: 500} })
@@ -270,7 +270,7 @@ func TestCopies(t *testing.T) {
 	})
 	copies := two.Requests()
 	if n := len(outbox.Row(second[1]).Attempts); n != 0 {
-		t.Errorf("the copy got its second event before the first was taken, %d times", n)
+		t.Errorf("the copy got its second event before the first was accepted, %d times", n)
 	}
 	if copies[0].URL != "/copy?call=1.1" || copies[0].Header.Get("webhook-id") != one.Requests()[0].Header.Get("webhook-id") {
 		t.Errorf("the copy got %+v", copies[0])

@@ -11,7 +11,7 @@ import (
 	"ringhook/httpclient"
 )
 
-// TestSecretsAreHidden wants no secret of a hook in what is shown or stored of it, whatever the receiver repeats.
+// TestSecretsAreHidden checks that no secret of a hook is shown or stored, even if the receiver repeats it.
 func TestSecretsAreHidden(t *testing.T) {
 	secrets := []string{"env<value>1", "param-value-1", "header-value-1", "path4key9with0digits", "pass-word-1"}
 	h := testHook(t, func(c *Config) {
@@ -31,7 +31,7 @@ func TestSecretsAreHidden(t *testing.T) {
 		quoted, _ := json.Marshal(secret)
 		echo += secret + " " + string(quoted) + " " + base64.StdEncoding.EncodeToString([]byte("user:"+secret)) + " "
 	}
-	// The last secret stands where an excerpt is cut.
+	// The last secret is at the place where an excerpt is cut.
 	echo += strings.Repeat("-", excerptSize-len(echo)+60) + "pass-word-1"
 	for n := range 200 {
 		o := outcomeOf(&httpclient.Response{Status: 500, Body: []byte(echo[min(n, 60):])}, nil, time.Now())

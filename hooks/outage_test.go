@@ -10,8 +10,8 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// An outage uses up a few attempts, not one of every delivery again and again;
-// when the receiver is back, nothing waits for its next planned attempt.
+// TestOutage checks that an outage needs few attempts, and that after it no delivery waits for its next
+// planned attempt.
 func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -32,7 +32,7 @@ func TestOutage(t *testing.T) {
 			time.Sleep(13 * time.Minute)
 			synctest.Wait()
 			if n := outbox.Pending(); n != 0 {
-				t.Errorf("%d deliveries still wait", n)
+				t.Errorf("%d deliveries are still pending", n)
 			}
 			if n := len(c.attempts()) - down; n != 500 {
 				t.Errorf("%d attempts for 500 deliveries", n)
@@ -46,7 +46,7 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// What fails again when the receiver is back waits as it would have.
+// TestNoStormAfterAnOutage checks that a delivery that fails again after an outage waits by its schedule.
 func TestNoStormAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -71,9 +71,9 @@ func TestNoStormAfterAnOutage(t *testing.T) {
 	})
 }
 
-// F35: what a receiver that is away for days misses is dead when its time is
-// over, although hardly any of it was attempted at the end.
-func TestGivenUpWhileTheGateIsShut(t *testing.T) {
+// TestGivenUpWhileTheBreakerIsOpen checks that the deliveries of a receiver that is down for days are dead
+// after give_up, although few were attempted (F35).
+func TestGivenUpWhileTheBreakerIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
 		cfg := hookTo("crm", "http://crm.example/")
@@ -86,7 +86,7 @@ func TestGivenUpWhileTheGateIsShut(t *testing.T) {
 			d.Wake("crm")
 			time.Sleep(2 * time.Hour)
 			if n := outbox.Pending(); n != 0 {
-				t.Errorf("%d deliveries still wait", n)
+				t.Errorf("%d deliveries are still pending", n)
 			}
 			if n := len(c.attempts()); n > 100 {
 				t.Errorf("%d attempts", n)
@@ -100,8 +100,8 @@ func TestGivenUpWhileTheGateIsShut(t *testing.T) {
 	})
 }
 
-// A Retry-After holds back every delivery of the hook.
-func TestRetryAfterShutsTheGate(t *testing.T) {
+// TestRetryAfterOpensTheBreaker checks that Retry-After delays all deliveries of the hook.
+func TestRetryAfterOpensTheBreaker(t *testing.T) {
 	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
 	crm.Play(hooktest.Step{Status: 503, RetryAfter: "3600"})
 	cfg := hookTo("crm", crm.URL())
@@ -118,8 +118,8 @@ func TestRetryAfterShutsTheGate(t *testing.T) {
 	}
 }
 
-// An operator who retries a delivery does not wait for the breaker: one attempt is
-// made alone. If it succeeds the rest follows, otherwise the hook stays paused.
+// TestWantedWhileTheBreakerIsOpen checks that a manual retry does not wait for the breaker: one attempt is
+// made. If it succeeds, the other deliveries follow, otherwise the breaker stays open.
 func TestWantedWhileTheBreakerIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -150,14 +150,14 @@ func TestWantedWhileTheBreakerIsOpen(t *testing.T) {
 					t.Fatalf("%d attempts, want one", n)
 				}
 				if wait := untilShut(); wait > 12*time.Minute {
-					t.Errorf("shut for %v", wait)
+					t.Errorf("open for %v", wait)
 				}
 			}
 			c.answer(200)
 			outbox.Open("crm")
 			time.Sleep(10 * time.Second)
 			if n := outbox.Pending(); n != 0 {
-				t.Errorf("%d deliveries still wait", n)
+				t.Errorf("%d deliveries are still pending", n)
 			}
 		})
 	})

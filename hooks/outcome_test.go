@@ -11,6 +11,7 @@ import (
 	"ringhook/httpclient"
 )
 
+// TestEveryStatus checks the class of each HTTP status.
 func TestEveryStatus(t *testing.T) {
 	special := map[int]string{410: classGone, 429: classLimited}
 	overload := map[int]bool{429: true, 502: true, 503: true, 504: true}
@@ -36,6 +37,7 @@ func TestEveryStatus(t *testing.T) {
 	}
 }
 
+// TestEveryError checks the class of each error.
 func TestEveryError(t *testing.T) {
 	want := map[string]string{
 		httpclient.ClassTimeout: classTimeout, httpclient.ClassDNS: classDNS, httpclient.ClassBlocked: classBlocked, httpclient.ClassTLS: classTLS,
@@ -58,11 +60,12 @@ func TestEveryError(t *testing.T) {
 		}
 	}
 	if got := outcomeOf(nil, errors.New("other"), time.Now()); got.class != classProtocol {
-		t.Errorf("a foreign error: got %+v", got)
+		t.Errorf("an unknown error: got %+v", got)
 	}
 }
 
-// T-HOOK-04: a receiver that answers with a whole page has got the event.
+// TestTooLarge checks that the status decides if an answer is too large: with 200 the receiver has the event
+// (T-HOOK-04).
 func TestTooLarge(t *testing.T) {
 	for status, want := range map[int]string{200: classDelivered, 410: classGone, 503: classServer, 0: classProtocol} {
 		got := outcomeOf(nil, &httpclient.Error{Class: httpclient.ClassTooLarge, Status: status, Err: errors.New("too large")}, time.Now())
@@ -82,7 +85,7 @@ func TestExcerpt(t *testing.T) {
 	}
 }
 
-// TestRedirectIsShown wants the target of a redirect in what is kept of the attempt, with secrets hidden.
+// TestRedirectIsShown checks that an attempt stores the target of a redirect without secrets.
 func TestRedirectIsShown(t *testing.T) {
 	h := testHook(t, func(c *Config) { c.Settings = map[string]string{"token": "hush-1"} })
 	s := newSender(h, nil, nil, slog.New(slog.DiscardHandler))

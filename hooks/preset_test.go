@@ -10,7 +10,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// usePreset makes a hook of a preset.
+// usePreset returns the hook of a preset.
 func usePreset(t *testing.T, name string, change func(*Config)) *hook {
 	t.Helper()
 	text, ok := Preset(name)
@@ -32,8 +32,8 @@ func usePreset(t *testing.T, name string, change func(*Config)) *hook {
 	return testBuild(t, &c)
 }
 
-// story returns an event of each kind, as an incoming call to a queue, one to a
-// menu, and an outgoing call make them.
+// story returns an event of each kind, from an incoming call to a queue, one to a menu, and an outgoing
+// call.
 func story() []*Event {
 	at := time.Date(2026, 1, 15, 9, 30, 0, 250e6, time.UTC)
 	incoming := map[string]any{
@@ -81,9 +81,8 @@ func story() []*Event {
 	return events
 }
 
-// heldBack returns events that presets with a rule against them do not send: those
-// of internal calls, a transfer to an outside number, and the second report of an
-// answer.
+// heldBack returns events that presets with a condition do not send: those of internal calls, a transfer to
+// an outside number, and the second report of an answer.
 func heldBack() []*Event {
 	var events []*Event
 	for _, direction := range []string{"internal", "incoming"} {
@@ -109,8 +108,8 @@ func with(sets ...map[string]any) map[string]any {
 	return all
 }
 
-// TestPresetsHoldBack checks that calls within the house and transfers are not
-// taken for those of customers. Linia24 has no such rule.
+// TestPresetsHoldBack checks that presets do not send internal calls and transfers as calls of customers.
+// Linia24 has no such rule.
 func TestPresetsHoldBack(t *testing.T) {
 	for _, name := range Presets() {
 		if name == "standard" || name == "linia24" {
@@ -119,7 +118,7 @@ func TestPresetsHoldBack(t *testing.T) {
 		d := &Dispatcher{subs: newSubscriptions([]*hook{usePreset(t, name, nil)})}
 		for _, ev := range heldBack() {
 			if d.Match(ev) != nil {
-				t.Errorf("%s: sends %s of a call that is %s", name, ev.Name, ev.Params["direction"])
+				t.Errorf("%s: sends %s of a call with direction %s", name, ev.Name, ev.Params["direction"])
 			}
 		}
 	}
@@ -131,7 +130,7 @@ func TestPresets(t *testing.T) {
 		t.Errorf("got %q", names)
 	}
 	if _, ok := Preset("../preset"); ok {
-		t.Error("a preset outside its folder")
+		t.Error("a file outside the folder of presets is a preset")
 	}
 	for _, name := range names {
 		h := usePreset(t, name, func(c *Config) {

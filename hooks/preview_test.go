@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestShownIsSent compares what a preview shows with the bytes that a receiver gets: all headers, their names as they are
-// written, and on request the signature.
+// TestShownIsSent checks that a preview shows the bytes that a receiver gets: all headers with their
+// spelling, and on request the signature.
 func TestShownIsSent(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

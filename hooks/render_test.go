@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// hangup is the end of a call with values that try every escaping.
+// hangup is the end of a call with values that need every escaping.
 func hangup() *Event {
 	return &Event{
 		ID: "msg_01RINGHOOKVECTOR0000000001", Name: "agent-hangup", LinkedID: "1768469300.17", Seq: 5, Final: true,
@@ -131,7 +131,7 @@ func TestFormats(t *testing.T) {
 	})
 }
 
-// Whatever the parameters are, each format can be read back.
+// FuzzFormats checks that each format can be parsed for all parameters.
 func FuzzFormats(f *testing.F) {
 	f.Add("callerid", "+7916", int64(1))
 	f.Add(":", "0", int64(73))

@@ -15,7 +15,7 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// replace makes a dispatcher that takes over from another, as a reload does.
+// replace returns a dispatcher that replaces another, like a reload.
 func replace(t *testing.T, old *hooks.Dispatcher, outbox hooks.Outbox, cfgs ...hooks.Config) *hooks.Dispatcher {
 	t.Helper()
 	d, err := hooks.New(cfgs, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
@@ -27,8 +27,9 @@ func replace(t *testing.T, old *hooks.Dispatcher, outbox hooks.Outbox, cfgs ...h
 	return d
 }
 
-// TestReplace wants a reload to disturb no hook that is configured as before, a changed one to take over when the attempt of
-// the old configuration has ended, and a receiver that hangs to delay neither the reload nor any other hook.
+// TestReplace checks that a reload does not interrupt unchanged hooks, that a changed hook starts after the
+// attempt of its old configuration has ended, and that a receiver that hangs delays neither the reload nor
+// another hook.
 func TestReplace(t *testing.T) {
 	crm, slow, outbox := hooktest.NewReceiver(t), hooktest.NewReceiver(t), hooktest.NewOutbox()
 	answerCRM, answerSlow := make(chan struct{}), make(chan struct{})
@@ -44,12 +45,12 @@ func TestReplace(t *testing.T) {
 
 	changed.Headers = map[string]string{"X-Second": "yes"}
 	second := replace(t, first, outbox, same, changed)
-	third := replace(t, second, outbox, same, changed) // nothing changed: also a sender that still waits goes on
+	third := replace(t, second, outbox, same, changed) // nothing changed: a sender that still waits continues
 	other := outbox.Add(event("2.1", 1), "same", "slow")
 	third.WakeAll()
-	arrived(t, crm, 2) // though the other receiver hangs, and the attempt before is not answered
+	arrived(t, crm, 2) // although the other receiver hangs, and the previous attempt is not answered
 	outbox.Add(event("3.1", 1), "same")
-	first.Wake("same") // as a call that began before the reload does
+	first.Wake("same") // like a call that began before the reload
 	arrived(t, crm, 3)
 
 	close(answerCRM)
@@ -69,7 +70,8 @@ func TestReplace(t *testing.T) {
 	arrived(t, slow, 3)
 }
 
-// TestReplaceTakenOut wants a hook that is taken out and comes back, while its attempt hangs, not to attempt twice at a time.
+// TestReplaceTakenOut checks that a hook that is removed and added again while its attempt hangs does not make
+// two attempts at the same time.
 func TestReplaceTakenOut(t *testing.T) {
 	slow, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
 	answer := make(chan struct{})
@@ -92,7 +94,7 @@ func TestReplaceTakenOut(t *testing.T) {
 	arrived(t, slow, 2)
 }
 
-// TestReplaceCertificate wants a hook whose certificate file was renewed to be taken as changed.
+// TestReplaceCertificate checks that a hook with a renewed certificate file counts as changed.
 func TestReplaceCertificate(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	server := httptest.NewTLSServer(nil)
@@ -108,13 +110,13 @@ func TestReplaceCertificate(t *testing.T) {
 	c.CAFile = file
 	d, _ := start(t, outbox, c)
 	if next := replace(t, d, outbox, c); !hooks.SameSender(d, next, "crm") {
-		t.Error("the same configuration is taken as changed")
+		t.Error("the same configuration counts as changed")
 	} else {
 		d = next
 	}
 	write(string(text) + "\n" + string(text))
 	if next := replace(t, d, outbox, c); hooks.SameSender(d, next, "crm") {
-		t.Error("a renewed certificate is not taken")
+		t.Error("a renewed certificate is not used")
 	}
 }
 

@@ -17,7 +17,7 @@ func testHook(t testing.TB, change func(*Config)) *hook {
 	return testBuild(t, &c)
 }
 
-// testBuild makes a hook of a configuration that has to be accepted.
+// testBuild returns the hook of a valid configuration.
 func testBuild(t testing.TB, c *Config) *hook {
 	t.Helper()
 	c.Check(func(key, problem string) { t.Errorf("%s: %s", key, problem) })
@@ -28,6 +28,7 @@ func testBuild(t testing.TB, c *Config) *hook {
 	return h
 }
 
+// TestSchedule checks the delays of a schedule.
 func TestSchedule(t *testing.T) {
 	f := func(schedule string, giveUp time.Duration, o outcome, delays ...time.Duration) {
 		t.Helper()
@@ -62,10 +63,11 @@ func TestSchedule(t *testing.T) {
 	}
 	f("fast", 720*h, outcomeOf(&httpclient.Response{Status: 429}, nil, now), m, m)
 	f("fast", 720*h, outcomeOf(nil, &httpclient.Error{Class: httpclient.ClassTimeout, Err: errors.New("deadline passed")}, now), s, 5*s, 15*s, m)
-	// Retry-After stretches a delay, and never shortens it.
+	// Retry-After lengthens a delay, and never shortens it.
 	f("standard", 720*h, outcome{retryAfter: s}, 5*s, 5*m)
 }
 
+// TestScheduleEnds checks that the last attempt is at the end of give_up.
 func TestScheduleEnds(t *testing.T) {
 	h := testHook(t, func(c *Config) { c.GiveUp = time.Hour })
 	start := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
@@ -80,6 +82,7 @@ func TestScheduleEnds(t *testing.T) {
 	}
 }
 
+// TestRetryAfter checks the forms of Retry-After.
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 15, 9, 30, 0, 0, time.UTC)
 	f := func(text string, want time.Duration) {
@@ -107,18 +110,18 @@ func TestRetryAfter(t *testing.T) {
 		return next.Sub(now)
 	}
 	if got := wait(1, 10*time.Minute); got != 10*time.Minute {
-		t.Errorf("10m asked for: got %v", got)
+		t.Errorf("10m requested: got %v", got)
 	}
 	if got := wait(1, 48*time.Hour); got != longestWait {
-		t.Errorf("48h asked for: got %v", got)
+		t.Errorf("48h requested: got %v", got)
 	}
 	if got := wait(4, 48*time.Hour); got != 4*time.Hour {
-		t.Errorf("48h asked for where 2h are planned: got %v", got)
+		t.Errorf("48h requested, 2h planned: got %v", got)
 	}
 }
 
-// T-RA-01: whatever a receiver writes, the next attempt is later than now, and
-// no later than the end of the delivery's time.
+// FuzzRetryAfter checks that for any Retry-After the next attempt is after now, and not after give_up
+// (T-RA-01).
 func FuzzRetryAfter(f *testing.F) {
 	for _, text := range []string{"", "1", "99999999999", "-1", "Thu, 15 Jan 2026 09:31:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "0x10"} {
 		f.Add(text, 1)

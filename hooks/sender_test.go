@@ -18,12 +18,12 @@ import (
 	"ringhook/httpclient"
 )
 
-// crm plays the receiver where time is not real.
+// crm is the receiver in tests with fake time.
 type crm struct {
 	mu     sync.Mutex
 	times  []time.Time
 	status int
-	first  func() // is called before an answer
+	first  func() // called before an answer
 }
 
 func (c *crm) send(*httpclient.Request, time.Time) (*httpclient.Response, error) {
@@ -54,7 +54,7 @@ func (c *crm) attempts() []time.Time {
 	return slices.Clone(c.times)
 }
 
-// inBubble runs a dispatcher with one hook and a receiver in bubbled time.
+// inBubble runs a dispatcher with one hook and a receiver in fake time.
 func inBubble(t *testing.T, outbox *hooktest.Outbox, cfg hooks.Config, test func(d *hooks.Dispatcher, c *crm)) {
 	t.Helper()
 	d, err := hooks.New([]hooks.Config{cfg}, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
@@ -70,6 +70,7 @@ func inBubble(t *testing.T, outbox *hooktest.Outbox, cfg hooks.Config, test func
 	}
 }
 
+// TestRetriesFollowTheSchedule checks the times of the attempts.
 func TestRetriesFollowTheSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -83,7 +84,7 @@ func TestRetriesFollowTheSchedule(t *testing.T) {
 			time.Sleep(5 * time.Hour)
 			synctest.Wait()
 			times := c.attempts()
-			// At once, then after 5 s, 5 min, 30 min, 2 h and at the end.
+			// Immediately, then after 5 s, 5 min, 30 min, 2 h and at the end.
 			if len(times) != 6 || times[0] != start {
 				t.Fatalf("attempts at %v", times)
 			}
@@ -98,8 +99,8 @@ func TestRetriesFollowTheSchedule(t *testing.T) {
 	})
 }
 
-// F28: what was planned before a restart is attempted when it is due, and not
-// before.
+// TestScheduleSurvivesARestart checks that a planned attempt is made at its time after a restart, not before
+// (F28).
 func TestScheduleSurvivesARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -127,8 +128,8 @@ func TestScheduleSurvivesARestart(t *testing.T) {
 	})
 }
 
-// F11: results that the outbox cannot take are kept, and what they belong to
-// is not sent again meanwhile.
+// TestOutboxFails checks that results that the outbox cannot store are stored later, and that their
+// deliveries are not sent again until then (F11).
 func TestOutboxFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -138,12 +139,12 @@ func TestOutboxFails(t *testing.T) {
 			d.Wake("crm")
 			time.Sleep(time.Minute)
 			if n := len(c.attempts()); n != 0 {
-				t.Errorf("%d attempts of what cannot be read", n)
+				t.Errorf("%d attempts while the outbox cannot be read", n)
 			}
 			outbox.Fail(nil)
 			time.Sleep(2 * time.Second)
 			if n := len(c.attempts()); n != 1 || outbox.Pending() != 0 {
-				t.Errorf("%d attempts when it can be read again, %d pending", n, outbox.Pending())
+				t.Errorf("%d attempts after it can be read again, %d pending", n, outbox.Pending())
 			}
 		})
 	})
@@ -166,14 +167,14 @@ func TestOutboxFails(t *testing.T) {
 	})
 }
 
-// What another process made due is found without being woken.
-func TestFindsWhatNobodyToldOf(t *testing.T) {
+// TestFindsDueDeliveries checks that a delivery made due by another process is found without a Wake.
+func TestFindsDueDeliveries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
 		inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(_ *hooks.Dispatcher, _ *crm) {
 			time.Sleep(time.Hour)
 			outbox.Add(event("1.1", 1), "crm")
-			time.Sleep(5*time.Second + 100*time.Millisecond) // and what is delivered waits for a commit to share
+			time.Sleep(5*time.Second + 100*time.Millisecond) // results wait for a shared commit
 			synctest.Wait()
 			if outbox.Pending() != 0 {
 				t.Error("not delivered after 5 s")
@@ -182,8 +183,8 @@ func TestFindsWhatNobodyToldOf(t *testing.T) {
 	})
 }
 
-// Deliveries of a hook that is not configured any more are kept, and go on
-// when it is back.
+// TestHookThatIsGone checks that deliveries of a removed hook are kept, and continue after it is added
+// again.
 func TestHookThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -192,18 +193,18 @@ func TestHookThatIsGone(t *testing.T) {
 			time.Sleep(time.Hour)
 		})
 		if outbox.Pending() != 1 {
-			t.Error("the delivery is gone")
+			t.Error("the delivery is lost")
 		}
 		inBubble(t, outbox, hookTo("old", "http://crm.example/"), func(_ *hooks.Dispatcher, _ *crm) {
 			time.Sleep(time.Second)
 		})
 		if outbox.Pending() != 0 {
-			t.Error("not delivered when the hook is back")
+			t.Error("not delivered after the hook was added again")
 		}
 	})
 }
 
-// deaf is an outbox that counts how often it is asked what is due.
+// deaf is an outbox that counts the queries for due deliveries.
 type deaf struct {
 	*hooktest.Outbox
 	mu    sync.Mutex
@@ -223,7 +224,7 @@ func (o *deaf) count() int {
 	return o.asked
 }
 
-// TestOffer is what has just been kept: it is delivered once, and the outbox is not asked for it.
+// TestOffer checks that an offered delivery is sent once, without a query of the outbox.
 func TestOffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := &deaf{Outbox: hooktest.NewOutbox()}
@@ -242,15 +243,15 @@ func TestOffer(t *testing.T) {
 				row := outbox.Row(id)
 				d.Offer(&row.Delivery)
 			}
-			time.Sleep(100 * time.Millisecond) // what went well shares a commit with what comes
+			time.Sleep(100 * time.Millisecond) // results wait for a shared commit
 			synctest.Wait()
 		}
 		first := outbox.Add(event("1.1", 1), "crm")
 		offer(first...)
 		if n := len(c.attempts()); n != 1 || outbox.Pending() != 0 || outbox.count() != before {
-			t.Errorf("%d attempts, %d pending, asked %d times: want one, none, and no question", n, outbox.Pending(), outbox.count()-before)
+			t.Errorf("%d attempts, %d pending, %d queries: want one, none and none", n, outbox.Pending(), outbox.count()-before)
 		}
-		// One that the outbox gave before it is offered is not sent again.
+		// A delivery that the outbox returned before it is offered is not sent again.
 		second := outbox.Add(event("1.2", 1), "crm")
 		d.Wake("crm")
 		synctest.Wait()
@@ -258,7 +259,7 @@ func TestOffer(t *testing.T) {
 		if n := len(c.attempts()); n != 2 {
 			t.Errorf("%d attempts, want 2", n)
 		}
-		// More than there is room for: none is lost.
+		// More than the queue holds: none is lost.
 		var many []int64
 		for i := range 500 {
 			many = append(many, outbox.Add(event(fmt.Sprint("2.", i), 1), "crm")...)
@@ -267,7 +268,7 @@ func TestOffer(t *testing.T) {
 		if n := len(c.attempts()); n != 502 || outbox.Pending() != 0 {
 			t.Errorf("%d attempts, %d pending, want 502 and none", n, outbox.Pending())
 		}
-		// What is offered while the receiver is away waits as all does.
+		// Deliveries offered while the receiver is down wait like all others.
 		time.Sleep(time.Hour)
 		c.answer(500)
 		for i := range 20 {
@@ -276,12 +277,12 @@ func TestOffer(t *testing.T) {
 		n := len(c.attempts())
 		offer(outbox.Add(event("4.1", 1), "crm")...)
 		if got := len(c.attempts()); got != n || n >= 522 {
-			t.Errorf("%d attempts after %d at a receiver that is away", got, n)
+			t.Errorf("%d attempts after %d at a receiver that is down", got, n)
 		}
 		c.answer(200)
 		time.Sleep(time.Hour)
 		if outbox.Pending() != 0 {
-			t.Errorf("%d pending after it came back", outbox.Pending())
+			t.Errorf("%d pending after the receiver recovered", outbox.Pending())
 		}
 		if err := d.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -289,8 +290,8 @@ func TestOffer(t *testing.T) {
 	})
 }
 
-// TestOfferWhileClosing is what calls keep while a reload closes the hooks: it
-// stays in the outbox for those that follow.
+// TestOfferWhileClosing checks that deliveries offered during Close stay in the outbox for the next
+// dispatcher.
 func TestOfferWhileClosing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -317,16 +318,16 @@ func TestOfferWhileClosing(t *testing.T) {
 			t.Error(err)
 		}
 		if got := outbox.Row(first.ID).State; got != hooks.Delivered {
-			t.Errorf("the attempt under way made it %v, want delivered", got)
+			t.Errorf("after the attempt in progress its state is %v, want delivered", got)
 		}
 		if got := outbox.Row(second.ID).State; got != hooks.Pending {
-			t.Errorf("what was offered last is %v, want pending", got)
+			t.Errorf("the last offered delivery is %v, want pending", got)
 		}
 	})
 }
 
-// F28: what is accepted while much is overdue, as after a restart, does not wait for
-// all of that: it is attempted among it.
+// TestNewBesideABacklog checks that a new delivery does not wait for all overdue ones, such as those after a
+// restart (F28).
 func TestNewBesideABacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -354,11 +355,11 @@ func TestNewBesideABacklog(t *testing.T) {
 		synctest.Wait()
 		for _, id := range ids {
 			if outbox.Row(id).State != hooks.Delivered {
-				t.Errorf("delivery %d waits behind what is overdue", id)
+				t.Errorf("delivery %d waits for overdue ones", id)
 			}
 		}
 		if n := outbox.Pending(); n < backlog/2 {
-			t.Errorf("%d of %d overdue are left: it proves nothing", n, backlog)
+			t.Errorf("%d of %d overdue deliveries are left: the test proves nothing", n, backlog)
 		}
 		if err := d.Close(t.Context()); err != nil {
 			t.Error(err)

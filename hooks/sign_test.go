@@ -36,7 +36,7 @@ func signedBy(t *testing.T, id, timestamp, body string, secrets ...string) strin
 	return got
 }
 
-// T-SIG-01: the vector of the reference libraries, and our own.
+// TestSignatures checks the vectors of the reference libraries and of ringhook (T-SIG-01).
 func TestSignatures(t *testing.T) {
 	f := func(id, timestamp, body, want string, secrets ...string) {
 		t.Helper()
@@ -51,11 +51,11 @@ func TestSignatures(t *testing.T) {
 		"v1,3+GOVa4V1pNf8hS+yTK/O3sDZTsGHBLSLvLsL7nJFHI= v1,o9q9iIwis/yidNVlnmV0D8jvrMT9cjMD4JJy5KkTrrg=", newSecret, oldSecret)
 	f(vectorID, "1768469400", vectorBody,
 		"v1a,CXhid4fCJaf7mpxRtciHRvNx5aocBT9tex7BFiFOd78IG+lc9ob9ENjHFEM722ICRNTtvab9CWnApitP/Ao8BQ==", edSecret)
-	// T-SIG-04: the prefix may be missing.
+	// The prefix is optional (T-SIG-04).
 	f(vectorID, "1768469400", vectorBody, "v1,3+GOVa4V1pNf8hS+yTK/O3sDZTsGHBLSLvLsL7nJFHI=", strings.TrimPrefix(newSecret, "whsec_"))
 }
 
-// verify is what a receiver does.
+// verify verifies a signature like a receiver.
 func verify(secret, id, timestamp, header, body string, now time.Time) error {
 	sent, err := strconv.ParseInt(timestamp, 10, 64)
 	if id == "" || err != nil || now.Sub(time.Unix(sent, 0)).Abs() > 5*time.Minute {
@@ -75,7 +75,7 @@ func verify(secret, id, timestamp, header, body string, now time.Time) error {
 	return nil
 }
 
-// T-SIG-02: what a receiver has to refuse.
+// TestVerifierRefuses checks the requests that a receiver must refuse (T-SIG-02).
 func TestVerifierRefuses(t *testing.T) {
 	now := time.Unix(1768469400, 0)
 	good := signedBy(t, vectorID, "1768469400", vectorBody, newSecret)
@@ -100,8 +100,8 @@ func TestVerifierRefuses(t *testing.T) {
 	f(false, vectorID, "1768469400", strings.TrimRight(good, "="), vectorBody, now)
 }
 
-// T-SIG-03 and T-SIG-05: each attempt has a time of its own and the same id,
-// and signs the bytes that it sends, in every format.
+// TestAttemptsAreSigned checks that each attempt has its own time and the same id, and signs the bytes that it
+// sends, in every format (T-SIG-03, T-SIG-05).
 func TestAttemptsAreSigned(t *testing.T) {
 	for _, format := range []string{"query", "form", "json", "xml", "standard"} {
 		h := testHook(t, func(c *Config) { c.Format, c.Secret, c.OldSecret = format, newSecret, oldSecret })
@@ -130,7 +130,7 @@ func TestAttemptsAreSigned(t *testing.T) {
 	}
 }
 
-// T-SIG-04: secrets that are none, and an id that could be moved about.
+// TestSecretsRefused checks that invalid secrets and an ambiguous id are refused (T-SIG-04).
 func TestSecretsRefused(t *testing.T) {
 	encode := base64.StdEncoding.EncodeToString
 	for _, secret := range []string{

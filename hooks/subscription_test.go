@@ -61,7 +61,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// TestRoute is what an event of each order waits for.
+// TestRoute checks the route of an event for each order.
 func TestRoute(t *testing.T) {
 	for order, want := range map[string]Route{
 		"call":   {Hook: "crm", Key: "1.1", Hold: time.Minute},
@@ -79,11 +79,12 @@ func TestRoute(t *testing.T) {
 
 func TestAny(t *testing.T) {
 	if testDispatcher(t, nil).Any() || !testDispatcher(t, nil, sample()).Any() {
-		t.Error("Any does not tell whether there is a hook")
+		t.Error("Any does not report whether there is a hook")
 	}
 }
 
-func TestMatchIsCheapWhereNobodyAsks(t *testing.T) {
+// TestMatchIsCheapWithoutHook checks that an event that no hook wants allocates nothing.
+func TestMatchIsCheapWithoutHook(t *testing.T) {
 	c := sample()
 	c.Events = []string{"agent-*", "queue-dial"}
 	d := testDispatcher(t, nil, c)

@@ -11,8 +11,8 @@ import (
 	"ringhook/httpclient"
 )
 
-// guarded plays a receiver and its token endpoint. Tokens
-// live for life seconds, and the first is not taken from its second use on.
+// guarded is a receiver with its token endpoint. Tokens are valid for life seconds. The first is refused from
+// its second use on.
 func guarded(t *testing.T, life int) (cfg hooks.Config, crm *hooktest.Receiver, fetched *atomic.Int32) {
 	crm, fetched = hooktest.NewReceiver(t), new(atomic.Int32)
 	var first atomic.Int32
@@ -46,7 +46,7 @@ func TestToken(t *testing.T) {
 		t.Errorf("got %+v", row)
 	}
 	if n := fetched.Load(); n != 2 {
-		t.Errorf("%d tokens were fetched, want one and another when it was not taken", n)
+		t.Errorf("%d tokens were fetched, want one, and another after it was refused", n)
 	}
 	got := crm.Requests()[0]
 	if got.Method != "POST" || got.Body != "grant_type=client_credentials&scope=events+calls" || got.Header.Get("Authorization") != "Basic cmluZyUzQWhvb2s6czNjcmV0JTI2" {
@@ -85,7 +85,7 @@ func TestNoToken(t *testing.T) {
 		}
 		for _, r := range crm.Requests() {
 			if r.URL != "/token" {
-				t.Errorf("the hook was asked without a token: %+v", r)
+				t.Errorf("the receiver got a request without a token: %+v", r)
 			}
 		}
 	}
