@@ -152,7 +152,7 @@ func (s *session) ask(a Action) (Message, error) {
 		}
 		if err != nil {
 			if errors.Is(err, io.EOF) {
-				err = errors.New("Asterisk closed the connection")
+				err = errors.New("connection closed by Asterisk")
 			}
 			return nil, fmt.Errorf("%s: %w", a.Name, err)
 		}

@@ -1,3 +1,6 @@
+// Package app is the running service: it wires the rooms together, starts and stops them
+// in order, reloads the configuration, and talks to systemd. It decides nothing about
+// calls, lookups or hooks.
 package app
 
 import (

@@ -1,3 +1,6 @@
+// Package number reads telephone numbers as trunks, people and files write them, brings
+// them to E.164 by the numbering plan of a country, and writes them in the spellings that
+// a CRM knows.
 package number
 
 import (
