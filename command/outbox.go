@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -167,11 +169,14 @@ func (c *outboxChoice) choose(s *streams, change func(*store.Operator, context.C
 	if len(c.IDs) == 0 && c.Hook == "" && c.Call == "" && c.Since.IsZero() {
 		return usageError{errors.New("give numbers of deliveries, or --hook, --call or --since")}
 	}
-	st, _, err := openStore(s)
+	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	if err := knownHook(cfg, st.Operator(), c.Hook); err != nil {
+		return err
+	}
 	ids := c.IDs
 	if len(ids) == 0 {
 		if ids, err = st.Operator().Changeable(c.filter(c.Limit)); err != nil {
@@ -180,6 +185,20 @@ func (c *outboxChoice) choose(s *streams, change func(*store.Operator, context.C
 	}
 	n, err := change(st.Operator(), s.ctx, ids...)
 	fmt.Fprintf(s.out, "%d deliveries %s\n", n, done)
+	return err
+}
+
+// knownHook returns an error for a hook that is neither in the configuration nor in the
+// outbox: the name is mistyped, and nothing would be changed without a word.
+func knownHook(cfg *conf.Config, o *store.Operator, name string) error {
+	names := hooks.Names(cfg.Hooks)
+	if name == "" || slices.Contains(names, name) {
+		return nil
+	}
+	had, err := o.List(store.Filter{Hook: name, Limit: 1})
+	if err == nil && len(had) == 0 {
+		err = fmt.Errorf("neither the configuration nor the outbox has a hook %q; the configuration has %s", name, strings.Join(names, ", "))
+	}
 	return err
 }
 
@@ -220,6 +239,11 @@ func (c *outboxReplayCmd) Run(s *streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	for _, name := range []string{c.Hook, c.From} {
+		if err := knownHook(cfg, st.Operator(), name); err != nil {
+			return err
+		}
+	}
 	r := store.Replay{Hook: c.Hook, From: c.From, Since: c.Since.Time, Until: c.Until.EndOf(c.Since.Time), NewID: c.NewID}
 	if c.From != "" {
 		if r.Wants, err = hooks.Wants(cfg.Hooks, c.Hook, s.warnings()); err != nil {
