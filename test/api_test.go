@@ -37,14 +37,14 @@ func configured(t *testing.T, token, more string) (file, web string) {
 	return file, web
 }
 
-// daemon runs ringhook serve in this process until the test is over, and returns
-// its configuration file and the address of its HTTP server.
+// daemon runs ringhook serve in this process until the test ends. It returns the configuration file and the
+// address of the HTTP server.
 func daemon(t *testing.T, token, more string) (file, web string) {
 	t.Helper()
 	return daemonLogging(t, token, more, new(bytes.Buffer))
 }
 
-// daemonLogging is a daemon whose log can be read when it has ended.
+// daemonLogging is daemon with a log that can be read after its end.
 func daemonLogging(t *testing.T, token, more string, log *bytes.Buffer) (file, web string) {
 	t.Helper()
 	file, web = configured(t, token, more)
@@ -74,7 +74,7 @@ func daemonLogging(t *testing.T, token, more string, log *bytes.Buffer) (file, w
 	}
 }
 
-// withCRM is a configuration with a CRM that counts.
+// withCRM is a configuration with a CRM that counts its requests.
 func withCRM(t *testing.T, asked *atomic.Int32) string {
 	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
@@ -86,7 +86,7 @@ func withCRM(t *testing.T, asked *atomic.Int32) string {
 		"[[lookup]]\nname = \"crm\"\npoints = [\"queue-dial\"]\nurl = \"" + crm.URL + "/?api_key=s3cret&phone=%callerid%&queue=%queue_name%\"\n"
 }
 
-// request is one to the API, right but for what change does to it.
+// request makes a valid request to the API, modified by change.
 func request(t *testing.T, url, body string, change func(*http.Request)) (status int, header http.Header, answer string) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
@@ -108,7 +108,7 @@ func request(t *testing.T, url, body string, change func(*http.Request)) (status
 	return resp.StatusCode, resp.Header, string(text)
 }
 
-// T-API-01, 03, 04: who is let in, and with what.
+// TestAPIRefuses checks which requests are refused (T-API-01, T-API-03, T-API-04).
 func TestAPIRefuses(t *testing.T) {
 	var asked atomic.Int32
 	_, web := daemon(t, testToken, withCRM(t, &asked))
@@ -165,8 +165,8 @@ func TestAPIRefuses(t *testing.T) {
 	}
 }
 
-// T-API-04, 05: a body that is too large is not waited for, and a request whose
-// end two readers see in two places is refused.
+// TestAPIBodies checks that a body that is too large is not read, and that a request with an ambiguous
+// length is refused (T-API-04, T-API-05).
 func TestAPIBodies(t *testing.T) {
 	var asked atomic.Int32
 	_, web := daemon(t, testToken, withCRM(t, &asked))
@@ -190,7 +190,7 @@ func TestAPIBodies(t *testing.T) {
 	}
 }
 
-// Without a token in the configuration the API is off for everyone.
+// TestAPIOff checks that the API is off if the configuration has no token.
 func TestAPIOff(t *testing.T) {
 	_, web := daemon(t, "", "")
 	for _, token := range []string{"", testToken} {
@@ -201,9 +201,9 @@ func TestAPIOff(t *testing.T) {
 	}
 }
 
-// T-API-02: after ten wrong tokens no other one is tried for this address. The right
-// one is accepted all the same, and requests without a token, as any page in the
-// administrator's browser can send them, are no guesses.
+// T-API-02: after ten wrong tokens no other token from this address is checked. The right
+// one is still accepted. Requests without a token do not count, because any page in the
+// administrator's browser can send them.
 func TestAPIThrottled(t *testing.T) {
 	var asked atomic.Int32
 	file, web := daemon(t, testToken, withCRM(t, &asked))
@@ -239,8 +239,7 @@ func TestAPIThrottled(t *testing.T) {
 	ringhook(t, "lookup", "020 7946 0142", "-c", file)
 }
 
-// TestLookup has a number looked up by the server and by the command itself:
-// both say the same, and no secret.
+// TestLookup checks that the server and the command print the same lookup of a number, without a secret.
 func TestLookup(t *testing.T) {
 	var asked atomic.Int32
 	file, web := daemon(t, testToken, withCRM(t, &asked))
@@ -282,8 +281,8 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// F21: a client that holds connections and sends nothing does not lock others out of
-// /healthz, and is served again after it closed them.
+// F21: a client that holds connections and sends nothing does not block /healthz
+// for other clients, and is served again after it closed them.
 func TestHTTPSlowLoris(t *testing.T) {
 	_, web := daemon(t, testToken, "")
 	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 9, 9, 9)}}
@@ -316,7 +315,8 @@ func TestHTTPSlowLoris(t *testing.T) {
 	}
 }
 
-// What a CRM and a receiver send does nothing to the administrator's terminal: no escape sequence, no line of its own, no text turned round.
+// Values of a CRM or a receiver reach the administrator's terminal without escape sequences, line breaks and
+// direction overrides.
 func TestTerminalIsSafe(t *testing.T) {
 	const evil = "\x1b]0;owned\x07\x1b[2J\u009b2J\r\nfake\u202etxet\x00"
 	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

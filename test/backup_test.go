@@ -16,15 +16,15 @@ import (
 	"time"
 )
 
-// TestBackup loses the disk: a backup is made while calls go on, ringhook is
-// killed, its folder removed, the backup restored. Everything that was promised
-// before the backup comes, in order, and what had come already under the same id.
+// TestBackup checks a lost disk: a backup is made during calls, ringhook is killed, its folder is removed,
+// and the backup is restored. All events accepted before the backup arrive, in order, and repeated ones
+// have the same id.
 func TestBackup(t *testing.T) {
 	l := newLedger(t)
 	dead := make(chan struct{})
 	l.answer = func(_ http.ResponseWriter, _ *http.Request, take func()) {
 		take()
-		<-dead // the sender does not hear that it was taken
+		<-dead // the sender gets no answer
 	}
 	receiver := httptest.NewServer(l)
 	defer receiver.Close()

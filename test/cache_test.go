@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// TestCacheCommands fills the cache by a call, and sees and forgets it beside
-// the server.
+// TestCacheCommands checks the commands that show and clear the cache while the server runs.
 func TestCacheCommands(t *testing.T) {
 	var asked atomic.Int32
 	file, web := daemon(t, testToken, withCRM(t, &asked))
@@ -22,7 +21,7 @@ func TestCacheCommands(t *testing.T) {
 			t.Errorf("ringhook %s ended with %d and printed\n%s\nwant %q", strings.Join(args, " "), code, &out, want)
 		}
 	}
-	// What a command removes is gone for the server after a moment.
+	// The server notices within seconds that a command has removed an entry.
 	kept := func() {
 		t.Helper()
 		for deadline := time.Now().Add(20 * time.Second); ; <-time.After(20 * time.Millisecond) {

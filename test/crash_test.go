@@ -29,24 +29,24 @@ import (
 )
 
 const (
-	// crashRounds is the number of rounds of TestCrash; make crash plays others.
+	// crashRounds is the number of rounds of TestCrash; make crash runs more.
 	crashRounds  = 60
 	crashCallers = 4
-	// crashWait bounds the wait of a round for its fail point, on a busy machine.
+	// crashWait is the maximum time that a round waits for its fail point, on a busy machine.
 	crashWait  = 2 * time.Minute
 	crashToken = "crash-token-crash-token"
 )
 
 // crashCounts is the maximum number of times that a point is passed before the process
-// dies there. Those that come seldom die soon.
+// dies there. It is low for rare points.
 var crashCounts = map[failpoint.Point]int{
 	failpoint.AcceptBeforeCommit: 60, failpoint.AcceptAfterCommit: 60, failpoint.AttemptBeforeSend: 60, failpoint.AttemptAfterSend: 60,
 	failpoint.ResultBeforeCommit: 40, failpoint.ResultAfterCommit: 40,
 	failpoint.CheckpointMid: 2, failpoint.RetentionMid: 1, failpoint.ReplayMid: 30, failpoint.MigrateMid: 2,
 }
 
-// crash is the crash proof: ringhook as a process that dies at fail points
-// under calls, receivers that live on, and the model that both are held against.
+// crash is the crash test: ringhook as a process that dies at fail points during calls, receivers that
+// survive it, and the model that both are compared with.
 type crash struct {
 	t                    *testing.T
 	rnd                  *rand.Rand
@@ -57,15 +57,15 @@ type crash struct {
 
 	mu       sync.Mutex
 	promised int
-	// open is what was answered OK and has neither come nor been seen dead, by hook.
+	// open holds the events that were answered OK and have neither arrived nor died, by hook.
 	open map[string]map[string]bool
 }
 
 // TestCrash is T-CRASH-01, F15: ringhook is killed at every step of accept,
-// commit, attempt, result, checkpoint, retention, replay and migration, over
-// and over. After each death: what was acknowledged is delivered, pending or
-// dead; bodies came as they were accepted; first deliveries of a call came in
-// order; a repeat has the id of the first; the file is whole.
+// commit, attempt, result, checkpoint, retention, replay and migration, many
+// times. After each death every acknowledged event is delivered, pending or dead; bodies
+// arrived unchanged; first deliveries of a call arrived in order; a repeat has the id of the
+// first; the file is intact.
 func TestCrash(t *testing.T) {
 	rounds, seed := setting(t, "RINGHOOK_CRASH", crashRounds), setting(t, "RINGHOOK_SEED", int(time.Now().UnixNano()&0xffffff))
 	t.Logf("%d rounds with RINGHOOK_SEED=%d", rounds, seed)
@@ -75,7 +75,7 @@ func TestCrash(t *testing.T) {
 		if len(deck) == 0 {
 			deck = slices.Clone(failpoint.All)
 			c.rnd.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
-			if n == 0 { // at first nothing is delivered that could be old
+			if n == 0 { // the first round has no old deliveries
 				first, last := slices.Index(deck, failpoint.RetentionMid), len(deck)-1
 				deck[first], deck[last] = deck[last], deck[first]
 			}
@@ -107,7 +107,7 @@ func setting(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// keepFolder copies a folder out of the test's own, to be looked at.
+// keepFolder copies a folder out of the temporary folder of the test, for inspection.
 func keepFolder(t *testing.T, folder string) string {
 	kept, err := os.MkdirTemp("", "ringhook-crash-")
 	if err == nil {
@@ -148,13 +148,12 @@ func newCrash(t *testing.T, seed uint64) *crash {
 	return c
 }
 
-// round starts ringhook, lets calls through it until it dies at the point, and
-// holds what is left against the model.
+// round starts ringhook, makes calls until it dies at the point, and compares its files with the model.
 func (c *crash) round(n int, point failpoint.Point) {
 	c.t.Helper()
 	most := crashCounts[point]
 	switch {
-	case n == 0: // there is nothing yet
+	case n == 0: // the store is empty
 	case point == failpoint.RetentionMid:
 		c.age()
 	case point == failpoint.MigrateMid:
@@ -165,7 +164,7 @@ func (c *crash) round(n int, point failpoint.Point) {
 	switch other := failpoint.All[c.rnd.IntN(len(failpoint.All))]; {
 	case other == point:
 	case other == failpoint.AcceptBeforeCommit, other == failpoint.ResultBeforeCommit:
-		traps += fmt.Sprintf(";%s=error@%d", other, 2+c.rnd.IntN(10)) // F17; the first belongs to the start
+		traps += fmt.Sprintf(";%s=error@%d", other, 2+c.rnd.IntN(10)) // F17; the first call is that of the start
 	case other == failpoint.AttemptBeforeSend:
 		traps += fmt.Sprintf(";%s=panic@%d", other, 1+c.rnd.IntN(10)) // F38
 	}
@@ -194,7 +193,7 @@ func (c *crash) round(n int, point failpoint.Point) {
 	c.check(traps)
 }
 
-// replay has everything of the last seconds sent again, over and over.
+// replay repeatedly replays the events of the last seconds.
 func (c *crash) replay(ctx context.Context) {
 	for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.web+"/v1/outbox/replay", strings.NewReader(`{"hook": "steady", "since": "20s"}`))
@@ -215,7 +214,7 @@ func (c *crash) replay(ctx context.Context) {
 	}
 }
 
-// finish lets everything come that is still open, and ends ringhook well.
+// finish waits until all open events have arrived, and stops ringhook.
 func (c *crash) finish() {
 	c.t.Helper()
 	for _, k := range c.takers {
@@ -229,7 +228,7 @@ func (c *crash) finish() {
 		c.t.Fatalf("ringhook does not start any more:\n%s", child.log)
 	}
 	for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
-		var out bytes.Buffer // an operator who knows that all are well does not wait for the schedule
+		var out bytes.Buffer // does not wait for the schedule
 		if code := run(ctx, []string{"outbox", "retry", "-c", c.file, "--hook", "flaky", "--state", "pending"}, &out, &out); code != exitOK {
 			c.t.Errorf("ringhook outbox retry ended with %d: %s", code, &out)
 		}
@@ -244,8 +243,8 @@ func (c *crash) finish() {
 	c.check("the end")
 }
 
-// left returns the number of events that have not come and are not dead. Of a receiver
-// that answers 410 none have to come.
+// left returns the number of events that have not arrived and are not dead. A receiver that answers 410
+// need not get any.
 func (c *crash) left() (left int) {
 	for name, k := range c.takers {
 		if name != "gone" {
@@ -257,8 +256,8 @@ func (c *crash) left() (left int) {
 	return left
 }
 
-// crashCaller plays calls, one after the other. A call that a death cut short
-// goes on with its next point, as in Asterisk.
+// crashCaller makes calls, one after the other. As in Asterisk, a call continues with its next point after
+// a crash.
 type crashCaller struct {
 	c        *crash
 	n, calls int
@@ -281,7 +280,7 @@ func (p *crashCaller) run(ctx context.Context) {
 	}
 }
 
-// play asks one point, and notes it where it was answered OK.
+// play asks one point, and records it if it was answered OK.
 func (p *crashCaller) play(point string) {
 	ctx, cancel := context.WithTimeout(context.Background(), crashWait)
 	defer cancel()
@@ -305,11 +304,11 @@ func (p *crashCaller) play(point string) {
 	if ok {
 		p.c.promise(p.linkedid + " " + point)
 	} else if err != nil {
-		time.Sleep(time.Millisecond) // the server is gone; do not spin until the test knows
+		time.Sleep(time.Millisecond) // the server has ended; do not spin until the test knows
 	}
 }
 
-// mark is what a point's event carries, so that it is known whose body came.
+// mark returns the value by which the body of a point's event is recognised.
 func mark(linkedid, event string) string {
 	return linkedid + "/" + event + "/" + strings.Repeat("zoë<&\"", 20)
 }
@@ -325,8 +324,8 @@ func (c *crash) promise(key string) {
 	}
 }
 
-// check holds what a dead ringhook has left against the model: on a copy, so
-// that the next one finds its files as the last one left them.
+// check compares the files of a dead ringhook with the model. It reads a copy, so that the next process
+// finds them unchanged.
 func (c *crash) check(after string) {
 	c.t.Helper()
 	folder := c.t.TempDir()
@@ -368,8 +367,8 @@ func (c *crash) check(after string) {
 	}
 }
 
-// states reads how every delivery stands, by hook and event. Of several of one
-// event, since it was sent again, the best counts.
+// states returns the state of every delivery, by hook and event. If an event was replayed, the best state
+// counts.
 func (c *crash) states(db *sql.DB) map[string]map[string]string {
 	c.t.Helper()
 	states := map[string]map[string]string{}
@@ -378,7 +377,7 @@ func (c *crash) states(db *sql.DB) map[string]map[string]string {
 	}
 	var tables int
 	if err := db.QueryRow("select count(*) from sqlite_schema where name = 'delivery'").Scan(&tables); err != nil || tables == 0 {
-		return states // it died before there was one
+		return states // it died before it created the outbox
 	}
 	rows, err := db.Query(`select d.hook, e.linkedid || ' ' || json_extract(e.body, '$.name'),
 		min(case d.state when 0 then 0 when 1 then 2 when 2 then 1 else 3 end) from delivery d join event e on e.id = d.event group by 1, 2`)
@@ -410,8 +409,8 @@ func openRaw(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// age makes everything old that is over, so that retention has something to do.
-// What an operator had sent again, and what is slow on purpose, ends here.
+// age makes all finished deliveries old, so that retention removes them. It ends replays and deliveries
+// that are slow on purpose.
 func (c *crash) age() {
 	c.t.Helper()
 	db := openRaw(c.t, filepath.Join(c.data, "outbox.db"))
@@ -436,8 +435,8 @@ func (c *crash) age() {
 	}
 }
 
-// downgrade makes the outbox one of an earlier ringhook, with everything in it
-// that an earlier one knew, and returns the number of steps that it is behind.
+// downgrade changes the outbox to an earlier version, with all data that this version had. It returns the
+// number of migrations to the current version.
 func (c *crash) downgrade() (behind int) {
 	c.t.Helper()
 	steps, err := filepath.Glob("store/migrations/*.sql")
@@ -460,7 +459,7 @@ func (c *crash) downgrade() (behind int) {
 		script += string(text)
 	}
 	script += fmt.Sprintf("pragma application_id = %d; pragma user_version = %d;", appID, version)
-	if err := db.Close(); err != nil { // which brings the log into the file
+	if err := db.Close(); err != nil { // checkpoints the write-ahead log
 		c.t.Fatal(err)
 	}
 	older := openRaw(c.t, path+"-older")
@@ -489,7 +488,7 @@ func (c *crash) downgrade() (behind int) {
 	return len(steps) - version
 }
 
-// killedProcess is a ringhook in a process of its own that is expected to die.
+// killedProcess is ringhook in a separate process that is expected to die.
 type killedProcess struct {
 	*process
 	ended chan struct{}
@@ -511,7 +510,7 @@ func startKilled(t *testing.T, config string, env ...string) *killedProcess {
 	return d
 }
 
-// untilReady waits until it serves; false where it died before, or ctx ended.
+// untilReady waits until it serves. It returns false if it died before, or ctx ended.
 func (d *killedProcess) untilReady(ctx context.Context, web string) bool {
 	for tick := time.NewTicker(5 * time.Millisecond); ; {
 		if resp, err := http.Get(web + "/readyz"); err == nil {
@@ -530,13 +529,13 @@ func (d *killedProcess) untilReady(ctx context.Context, web string) bool {
 	}
 }
 
-// kill ends the process where it has not died by itself.
+// kill kills the process if it has not died.
 func (d *killedProcess) kill() {
 	_ = d.cmd.Process.Kill()
 	<-d.ended
 }
 
-// stop ends it as systemd does, and wants it to end well.
+// stop ends it like systemd, and checks that it ends with 0.
 func (d *killedProcess) stop() {
 	d.t.Helper()
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestCrashFileCannotBeHad wants ringhook to serve where the file is of no use.
+// TestCrashFileCannotBeHad checks that ringhook serves if it cannot write the crash file.
 func TestCrashFileCannotBeHad(t *testing.T) {
 	file, _, web := config(t, "")
 	data := filepath.Join(filepath.Dir(file), "data")

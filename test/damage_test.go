@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// TestDamagedWhileServing is F14 from outside: the outbox is damaged under the
-// running server, which ends for its supervisor to start it again; the next
-// one begins a new outbox, and salvage brings over what waited in the old one.
+// TestDamagedWhileServing checks an outbox that is damaged while the server runs (F14): the server ends, so
+// that its supervisor restarts it. The next one creates a new outbox, and salvage copies the pending
+// deliveries of the old one.
 func TestDamagedWhileServing(t *testing.T) {
 	l := newLedger(t)
 	var well atomic.Bool
@@ -40,7 +40,7 @@ func TestDamagedWhileServing(t *testing.T) {
 	}
 	c.stop()
 
-	c = spawn(t, file, web) // which has none of the file in memory
+	c = spawn(t, file, web) // with an empty page cache
 	path := filepath.Join(filepath.Dir(file), "data", "outbox.db")
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -52,7 +52,7 @@ func TestDamagedWhileServing(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.cmd.Wait() }()
-	for n := 0; ; n++ { // until something comes to those pages
+	for n := 0; ; n++ { // until a write reaches those pages
 		l.play(ctx, agi, fmt.Sprintf("2.%d", n))
 		if len(ended) > 0 || ctx.Err() != nil {
 			break
@@ -78,7 +78,7 @@ func TestDamagedWhileServing(t *testing.T) {
 	if _, err := fmt.Sscan(out.String(), &copied); err != nil || copied < 50 {
 		t.Errorf("%d copied (%v), want most of what 40 calls left", copied, err)
 	}
-	came := func() int { // also of what was kept, but answered too late
+	came := func() int { // includes events that were stored but answered too late
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return len(l.came)

@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// TestPromisesAreTested wants every test that these documents name to exist.
+// TestPromisesAreTested checks that every test that the documents name exists.
 func TestPromisesAreTested(t *testing.T) {
 	var tests bytes.Buffer
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
@@ -144,7 +144,7 @@ func TestRunbookLog(t *testing.T) {
 		t.Errorf("docs/faults.md names %d log lines", len(lines))
 	}
 	for _, line := range lines {
-		words := bytes.Join(bytes.Fields(line[1]), []byte(" ")) // a line may be wrapped there
+		words := bytes.Join(bytes.Fields(line[1]), []byte(" ")) // the line may be wrapped in the document
 		if !bytes.Contains(code.Bytes(), words) {
 			t.Errorf("docs/faults.md names the log line %q, which the program does not write", words)
 		}

@@ -16,7 +16,7 @@ import (
 	"ringhook/conf"
 )
 
-// example writes a configuration of contrib/examples with its CRM here.
+// example writes a configuration of contrib/examples with the CRM of the test.
 func example(t *testing.T, name string, crm http.Handler) (file string) {
 	t.Helper()
 	folder := t.TempDir()
@@ -29,7 +29,7 @@ func example(t *testing.T, name string, crm http.Handler) (file string) {
 	for _, used := range regexp.MustCompile(`\$\{(\w+)\}`).FindAllSubmatch(data, -1) {
 		t.Setenv(string(used[1]), "s3cret")
 	}
-	if _, err := conf.Parse(name, data, os.LookupEnv); err != nil { // as it stands
+	if _, err := conf.Parse(name, data, os.LookupEnv); err != nil { // unchanged
 		t.Fatal(err)
 	}
 	data = bytes.ReplaceAll(data, []byte(`"https://crm.example/`), []byte(`"`+server.URL+`/`))
@@ -41,7 +41,7 @@ func example(t *testing.T, name string, crm http.Handler) (file string) {
 	return file
 }
 
-// shown looks a number up and returns what is printed.
+// shown looks up a number and returns the output.
 func shown(t *testing.T, file, number string) string {
 	t.Helper()
 	text := ringhook(t, "lookup", number, "--point", "queue-dial", "--queue", "500", "-c", file)

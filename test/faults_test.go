@@ -23,7 +23,7 @@ import (
 )
 
 // faultCalls is the number of calls of TestFaults, and faultKills the number of times
-// that it kills ringhook; make faults plays 10,000.
+// that it kills ringhook; make faults runs 10,000.
 func faultCalls(t *testing.T) (calls, kills int) {
 	text := os.Getenv("RINGHOOK_FAULTS")
 	if text == "" {
@@ -36,8 +36,7 @@ func faultCalls(t *testing.T) (calls, kills int) {
 	return calls, 5 + calls/100
 }
 
-// wayward are receivers that do not do as they should, each in its own way,
-// until they are well. take notes the event.
+// wayward are receivers that fail, each in a different way, until they recover. take records the event.
 var wayward = map[string]func(w http.ResponseWriter, r *http.Request, n int64, take func()){
 	"fails": func(w http.ResponseWriter, _ *http.Request, _ int64, take func()) {
 		if rand.IntN(3) == 0 {
@@ -66,7 +65,7 @@ var wayward = map[string]func(w http.ResponseWriter, r *http.Request, n int64, t
 			return
 		}
 		if n%2 == 0 {
-			take() // it has the event, and ringhook does not know
+			take() // it has the event, but ringhook gets no answer
 		}
 		if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
 			conn.(*net.TCPConn).SetLinger(0)
@@ -80,15 +79,15 @@ var wayward = map[string]func(w http.ResponseWriter, r *http.Request, n int64, t
 		}
 		take()
 	},
-	"away": func(_ http.ResponseWriter, _ *http.Request, _ int64, take func()) { take() }, // it does not even listen
+	"away": func(_ http.ResponseWriter, _ *http.Request, _ int64, take func()) { take() }, // it does not listen
 	"good": func(_ http.ResponseWriter, _ *http.Request, _ int64, take func()) { take() },
 }
 
-// faults are the receivers of one run, with what came to each.
+// faults are the receivers of one run, with the events of each.
 type faults struct {
 	ledgers map[string]*ledger
 	urls    map[string]string
-	back    func() // has all of them do as they should, but for the one that is gone
+	back    func() // makes all of them recover, except the one that answers 410
 }
 
 func startFaults(t *testing.T) *faults {
@@ -135,23 +134,23 @@ func (f *faults) config() string {
 	return b.String()
 }
 
-// TestFaults is receivers that fail, hang, answer 410 or 429 with Retry-After, reset the
-// connection, or are away and come back, while ringhook is killed over and over.
-// Every event that was promised comes to each, but to the one that wants no
-// more, for which it is delivered or dead; in order within its call, under one id.
+// TestFaults checks receivers that fail, hang, answer 410 or 429 with Retry-After, reset the
+// connection, or are down and recover, while ringhook is killed many times. Every
+// event that was answered OK reaches each of them, in order within its call and with one id.
+// For the receiver that answers 410 it is delivered or dead.
 func TestFaults(t *testing.T) {
 	calls, kills := faultCalls(t)
 	f := startFaults(t)
 	file, agi, web := config(t, f.config())
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
-	book := newLedger(t) // of the promises
+	book := newLedger(t) // of the events answered OK
 	var next, played atomic.Int64
 	var callers sync.WaitGroup
 	for range 16 {
 		callers.Go(func() {
 			for n := next.Add(1); n <= int64(calls) && ctx.Err() == nil; n = next.Add(1) {
-				// A call that a kill cut short is followed by another.
+				// A call that a kill interrupts is followed by another.
 				whole := false
 				for again := 1; !whole && ctx.Err() == nil; again++ {
 					whole = book.play(ctx, agi, fmt.Sprintf("%d.%d", n, again))
@@ -173,10 +172,10 @@ func TestFaults(t *testing.T) {
 	defer func() { c.kill() }()
 	callers.Wait()
 	f.back()
-	c.kill() // with everything on its way
+	c.kill() // during deliveries
 	c = spawn(t, file, web)
 
-	// An operator who knows that all are back does not wait for the schedule.
+	// The test does not wait for the schedule.
 	for name := range f.urls {
 		var out bytes.Buffer
 		if code := run(ctx, []string{"outbox", "retry", "-c", file, "--hook", name, "--state", "pending"}, &out, &out); code != exitOK {
@@ -205,7 +204,7 @@ func (f *faults) allSettled(metrics string) bool {
 	return true
 }
 
-// deadIn lists the dead letters of a folder, by hook, and then by call and event.
+// deadIn returns the dead deliveries of a folder, by hook, and then by call and event.
 func deadIn(t *testing.T, folder string) map[string]map[string]bool {
 	st, err := store.OpenTool(folder, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -226,7 +225,7 @@ func deadIn(t *testing.T, folder string) map[string]map[string]bool {
 	return dead
 }
 
-// check compares what was promised with what came, and with what is dead.
+// check compares the events answered OK with those that arrived or are dead.
 func (f *faults) check(t *testing.T, book *ledger, dead map[string]map[string]bool) {
 	ids := map[string]string{}
 	for name, l := range f.ledgers {

@@ -19,9 +19,8 @@ import (
 	"ringhook/fastagi/asterisk"
 )
 
-// F22: where few files may be open, a crowd that connects and says nothing takes none of those
-// that ringhook needs for itself: every call is answered, or gets FAILURE, and
-// /readyz is read on connections of its own.
+// F22: with a low limit of open files, many connections that send nothing do not use the files that
+// ringhook needs: every call is answered, or gets FAILURE, and /readyz is answered on separate connections.
 func TestFewFiles(t *testing.T) {
 	file, agi, web := config(t, "")
 	c := &process{t: t, log: &bytes.Buffer{}, cmd: exec.Command("sh", "-c", `ulimit -n 480 && exec "$0" serve -c "$1"`, os.Args[0], file)}
@@ -50,7 +49,7 @@ func TestFewFiles(t *testing.T) {
 				}
 				select {
 				case <-crowding.Done():
-				case <-time.After(200 * time.Millisecond): // or the test is busy with nothing else
+				case <-time.After(200 * time.Millisecond): // do not use all of the processor
 				}
 			}
 		})
@@ -61,7 +60,7 @@ func TestFewFiles(t *testing.T) {
 	}
 	refused := 0
 	for n := 0; n < 50 || refused == 0; n++ {
-		if n == 25 { // what does not fit does not after a reload
+		if n == 25 { // the limit also applies after a reload
 			if err := c.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 				t.Fatal(err)
 			}

@@ -22,8 +22,7 @@ import (
 	"ringhook/fastagi/asterisk"
 )
 
-// asNeighbour makes the test binary be a CRM and a receiver, at an address, which
-// prints what it took.
+// asNeighbour makes the test binary a CRM and a receiver at an address. It prints the events that it gets.
 const asNeighbour = "RINGHOOK_TEST_NEIGHBOUR"
 
 func neighbour(addr string) {
@@ -42,9 +41,9 @@ func neighbour(addr string) {
 	os.Exit(1)
 }
 
-// TestFrozen stops ringhook in the midst of its calls, as a paused container or SIGSTOP does, and for
-// longer than a session may take too. When it goes on every call ends, what was answered OK comes in
-// order, and calls are answered OK again.
+// TestFrozen stops ringhook during calls, like a paused container or SIGSTOP, also for longer than a session
+// may take. After it continues, every call ends, events that were answered OK arrive in order, and calls
+// are answered OK again.
 func TestFrozen(t *testing.T) {
 	l := newLedger(t)
 	receiver := httptest.NewServer(l)
@@ -82,7 +81,7 @@ func TestFrozen(t *testing.T) {
 			}
 		}
 		freeze(t, c.cmd.Process)
-		time.Sleep(frozen) // that long it does not run
+		time.Sleep(frozen) // it does not run during this time
 		thaw(t, c.cmd.Process)
 	}
 	for range 20 {
@@ -98,8 +97,9 @@ func TestFrozen(t *testing.T) {
 	c.stop()
 }
 
-// TestFrozenNeighbour stops a CRM and receiver, whose machine goes on taking connections for it. No
-// call waits for it beyond its budget, what was promised comes when it goes on, and it is asked again.
+// TestFrozenNeighbour stops a CRM and receiver, while its machine continues to accept connections. No call
+// waits beyond its budget. After it continues, the events that were answered OK arrive, and it is asked
+// again.
 func TestFrozenNeighbour(t *testing.T) {
 	l := newLedger(t)
 	addr := freePort(t)
@@ -180,7 +180,7 @@ func TestFrozenNeighbour(t *testing.T) {
 		t.Error("the receiver took what it cannot have taken")
 	}
 	thaw(t, other.Process)
-	// If it was paused meanwhile, that lasts a minute.
+	// The breaker may be open, for a minute.
 	retry := exec.Command(os.Args[0], "outbox", "retry", "-c", file, "--hook", "journal", "--state", "pending")
 	retry.Env = append(os.Environ(), asRinghook+"=1")
 	if out, err := retry.CombinedOutput(); err != nil {
@@ -195,7 +195,7 @@ func TestFrozenNeighbour(t *testing.T) {
 	c.stop()
 }
 
-// freeze returns when no thread of a process runs any more.
+// freeze stops a process, and returns when none of its threads runs.
 func freeze(t *testing.T, p *os.Process) {
 	t.Helper()
 	if err := p.Signal(syscall.SIGSTOP); err != nil {

@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// TestNoRoom is F11 from outside: the disk fills up, or no file may grow, under
-// the running server. Calls go on without a RINGHOOK_STATUS, what was promised is
-// delivered, and with room again points are answered OK, without a restart.
+// TestNoRoom checks a full disk, or a limit of the file size, while the server runs (F11). Calls continue
+// without a RINGHOOK_STATUS, and events that were answered OK are delivered. When there is space again,
+// points are answered OK without a restart.
 func TestNoRoom(t *testing.T) {
 	for name, fill := range map[string]func(t *testing.T, data string, pid int) (empty func()){
 		"disk": fillDisk,
@@ -60,7 +60,7 @@ func TestNoRoom(t *testing.T) {
 			if strings.Contains(get(t, web+"/metrics"), `ringhook_store_failures_total{class="full"} 0`) {
 				t.Error("no failure of class full is counted")
 			}
-			for range 5 { // calls go on, answered or not
+			for range 5 { // calls continue, answered or not
 				l.play(ctx, agi, fmt.Sprintf("2.%d", n))
 				n++
 			}
@@ -73,7 +73,7 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
-// fillDisk leaves no byte of the disk free.
+// fillDisk fills the disk to the last byte.
 func fillDisk(t *testing.T, data string, _ int) (empty func()) {
 	path := filepath.Join(data, "ballast")
 	f, err := os.Create(path)
@@ -93,7 +93,7 @@ func fillDisk(t *testing.T, data string, _ int) (empty func()) {
 	}
 }
 
-// limitFiles lets no file of the process grow any more.
+// limitFiles prevents the files of the process from growing.
 func limitFiles(t *testing.T, data string, pid int) (empty func()) {
 	set := func(limit string) {
 		if out, err := exec.Command("prlimit", fmt.Sprint("--pid=", pid), "--fsize="+limit+":").CombinedOutput(); err != nil {

@@ -15,7 +15,7 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// until polls for what comes in its time.
+// until polls until a condition is true.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(slowest)
@@ -26,7 +26,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// ringhook runs a command, and wants it to end well.
+// ringhook runs a command, checks that it ends with 0, and returns its output.
 func ringhook(t *testing.T, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -36,9 +36,9 @@ func ringhook(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-// TestHookDisabled is F34 as an administrator meets it: one of two copies of a
-// hook answers 410. It is listed as disabled, the other hooks get
-// an event about it, and it is not asked after a restart. Once enabled it gets events again.
+// TestHookDisabled checks a hook of which one of two receivers answers 410 (F34): it is listed as disabled,
+// the other hooks get an event about it, and it gets nothing after a restart. After it is enabled it gets
+// events again.
 func TestHookDisabled(t *testing.T) {
 	good, bad, ops := hooktest.NewReceiver(t), hooktest.NewReceiver(t), hooktest.NewReceiver(t)
 	bad.Play(hooktest.Step{Status: http.StatusGone})
@@ -137,7 +137,7 @@ url = "%s/"
 	}
 }
 
-// TestHookListUnknown shows what waits for a hook that the configuration has no more.
+// TestHookListUnknown checks that pending deliveries of a removed hook are listed.
 func TestHookListUnknown(t *testing.T) {
 	receiver := hooktest.NewReceiver(t)
 	receiver.Answer(func(hooktest.Request) hooktest.Step { return hooktest.Step{Status: 500} })

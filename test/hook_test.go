@@ -11,8 +11,8 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// TestHookTest tries hooks by hand: what is printed has the request and the
-// answer, and no secret, also where the receiver repeats it.
+// TestHookTest checks that ringhook hook test prints the request and the answer without secrets, even if the
+// receiver repeats them.
 func TestHookTest(t *testing.T) {
 	receiver := hooktest.NewReceiver(t)
 	file, _, _ := config(t, fmt.Sprintf(`
@@ -62,8 +62,7 @@ url = "%[1]s/sipsim"
 	}
 }
 
-// TestSampleEvents wants every preset to have a sample of each of its events
-// that its condition lets through.
+// TestSampleEvents checks that the sample of each event of a preset fulfils its condition.
 func TestSampleEvents(t *testing.T) {
 	for _, name := range hooks.Presets() {
 		var out bytes.Buffer

@@ -26,7 +26,7 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// received is what a receiver got of one event.
+// received holds the deliveries of one event to a receiver.
 type received struct {
 	ID       string `json:"event_id"`
 	Event    string `json:"event"`
@@ -34,7 +34,7 @@ type received struct {
 	Seq      int    `json:"seq"`
 }
 
-// ledger is the model of T-CRASH-01: what was promised, and what came.
+// ledger is the model of T-CRASH-01: the events that were answered OK, and those that arrived.
 type ledger struct {
 	t        *testing.T
 	mu       sync.Mutex
@@ -43,7 +43,7 @@ type ledger struct {
 	ids      map[string]string   // call and event by id
 	last     map[string]int      // seq of a call's last first delivery
 	arrived  chan struct{}
-	// answer answers a request, and takes its event or does not.
+	// answer answers a request, and may call take for its event.
 	answer func(w http.ResponseWriter, r *http.Request, take func())
 }
 
@@ -54,7 +54,7 @@ func newLedger(t *testing.T) *ledger {
 	}
 }
 
-// failing answers one of twenty with an error, so that repeats are made too.
+// failing answers one of twenty requests with an error, so that there are repeats.
 func failing(w http.ResponseWriter, _ *http.Request, take func()) {
 	if rand.IntN(20) == 0 {
 		w.WriteHeader(http.StatusInternalServerError)
@@ -63,7 +63,7 @@ func failing(w http.ResponseWriter, _ *http.Request, take func()) {
 	take()
 }
 
-// ServeHTTP receives.
+// ServeHTTP receives an event.
 func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var ev received
 	if err := json.NewDecoder(r.Body).Decode(&ev); err != nil {
@@ -72,7 +72,7 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.answer(w, r, func() { l.take(ev) })
 }
 
-// take notes an event, and checks what is promised of it.
+// take records an event, and checks its order and id.
 func (l *ledger) take(ev received) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,7 +109,7 @@ func (l *ledger) missing() (missing []string, promised int) {
 	return missing, len(l.promised)
 }
 
-// await waits until all that was promised has come.
+// await waits until all events that were answered OK have arrived.
 func (l *ledger) await(ctx context.Context, c *process) {
 	l.t.Helper()
 	for {
@@ -126,8 +126,8 @@ func (l *ledger) await(ctx context.Context, c *process) {
 	}
 }
 
-// play runs one call's points, and notes which were answered OK. Where the
-// server is gone the dialplan goes on, as in Asterisk. It reports whether all were.
+// play asks the points of one call, and records those that were answered OK. As in Asterisk, the dialplan
+// continues if the server is down. It reports whether all were answered OK.
 func (l *ledger) play(ctx context.Context, agi, linkedid string) (all bool) {
 	all = true
 	channel := map[string]string{"CHANNEL(linkedid)": linkedid, "DIALSTATUS": "ANSWER"}
@@ -156,9 +156,8 @@ func (l *ledger) play(ctx context.Context, agi, linkedid string) (all bool) {
 	return all
 }
 
-// TestKill9 is F15 and T-CRASH-01 from outside: ringhook is killed over and
-// over while calls go through it, and every event of a point that was answered
-// OK comes, in order within its call, under one id.
+// TestKill9 kills ringhook many times during calls, and checks that every event of a point that was
+// answered OK arrives, in order within its call and with one id (F15, T-CRASH-01).
 func TestKill9(t *testing.T) {
 	l := newLedger(t)
 	l.answer = failing
@@ -180,7 +179,7 @@ func TestKill9(t *testing.T) {
 	const enough, kills = 1500, 12
 	for n := 0; ; n++ {
 		c := spawn(t, file, web)
-		select { // a while of calls, of no particular length
+		select { // calls for a random time
 		case <-time.After(time.Duration(rand.IntN(400)) * time.Millisecond):
 		case <-ctx.Done():
 		}

@@ -24,7 +24,7 @@ import (
 	"ringhook/store"
 )
 
-// long is n, or what a variable of the environment says instead.
+// long returns n, or the value of an environment variable.
 func long(t *testing.T, variable string, n int) int {
 	t.Helper()
 	text := os.Getenv(variable)
@@ -38,7 +38,7 @@ func long(t *testing.T, variable string, n int) int {
 	return n
 }
 
-// patient sets a budget in a configuration file that no load uses up.
+// patient sets a budget in a configuration file that is long enough for any load.
 func patient(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -50,9 +50,8 @@ func patient(t *testing.T, file string) {
 	}
 }
 
-// F10: hundreds of calls ask for one number at once, and the first of them hangs
-// up: the CRM gets one request, and everyone else the answer. RINGHOOK_MANY=1000
-// plays as many.
+// F10: hundreds of calls ask for one number at the same time, and the first of them hangs up. The CRM gets
+// one request, and all other calls get the answer. RINGHOOK_MANY sets the number of calls.
 func TestManyCallsOneNumber(t *testing.T) {
 	calls := long(t, "RINGHOOK_MANY", 200)
 	var asked atomic.Int32
@@ -82,7 +81,7 @@ func TestManyCallsOneNumber(t *testing.T) {
 			if err != nil {
 				return err.Error()
 			}
-			if got.Status != "FAILURE" { // this test took more than 2 s to send an environment
+			if got.Status != "FAILURE" { // the test needed more than 2 s to send the environment
 				return fmt.Sprint(got.Set)
 			}
 		}
@@ -111,7 +110,7 @@ func TestManyCallsOneNumber(t *testing.T) {
 	c.stop()
 }
 
-// series counts the lines of /metrics, and wants none of the words in them.
+// series returns the number of lines of /metrics, and checks that none contains one of the words.
 func series(t *testing.T, web string, never ...string) (n int) {
 	t.Helper()
 	text := get(t, web+"/metrics")
@@ -128,8 +127,8 @@ func series(t *testing.T, web string, never ...string) (n int) {
 	return n
 }
 
-// T-MET-01: callers, queues, points and answers without number make no new
-// series. RINGHOOK_MANY=100000 plays as many callers.
+// T-MET-01: any number of callers, queues, points and answers creates no new series. RINGHOOK_MANY sets the
+// number of callers.
 func TestSeriesStayTheSame(t *testing.T) {
 	calls := long(t, "RINGHOOK_MANY", 1500)
 	const mark = "zq7"
@@ -188,7 +187,7 @@ func TestSeriesStayTheSame(t *testing.T) {
 }
 
 // F37: with 128 MiB, under full load, while the CRM never answers, one receiver
-// is away and one hangs, ringhook lives, and everything that it acknowledged is kept.
+// is down and one hangs, ringhook survives, and every acknowledged event is stored.
 // RINGHOOK_SECONDS=120 loads it for two minutes.
 func TestMemoryPressure(t *testing.T) {
 	seconds := long(t, "RINGHOOK_SECONDS", 4)
@@ -237,7 +236,7 @@ func TestMemoryPressure(t *testing.T) {
 	}
 }
 
-// peakMemory is the most that a process has had in memory, in MiB.
+// peakMemory returns the peak memory of a process, in MiB.
 func peakMemory(t *testing.T, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -257,7 +256,7 @@ func peakMemory(t *testing.T, pid int) int {
 	return 0
 }
 
-// pendingIn lists the calls and events that wait for the hook that is away.
+// pendingIn returns the pending calls and events of the hook whose receiver is down.
 func pendingIn(t *testing.T, folder string) map[string]bool {
 	t.Helper()
 	st, err := store.OpenTool(folder, slog.New(slog.DiscardHandler))

@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// TestLockedOutside is F13 from outside: another process holds the outbox of a
-// running server. Calls go on without a RINGHOOK_STATUS, and with one when it is
-// let go; what was promised comes. A second server on the folder does not start.
+// TestLockedOutside checks a running server whose outbox another process has locked (F13). Calls continue
+// without a RINGHOOK_STATUS, and with one after the lock is released. Events that were answered OK arrive.
+// A second server on the folder does not start.
 func TestLockedOutside(t *testing.T) {
 	l := newLedger(t)
 	receiver := httptest.NewServer(l)

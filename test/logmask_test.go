@@ -16,8 +16,8 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// T-LOG-02, T-LOG-03, T-SEC-01: a call goes through everything that can go wrong,
-// and neither the caller nor what a receiver said is in the log, nor a secret anywhere.
+// T-LOG-02, T-LOG-03, T-SEC-01: in a call in which everything fails, neither the caller nor the text of a
+// receiver is in the log, and no secret is shown.
 func TestNothingPrivateIsLogged(t *testing.T) {
 	const number, name, said, secret = "+442079460142", "Wanamaker", "no such customer", "s3cretKey4you9"
 	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +57,7 @@ when = "len(callerid) > 5"
 url = "http://127.0.0.1:1/%%callerid%%?token=%[4]s&name=%%callerid_name%%"
 `, crm.URL, receiver.URL(), signing, secret)
 	var log bytes.Buffer
-	seen := map[string]string{} // what each surface shows
+	seen := map[string]string{} // the text of each output
 	t.Run("calls", func(t *testing.T) {
 		file, web := daemonLogging(t, secret+"-long-enough-for-a-token", more, &log)
 		cfg, err := conf.Load(file)

@@ -14,8 +14,8 @@ import (
 	"ringhook/fastagi/asterisk"
 )
 
-// F12: the log is a pipe that is not read, and later one whose reader has gone. Calls
-// do not notice, lost lines are counted, and the gap is logged.
+// F12: the log is a pipe that is not read, and later one without a reader. Calls are not affected, lost
+// lines are counted, and the gap is logged.
 func TestLogNobodyReads(t *testing.T) {
 	file, agi, web := config(t, "")
 	r, w, err := os.Pipe()

@@ -17,8 +17,7 @@ import (
 	"ringhook/command"
 )
 
-// asRinghook makes the test binary be ringhook itself, for tests that need it as
-// a process of its own.
+// asRinghook makes the test binary run ringhook, for tests that need a separate process.
 const asRinghook = "RINGHOOK_TEST_RUN"
 
 func TestMain(m *testing.M) {
@@ -42,8 +41,8 @@ const (
 	exitUsage   = 2
 )
 
-// slowest is the time after which a test that waits for something fails: far more than
-// any of them takes on a slow machine that does something else besides.
+// slowest is the time after which a test that waits for something fails. It is far longer than any test
+// takes on a slow and busy machine.
 const slowest = 10 * time.Minute
 
 // run runs a command in this process.
@@ -51,7 +50,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return command.Run(ctx, build, args, out, errOut)
 }
 
-// process is a ringhook in a process of its own.
+// process is ringhook in a separate process.
 type process struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -92,20 +91,20 @@ func (c *process) ready(health string) {
 			}
 		}
 		if time.Now().After(deadline) {
-			c.cmd.Process.Signal(syscall.SIGQUIT) // where does it stand?
+			c.cmd.Process.Signal(syscall.SIGQUIT) // prints the goroutines
 			c.cmd.Wait()
 			c.t.Fatalf("ringhook is not ready:\n%s", c.log)
 		}
 	}
 }
 
-// kill ends the process as kill -9 does.
+// kill ends the process with SIGKILL.
 func (c *process) kill() {
 	c.cmd.Process.Kill()
 	c.cmd.Wait()
 }
 
-// stop ends the process as systemd does, and wants it to end well.
+// stop ends the process like systemd, and checks that it ends with 0.
 func (c *process) stop() {
 	c.t.Helper()
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -116,8 +115,8 @@ func (c *process) stop() {
 	}
 }
 
-// untilMetric waits until a line of /metrics is there: a session is counted
-// when it is over, which the caller does not wait for.
+// untilMetric waits until /metrics has a line. A session is counted after its end, for which the caller does
+// not wait.
 func (c *process) untilMetric(web, line string) {
 	c.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -142,7 +141,7 @@ func config(t *testing.T, more string) (file, agi, web string) {
 	return file, agi, "http://" + web
 }
 
-// TestCommandLine is what the commands print and the codes they end with.
+// TestCommandLine checks the output and the exit codes of commands.
 func TestCommandLine(t *testing.T) {
 	good, _, _ := config(t, "")
 	doubtful, _, _ := config(t, "[[hook]]\nname = \"crm\"\nevents = [\"agent-hangpu\"]\nurl = \"http://127.0.0.1:1/\"\n")
@@ -153,7 +152,7 @@ func TestCommandLine(t *testing.T) {
 	for _, c := range []struct {
 		args string
 		code int
-		out  string // part of what is printed on either stream
+		out  string // part of stdout or stderr
 	}{
 		{"--help", exitOK, "play asterisk"},
 		{"version", exitOK, "ringhook "},
@@ -191,7 +190,7 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// TestDemo is the demo, once, as make run plays it.
+// TestDemo runs the demo once, like make run.
 func TestDemo(t *testing.T) {
 	var out, errOut bytes.Buffer
 	if code := run(context.Background(), []string{"demo", "--once"}, &out, &errOut); code != exitOK {
@@ -207,8 +206,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestServe is the daemon as systemd runs it: ready, reloaded with a good and a
-// bad file, stopped.
+// TestServe runs the daemon like systemd: ready, reloaded with a good and a bad file, stopped.
 func TestServe(t *testing.T) {
 	file, agi, web := config(t, "[number]\ncountry = \"GB\"\n")
 	c := spawn(t, file, web)

@@ -2,5 +2,5 @@
 
 package test
 
-// raceFactor is how much more memory a program takes that watches for races.
+// raceFactor is the factor of memory that a program needs with the race detector.
 const raceFactor = 1

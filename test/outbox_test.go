@@ -13,8 +13,7 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// TestOutboxAPI is a receiver that refuses an event, and an operator who finds
-// out why and repairs it, over HTTP.
+// TestOutboxAPI checks that the API shows why a receiver refuses an event, and retries it.
 func TestOutboxAPI(t *testing.T) {
 	receiver := hooktest.NewReceiver(t)
 	receiver.Play(hooktest.Step{Status: 404, Body: "no such page, sesame-open"})
@@ -95,8 +94,8 @@ url = "%s/cti?key=sesame-open"
 	post("/v1/nothing", `{}`, 404, "POST /v1/outbox/retry")
 }
 
-// TestRetryNow is a receiver that asked for a pause of an hour, and an
-// operator who knows better: by the command and over HTTP.
+// TestRetryNow checks that the command and the API retry a delivery although the receiver asked for a pause
+// of an hour.
 func TestRetryNow(t *testing.T) {
 	receiver := hooktest.NewReceiver(t)
 	receiver.Answer(func(hooktest.Request) hooktest.Step { return hooktest.Step{Status: 503, RetryAfter: "3600"} })

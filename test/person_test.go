@@ -16,7 +16,7 @@ import (
 	"ringhook/store"
 )
 
-// personReport is what ringhook export prints.
+// personReport is the output of ringhook export.
 type personReport struct {
 	Number     string
 	Calls      []store.HeldCall
@@ -25,7 +25,7 @@ type personReport struct {
 	Phonebook  []lookup.Var
 }
 
-// TestForget is a caller who asks what is stored about him, and then to be forgotten.
+// TestForget checks that everything stored about a caller is exported and erased.
 func TestForget(t *testing.T) {
 	var asked atomic.Int32
 	receiver := hooktest.NewReceiver(t)
@@ -58,7 +58,7 @@ func TestForget(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := held()
-	for len(p.Cache) == 0 { // it is written in the background
+	for len(p.Cache) == 0 { // the cache is written in the background
 		p = held()
 	}
 	if p.Number != "+442079460142" || len(p.Calls) != 1 || p.Calls[0].LinkedID != "1.0" || len(p.Deliveries) != 1 ||

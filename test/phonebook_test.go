@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestPhonebookCommands imports, lists, exports and removes.
+// TestPhonebookCommands checks import, list, export and remove.
 func TestPhonebookCommands(t *testing.T) {
 	file, _, _ := config(t, "[number]\ncountry = \"GB\"\n[[lookup]]\nname = \"book\"\ntype = \"phonebook\"\npoints = [\"queue-dial\"]\nmin_length = 3\n")
 	folder := t.TempDir()
@@ -33,7 +33,7 @@ func TestPhonebookCommands(t *testing.T) {
 
 	f(exitFailure, "phonebook import", "phonebook", "list")
 	f(exitFailure, "a.csv:5: ", "phonebook", "import", csv, "--strict")
-	f(exitFailure, "phonebook import", "phonebook", "list") // nothing was made
+	f(exitFailure, "phonebook import", "phonebook", "list") // nothing was imported
 	f(exitUsage, ".vcf is expected", "phonebook", "import", write("c.xls", ""))
 	f(exitFailure, "first line", "phonebook", "import", write("d.csv", ""))
 	f(exitFailure, "it is an HTML page", "phonebook", "import", write("e.vcf", "<!DOCTYPE html>"))

@@ -13,9 +13,8 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// TestPoisonCrash is F36: rendering one event ends the whole process, whenever it is
-// tried. With the third time it is dead, and ringhook stays up. Whatever else was
-// acknowledged comes, and so does the event behind it in its call.
+// TestPoisonCrash checks an event whose rendering crashes the process (F36). After the third crash it is
+// dead, and ringhook stays up. All other acknowledged events arrive, also the next one of its call.
 func TestPoisonCrash(t *testing.T) {
 	receiver := hooktest.NewReceiver(t)
 	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\n", receiver.URL()))
@@ -45,7 +44,7 @@ func TestPoisonCrash(t *testing.T) {
 			ask("agent-answer", "666.1")
 		} else {
 			ask("agent-hangup", "666.1")
-			ringhook(t, "outbox", "retry", "--call", "666.1", "-c", file) // instead of waiting for it
+			ringhook(t, "outbox", "retry", "--call", "666.1", "-c", file) // does not wait for the schedule
 		}
 		select {
 		case <-d.ended:

@@ -34,10 +34,10 @@ func reloads(t *testing.T) int {
 	return n
 }
 
-// TestReloads is F30: the configuration is read over and over under load, every
-// second time a wrong one. What was acknowledged comes, in order; each wrong one
-// shows in the metric and changes nothing; the deliveries of a hook that is
-// taken out are kept, and go on when it is back; nothing is left behind.
+// TestReloads reloads the configuration many times under load, every second time an invalid one (F30).
+// Acknowledged events arrive in order. An invalid configuration is counted in the metric and changes
+// nothing. The deliveries of a removed hook are kept, and continue after it is added again. No goroutine,
+// connection or file is leaked.
 func TestReloads(t *testing.T) {
 	kept, back := newLedger(t), newLedger(t)
 	var well atomic.Bool
@@ -73,9 +73,9 @@ func TestReloads(t *testing.T) {
 	without := string(text)
 	with := without + fmt.Sprintf(table, "second", second.URL)
 	wrong := []string{
-		without + "colour = \"red\"\n",                         // of no key
-		without + "format = \"jason\"\n",                       // of no value
-		without + "ca_file = \"/nonexistent/authorities.pem\"", // what cannot be had
+		without + "colour = \"red\"\n",                         // unknown key
+		without + "format = \"jason\"\n",                       // invalid value
+		without + "ca_file = \"/nonexistent/authorities.pem\"", // missing file
 	}
 	write := func(text string) {
 		t.Helper()
@@ -96,7 +96,7 @@ func TestReloads(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
-	// A reload is over when the metric has changed: good and wrong ones take turns.
+	// A reload has ended when the metric changes, because valid and invalid files alternate.
 	reload := func(text string, successful int) {
 		t.Helper()
 		write(text)
@@ -157,8 +157,8 @@ func TestReloads(t *testing.T) {
 	}
 }
 
-// TestReloadDuringLookup is F30 for a call that waits for its first source while the
-// configuration is reloaded: it ends with what it began with, and asks the second one.
+// TestReloadDuringLookup checks that a call that waits for its first source during a reload keeps its old
+// configuration, and asks the second source (F30).
 func TestReloadDuringLookup(t *testing.T) {
 	asked, release := make(chan struct{}, 1), make(chan struct{})
 	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -206,8 +206,8 @@ func TestReloadDuringLookup(t *testing.T) {
 	c.stop()
 }
 
-// TestReloadCommand expects ringhook reload to print what changed, to take everything but
-// what needs a restart, and to fail if the file has mistakes or no server runs.
+// TestReloadCommand checks that ringhook reload prints the changes, applies all that need no restart, and
+// fails if the file is invalid or no server runs.
 func TestReloadCommand(t *testing.T) {
 	file, agi, web := config(t, "[[queue]]\nid = \"500\"\nname = \"Sales\"\n")
 	good, err := os.ReadFile(file)
@@ -241,7 +241,7 @@ func TestReloadCommand(t *testing.T) {
 	moved = strings.Replace(moved, agi, "127.0.0.1:1", 1)
 	reload(moved+"[[queue]]\nid = \"600\"\nname = \"Six\"\n", exitFailure, "[[queue]] 600 added", "[fastagi] listen, [store] keep_dead", "restart")
 	metric(0)
-	t.Setenv("STATE_DIRECTORY", filepath.Join(filepath.Dir(file), "data")) // as systemd sets it for ExecReload
+	t.Setenv("STATE_DIRECTORY", filepath.Join(filepath.Dir(file), "data")) // set by systemd for ExecReload
 	reload(strings.Replace(string(good), "/data\"", "/other\"", 1), exitFailure, "[[queue]] 600 removed", "[store] folder", "restart")
 	reload(string(good), exitOK, "nothing changed")
 	metric(1)
@@ -256,7 +256,7 @@ func TestReloadCommand(t *testing.T) {
 	}
 }
 
-// TestJournal is the log under systemd: a priority at each line, and no time.
+// TestJournal checks the log under systemd: each line has a priority and no time.
 func TestJournal(t *testing.T) {
 	file, _, web := config(t, "[log]\nlevel = \"warn\"\n[[hook]]\nname = \"crm\"\nevents = [\"agent-hangpu\"]\nurl = \"http://127.0.0.1:1/\"\n")
 	log, err := os.Create(filepath.Join(t.TempDir(), "journal"))

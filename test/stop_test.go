@@ -19,8 +19,7 @@ import (
 	"time"
 )
 
-// A CRM that does not answer is no reason to end badly: a stop does not wait
-// for what no call waits for, and says nothing went wrong.
+// A stop does not wait for a CRM for which no call waits, and ends with 0.
 func TestStopDuringLookup(t *testing.T) {
 	asked, over := make(chan struct{}, 1), make(chan struct{})
 	crm := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -64,7 +63,7 @@ func TestStopDuringLookup(t *testing.T) {
 	}
 }
 
-// slowReceiver holds every delivery until it is let go, and says when one comes.
+// slowReceiver holds every delivery until it is released, and reports each one.
 type slowReceiver struct {
 	*httptest.Server
 	came chan string // ids of events
@@ -81,7 +80,7 @@ func newSlowReceiver(t *testing.T) *slowReceiver {
 	return r
 }
 
-// played plays n calls and wants every point answered OK.
+// played makes n calls and checks that every point is answered OK.
 func (c *process) played(agi string, n int) {
 	c.t.Helper()
 	for i := range n {
@@ -92,9 +91,9 @@ func (c *process) played(agi string, n int) {
 	}
 }
 
-// F29: a stop takes no more calls, lets the attempts in flight end and keeps their
-// results, brings everything into the file and ends with 0. What was not
-// attempted yet comes after the next start, and what was delivered does not.
+// F29: a stop accepts no more calls, waits for the attempts in progress and stores their results,
+// checkpoints the files and ends with 0. Pending deliveries arrive after the next start, and delivered ones
+// are not repeated.
 func TestGracefulStop(t *testing.T) {
 	receiver := newSlowReceiver(t)
 	const calls, atOnce = 6, 2
@@ -110,7 +109,7 @@ func TestGracefulStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	limit := time.Now().Add(slowest)
-	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C { // the listener goes before the attempts are over
+	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C { // the listener closes before the attempts end
 		conn, err := net.Dial("tcp", agi)
 		if err != nil {
 			break
@@ -145,7 +144,7 @@ func TestGracefulStop(t *testing.T) {
 	}
 }
 
-// ended expects a process to end with 0 after SIGTERM, before systemd would kill it.
+// ended checks that a process ends with 0 after SIGTERM, before systemd would kill it.
 func (c *process) ended() {
 	c.t.Helper()
 	ended := make(chan error, 1)
@@ -162,8 +161,8 @@ func (c *process) ended() {
 	}
 }
 
-// F29: a receiver that hangs, and an outbox that another process has locked, do not keep
-// a stop from ending with 0 within systemd's limit. What was cut short comes after the next start.
+// F29: with a receiver that hangs or an outbox that another process has locked, a stop still ends with 0
+// within the limit of systemd. Interrupted deliveries arrive after the next start.
 func TestStopHangs(t *testing.T) {
 	t.Run("receiver", func(t *testing.T) {
 		receiver := newSlowReceiver(t)
@@ -206,7 +205,7 @@ func TestStopHangs(t *testing.T) {
 	})
 }
 
-// F29: a stop that comes during a reload takes no call after it says that it stops.
+// F29: a stop during a reload accepts no call after it is announced.
 func TestStopDuringReload(t *testing.T) {
 	receiver := newSlowReceiver(t)
 	defer close(receiver.let)
@@ -217,7 +216,7 @@ func TestStopDuringReload(t *testing.T) {
 	next(t, said, `^READY=1`)
 	c.ready(web)
 	c.played(agi, 1)
-	<-receiver.came // the attempt keeps the old hook from ending
+	<-receiver.came // the attempt delays the end of the old hook
 	text, err := os.ReadFile(file)
 	if err == nil {
 		err = os.WriteFile(file, append(text, "concurrency = 3\n"...), 0o600)
@@ -240,7 +239,7 @@ func TestStopDuringReload(t *testing.T) {
 	c.ended()
 }
 
-// F29: a second signal ends the process without waiting for the attempts in flight.
+// F29: a second signal ends the process without waiting for the attempts in progress.
 func TestSecondSignal(t *testing.T) {
 	receiver := newSlowReceiver(t)
 	defer close(receiver.let)
@@ -265,8 +264,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// TestReloadBeforeReady is a SIGHUP to a ringhook that is still reading its
-// configuration: it does not end the program.
+// TestReloadBeforeReady checks that a SIGHUP while ringhook reads its configuration does not end it.
 func TestReloadBeforeReady(t *testing.T) {
 	file, _, web := config(t, "")
 	text, err := os.ReadFile(file)

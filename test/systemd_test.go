@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// notified listens as systemd does, and returns what it gets.
+// notified listens like systemd, and returns the notifications.
 func notified(t *testing.T) (env string, said <-chan string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -36,7 +36,7 @@ func notified(t *testing.T) (env string, said <-chan string) {
 	return "NOTIFY_SOCKET=" + path, lines
 }
 
-// next waits for what is said next, and leaves out the watchdog unless it is asked for.
+// next waits for the next notification. It skips those of the watchdog unless the caller wants them.
 func next(t *testing.T, said <-chan string, pattern string) {
 	t.Helper()
 	limit := time.After(slowest)

@@ -21,11 +21,11 @@ import (
 	"ringhook/store"
 )
 
-// recordingReceiver is a receiver that outlives ringhook, and checks everything that comes.
+// recordingReceiver is a receiver that outlives ringhook, and checks every event.
 type recordingReceiver struct {
 	t    *testing.T
 	name string
-	well atomic.Bool // does as it should, whatever its name
+	well atomic.Bool // answers normally, whatever its name
 
 	mu   sync.Mutex
 	came map[string]arrival // by event id
@@ -43,12 +43,11 @@ func newTaker(t *testing.T, name string) *recordingReceiver {
 	return &recordingReceiver{t: t, name: name, came: map[string]arrival{}, ids: map[string]string{}, last: map[string]int{}}
 }
 
-// ServeHTTP takes an event or, where that is this receiver's way, does not, or
-// takes it and does not say so.
+// ServeHTTP accepts an event. By its name the receiver may refuse it, or accept it without an answer.
 func (k *recordingReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // ringhook died in the middle of it
+		return // ringhook died during the request
 	}
 	switch {
 	case k.name == "gone":
@@ -63,7 +62,7 @@ func (k *recordingReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k.take(body)
 }
 
-// take notes an event, and checks what is promised of it.
+// take records an event, and checks its order, id and body.
 func (k *recordingReceiver) take(body []byte) {
 	var ev struct {
 		received
@@ -95,7 +94,7 @@ func (k *recordingReceiver) take(body []byte) {
 	k.came[ev.ID], k.ids[a.key], k.last[ev.LinkedID] = a, ev.ID, ev.Seq
 }
 
-// settle removes from open what has come.
+// settle removes the events that have arrived from open.
 func (k *recordingReceiver) settle(open map[string]bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -106,7 +105,7 @@ func (k *recordingReceiver) settle(open map[string]bool) {
 	}
 }
 
-// missing returns how much of open has not come.
+// missing returns the number of events of open that have not arrived.
 func (k *recordingReceiver) missing(open map[string]bool) (n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -118,12 +117,11 @@ func (k *recordingReceiver) missing(open map[string]bool) (n int) {
 	return n
 }
 
-// compare holds the bodies that came against those that ringhook makes of what
-// it has stored.
+// compare compares the received bodies with those that ringhook renders from the stored events.
 func (k *recordingReceiver) compare(folder, file string) {
 	st, err := store.OpenTool(folder, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return // of an earlier version, since it died in a migration
+		return // the file has an earlier version, because ringhook died in a migration
 	}
 	defer st.Close()
 	cfg, err := conf.Load(file)

@@ -12,8 +12,7 @@ import (
 	"ringhook/hooks/hooktest"
 )
 
-// TestTrace is an administrator who wants to know why the CRM did not get a
-// call.
+// TestTrace checks that ringhook trace shows why the CRM did not get a call.
 func TestTrace(t *testing.T) {
 	receiver := hooktest.NewReceiver(t)
 	receiver.Answer(func(r hooktest.Request) hooktest.Step {
