@@ -12,7 +12,7 @@ import (
 	"ringhook/app"
 )
 
-// A right that is missing fails the check; the secret is never printed.
+// A missing right fails the check. The secret is never printed.
 func TestAMICheck(t *testing.T) {
 	s := amitest.New()
 	defer s.Close()

@@ -38,7 +38,7 @@ type cacheShowCmd struct {
 	Number string `arg:"" help:"The caller's number, as a trunk delivers it."`
 }
 
-// Run shows what is kept for a number.
+// Run prints the cached answers for a number.
 func (c *cacheShowCmd) Run(s *streams) error {
 	return withCache(s, c.Number, func(cache *cache.Cache, number string) error {
 		entries, err := cache.Show(number)
@@ -78,7 +78,7 @@ type cacheForgetCmd struct {
 	Number string `arg:"" help:"The caller's number, as a trunk delivers it."`
 }
 
-// Run forgets what is kept for a number.
+// Run removes the cached answers for a number.
 func (c *cacheForgetCmd) Run(s *streams) error {
 	return withCache(s, c.Number, func(cache *cache.Cache, number string) error {
 		ctx, cancel := context.WithTimeout(s.ctx, store.Wait)
@@ -93,7 +93,7 @@ func (c *cacheForgetCmd) Run(s *streams) error {
 
 type cacheClearCmd struct{}
 
-// Run forgets everything.
+// Run removes all cached answers.
 func (c *cacheClearCmd) Run(s *streams) error {
 	return withCache(s, "", func(cache *cache.Cache, _ string) error {
 		n := cache.Len()

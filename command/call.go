@@ -27,7 +27,7 @@ type callCmd struct {
 	Timeout   time.Duration     `default:"70s" help:"The longest to wait; Asterisk itself has no limit."`
 }
 
-// Run plays one AGI() line and prints what the channel got.
+// Run runs one AGI() line and prints the variables that it set.
 func (c *callCmd) Run(s *streams) error {
 	for _, arg := range c.Arguments {
 		if !strings.Contains(arg, "=") {
@@ -80,7 +80,7 @@ func (c *callCmd) request(now time.Time) asterisk.CallRequest {
 	}
 }
 
-// printCall shows what a session set, one variable a line, and how long it took.
+// printCall prints the variables that a session set, one a line, and its duration.
 func printCall(w io.Writer, result asterisk.CallResult) {
 	for _, v := range result.Set {
 		fmt.Fprintf(w, "  %s = %s\n", v.Name, printable(v.Value))

@@ -12,7 +12,7 @@ type checkCmd struct {
 	Dialplan string `placeholder:"FILE" help:"Also check this extensions.conf and the files that it includes."`
 }
 
-// Run reads the configuration, and prints what would be in force.
+// Run checks the configuration, and prints a summary of it.
 func (c *checkCmd) Run(s *streams) error {
 	cfg, err := s.load()
 	if err != nil {
@@ -29,7 +29,7 @@ func (c *checkCmd) Run(s *streams) error {
 	return c.dialplan(s, cfg)
 }
 
-// dialplan prints what is wrong with the extensions.conf. Errors alone fail.
+// dialplan prints the findings about the extensions.conf. It fails if one is an error.
 func (c *checkCmd) dialplan(s *streams, cfg *conf.Config) error {
 	report, err := extensions.Check(c.Dialplan, extensions.Options{Listen: cfg.FastAGI.Listen, ExtraVariables: cfg.Dialplan.ExtraVariables()})
 	if err != nil {

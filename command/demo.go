@@ -57,7 +57,7 @@ const (
 	demoDID    = "+442079460500"
 )
 
-// Run plays a queue call against a whole ringhook of its own.
+// Run plays a queue call against a complete ringhook in this process.
 func (c *demoCmd) Run(s *streams) (err error) {
 	folder, err := os.MkdirTemp("", "ringhook-demo-")
 	if err != nil {
@@ -154,7 +154,7 @@ func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
 }
 
-// player plays Asterisk: it keeps the channels' variables from point to point.
+// player plays Asterisk: it holds the variables of the channels between points.
 type player struct {
 	ctx  context.Context
 	out  io.Writer
@@ -168,8 +168,8 @@ type channel struct {
 	variables                map[string]string
 }
 
-// dial makes the channel that another one calls: it inherits what has
-// underscores in front of its name.
+// dial creates the channel that another one calls. It inherits the variables whose names begin with
+// underscores.
 func (c *channel) dial(name, uniqueid string) *channel {
 	made := &channel{name: name, uniqueid: uniqueid, linkedid: c.linkedid, caller: c.caller, variables: map[string]string{}}
 	for name, value := range c.variables {
@@ -180,7 +180,7 @@ func (c *channel) dial(name, uniqueid string) *channel {
 	return made
 }
 
-// ask runs one AGI() line on a channel and shows it.
+// ask runs one AGI() line on a channel and prints it.
 func (p *player) ask(c *channel, point string, args ...string) error {
 	seen := map[string]string{"CHANNEL(linkedid)": c.linkedid}
 	for name, value := range c.variables {

@@ -24,7 +24,7 @@ type hookTestCmd struct {
 	Raw   bool   `help:"Print the request as it is sent, with its secrets and its signature."`
 }
 
-// Run sends the sample past the outbox: nothing is kept, counted or retried.
+// Run sends the sample without the outbox: it is not stored, counted or retried.
 func (c *hookTestCmd) Run(s *streams) error {
 	cfg, err := s.load()
 	if err != nil {

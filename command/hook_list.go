@@ -18,7 +18,7 @@ import (
 
 type hookListCmd struct{}
 
-// Run prints how the hooks stand; a server need not run.
+// Run prints the state of the hooks. It needs no running server.
 func (*hookListCmd) Run(s *streams) (err error) {
 	st, cfg, err := openStore(s)
 	if err != nil {
@@ -48,7 +48,7 @@ func local(t *time.Time) string {
 	return t.Local().Format(time.DateTime)
 }
 
-// stateOf says for people how a hook stands.
+// stateOf describes the state of a hook.
 func stateOf(r *api.HookReport) string {
 	switch r.State {
 	case "disabled":
@@ -73,8 +73,7 @@ type hookEnableCmd struct {
 	Name string `arg:"" help:"The hook's name, from the list."`
 }
 
-// Run has a disabled hook be sent events again; a running server sees it within
-// seconds.
+// Run enables a disabled hook. A running server notices it within seconds.
 func (c *hookEnableCmd) Run(s *streams) (err error) {
 	st, cfg, err := openStore(s)
 	if err != nil {

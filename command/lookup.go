@@ -32,9 +32,8 @@ type lookupCmd struct {
 	JSON       bool     `name:"json" help:"Print everything as JSON."`
 }
 
-// Run has the number looked up by the running server where the configuration
-// has a token for it, else here, and shows what each source answered and what
-// a call would get. Nothing is kept.
+// Run looks up the number by the running server if the configuration has a token for its API, otherwise in
+// this process. It prints the answer of each source and the answer that a call would get. It stores nothing.
 func (c *lookupCmd) Run(s *streams) error {
 	asked := api.LookupRequest{Number: c.Number, Point: c.Point, Params: map[string]string{}}
 	if c.Queue != "" {
@@ -66,7 +65,7 @@ func (c *lookupCmd) Run(s *streams) error {
 	return errors.Join(err, failed(report.Sources))
 }
 
-// ask looks up by the running server, else in this process, and says where.
+// ask looks up by the running server, or else in this process, and returns which.
 func ask(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api.LookupReport, where string, err error) {
 	if cfg.HTTP.Token != "" {
 		report, err = askServer(cfg, asked)
@@ -78,8 +77,7 @@ func ask(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api.Loo
 	return report, "this command, with the configuration on disk", err
 }
 
-// askServer asks the running server. Where none is running there is neither a
-// report nor an error.
+// askServer asks the running server. If no server runs, it returns neither a report nor an error.
 func askServer(cfg *conf.Config, asked api.LookupRequest) (*api.LookupReport, error) {
 	body, err := json.Marshal(asked)
 	if err != nil {
@@ -112,7 +110,7 @@ func askServer(cfg *conf.Config, asked api.LookupRequest) (*api.LookupReport, er
 	return report, nil
 }
 
-// askHere asks in this process, with what there is of cache and phonebook.
+// askHere asks in this process, with the cache and the phonebook if they can be read.
 func askHere(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api.LookupReport, err error) {
 	log := s.warnings()
 	var cache lookup.Cache = noCache{}
@@ -145,7 +143,7 @@ func askHere(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api
 	return api.NewExplainer(cfg.Settings(), number.NewReader(cfg.Number), service).Explain(s.ctx, asked)
 }
 
-// printLookup shows a lookup to people.
+// printLookup prints a lookup as text.
 func printLookup(w io.Writer, r *api.LookupReport, where string) {
 	fmt.Fprintf(w, "%s is read as %s (%s)", printable(r.Number.Raw), printable(cmp.Or(r.Number.Read, "nobody")), r.Number.Kind)
 	for _, s := range []string{r.Number.RegionName, r.Number.RegionTime} {

@@ -10,7 +10,7 @@ import (
 
 type manualCmd struct{}
 
-// Run prints the manual page ringhook(1), made of what --help says.
+// Run prints the manual page ringhook(1), generated from the texts of --help.
 func (manualCmd) Run(k *kong.Context, s *streams) error {
 	_, err := io.WriteString(s.out, manual(k.Model))
 	return err
@@ -107,7 +107,7 @@ func manualFlags(b *strings.Builder, n *kong.Node) {
 	}
 }
 
-// words are a command's, such as "outbox list".
+// words returns the words of a command, such as "outbox list".
 func words(n *kong.Node) string {
 	if n.Parent == nil {
 		return ""
@@ -115,7 +115,7 @@ func words(n *kong.Node) string {
 	return strings.TrimSpace(words(n.Parent) + " " + n.Name)
 }
 
-// roff writes a text so that troff changes nothing in it.
+// roff escapes a text for troff.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", " ").Replace(text)
 	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {

@@ -44,8 +44,8 @@ func options(t *testing.T, command string) (names []string) {
 	return names
 }
 
-// TestManual wants every command and every option in the manual page, and troff to
-// take it without a complaint.
+// TestManual checks that the manual page has every command and every option, and that troff accepts it
+// without a warning.
 func TestManual(t *testing.T) {
 	page := printed(t, "manual")
 	plain := regexp.MustCompile(`\\f[BIR]`).ReplaceAllString(strings.ReplaceAll(page, `\-`, "-"), "")
@@ -79,7 +79,7 @@ func TestManual(t *testing.T) {
 	}
 }
 
-// TestCompletion has bash complete command lines.
+// TestCompletion checks the completion of command lines in bash.
 func TestCompletion(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
@@ -119,12 +119,12 @@ func TestCompletion(t *testing.T) {
 		got := complete(c.line)
 		for _, want := range strings.Fields(c.want) {
 			if !slices.Contains(got, want) {
-				t.Errorf("%q gives %q, want %s", c.line, got, want)
+				t.Errorf("%q is completed to %q, want %s", c.line, got, want)
 			}
 		}
 		for _, not := range strings.Fields(c.not) {
 			if slices.Contains(got, not) {
-				t.Errorf("%q gives %q, and not %s", c.line, got, not)
+				t.Errorf("%q is completed to %q, want it without %s", c.line, got, not)
 			}
 		}
 	}

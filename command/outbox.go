@@ -146,7 +146,7 @@ func printAttempts(w io.Writer, attempts []hooks.Attempt) {
 	}
 }
 
-// preview shows the request as the configuration renders it now.
+// preview prints the request that the current configuration renders.
 func (c *outboxShowCmd) preview(w io.Writer, cfg *conf.Config, ev *hooks.Event, hook string) error {
 	p, err := hooks.Render(cfg.Hooks, ev, hook)
 	if err != nil {
@@ -206,7 +206,7 @@ type outboxRetryCmd struct {
 	outboxChoice
 }
 
-// Run makes deliveries due now; a running server sees it within seconds.
+// Run makes deliveries due now. A running server notices it within seconds.
 func (c *outboxRetryCmd) Run(s *streams) error {
 	return c.choose(s, (*store.Operator).Retry, "are due now; a running server attempts them within seconds")
 }
@@ -229,7 +229,7 @@ type outboxReplayCmd struct {
 	DryRun bool       `help:"Print how many events would be sent, and how long that takes."`
 }
 
-// Run makes new deliveries of what was delivered, given up or dropped.
+// Run creates new deliveries of events that were delivered, given up or dropped.
 func (c *outboxReplayCmd) Run(s *streams) (err error) {
 	if c.NewID && c.From != "" {
 		return usageError{errors.New("--new-id is for the hook's own events, --from for those of another hook: give one of them")}
@@ -273,7 +273,7 @@ type outboxSalvageCmd struct {
 	File string `arg:"" placeholder:"FILE" help:"The outbox that was moved aside, such as ringhook-data/outbox.db.damaged-20260115T093000.000Z."`
 }
 
-// Run copies what was pending or dead; a running server sees it within seconds.
+// Run copies pending and dead deliveries. A running server notices it within seconds.
 func (c *outboxSalvageCmd) Run(s *streams) (err error) {
 	st, _, err := openStore(s)
 	if err != nil {

@@ -15,7 +15,7 @@ type presetsCmd struct {
 
 type presetsListCmd struct{}
 
-// Run lists the presets, each with what its first sentence says of it.
+// Run lists the presets, each with the first sentence of its description.
 func (presetsListCmd) Run(s *streams) error {
 	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
 	for _, name := range hooks.Presets() {

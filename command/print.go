@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// printable makes a value safe for a terminal: what does not print is shown as an escape.
+// printable makes a value safe for a terminal: it escapes characters that are not printable.
 func printable(value string) string {
 	quoted := fmt.Sprintf("%q", value)
 	return strings.ReplaceAll(strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`), `\\`, `\`)

@@ -15,7 +15,7 @@ import (
 	"ringhook/store"
 )
 
-// list shows the calls of a span of time, and what went wrong with them.
+// list prints the calls of a time span, with their problems.
 func (c *traceCmd) list(s *streams, st *store.Store) error {
 	calls, err := c.calls(st)
 	if err != nil {
