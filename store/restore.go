@@ -189,13 +189,23 @@ func replace(folder, work string, names []string) (kept string, err error) {
 	for _, name := range names {
 		foldLog(filepath.Join(folder, name))
 		// The log goes first: SQLite would apply it to another file of this name.
-		for _, part := range []string{"-shm", "-wal", ""} {
-			err := move(filepath.Join(folder, name+part), filepath.Join(kept, name+part))
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		for _, part := range []string{"-shm", "-wal"} {
+			if err := move(filepath.Join(folder, name+part), filepath.Join(kept, name+part)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return "", err
 			}
-			moved = moved || err == nil
 		}
+		// A second name, so that a file is in its place at every moment, also if this process is killed.
+		old, second := filepath.Join(folder, name), filepath.Join(kept, name)
+		err := os.Link(old, second)
+		if err == nil {
+			undo = append(undo, func() error { return errors.Join(os.Rename(second, old), os.RemoveAll(second)) })
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			err = move(old, second) // some file systems have no links
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		moved = moved || err == nil
 		if err := move(filepath.Join(work, name), filepath.Join(folder, name)); err != nil {
 			return "", err
 		}
