@@ -123,7 +123,7 @@ func (s *server) reload(t *testing.T, config string) {
 	if err := s.process.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "the configuration is read again", func() bool {
-		return strings.Contains(s.log(from), "configuration read again")
+	eventually(t, 10*time.Second, "the configuration is reloaded", func() bool {
+		return strings.Contains(s.log(from), "configuration reloaded")
 	})
 }

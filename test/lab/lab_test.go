@@ -20,7 +20,7 @@ type lab struct {
 	asterisk *asterisk
 	server   *server
 	crm      *company
-	queues   atomic.Int32
+	queues   chan queue // those that no test has, the longest unused first
 	callers  atomic.Int32
 }
 
@@ -34,7 +34,7 @@ type company struct {
 // newLab starts everything for one version of Asterisk.
 func newLab(t *testing.T, suite string) *lab {
 	t.Helper()
-	l := &lab{asterisk: startAsterisk(t, suite, nil), server: newServer(t, 4573, 4580)}
+	l := &lab{asterisk: startAsterisk(t, suite, nil), server: newServer(t, 4573, 4580), queues: labQueueList()}
 	t.Log(l.asterisk.version)
 	l.crm = &company{answers: answers{byNumber: map[string]http.HandlerFunc{}}, receiver: newReceiver()}
 	l.crm.open(t)
@@ -59,14 +59,26 @@ func (c *company) open(t *testing.T) {
 	go c.server.Serve(listen)
 }
 
-// queue returns a queue that no other test has.
+// labQueueList returns all queues of a lab.
+func labQueueList() chan queue {
+	queues := make(chan queue, labQueues)
+	for n := range labQueues {
+		queues <- labQueue(n)
+	}
+	return queues
+}
+
+// queue returns a queue that no other test has until this one ends.
 func (l *lab) queue(t *testing.T) queue {
 	t.Helper()
-	n := int(l.queues.Add(1)) - 1
-	if n >= labQueues {
-		t.Fatal("the lab has not queues enough")
+	select {
+	case q := <-l.queues:
+		t.Cleanup(func() { l.queues <- q })
+		return q
+	default:
+		t.Fatal("the lab has too few queues for tests that run at once")
+		return queue{}
 	}
-	return labQueue(n)
 }
 
 // caller returns a number that no other test calls from; if the test fails, its events are shown.

@@ -55,11 +55,11 @@ func hostileNames(t *testing.T, l *lab) {
 	}
 }
 
-// shown checks that a text came through: without its control characters, and
+// shown checks that a text came through: with a blank for its control characters, and
 // a long one cut at a rune.
 func shown(t *testing.T, where, got, want string) {
 	t.Helper()
-	want = strings.ReplaceAll(want, "\n", "")
+	want = strings.ReplaceAll(want, "\n", " ")
 	switch {
 	case !utf8.ValidString(got):
 		t.Errorf("%s is cut within a rune: %.40q", where, got)
