@@ -65,7 +65,7 @@ func large(size int) map[string]string {
 // TestMemory reads files that are expensive to parse: none takes more memory than a
 // large configuration needs. A dotted key of 20 kB used to take 1.4 GB.
 func TestMemory(t *testing.T) {
-	const most = 400 << 20 // allocated in all, of which most is free again at once
+	const most = raceFactor * 400 << 20 // allocated in all, of which most is free again at once
 	for _, size := range []int{20_000, 300_000} {
 		for name, text := range large(size) {
 			var before, after runtime.MemStats
