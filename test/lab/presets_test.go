@@ -287,6 +287,7 @@ var presetTimes = []struct {
 	is    *regexp.Regexp
 	shown string
 }{
+	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`), "2006-01-02T15:04:05.000Z"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d([^.\d])`), "2006-01-02T15:04:05$1"},
 	{regexp.MustCompile(`=20\d\d-\d\d-\d\d\+\d\d%3A\d\d%3A\d\d`), "=2006-01-02+15%3A04%3A05"},
