@@ -439,7 +439,7 @@ func (c *crash) age() {
 // number of migrations to the current version.
 func (c *crash) downgrade() (behind int) {
 	c.t.Helper()
-	steps, err := filepath.Glob("store/migrations/*.sql")
+	steps, err := filepath.Glob("../store/migrations/*.sql")
 	if err != nil || len(steps) < 2 {
 		c.t.Fatalf("migrations: %v, %v", steps, err)
 	}
