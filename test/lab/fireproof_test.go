@@ -202,7 +202,8 @@ func (p *proof) promised(call string) {
 			continue
 		}
 		here, names := a.uniqueid, []string{a.point}
-		if phone, ok := strings.CutPrefix(a.argument, "agent_phone="); ok && a.point != "agent-dial" {
+		// Asterisk runs h alone, without a phone, on a member's channel that is hung up before its first line.
+		if phone, ok := strings.CutPrefix(a.argument, "agent_phone="); ok && phone != "" && a.point != "agent-dial" {
 			if p.rang(call, phone, a.point) == 0 {
 				p.say(call, "%s %s on %s was answered %s, and nothing came of that phone; there are %v", a.point, a.argument, a.uniqueid, a.status, eventNames(p.events[call]))
 			}
