@@ -29,7 +29,7 @@ func withCache(s *streams, raw string, do func(c *cache.Cache, number string) er
 	defer func() { err = errors.Join(err, st.Close()) }()
 	caller := number.NewReader(cfg.Number).Normalize(raw).String()
 	if raw != "" && caller == "" {
-		return usageError{fmt.Errorf("%q names nobody", raw)}
+		return usageError{fmt.Errorf("%q is not a telephone number: give it as a caller has it, such as +4930123456", raw)}
 	}
 	return do(st.Cache(), caller)
 }
@@ -63,7 +63,7 @@ func printEntry(w io.Writer, e lookup.Entry, now time.Time) {
 		fmt.Fprintln(w, "past its time")
 	}
 	if e.Missing {
-		fmt.Fprintln(w, "  nobody is known")
+		fmt.Fprintln(w, "  NOTFOUND: no customer has this number")
 	}
 	vars, readable := e.Variables()
 	if !readable {

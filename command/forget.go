@@ -63,7 +63,7 @@ func withPerson(s *streams, raw string, do func(st *store.Store, book *phonebook
 	defer func() { err = errors.Join(err, st.Close()) }()
 	caller := number.NewReader(cfg.Number).Normalize(raw).String()
 	if caller == "" {
-		return usageError{fmt.Errorf("%q names nobody", raw)}
+		return usageError{fmt.Errorf("%q is not a telephone number: give it as a caller has it, such as +4930123456", raw)}
 	}
 	book, err := phonebook.Open(cfg.Store.Folder)
 	switch {

@@ -145,7 +145,7 @@ func askHere(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api
 
 // printLookup prints a lookup as text.
 func printLookup(w io.Writer, r *api.LookupReport, where string) {
-	fmt.Fprintf(w, "%s is read as %s (%s)", printable(r.Number.Raw), printable(cmp.Or(r.Number.Read, "nobody")), r.Number.Kind)
+	fmt.Fprintf(w, "%s is read as %s (%s)", printable(r.Number.Raw), printable(cmp.Or(r.Number.Read, "no number")), r.Number.Kind)
 	for _, s := range []string{r.Number.RegionName, r.Number.RegionTime} {
 		if s != "" {
 			fmt.Fprintf(w, ", %s", s)
