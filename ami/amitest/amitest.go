@@ -60,6 +60,7 @@ type Server struct {
 	peers    map[*peer]struct{}
 	listener net.Listener
 	closed   bool
+	frozen   bool
 	running  sync.WaitGroup
 }
 
@@ -123,6 +124,13 @@ func (s *Server) Drop() {
 	for _, p := range s.sessions(false) {
 		p.Close()
 	}
+}
+
+// Freeze answers nothing from now on, as an Asterisk does that stands still.
+func (s *Server) Freeze() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frozen = true
 }
 
 // Answer sets the bytes that answer an action; {id} is replaced by its ActionID. An empty text
@@ -234,8 +242,11 @@ func (s *Server) Serve(conn net.Conn) {
 func (s *Server) answer(r *Request) string {
 	s.mu.Lock()
 	s.requests = append(s.requests, *r)
-	f := s.answers[r.Action]
+	f, frozen := s.answers[r.Action], s.frozen
 	s.mu.Unlock()
+	if frozen {
+		return ""
+	}
 	if f == nil {
 		return Text("Response: Error", "ActionID: "+r.ID, "Message: Invalid/unknown command: "+r.Action+". Use Action: ListCommands to show available commands.")
 	}
