@@ -36,7 +36,11 @@ func AttemptOf(event string) Point { return attemptOf + Point(event) }
 
 const attemptOf = "attempt.of_"
 
-// All lists the points.
+// AccountAfterAnswer is the point at which a token was issued and is not stored. It is not among All, because the way of
+// an event does not pass it.
+const AccountAfterAnswer Point = "account.after_answer_before_save"
+
+// All lists the points that an event passes, and those of the store's upkeep.
 var All = []Point{
 	AcceptBeforeCommit, AcceptAfterCommit, AttemptBeforeSend, AttemptAfterSend, ResultBeforeCommit, ResultAfterCommit,
 	CheckpointMid, RetentionMid, ReplayMid, MigrateMid,

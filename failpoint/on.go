@@ -47,7 +47,9 @@ func parse(text string) map[Point]*trap {
 	return traps
 }
 
-func known(p Point) bool { return slices.Contains(All, p) || strings.HasPrefix(string(p), attemptOf) }
+func known(p Point) bool {
+	return slices.Contains(All, p) || p == AccountAfterAnswer || strings.HasPrefix(string(p), attemptOf)
+}
 
 // Hit marks a point of the program, and performs the action for it, once.
 func Hit(p Point) error {
