@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -437,6 +438,13 @@ func TestForgetReachesRequests(t *testing.T) {
 		clock.add(time.Second)
 		if put(asked) {
 			t.Errorf("%s: an answer came back that was asked for before", name)
+		}
+		if strings.HasSuffix(" "+name, " here") { // what another process forgets is gone after recentFor
+			c.Put(lookup.Entry{Key: "k", Number: "+1", Asked: asked, Stored: clock.now(), Expires: clock.now().Add(time.Hour)})
+			if _, ok := c.Get("k"); ok {
+				t.Errorf("%s: an answer that was asked for before came back at once", name)
+			}
+			flush(t, c)
 		}
 		if !put(clock.now()) {
 			t.Errorf("%s: a new answer is not kept", name)
