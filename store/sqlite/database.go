@@ -193,7 +193,7 @@ func (o Options) Pool(n int) (*sql.DB, error) {
 }
 
 // Conn is the one connection that writes to a file. It belongs to one goroutine. Only
-// ExecContext uses a context: an interrupted transaction is rolled back in part.
+// ExecContext and AllContext use a context: an interrupted transaction is rolled back in part.
 type Conn struct {
 	db *sql.DB
 	c  *sql.Conn
@@ -266,7 +266,12 @@ func (c *Conn) One(query string, args []any, dest ...any) (found bool, err error
 
 // All reads every row of a query to its end.
 func (c *Conn) All(query string, args []any, row func(scan func(...any) error) error) error {
-	rows, err := c.c.QueryContext(context.Background(), query, args...)
+	return c.AllContext(context.Background(), query, args, row)
+}
+
+// AllContext is All; the query is interrupted when the context ends.
+func (c *Conn) AllContext(ctx context.Context, query string, args []any, row func(scan func(...any) error) error) error {
+	rows, err := c.c.QueryContext(ctx, query, args...)
 	return Each(rows, err, row)
 }
 
