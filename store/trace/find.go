@@ -34,9 +34,14 @@ func (t *File) Since(since time.Time, f func(*dialplan.PointTrace)) error {
 // Find returns the records that fit, from batches that contain one of the words. It
 // reads the whole file, so only operators' commands use it.
 func (t *File) Find(words [][]byte, fits func(*dialplan.PointTrace) bool) ([]dialplan.PointTrace, error) {
+	return t.FindSince(time.Time{}, words, fits)
+}
+
+// FindSince is Find for batches that have a record since a time, of which less has to be read.
+func (t *File) FindSince(since time.Time, words [][]byte, fits func(*dialplan.PointTrace) bool) ([]dialplan.PointTrace, error) {
 	var list []dialplan.PointTrace
 	err := t.beside(func(c *sqlite.Conn) error {
-		return walk(c, words, func(_ int64, batch []byte) error {
+		return walk(c, since, words, func(_ int64, batch []byte) error {
 			return eachRecord(batch, func(record []byte) error {
 				if p, err := dialplan.DecodeTrace(record); err == nil && fits(&p) {
 					list = append(list, p)
@@ -61,9 +66,13 @@ func (t *File) beside(f func(*sqlite.Conn) error) error {
 	return errors.Join(f(c), c.Close())
 }
 
-// walk calls f with every batch that contains one of the words.
-func walk(c *sqlite.Conn, words [][]byte, f func(id int64, batch []byte) error) error {
-	return c.All("select id, body from batch order by id", nil, func(scan func(...any) error) error {
+// walk calls f with every batch that contains one of the words and has a record since a time.
+func walk(c *sqlite.Conn, since time.Time, words [][]byte, f func(id int64, batch []byte) error) error {
+	sinceMS := int64(0)
+	if !since.IsZero() {
+		sinceMS = since.UnixMilli()
+	}
+	return c.All("select id, body from batch where last_ms >= ? order by id", []any{sinceMS}, func(scan func(...any) error) error {
 		var id int64
 		var batch []byte
 		if err := scan(&id, &batch); err != nil {
@@ -81,7 +90,7 @@ func walk(c *sqlite.Conn, words [][]byte, f func(id int64, batch []byte) error) 
 func (t *File) Erase(words [][]byte, fits func(*dialplan.PointTrace) bool) (erased int, err error) {
 	err = t.beside(func(c *sqlite.Conn) error {
 		var ids []int64
-		err := walk(c, words, func(id int64, _ []byte) error {
+		err := walk(c, time.Time{}, words, func(id int64, _ []byte) error {
 			ids = append(ids, id)
 			return nil
 		})
