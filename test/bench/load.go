@@ -43,7 +43,7 @@ type asked struct {
 }
 
 var (
-	lookupPoint = asked{"queue-dial", []string{"queue_id=500", "linkedid={uniqueid}", "visit=", "ring=", "recording_file="}, "FOUND"}
+	lookupPoint = asked{"queue-dial", []string{"queue_id=500", "linkedid={uniqueid}", "visit=", "ring=", "recording_file=", "queue_status="}, "FOUND"}
 	eventPoint  = asked{"agent-dial", []string{"agent_phone=101", "linkedid={uniqueid}", "visit=", "ring="}, "FOUND"}
 )
 

@@ -62,6 +62,9 @@ var measures = []struct {
 	{"waiting", "-n sessions at once that wait for a slow CRM: memory, and how late they are answered", 10_000, waiting},
 	{"overload", "twice the rate that max_sessions can reach: who is turned away, and how fast", 0, overload},
 	{"blackhole", "delivery beside a hook with -n pending whose receiver never answers, and alone", 100_000, blackHole},
+	{"ami", "a cached lookup with AMI connected to a busy Asterisk, beside one without AMI", 0, besideManager},
+	{"commands", "commands beside 50 calls a second, and while Asterisk stands still or is gone", 0, commands},
+	{"desk", "a cached lookup beside a desk with -n tabs and 50 calls a second, beside one without; pops and receipts", 5000, besideDesk},
 	{"soak", "-minutes at half of the reachable rate, every tenth delivery failing", 0, soak},
 }
 

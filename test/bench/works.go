@@ -36,12 +36,12 @@ const constants = "CALLERID(name),QUEUE_PRIO,call_info"
 var works = []work{
 	{
 		name: "a point with neither lookup nor hook", server: withoutHooks, status: "OK",
-		script: "call-dial", args: []string{"linkedid={uniqueid}"},
+		script: "call-dial", args: []string{"linkedid={uniqueid}", "server=pbx"},
 		target: map[string]float64{"1": .92, "16": .92, "128": .92},
 	},
 	{
 		name: "cached lookup, the arguments carry all", server: withoutHooks, status: "FOUND", expect: constants,
-		script: "queue-dial", args: []string{"queue_id=500", "linkedid={uniqueid}", "visit=", "ring=", "recording_file="},
+		script: "queue-dial", args: []string{"queue_id=500", "linkedid={uniqueid}", "server=pbx", "visit=", "ring=", "recording_file=", "queue_status="},
 		target: map[string]float64{"1": .85, "16": .85, "128": .85}, cpu: 1.6,
 	},
 	{
@@ -51,18 +51,18 @@ var works = []work{
 	},
 	{
 		name: "cached lookup, hooks for other events", server: withHooks, status: "FOUND", expect: constants,
-		script: "queue-dial", args: []string{"queue_id=500", "linkedid={uniqueid}", "visit=", "ring=", "recording_file="},
+		script: "queue-dial", args: []string{"queue_id=500", "linkedid={uniqueid}", "server=pbx", "visit=", "ring=", "recording_file=", "queue_status="},
 	},
 	{
 		name: "cached lookup and one hook", server: withHooks, status: "FOUND", expect: constants,
-		script: "agent-dial", args: []string{"agent_phone=101", "linkedid={uniqueid}", "visit=", "ring="},
+		script: "agent-dial", args: []string{"agent_phone=101", "linkedid={uniqueid}", "server=pbx", "visit=", "ring="},
 		target: map[string]float64{"1": oneCommit, "16": .65, "128": .65},
 	},
 	{
 		name: "hangup with three hooks", server: withHooks, status: "OK",
 		script: "call-hangup",
 		args: []string{
-			"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "answered_time=31", "abandoned=", "connected=", "queue_status=", "wait_time=", "queue_position=",
+			"linkedid={uniqueid}", "server=pbx", "visit=", "ring=", "status=ANSWER", "answered_time=31", "abandoned=", "connected=", "queue_status=", "wait_time=", "queue_position=",
 			"agent_phone=", "billsec=31", "recording_file=", "cause=16",
 		},
 		target: map[string]float64{"128": .6},
