@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"ringhook/test/wait"
 )
 
 // start starts a sample CRM on a free port, and returns its URL.
@@ -39,15 +40,14 @@ func start(t *testing.T, stdout *os.File, env, program string, args ...string) s
 		cmd.Process.Kill() //nolint:errcheck // it may have ended
 		cmd.Wait()         //nolint:errcheck // killed
 	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", addr); err == nil {
+	wait.Until(t, func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
 			c.Close()
-			return "http://" + addr
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not listen", program)
-		}
-	}
+		return err == nil
+	}, "%s does not listen", program)
+	return "http://" + addr
 }
 
 // answers sends bodies to /cti and checks the status of each answer.
