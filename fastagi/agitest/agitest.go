@@ -3,7 +3,6 @@
 package agitest
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/fastagi"
+	"ringhook/test/wait"
 )
 
 // Serve runs handler after a FastAGI server on a free port of this machine
@@ -39,9 +39,7 @@ func Start(t testing.TB, cfg fastagi.Config, handler fastagi.Handler, log *slog.
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
+		if err := s.Shutdown(wait.Context(t)); err != nil {
 			t.Error(err)
 		}
 		if err := <-served; err != nil {
@@ -51,21 +49,21 @@ func Start(t testing.TB, cfg fastagi.Config, handler fastagi.Handler, log *slog.
 	return l.Addr().String(), s
 }
 
-// Peer is a raw connection to a server, for what Asterisk would never do.
+// Peer is a raw connection to a server, for tests of input that Asterisk does not send.
 type Peer struct {
 	*net.TCPConn
 	t testing.TB
 }
 
 // Dial connects to a server. The connection is closed when the test ends, and
-// nothing on it takes longer than twenty seconds.
+// nothing on it takes longer than wait.Limit.
 func Dial(t testing.TB, addr string) *Peer {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(wait.Limit))
 	t.Cleanup(func() { c.Close() })
 	return &Peer{c.(*net.TCPConn), t}
 }
