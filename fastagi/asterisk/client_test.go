@@ -12,6 +12,7 @@ import (
 	"ringhook/fastagi"
 	"ringhook/fastagi/agitest"
 	"ringhook/fastagi/asterisk"
+	"ringhook/test/wait"
 )
 
 // What a call sends arrives, and what is answered is set, in order.
@@ -31,7 +32,7 @@ func TestCall(t *testing.T) {
 	addr := agitest.Serve(t, func(s *fastagi.Session) {
 		got = *s.Env()
 		var err error
-		if values, err = s.Read(time.Now().Add(10*time.Second), "CHANNEL(linkedid)", "DIALSTATUS", "nothing", "CALLERID(num)"); err != nil {
+		if values, err = s.Read(time.Now().Add(wait.Limit), "CHANNEL(linkedid)", "DIALSTATUS", "nothing", "CALLERID(num)"); err != nil {
 			t.Error(err)
 		}
 		if s.Started().IsZero() || !s.Replied().IsZero() {
@@ -77,6 +78,6 @@ func TestCallFails(t *testing.T) {
 	}
 	l.Close()
 	if got, err := asterisk.Call(context.Background(), l.Addr().String(), asterisk.CallRequest{}); err == nil || got.Status != "FAILURE" {
-		t.Errorf("nobody there: %+v, %v", got, err)
+		t.Errorf("closed port: %+v, %v", got, err)
 	}
 }
