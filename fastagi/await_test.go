@@ -14,12 +14,13 @@ import (
 	"ringhook/fastagi"
 	"ringhook/fastagi/agitest"
 	"ringhook/fastagi/asterisk"
+	"ringhook/test/wait"
 )
 
-func soon() time.Time { return time.Now().Add(10 * time.Second) }
+func soon() time.Time { return time.Now().Add(wait.Limit) }
 
-// F18: HANGUP at each place of a session that reads, waits and answers: in a
-// write of its own, together with what follows, and in two pieces.
+// TestHangupAtEachPosition sends HANGUP at each place of a session that reads, waits and answers: in a write of
+// its own, together with the following text, and in two pieces (F18).
 func TestHangupAtEachPosition(t *testing.T) {
 	t.Parallel()
 	text := environment(t)
@@ -112,8 +113,8 @@ func hangupAt(t *testing.T, text string, place int, style string) {
 	p.Rest()
 }
 
-// Early, late, repeated and crossing wakes: each wait ends by its own, and
-// nothing else is disturbed.
+// TestWakes checks early, late, repeated and crossing wakes: each wait ends by its own wake, and no other wait is
+// affected.
 func TestWakes(t *testing.T) {
 	t.Parallel()
 	addr := agitest.Serve(t, func(s *fastagi.Session) {
@@ -169,7 +170,7 @@ func TestAwaitDeadline(t *testing.T) {
 	call(t, addr)
 }
 
-// The caller had hung up before: what is asked is asked all the same.
+// TestAwaitAfterHangup checks that a lookup is started also if the caller has hung up before.
 func TestAwaitAfterHangup(t *testing.T) {
 	t.Parallel()
 	started := make(chan bool, 2)
@@ -191,7 +192,7 @@ func TestAwaitAfterHangup(t *testing.T) {
 	}
 }
 
-// Part of a HANGUP line comes while the session waits, the rest afterwards.
+// TestHangupAcrossWake sends a part of a HANGUP line while the session waits, and the rest afterwards.
 func TestHangupAcrossWake(t *testing.T) {
 	t.Parallel()
 	wakes, hungup := make(chan func(), 1), make(chan bool, 1)
@@ -281,9 +282,8 @@ func TestCallHangup(t *testing.T) {
 	}
 }
 
-// A peer that sends HANGUP lines without end, or anything else, while a session
-// waits, answers and ends is read no further than the session's time, and the
-// next is served.
+// TestFlood checks a peer that sends HANGUP lines or other text without end while a session waits, answers and
+// ends: it is read at most until the session's deadline, and the next session is served.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	for _, flood := range []string{"HANGUP\n", "200 result=1\n", "520-x\n", "x"} {

@@ -181,7 +181,7 @@ func (s *Server) forget(c conn) {
 // serve runs one session from its environment to its end, or to where it has
 // nothing to do but wait: then the rest is what is left of it.
 func (s *Server) serve(c conn, peer netip.Addr, started time.Time, longest time.Duration) (rest func()) {
-	ses := &Session{conn: c, started: started}
+	ses := &Session{conn: c, peer: peer, started: started}
 	ses.in.src = c
 	s.protect(ses, func() { s.handle(ses, peer, longest) })
 	if ses.rest == nil {

@@ -19,6 +19,7 @@ import (
 	"ringhook/fastagi"
 	"ringhook/fastagi/agitest"
 	"ringhook/fastagi/asterisk"
+	"ringhook/test/wait"
 )
 
 // environment is a whole one, as Asterisk 22 sends it.
@@ -92,15 +93,13 @@ const answered = "SET VARIABLE RINGHOOK_STATUS \"OK\"\n"
 // call plays a session and wants the answer of answer.
 func call(t testing.TB, addr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	got, err := asterisk.Call(ctx, addr, asterisk.CallRequest{Env: fastagi.Env{Point: "queue-dial"}})
+	got, err := asterisk.Call(wait.Context(t), addr, asterisk.CallRequest{Env: fastagi.Env{Point: "queue-dial"}})
 	if err != nil || got.Status != "SUCCESS" || len(got.Set) != 1 || got.Set[0] != (fastagi.Variable{Name: "RINGHOOK_STATUS", Value: "OK"}) {
 		t.Errorf("call gives %+v, %v", got, err)
 	}
 }
 
-// T-FAGI-01: a stranger is sent nothing, and no handler runs.
+// TestStranger checks that an address that is not allowed is sent nothing, and that no handler runs (T-FAGI-01).
 func TestStranger(t *testing.T) {
 	t.Parallel()
 	b := start(t, func(c *fastagi.Config) { c.Allow = []string{"127.9.9.0/24"} }, answer)
@@ -133,7 +132,8 @@ func TestStranger(t *testing.T) {
 	call(t, b.addr)
 }
 
-// T-ENV-02: every bad environment is answered FAILURE, and the next is served.
+// TestBadEnvironment checks that each invalid environment is answered FAILURE and the next session is served
+// (T-ENV-02).
 func TestBadEnvironment(t *testing.T) {
 	t.Parallel()
 	b := start(t, nil, answer)
@@ -159,7 +159,7 @@ func TestBadEnvironment(t *testing.T) {
 	}
 }
 
-// many is n, or what RINGHOOK_MANY says: of connections that a test opens.
+// many returns the number of connections that a test opens: n, or RINGHOOK_MANY.
 func many(t *testing.T, n int) int {
 	text := os.Getenv("RINGHOOK_MANY")
 	if text == "" {
@@ -172,8 +172,8 @@ func many(t *testing.T, n int) int {
 	return n
 }
 
-// T-FAGI-02, F21: drips are cut off, and a real session beside them is served.
-// RINGHOOK_MANY=5000 makes as many.
+// TestSlowLoris checks that connections that send a byte now and then are closed, and that a real session beside
+// them is served (T-FAGI-02, F21). RINGHOOK_MANY=5000 opens that many.
 func TestSlowLoris(t *testing.T) {
 	t.Parallel()
 	drips := many(t, 1000)
@@ -217,7 +217,7 @@ func TestSlowLoris(t *testing.T) {
 	}
 }
 
-// F38: a panic ends its own session only.
+// TestPanic checks that a panic ends only its own session (F38).
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	began, goOn := make(chan struct{}), make(chan struct{})
@@ -265,7 +265,7 @@ func TestHandlerWithoutReply(t *testing.T) {
 	}
 }
 
-// F22: above max_sessions FAILURE, and room again later.
+// TestMaxSessions checks that sessions above max_sessions get FAILURE, and that later ones are served (F22).
 func TestMaxSessions(t *testing.T) {
 	t.Parallel()
 	began, goOn := make(chan struct{}), make(chan struct{})
@@ -315,7 +315,7 @@ func TestMaxSessions(t *testing.T) {
 	}
 }
 
-// F22: no more are answered FAILURE at once than may be served.
+// TestFarAboveMaxSessions checks the limit of connections that are answered FAILURE at the same time (F22).
 func TestFarAboveMaxSessions(t *testing.T) {
 	t.Parallel()
 	began, goOn := make(chan struct{}), make(chan struct{})
@@ -346,7 +346,7 @@ func TestShutdownDrains(t *testing.T) {
 	t.Parallel()
 	wake := make(chan func(), 1)
 	b := start(t, nil, func(s *fastagi.Session) {
-		if err := s.Await(time.Now().Add(time.Minute), func(w func()) { wake <- w }); err == nil {
+		if err := s.Await(time.Now().Add(wait.Limit), func(w func()) { wake <- w }); err == nil {
 			answer(s)
 		}
 	})
@@ -382,7 +382,7 @@ func TestShutdownCutsOff(t *testing.T) {
 	t.Parallel()
 	waiting, ended := make(chan struct{}), make(chan error, 1)
 	b := start(t, nil, func(s *fastagi.Session) {
-		ended <- s.Await(time.Now().Add(time.Minute), func(func()) { close(waiting) })
+		ended <- s.Await(time.Now().Add(wait.Limit), func(func()) { close(waiting) })
 	})
 	p := agitest.Dial(t, b.addr)
 	p.Send(environment(t))
@@ -400,7 +400,7 @@ func TestShutdownCutsOff(t *testing.T) {
 	}
 }
 
-// A handler that hangs holds its call no longer than its budget and two seconds.
+// TestHandlerHangs checks that a handler that hangs holds its call for at most its budget and two seconds.
 func TestHandlerHangs(t *testing.T) {
 	t.Parallel()
 	goOn := make(chan struct{})

@@ -3,6 +3,7 @@ package fastagi
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"time"
 )
@@ -62,6 +63,7 @@ type Session struct {
 	conn    conn
 	in      stream
 	env     Env
+	peer    netip.Addr
 	started time.Time
 	replied time.Time
 	expires time.Time // deadline of the connection
@@ -82,6 +84,9 @@ func (s *Session) expire(deadline time.Time) {
 
 // Env returns the session's environment.
 func (s *Session) Env() *Env { return &s.env }
+
+// Peer returns the address from which Asterisk connected, the zero value if it is not known.
+func (s *Session) Peer() netip.Addr { return s.peer }
 
 // Started returns when the connection was accepted.
 func (s *Session) Started() time.Time { return s.started }
