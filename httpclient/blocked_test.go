@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ringhook/test/wait"
 )
 
 // T-SSRF-01: in whatever form, what is no place for a receiver is refused, and
@@ -48,7 +50,7 @@ func TestBlockedIsNotDialled(t *testing.T) {
 		return addrs("169.254.169.254"), nil
 	})
 	flips.next = time.Time{}
-	conn, err := flips.dial(in(10 * time.Second))
+	conn, err := flips.dial(in(wait.Limit))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +60,7 @@ func TestBlockedIsNotDialled(t *testing.T) {
 	conn.Close()
 	blocked := func(what string, d *dialer) {
 		t.Helper()
-		_, err := d.dial(in(10 * time.Second))
+		_, err := d.dial(in(wait.Limit))
 		var e *dialError
 		if !errors.As(err, &e) || e.class != ClassBlocked {
 			t.Errorf("%s: %v, want class %s", what, err, ClassBlocked)
@@ -70,7 +72,7 @@ func TestBlockedIsNotDialled(t *testing.T) {
 		blocked(host, &dialer{host: host, port: port})
 	}
 	mixed := testDialer(port, func(context.Context) ([]netip.Addr, error) { return addrs("0.0.0.0", "127.0.0.1", "169.254.1.1"), nil })
-	conn, err = mixed.dial(in(10 * time.Second))
+	conn, err = mixed.dial(in(wait.Limit))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,7 @@ func TestBlockedByURL(t *testing.T) {
 		io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/meta-data/\r\nContent-Length: 0\r\n\r\n")
 	})
 	c := newClient(t, ClientConfig{})
-	if resp, err := c.Do(&Request{URL: url}, in(10*time.Second)); err != nil || resp.Status != 302 {
+	if resp, err := c.Do(&Request{URL: url}, in(wait.Limit)); err != nil || resp.Status != 302 {
 		t.Errorf("redirect: %+v, %v", resp, err)
 	}
 	// Forms of an address that a resolver might take for one: none gets through.

@@ -2,11 +2,11 @@ package httpclient
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -95,17 +95,34 @@ func (c *conn) exchange(request []byte, in *fasthttp.Response, maxBody int, dead
 		readers.Put(c.reader)
 		c.reader = nil
 	}()
+	closes := announcesClose(c.head())
 	if err := in.ReadLimitBody(c.reader, maxBody); err != nil {
 		return false, c.failure(err)
 	}
-	return c.err == nil && c.reader.Buffered() == 0 && mayFollow(in), nil
+	return c.err == nil && c.reader.Buffered() == 0 && !closes && mayFollow(in), nil
+}
+
+// head returns the head of the response without reading past it, or what there is of it if it does not end.
+func (c *conn) head() []byte {
+	for {
+		_, err := c.reader.Peek(c.reader.Buffered() + 1)
+		head, _ := c.reader.Peek(c.reader.Buffered())
+		for _, end := range []string{"\r\n\r\n", "\n\n"} {
+			if i := bytes.Index(head, []byte(end)); i >= 0 {
+				return head[:i]
+			}
+		}
+		if err != nil {
+			return head
+		}
+	}
 }
 
 // mayFollow reports whether another response may follow this one on its connection. A response that must not have a body
 // and announces one is followed by bytes that belong to no response.
 func mayFollow(in *fasthttp.Response) bool {
 	switch status := in.StatusCode(); {
-	case in.ConnectionClose(), announcesClose(in), status < 200:
+	case in.ConnectionClose(), status < 200:
 		return false
 	case status == fasthttp.StatusNoContent, status == fasthttp.StatusNotModified:
 		return in.Header.ContentLength() == 0 || in.Header.ContentLength() == -2
@@ -113,11 +130,18 @@ func mayFollow(in *fasthttp.Response) bool {
 	return true
 }
 
-// announcesClose reports whether the server lists close beside other options of the connection, where fasthttp does not see it.
-func announcesClose(in *fasthttp.Response) bool {
-	for option := range strings.SplitSeq(string(in.Header.Peek(fasthttp.HeaderConnection)), ",") {
-		if strings.EqualFold(strings.TrimSpace(option), "close") {
-			return true
+// announcesClose reports whether the head of a response says that the server closes the connection. Of several lines, and
+// of several options in one, fasthttp sees only the last line, and only if it is nothing but close.
+func announcesClose(head []byte) bool {
+	for line := range bytes.SplitSeq(head, []byte("\n")) {
+		name, options, _ := bytes.Cut(line, []byte(":"))
+		if !bytes.EqualFold(bytes.TrimSpace(name), []byte(fasthttp.HeaderConnection)) {
+			continue
+		}
+		for option := range bytes.SplitSeq(options, []byte(",")) {
+			if bytes.EqualFold(bytes.TrimSpace(option), []byte("close")) {
+				return true
+			}
 		}
 	}
 	return false

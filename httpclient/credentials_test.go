@@ -79,3 +79,17 @@ func TestCheckHeader(t *testing.T) {
 		}
 	}
 }
+
+// TestApart checks which URLs get the credentials of a table.
+func TestApart(t *testing.T) {
+	const own = "https://u:p@crm.example/rest/%callerid%"
+	for further, want := range map[string]bool{
+		"https://crm.example/other": false, "HTTPS://CRM.example:443?x=a@b": false, "https://crm.example": false,
+		"http://crm.example/": true, "https://crm.example:8443/": true, "https://crm.example.evil.example/": true,
+		"https://x@crm.example/": true, "https://evil.example/@crm.example/": true, `https://evil.example\@crm.example/`: true,
+	} {
+		if got := Apart(own, further); got != want {
+			t.Errorf("%s: %t", further, got)
+		}
+	}
+}

@@ -221,7 +221,9 @@ func alternate(addrs []netip.Addr) []netip.Addr {
 
 // race connects to the addresses, each begun when the one before it failed or
 // has had its head start, and returns the first connection. It returns only
-// when no attempt is left.
+// when no attempt is left. net.Dialer does the same for a name, but it would
+// resolve the name again: to other addresses than those that were checked, and
+// without those that were good before the resolver failed.
 func race(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, error) {
 	type result struct {
 		conn net.Conn

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"ringhook/test/wait"
 )
 
 func addrs(s ...string) []netip.Addr {
@@ -54,28 +56,29 @@ func TestResolverDown(t *testing.T) {
 		"hangs": hangs, "fails": fails, "is empty": empty, "never answers over UDP": silentResolver(t),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			resolve := func(context.Context) ([]netip.Addr, error) { return addrs("127.0.0.1"), nil }
 			d := testDialer(port, func(ctx context.Context) ([]netip.Addr, error) { return resolve(ctx) })
-			dial := func() error {
-				conn, err := d.dial(in(400 * time.Millisecond))
+			dial := func(limit time.Duration) error {
+				conn, err := d.dial(in(limit))
 				if err == nil {
 					conn.Close()
 				}
 				return err
 			}
-			if err := dial(); err != nil {
+			if err := dial(wait.Limit); err != nil {
 				t.Fatal(err)
 			}
 			resolve = down
 			d.next = time.Time{}
-			if err := dial(); err != nil {
+			if err := dial(10 * time.Second); err != nil { // of which the resolver may take a part
 				t.Errorf("with good addresses: %v", err)
 			}
 			if !d.next.After(time.Now()) {
 				t.Error("the resolver is asked again at once")
 			}
 			d.next, d.good = time.Time{}, time.Now().Add(-resolveKeep-time.Second)
-			err := dial()
+			err := dial(400 * time.Millisecond)
 			var e *dialError
 			if !errors.As(err, &e) || e.class != ClassDNS && e.class != ClassTimeout {
 				t.Errorf("with addresses a day old: %v, want class %s", err, ClassDNS)
@@ -106,7 +109,7 @@ func TestResolvedOnce(t *testing.T) {
 		return addrs("127.0.0.1"), nil
 	})
 	for range 3 {
-		conn, err := d.dial(in(time.Second))
+		conn, err := d.dial(in(wait.Limit))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +126,7 @@ func TestDeadAddress(t *testing.T) {
 	_, port := listen(t, "127.0.0.2:0")
 	for _, dead := range []string{"127.0.0.1", "::1"} {
 		d := testDialer(port, func(context.Context) ([]netip.Addr, error) { return addrs(dead, "127.0.0.2"), nil })
-		conn, err := d.dial(in(5 * time.Second))
+		conn, err := d.dial(in(wait.Limit))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +145,7 @@ func TestNoAddressAnswers(t *testing.T) {
 	ln, port := listen(t, "127.0.0.1:0")
 	ln.Close()
 	d := testDialer(port, func(context.Context) ([]netip.Addr, error) { return addrs("127.0.0.1", "127.0.0.2", "127.0.0.3"), nil })
-	_, err := d.dial(in(time.Second))
+	_, err := d.dial(in(wait.Limit))
 	var e *dialError
 	if !errors.As(err, &e) || e.class != ClassConnect {
 		t.Errorf("dial: %v, want class %s", err, ClassConnect)
@@ -212,7 +215,7 @@ func TestTLS(t *testing.T) {
 	pool.AddCert(srv.Certificate())
 
 	do := func(cfg *tls.Config) string {
-		_, err := newClient(t, ClientConfig{TLS: cfg}).Do(&Request{URL: srv.URL}, in(10*time.Second))
+		_, err := newClient(t, ClientConfig{TLS: cfg}).Do(&Request{URL: srv.URL}, in(wait.Limit))
 		var e *Error
 		if errors.As(err, &e) {
 			return e.Class

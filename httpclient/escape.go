@@ -8,6 +8,44 @@ import (
 	"unicode/utf8"
 )
 
+// nesting is an escaping of a value inside a text that is itself escaped: a query string in JSON, JSON in a form.
+type nesting int
+
+const (
+	notNested  nesting = iota
+	nestedURL          // :escaped
+	nestedJSON         // :json
+	nestedHTML         // :html
+)
+
+// nestings are the endings of placeholders that name a nested escaping.
+var nestings = map[string]nesting{"escaped": nestedURL, "json": nestedJSON, "html": nestedHTML}
+
+// cutNesting cuts the nested escaping off a placeholder's text.
+func cutNesting(text string) (key string, nested nesting) {
+	at := strings.LastIndexByte(text, ':')
+	if at < 0 {
+		return text, notNested
+	}
+	if nested = nestings[text[at+1:]]; nested == notNested {
+		return text, notNested
+	}
+	return text[:at], nested
+}
+
+// escape escapes a value for the inner text.
+func (n nesting) escape(value string) string {
+	switch n {
+	case nestedURL:
+		return string(appendURL(nil, value))
+	case nestedJSON:
+		return string(appendJSON(nil, value))
+	case nestedHTML:
+		return string(AppendXML(nil, value))
+	}
+	return value
+}
+
 // appendEscaped appends a value, escaped for its place.
 func appendEscaped(dst []byte, value string, place Place, quoted bool) []byte {
 	switch place {

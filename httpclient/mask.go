@@ -6,18 +6,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Masked stands in every text for a secret.
 const Masked = "***"
 
-// shortest is the length from which on a secret is looked for in texts, in bytes: a shorter one is part of many words.
-const shortest = 4
+const (
+	// shortest is the length from which on a secret is hidden also in the middle of a word, in bytes.
+	shortest = 4
+	// surest is the length from which on a secret in an answer is no coincidence, in bytes: 4711 may be a customer.
+	surest = 8
+)
 
 // secretWords are parts of the names of keys, headers and parameters that hold secrets. It is the one list for hooks,
 // lookups and the configuration.
@@ -38,36 +44,48 @@ func LooksRandom(s string) bool {
 }
 
 // Mask hides secrets in texts: as they are, in every escaping of this package and of common servers, and in base64, also
-// in the middle of a longer base64 text. The nil Mask hides nothing.
-type Mask struct{ replacer *strings.Replacer }
+// in the middle of a longer base64 text. Secrets of fewer than 4 bytes are parts of many words, and are hidden where they
+// are a word of their own. The nil Mask hides nothing.
+type Mask struct {
+	replacer *strings.Replacer
+	words    []string
+}
 
-// NewMask makes a mask of secrets. Those shorter than 4 bytes are left out, and so are the words Basic and Bearer.
+// NewMask makes a mask of secrets. The words Basic and Bearer are left out.
 func NewMask(secrets ...string) *Mask {
-	seen := make(map[string]bool)
+	parts, words := make(map[string]bool), make(map[string]bool)
 	for _, s := range secrets {
-		if len(s) < shortest || strings.EqualFold(s, "bearer") || strings.EqualFold(s, "basic") {
-			continue
-		}
-		for _, form := range formsOf(s) {
-			if len(form) >= shortest {
-				seen[form] = true
+		switch {
+		case s == "", strings.EqualFold(s, "bearer"), strings.EqualFold(s, "basic"):
+		case len(s) < shortest:
+			for _, form := range []string{s, url.QueryEscape(s), string(appendURL(nil, s)), string(AppendXML(nil, s)), string(appendJSON(nil, s)), base64.RawStdEncoding.EncodeToString([]byte(s))} {
+				words[form] = true
+			}
+		default:
+			for _, form := range formsOf(s) {
+				if len(form) >= shortest {
+					parts[form] = true
+				}
 			}
 		}
 	}
-	if len(seen) == 0 {
+	if len(parts)+len(words) == 0 {
 		return nil
 	}
-	forms := make([]string, 0, len(seen))
-	for form := range seen {
-		forms = append(forms, form)
-	}
-	// The replacer takes the first that fits: a secret that begins like a longer one must come after it.
-	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b)) })
+	forms := longestFirst(parts)
 	pairs := make([]string, 0, 2*len(forms))
 	for _, form := range forms {
 		pairs = append(pairs, form, Masked)
 	}
-	return &Mask{strings.NewReplacer(pairs...)}
+	return &Mask{strings.NewReplacer(pairs...), longestFirst(words)}
+}
+
+// longestFirst lists forms of secrets. The first that fits is taken: a secret that begins like a longer one must come
+// after it.
+func longestFirst(forms map[string]bool) []string {
+	list := slices.Collect(maps.Keys(forms))
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b)) })
+	return list
 }
 
 // Replace returns the text with every secret in it replaced by asterisks.
@@ -75,15 +93,47 @@ func (m *Mask) Replace(text string) string {
 	if m == nil || text == "" {
 		return text
 	}
-	return m.replacer.Replace(text)
+	text = m.replacer.Replace(text)
+	for _, word := range m.words {
+		text = replaceWord(text, word)
+	}
+	return text
 }
+
+// replaceWord replaces a word where no letter and no digit is beside it.
+func replaceWord(text, word string) string {
+	var b strings.Builder
+	for from := 0; ; {
+		at := strings.Index(text[from:], word)
+		if at < 0 {
+			return b.String() + text[from:]
+		}
+		at += from
+		end := at + len(word)
+		before, _ := utf8.DecodeLastRuneInString(text[:at])
+		after, _ := utf8.DecodeRuneInString(text[end:])
+		if isWordRune(before) || isWordRune(after) {
+			_, size := utf8.DecodeRuneInString(word)
+			end = at + size
+			b.WriteString(text[from:end])
+		} else {
+			b.WriteString(text[from:at] + Masked)
+		}
+		from = end
+	}
+}
+
+func isWordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' }
 
 // formsOf returns how a secret may be written.
 func formsOf(s string) []string {
 	xml := string(AppendXML(nil, s))
 	wide := strings.ReplaceAll(string(appendJSON(nil, s)), "/", `\/`)
 	quoted, _ := json.Marshal(s) // a string cannot fail
+	once := string(appendJSON(nil, s))
 	forms := []string{
+		// A server quotes a whole request, a body of JSON too, in a string of JSON.
+		string(appendJSON(nil, once)), strings.ReplaceAll(string(appendJSON(nil, once)), "/", `\/`), strings.ReplaceAll(string(appendJSON(nil, wide)), "/", `\/`), string(AppendXML(nil, once)),
 		s, url.QueryEscape(s), url.PathEscape(s), string(appendURL(nil, s)), lowerHex(url.QueryEscape(s)), lowerHex(url.PathEscape(s)),
 		string(appendHeader(nil, s)), strings.TrimSpace(s),
 		string(appendJSON(nil, s)), strings.Trim(string(quoted), `"`), wide, asciiJSON(wide), asciiJSON(string(appendJSON(nil, s))),
@@ -152,67 +202,120 @@ func asciiJSON(text string) string {
 	return b.String()
 }
 
-// secrets returns what is secret in credentials: what came from the environment, passwords, and what is made of them.
+// secrets returns what is secret in credentials: passwords, and what is made of them.
 func (c *Credentials) secrets() []string {
-	return append(slices.Clone(c.Environment), c.Password, c.OAuth2.ClientSecret, strings.TrimPrefix(c.Basic(), "Basic "))
+	return []string{c.Password, c.OAuth2.ClientSecret, strings.TrimPrefix(c.Basic(), "Basic ")}
 }
 
-// MaskOf makes the mask of a table: its credentials, the headers, settings and parameters of which the name speaks of a
-// secret, what is secret in its URLs, and other secrets.
+// MaskOf makes the mask of a table: its credentials, what came from the environment, the headers, settings and parameters
+// of which the name speaks of a secret, what is secret in its URLs and the paths appended to them, and other secrets.
 func MaskOf(c *Credentials, urls []string, headers map[string]string, named []map[string]string, others ...string) *Mask {
-	secrets := append(c.secrets(), others...)
-	for name, value := range headers {
-		if SecretName(name) {
-			secrets = append(append(secrets, value), strings.Fields(value)...)
-		}
-	}
-	for _, set := range named {
-		for name, value := range set {
-			if SecretName(name) && !strings.Contains(value, "%") {
-				secrets = append(secrets, value)
-			}
+	secrets := slices.Concat(c.secrets(), headerSecrets(headers), namedSecrets(named), others)
+	for _, value := range c.Environment {
+		if len(value) >= shortest { // a shorter one is rather a setting than a secret
+			secrets = append(secrets, value)
 		}
 	}
 	for _, address := range urls {
-		secrets = append(secrets, urlSecrets(address)...)
+		sure, guessed := urlSecrets(address)
+		secrets = append(append(secrets, sure...), guessed...)
 	}
 	return NewMask(secrets...)
 }
 
-// urlSecrets returns what is secret in a URL as it is configured: what stands before the host, parameters of which the
-// name speaks of a secret, and parts that look like keys.
-func urlSecrets(text string) []string {
-	var secrets []string
-	add := func(s string) {
-		secrets = append(secrets, s)
-		if plain := unescaped(s); plain != s {
-			secrets = append(secrets, plain)
+// MaskAnswers makes the mask of what the answers of a server must not bring to calls, events and receivers: the secrets by
+// which it is asked, as MaskOf has them. Names of hosts and the like, which also come from the environment, belong into links
+// to customers.
+func MaskAnswers(c *Credentials, urls []string, headers map[string]string, named []map[string]string, others ...string) *Mask {
+	secrets := slices.Concat(c.secrets(), headerSecrets(headers), namedSecrets(named), others)
+	for _, address := range urls {
+		sure, guessed := urlSecrets(address)
+		secrets = append(secrets, sure...)
+		for _, part := range guessed {
+			if slices.Contains(c.Environment, part) {
+				secrets = append(secrets, part)
+			}
 		}
 	}
+	return newSureMask(secrets)
+}
+
+// newSureMask makes a mask of the secrets that are long enough to be no coincidence.
+func newSureMask(secrets []string) *Mask {
+	return NewMask(slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return len(s) < surest || strings.Contains(s, "%") })...)
+}
+
+// isSecret reports whether a value is secret by its name. A short one needs a name that leaves no doubt: key = id is none.
+func isSecret(name, value string) bool {
+	if len(value) >= shortest {
+		return SecretName(name)
+	}
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"pass", "pwd", "secret", "token", "authorization"}, func(word string) bool { return strings.Contains(name, word) })
+}
+
+// namedSecrets returns the secret values of settings and parameters. Those with placeholders are none.
+func namedSecrets(named []map[string]string) (secrets []string) {
+	for _, set := range named {
+		for name, value := range set {
+			if !strings.Contains(value, "%") && isSecret(name, value) {
+				secrets = append(secrets, value)
+			}
+		}
+	}
+	return secrets
+}
+
+// headerSecrets returns the secret values of headers, with and without the scheme before them.
+func headerSecrets(headers map[string]string) (secrets []string) {
+	for name, value := range headers {
+		for _, s := range append(strings.Fields(value), value) {
+			if isSecret(name, s) {
+				secrets = append(secrets, s)
+			}
+		}
+	}
+	return secrets
+}
+
+// urlSecrets returns what is secret in a URL as it is configured, or in a path that is appended to one: what stands before
+// the host, and parameters of which the name speaks of a secret. Guessed are parts that look like keys.
+func urlSecrets(text string) (sure, guessed []string) {
+	with := func(list []string, s string) []string {
+		if plain := unescaped(s); plain != s {
+			list = append(list, plain)
+		}
+		return append(list, s)
+	}
 	head, query, _ := strings.Cut(text, "?")
-	if _, rest, ok := strings.Cut(head, "://"); ok {
-		authority, path, _ := strings.Cut(rest, "/")
+	path := head
+	if scheme, rest, ok := strings.Cut(head, "://"); ok && !strings.Contains(scheme, "/") {
+		authority, below, _ := strings.Cut(rest, "/")
+		path = below
 		if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 			user, password, _ := strings.Cut(authority[:at], ":")
-			add(password)
+			sure = with(sure, password)
 			if password == "" {
-				add(user) // a token, as many services have it
+				sure = with(sure, user) // a token, as many services have it
 			}
-			secrets = append(secrets, strings.TrimPrefix(basic(unescaped(user), unescaped(password)), "Basic "), authority[:at])
+			sure = append(sure, strings.TrimPrefix(basic(unescaped(user), unescaped(password)), "Basic "), authority[:at])
 		}
-		for part := range strings.SplitSeq(path, "/") {
-			if LooksRandom(part) {
-				add(part)
-			}
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if LooksRandom(part) {
+			guessed = with(guessed, part)
 		}
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		if SecretName(name) && !strings.HasPrefix(value, "%") || LooksRandom(value) {
-			add(value)
+		switch {
+		case isSecret(name, value) && !strings.HasPrefix(value, "%"):
+			sure = with(sure, value)
+		case LooksRandom(value):
+			guessed = with(guessed, value)
 		}
 	}
-	return secrets
+	return sure, guessed
 }
 
 // MaskURL hides what may be secret in a URL that is not from the configuration, or of which the configuration is not at

@@ -56,6 +56,7 @@ func TestMask(t *testing.T) {
 			"as it is": secret, "query": url.QueryEscape(secret), "path": url.PathEscape(secret),
 			"lower query":   strings.ToLower(url.QueryEscape("é")) + lowerHex(url.QueryEscape(secret)),
 			"encoding/json": string(quoted), "html": html.EscapeString(secret),
+			"JSON in JSON": string(appendJSON(nil, string(appendJSON(nil, secret)))), "JSON in XML": string(AppendXML(nil, string(appendJSON(nil, secret)))),
 		}
 		for name, text := range elsewhere[secret] {
 			texts[name] = text
@@ -91,19 +92,45 @@ func TestMaskLongestFirst(t *testing.T) {
 			t.Errorf("%q: %q", secrets, got)
 		}
 	}
-	if got := NewMask("abc", "Bearer", "").Replace("abc Bearer"); got != "abc Bearer" {
+	if got := NewMask("abcd", "Bearer", "").Replace("abc Bearer"); got != "abc Bearer" {
 		t.Errorf("words that are no secrets: %q", got)
+	}
+}
+
+// TestMaskShort wants a short secret hidden where it is a word of its own, and nowhere else.
+func TestMaskShort(t *testing.T) {
+	for _, c := range []struct{ secret, text, want string }{
+		{"abc", "abc", "***"},
+		{"abc", `{"p":"abc","q":"abcd","r":"xabc abc_"} abc.`, `{"p":"***","q":"abcd","r":"xabc abc_"} ***.`},
+		{"12", "12 112 120 é12 12é (12)12", "*** 112 120 é12 12é (***)***"},
+		{"1", "HTTP/1.1 1", "HTTP/***.*** ***"},
+		{"a&b", "p=a%26b&q=a&amp;b a&b", "p=***&q=*** ***"},
+		{"abc", "YWJj YWJjx", "*** YWJjx"},
+		{"é", "é éa", "*** éa"},
+		{"aa", "aaa aa", "aaa ***"},
+	} {
+		if got := NewMask(c.secret).Replace(c.text); got != c.want {
+			t.Errorf("%q in %s: %s, want %s", c.secret, c.text, got, c.want)
+		}
+	}
+	m := MaskOf(&Credentials{Username: "u", Password: "pw1", Environment: []string{"DE"}}, []string{"https://x:y1@crm.example/?token=t1&key=k1"},
+		map[string]string{"Authorization": "Bearer b1", "X-Key": "id"}, []map[string]string{{"api_token": "s1", "hash": "no"}})
+	if got, want := m.Replace("pw1 DE y1 t1 k1 b1 Bearer id s1 no"), "*** DE *** *** k1 *** Bearer id *** no"; got != want {
+		t.Errorf("of a table: %s, want %s", got, want)
 	}
 }
 
 // TestMaskOf wants everything secret in a table hidden.
 func TestMaskOf(t *testing.T) {
 	c := &Credentials{Username: "anna", Password: "pass-1", Environment: []string{"env-1"}, OAuth2: OAuth2{ClientSecret: "client-1"}}
-	m := MaskOf(c, []string{"https://us%65r:in%2Furl@crm.example/hook/k7qp0z2mw4xr8vt1/x?api_key=query-1&phone=%callerid%"},
+	m := MaskOf(c, []string{
+		"https://us%65r:in%2Furl@crm.example/hook/k7qp0z2mw4xr8vt1/x?api_key=query-1&phone=%callerid%",
+		"j2hb9d4sq6yk3wn5/to/http://host.example/p8tf1c7mz0vg2xl4?token=path-1",
+	},
 		map[string]string{"X-Api-Key": "header-1", "Authorization": "Bearer bearer-1", "X-Plain": "plain-1"},
 		[]map[string]string{{"password": "setting-1", "token": "%callerid%", "name": "shown-1"}}, "other-1")
 	for _, secret := range []string{
-		"pass-1", "env-1", "client-1", "in%2Furl", "in/url", "k7qp0z2mw4xr8vt1", "query-1", "header-1", "bearer-1", "setting-1", "other-1",
+		"pass-1", "env-1", "client-1", "in%2Furl", "in/url", "k7qp0z2mw4xr8vt1", "query-1", "j2hb9d4sq6yk3wn5", "p8tf1c7mz0vg2xl4", "path-1", "header-1", "bearer-1", "setting-1", "other-1",
 		base64.StdEncoding.EncodeToString([]byte("anna:pass-1")), base64.StdEncoding.EncodeToString([]byte("user:in/url")),
 	} {
 		if got := m.Replace("(" + secret + ")"); got != "(***)" {

@@ -13,7 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
+
+	"ringhook/test/wait"
 )
 
 // answering starts a server that answers each request with its path, and adds to the response what extra returns for
@@ -118,7 +119,7 @@ func TestAnswerNobodyAskedFor(t *testing.T) {
 				url, client, _ := answering(t, secure, tc.answer, tc.extra)
 				for i := range 8 {
 					path := fmt.Sprintf("/%d", i)
-					resp, err := client.Do(&Request{Method: "POST", URL: url + path, Body: []byte("x"), KeepHeader: true}, in(10*time.Second))
+					resp, err := client.Do(&Request{Method: "POST", URL: url + path, Body: []byte("x"), KeepHeader: true}, in(wait.Limit))
 					if tc.extra != nil {
 						<-arrived
 					}
@@ -157,7 +158,7 @@ func TestReuse(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/tls=%v", name, secure), func(t *testing.T) {
 				url, client, conns := answering(t, secure, answer, nil)
 				for range 5 {
-					if _, err := client.Do(&Request{URL: url + "/x"}, in(10*time.Second)); err != nil {
+					if _, err := client.Do(&Request{URL: url + "/x"}, in(wait.Limit)); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -171,12 +172,14 @@ func TestReuse(t *testing.T) {
 
 // TestAnnouncedClose wants no request on a connection that the server is about to close: it would be lost.
 func TestAnnouncedClose(t *testing.T) {
-	for _, options := range []string{"close", "Close", "keep-alive, close", "close,TE"} {
+	for _, options := range []string{
+		"close", "Close", "keep-alive, close", "close,TE", "close\r\nConnection: keep-alive", "keep-alive\r\nX: y\r\nconnection: TE, close", "\tclose \r\nConnection:",
+	} {
 		url, client, conns := answering(t, false, func(_ int, path string) string {
 			return fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: %s\r\nContent-Length: %d\r\n\r\n%s", options, len(path), path)
 		}, nil)
 		for range 3 {
-			if _, err := client.Do(&Request{URL: url + "/x"}, in(10*time.Second)); err != nil {
+			if _, err := client.Do(&Request{URL: url + "/x"}, in(wait.Limit)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -186,16 +189,33 @@ func TestAnnouncedClose(t *testing.T) {
 	}
 }
 
+// TestAnnouncedBody wants no request on a connection on which the body of a response without one may still come.
+func TestAnnouncedBody(t *testing.T) {
+	for _, head := range []string{
+		"204 No Content\r\nContent-Length: 5", "304 Not Modified\r\nContent-Length: 5", "204 No Content\r\nTransfer-Encoding: chunked", "304 Not Modified\r\nTransfer-Encoding: chunked",
+	} {
+		url, client, conns := answering(t, false, func(int, string) string { return "HTTP/1.1 " + head + "\r\n\r\n" }, nil)
+		for range 3 {
+			if _, err := client.Do(&Request{URL: url + "/x"}, in(wait.Limit)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := conns.Load(); n != 3 {
+			t.Errorf("%q: 3 requests took %d connections, want 3", head, n)
+		}
+	}
+}
+
 // TestReuseAfterDeadline wants a connection to serve a second request after the deadline of the first has passed.
 func TestReuseAfterDeadline(t *testing.T) {
 	url, client, conns := answering(t, false, func(_ int, path string) string { return ok(path) }, nil)
-	if _, err := client.Do(&Request{URL: url + "/x"}, in(10*time.Second)); err != nil {
+	if _, err := client.Do(&Request{URL: url + "/x"}, in(wait.Limit)); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range client.hosts {
 		p.idle[0].SetDeadline(aLongTimeAgo) // as it is when the first deadline has passed
 	}
-	if _, err := client.Do(&Request{URL: url + "/x"}, in(10*time.Second)); err != nil || conns.Load() != 1 {
+	if _, err := client.Do(&Request{URL: url + "/x"}, in(wait.Limit)); err != nil || conns.Load() != 1 {
 		t.Errorf("second request: %v, over %d connections", err, conns.Load())
 	}
 }
@@ -213,14 +233,14 @@ func TestCutShort(t *testing.T) {
 		"before the trailer": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n",
 	} {
 		url := raw(t, func(c net.Conn) { io.WriteString(c, text) })
-		_, err := newClient(t, ClientConfig{}).Do(&Request{URL: url}, in(10*time.Second))
+		_, err := newClient(t, ClientConfig{}).Do(&Request{URL: url}, in(wait.Limit))
 		var e *Error
 		if !errors.As(err, &e) || e.Class != ClassProtocol || !strings.HasSuffix(err.Error(), "the response was cut short") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	url := raw(t, func(net.Conn) {})
-	_, err := newClient(t, ClientConfig{}).Do(&Request{URL: url}, in(10*time.Second))
+	_, err := newClient(t, ClientConfig{}).Do(&Request{URL: url}, in(wait.Limit))
 	var e *Error
 	if !errors.As(err, &e) || e.Class != ClassReset || !strings.Contains(err.Error(), "before the first byte") {
 		t.Errorf("nothing: %v", err)
@@ -236,7 +256,7 @@ func TestErrorsQuoteNothing(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nContent-Encoding: hush-1, br\r\nContent-Length: 1\r\n\r\nx",
 	} {
 		url := raw(t, func(c net.Conn) { io.WriteString(c, text) })
-		_, err := newClient(t, ClientConfig{MaxDecoded: 1 << 20}).Do(&Request{URL: url}, in(10*time.Second))
+		_, err := newClient(t, ClientConfig{MaxDecoded: 1 << 20}).Do(&Request{URL: url}, in(wait.Limit))
 		if err == nil || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%q gives %v", text, err)
 		}
@@ -274,7 +294,7 @@ func TestHeaderNames(t *testing.T) {
 		Method: "POST", URL: "http://user:p%40ss@" + ln.Addr().String() + "/a?b=c", ContentType: "application/json", Body: []byte("{}"),
 		Header: [][2]string{{"webhook-id", "msg_1"}, {"SOAPAction", `"x"`}, {"x-API-key", "k"}, {"X_Under", "u"}},
 	}
-	if _, err := newClient(t, ClientConfig{}).Do(req, in(10*time.Second)); err != nil {
+	if _, err := newClient(t, ClientConfig{}).Do(req, in(wait.Limit)); err != nil {
 		t.Fatal(err)
 	}
 	want := "POST /a?b=c HTTP/1.1\r\nHost: " + ln.Addr().String() + "\r\nUser-Agent: ringhook\r\nwebhook-id: msg_1\r\nSOAPAction: \"x\"\r\n" +
@@ -296,7 +316,7 @@ func TestEncodingThatIsNone(t *testing.T) {
 		url := raw(t, func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Encoding: "+encoding+"\r\nContent-Length: 9\r\n\r\nname=Anna")
 		})
-		resp, err := newClient(t, ClientConfig{MaxDecoded: 1 << 20}).Do(&Request{URL: url}, in(10*time.Second))
+		resp, err := newClient(t, ClientConfig{MaxDecoded: 1 << 20}).Do(&Request{URL: url}, in(wait.Limit))
 		if want == "" {
 			if err != nil || string(resp.Body) != "name=Anna" {
 				t.Errorf("%s: %v", encoding, err)
@@ -311,4 +331,29 @@ func TestEncodingThatIsNone(t *testing.T) {
 	f("br", "br")
 	f("deflate, gzip", "deflate, gzip")
 	f("zstd", "zstd")
+}
+
+// TestNotReused checks that no request follows on a connection after a response that may be followed by bytes of no response,
+// even if none have come yet, or after an error.
+func TestNotReused(t *testing.T) {
+	for name, head := range map[string]string{
+		"a body announced by 204":   "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+		"a body in chunks of a 304": "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"an upgrade":                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+		"no valid HTTP":             "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+		"a body that is too large":  "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			url, client, conns := answering(t, false, func(int, string) string { return head }, nil)
+			for range 3 {
+				_, err := client.Do(&Request{Method: "POST", URL: url, Body: []byte("x")}, in(wait.Limit))
+				if fails := strings.HasPrefix(head, "HTTP/1.1 200"); (err != nil) != fails {
+					t.Fatal(err)
+				}
+			}
+			if n := conns.Load(); n != 3 {
+				t.Errorf("%d connections for 3 requests", n)
+			}
+		})
+	}
 }

@@ -5,7 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
+
+	"ringhook/test/wait"
 )
 
 // T-HOOK-04: the status of an answer is known although its body is too large.
@@ -16,7 +17,7 @@ func TestStatusOfWhatIsTooLarge(t *testing.T) {
 			w.Write(make([]byte, 100<<10))
 		}))
 		c := newClient(t, ClientConfig{})
-		_, err := c.Do(&Request{URL: server.URL}, time.Now().Add(10*time.Second))
+		_, err := c.Do(&Request{URL: server.URL}, in(wait.Limit))
 		server.Close()
 		var e *Error
 		if !errors.As(err, &e) || e.Class != ClassTooLarge || e.Status != status {

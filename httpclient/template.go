@@ -39,6 +39,7 @@ const (
 type Template struct {
 	place Place
 	parts []part
+	keys  []string // of the placeholders, each once, in the order of their first use
 	// path and query are the borders of a URL's path: path is its start in the
 	// first literal, query the first part after it.
 	path, query int
@@ -47,15 +48,19 @@ type Template struct {
 // part is a literal, or a placeholder.
 type part struct {
 	literal string
-	key     string // what stands between the percent signs
-	quoted  bool   // in a JSON string
+	key     string  // what stands between the percent signs, without the nested escaping; empty for a literal
+	nth     int     // the place of key in the keys of the template
+	nested  nesting // what the value goes through before it is escaped for its place
+	quoted  bool    // in a JSON string
 }
 
 // ParseTemplate reads a template for its place. A placeholder is %name%, with
 // a name of small letters, digits and underscores that begins with a letter
 // or an underscore, or %name:format%, where the format is any text in one line
-// without a percent sign. A percent sign that begins no placeholder stands for
-// itself, and so does one with two hex digits, as in %d0%bf: what is
+// without a percent sign. At the end of the placeholder :escaped, :json or :html
+// escapes the value for a text inside the text: percent-encoded, as the content
+// of a JSON string, or for HTML and XML. The escaping for the place follows. A
+// percent sign that begins no placeholder stands for itself, and so does one with two hex digits, as in %d0%bf: what is
 // percent-encoded already stays so. In a URL there is no other percent sign.
 //
 // A URL must be absolute, and its host must be written out: a placeholder
@@ -64,7 +69,7 @@ type part struct {
 func ParseTemplate(text string, place Place) (*Template, error) {
 	t := &Template{place: place}
 	if place == PlaceURL {
-		if err := checkPercent(text); err != nil {
+		if err := CheckPercent(text); err != nil {
 			return t, err
 		}
 	}
@@ -75,7 +80,7 @@ func ParseTemplate(text string, place Place) (*Template, error) {
 			break
 		}
 		t.literal(text[:at])
-		t.parts = append(t.parts, part{key: key})
+		t.placeholder(key)
 		text = text[at+len(key)+2:]
 	}
 	switch place {
@@ -85,6 +90,17 @@ func ParseTemplate(text string, place Place) (*Template, error) {
 		t.findStrings()
 	}
 	return t, nil
+}
+
+// placeholder adds what stands between two percent signs.
+func (t *Template) placeholder(text string) {
+	p := part{}
+	p.key, p.nested = cutNesting(text)
+	if p.nth = slices.Index(t.keys, p.key); p.nth < 0 {
+		p.nth = len(t.keys)
+		t.keys = append(t.keys, p.key)
+	}
+	t.parts = append(t.parts, p)
 }
 
 func (t *Template) literal(s string) {
@@ -153,10 +169,43 @@ func (t *Template) Names() []string {
 	return names
 }
 
+// Unclosed returns the words in the literal text that follow a percent sign as the name of a placeholder does: it is not
+// closed by another, or has capital letters. Which of them are meant as placeholders the caller knows: 100%ig is a word.
+func (t *Template) Unclosed() []string {
+	var words []string
+	for _, p := range t.parts {
+		for _, text := range strings.Split(p.literal, "%")[1:] {
+			end := strings.IndexFunc(text, func(c rune) bool { return c > 'z' || !isName("x"+strings.ToLower(string(c))) })
+			if end < 0 {
+				end = len(text)
+			}
+			if word := text[:end]; isName(strings.ToLower(word)) && !slices.Contains(words, word) {
+				words = append(words, word)
+			}
+		}
+	}
+	return words
+}
+
+// Keys returns what stands between the percent signs of the placeholders, without
+// nested escaping, each once, in the order of their first use. It must not be changed.
+func (t *Template) Keys() []string { return t.keys }
+
+// Nested reports whether a placeholder has a nested escaping.
+func (t *Template) Nested() bool {
+	return slices.ContainsFunc(t.parts, func(p part) bool { return p.nested != notNested })
+}
+
 // Append appends the text with its placeholders filled to dst. The function
 // value is called with what stands between the percent signs, the format with
-// it if there is one.
+// it if there is one, without nested escaping.
 func (t *Template) Append(dst []byte, value func(name string) string) []byte {
+	return t.AppendNth(dst, func(n int) string { return value(t.keys[n]) })
+}
+
+// AppendNth is Append for a caller that has prepared a value for each of Keys: value
+// is called with the place of the placeholder in them.
+func (t *Template) AppendNth(dst []byte, value func(n int) string) []byte {
 	start := len(dst) + t.path
 	for i, p := range t.parts {
 		if t.place == PlaceURL && i == t.query {
@@ -166,12 +215,23 @@ func (t *Template) Append(dst []byte, value func(name string) string) []byte {
 			dst = append(dst, p.literal...)
 			continue
 		}
-		dst = appendEscaped(dst, value(p.key), t.place, p.quoted)
+		dst = appendEscaped(dst, p.nested.escape(value(p.nth)), t.place, p.quoted)
 	}
 	if t.place == PlaceURL && t.query == len(t.parts) {
 		dst = maskDots(dst, start)
 	}
 	return dst
+}
+
+// JoinPath appends a path, which may have a query, to a base URL. Without a path it returns the URL as it is.
+func JoinPath(base, path string) (string, error) {
+	if path == "" {
+		return base, nil
+	}
+	if strings.ContainsAny(base, "?#") {
+		return base, errors.New("cannot be appended to a url with a query: leave the query out, or write the whole address as url and no path")
+	}
+	return strings.TrimRight(base, "/") + "/" + strings.TrimLeft(path, "/"), nil
 }
 
 // checkURL checks that the URL is valid, and finds its path.
@@ -212,9 +272,9 @@ func (t *Template) checkURL() error {
 	return nil
 }
 
-// checkPercent refuses a percent sign that begins neither a placeholder nor an
+// CheckPercent refuses a URL with a percent sign that begins neither a placeholder nor an
 // encoded byte. Servers reject such a URL, or read it as something else.
-func checkPercent(text string) error {
+func CheckPercent(text string) error {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '%' {
 			continue

@@ -346,3 +346,40 @@ func BenchmarkTemplateURL(b *testing.B) {
 		dst = tmpl.Append(dst[:0], func(string) string { return "+79161234567" })
 	}
 }
+
+// TestNesting checks the escaping of a value for a text inside the text.
+func TestNesting(t *testing.T) {
+	f := func(place Place, source, want string) {
+		t.Helper()
+		template, err := ParseTemplate(source, place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(template.Append(nil, func(key string) string { return map[string]string{"a": `+1 "x"&<y>`}[key] })); got != want {
+			t.Errorf("%s: got %s, want %s", source, got, want)
+		}
+	}
+	f(PlaceJSON, `{"q": "m?a=%a:escaped%&b=%a%"}`, `{"q": "m?a=%2B1%20%22x%22%26%3Cy%3E&b=+1 \"x\"&<y>"}`)
+	f(PlaceForm, `e={"a":"%a:json%"}`, `e={"a":"%2B1+%5C%22x%5C%22%26%3Cy%3E"}`)
+	f(PlaceJSON, `{"body": "<p>%a:html%</p>"}`, `{"body": "<p>+1 &#34;x&#34;&amp;&lt;y&gt;</p>"}`)
+	f(PlaceURL, `https://crm.example/?q=%a:escaped%`, `https://crm.example/?q=%252B1%2520%2522x%2522%2526%253Cy%253E`)
+	template, _ := ParseTemplate("%a:escaped% %a% %b:15:04% %b:15:04:json%", PlaceText)
+	if keys := template.Keys(); len(keys) != 2 || keys[0] != "a" || keys[1] != "b:15:04" {
+		t.Errorf("keys %q", keys)
+	}
+}
+
+// TestUnclosed checks which words count as placeholders that are not closed: those that follow a percent sign.
+func TestUnclosed(t *testing.T) {
+	for source, want := range map[string]string{
+		"answered": "", "100%ig answered": "ig", "%callerid": "callerid", "%a% and %CallerID": "CallerID", "x %b, %c": "b c", "%a%answered": "",
+	} {
+		template, err := ParseTemplate(source, PlaceText)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(template.Unclosed(), " "); got != want {
+			t.Errorf("%s: got %q, want %q", source, got, want)
+		}
+	}
+}

@@ -12,7 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
+
+	"ringhook/test/wait"
 )
 
 // A server with an authority of its own, which asks for a certificate: the
@@ -50,7 +51,7 @@ func TestLoadTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		_, err = client.Do(&Request{URL: server.URL}, time.Now().Add(10*time.Second))
+		_, err = client.Do(&Request{URL: server.URL}, in(wait.Limit))
 		var failure *Error
 		if got := errors.As(err, &failure); got != (want != "") {
 			t.Errorf("got %v, want %q", err, want)

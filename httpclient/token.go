@@ -1,89 +1,109 @@
 package httpclient
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
 )
-
-// OAuth2 configures tokens by the client credentials grant of
-// RFC 6749, section 4.4.
-type OAuth2 struct {
-	// TokenURL is the token endpoint; empty if no token is needed.
-	TokenURL     string `toml:"token_url"`
-	ClientID     string `toml:"client_id"`
-	ClientSecret string `toml:"client_secret"`
-	// Scope is the scope of the token, words separated by blanks.
-	Scope string `toml:"scope"`
-}
-
-// Check reports what is missing or cannot work. An empty value is accepted.
-func (c *OAuth2) Check(report func(key, problem string)) {
-	if *c == (OAuth2{}) {
-		return
-	}
-	if c.ClientID == "" {
-		report("client_id", "is missing beside token_url and client_secret")
-	}
-	if c.ClientSecret == "" {
-		report("client_secret", "is missing beside token_url and client_id")
-	}
-	if t, err := ParseTemplate(c.TokenURL, PlaceURL); err != nil {
-		report("token_url", err.Error())
-	} else if len(t.Names()) > 0 {
-		report("token_url", "has a placeholder, though a token is for every call: leave it out")
-	}
-}
 
 const (
 	// tokenEnd is the time before its expiry from which on a token is not used.
 	tokenEnd = 5 * time.Second
 	// tokenRenew is the time before its expiry at which a token is renewed in the
-	// background, or a fifth of its life if that is shorter; tokenWait is the
-	// limit of that request.
+	// background, or a fifth of its life if that is shorter.
 	tokenRenew = time.Minute
-	tokenWait  = 10 * time.Second
 )
 
-// Tokens holds the token of one client. It may be used by many goroutines.
-type Tokens struct {
-	cfg      *clientcredentials.Config
-	http     *http.Client
-	lock     chan struct{} // held while a token is requested
-	renewals sync.WaitGroup
+// TokenWait is the maximum time of a request for a token.
+const TokenWait = 10 * time.Second
 
-	mu       sync.Mutex
-	token    *oauth2.Token // nil if there is none
-	mask     *Mask         // of this token and the one before
-	renew    time.Time
-	renewing bool
-	closed   bool
+// Token is what a server issued.
+type Token struct {
+	Access string
+	// Refresh is the refresh token; empty if the server issued none.
+	Refresh string
+	Expiry  time.Time // zero if it is not known
 }
 
-// NewTokens returns Tokens that requests tokens through a client.
+// Usable reports whether a request that is sent now may carry the token.
+func (t *Token) Usable(now time.Time) bool {
+	return t.Access != "" && (t.Expiry.IsZero() || t.Expiry.Sub(now) >= tokenEnd)
+}
+
+// Carry is how requests carry a token. The zero value is Authorization: Bearer.
+type Carry struct {
+	Scheme string // before the token in Authorization; empty is Bearer
+	Header string // the header that holds the token alone, in place of Authorization
+	Query  string // the parameter of the URL that holds the token, in place of a header
+}
+
+// Source requests a new token. refused is the last token if the server did not accept it, else empty. It is called by
+// one goroutine at a time. Every error is an *Error.
+type Source func(ctx context.Context, refused string) (Token, error)
+
+// Tokens holds the token of one client. It may be used by many goroutines. It renews
+// the token in the background before its end, so that no caller waits for the issuer,
+// and each waiter keeps its own deadline; oauth2.ReuseTokenSource has neither. A request
+// for a token does not end with the deadline of a caller: the issuer may have replaced what
+// it was asked with.
+type Tokens struct {
+	source  Source
+	carry   Carry
+	expired func(*Response) bool // reports a refused token by the answer; nil for status 401 alone
+	minAge  time.Duration        // a refused token that is younger is not replaced
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	token   Token
+	got     time.Time // when token was requested
+	refused string    // the last token that a server did not accept
+	mask    *Mask     // of this token and the one before
+	answers *Mask     // the same for what calls get, see MaskAnswers
+	renew   time.Time
+	flight  *flight // the request in progress, nil for none
+	closed  bool
+}
+
+// flight is a request for a token that is in progress.
+type flight struct {
+	done  chan struct{} // closed when token and err are set
+	token string
+	err   error
+}
+
+// NewTokens returns Tokens of one lookup or hook that requests tokens through a client. The grant is one that needs
+// nothing that must be stored.
 func NewTokens(cfg OAuth2, client *Client) *Tokens {
-	var scopes []string
-	if cfg.Scope != "" {
-		scopes = []string{cfg.Scope}
+	issuer := NewIssuer(Grant{OAuth2: cfg}, client)
+	return &Tokens{source: func(ctx context.Context, _ string) (Token, error) { return issuer.Issue(ctx, nil) }}
+}
+
+// KeptTokens are the settings of Tokens that an account stores.
+type KeptTokens struct {
+	Carry Carry
+	// Expired reports whether an answer means that the token is not accepted any more, beside status 401; may be nil.
+	Expired func(*Response) bool
+	// First is the stored token, and Got the time at which it was issued.
+	First Token
+	Got   time.Time
+	// MinAge is the age from which on a token that is refused is replaced: a server may refuse every token.
+	MinAge time.Duration
+}
+
+// KeepTokens returns Tokens that requests tokens from a source, which stores them.
+func KeepTokens(source Source, k KeptTokens) *Tokens {
+	t := &Tokens{source: source, carry: k.Carry, expired: k.Expired, minAge: k.MinAge}
+	if k.First.Access != "" {
+		t.put(k.First, k.Got)
 	}
-	return &Tokens{
-		cfg: &clientcredentials.Config{
-			ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, TokenURL: cfg.TokenURL, Scopes: scopes,
-		},
-		http: &http.Client{
-			Transport:     transport{client},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		lock: make(chan struct{}, 1),
-	}
+	return t
 }
 
 // Get returns the token. If there is no valid one it requests one first, once for
@@ -91,29 +111,59 @@ func NewTokens(cfg OAuth2, client *Client) *Tokens {
 // is renewed in the background. Every error is an *Error; one of ClassToken has
 // the status of a refusal.
 func (t *Tokens) Get(deadline time.Time) (string, error) {
-	if token := t.good(); token != "" {
+	token, f := t.look()
+	if token != "" {
 		return token, nil
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
-	defer cancel()
+	if f == nil {
+		return "", &Error{Class: ClassToken, Err: errors.New("get token: closed")}
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
 	select {
-	case t.lock <- struct{}{}:
-		defer func() { <-t.lock }()
-	case <-ctx.Done():
-		return "", tokenError(ctx.Err())
+	case <-f.done:
+		return f.token, f.err
+	case <-timer.C:
+		return "", tokenError(context.DeadlineExceeded)
 	}
-	if token := t.good(); token != "" {
-		return token, nil
-	}
-	return t.fetch(ctx)
 }
 
-// Forget drops a token that the server refuses, unless it was replaced since.
+// Renew requests a new token in the background, also if the present one is valid.
+func (t *Tokens) Renew() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.request()
+}
+
+// Forget drops a token that the server refuses, unless it was replaced since or is
+// too young.
 func (t *Tokens) Forget(token string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.token != nil && t.token.AccessToken == token {
-		t.token = nil
+	age := time.Since(t.got)
+	if young := age >= 0 && age < t.minAge; t.token.Access == token && !young {
+		t.token, t.refused = Token{}, token
+	}
+}
+
+// Refused reports whether a response means that the server does not accept the token any more.
+func (t *Tokens) Refused(resp *Response) bool {
+	return resp != nil && (resp.Status == http.StatusUnauthorized || t.expired != nil && t.expired(resp))
+}
+
+// Authorize makes a request carry a token.
+func (t *Tokens) Authorize(req *Request, token string) {
+	switch c := t.carry; {
+	case c.Query != "":
+		separator := "?"
+		if strings.Contains(req.URL, "?") {
+			separator = "&"
+		}
+		req.URL += separator + url.QueryEscape(c.Query) + "=" + url.QueryEscape(token)
+	case c.Header != "":
+		req.Header = append(slices.Clip(req.Header), [2]string{c.Header, token})
+	default:
+		req.Header = append(slices.Clip(req.Header), [2]string{"Authorization", cmp.Or(c.Scheme, "Bearer") + " " + token})
 	}
 }
 
@@ -125,110 +175,86 @@ func (t *Tokens) Mask(text string) string {
 	return mask.Replace(text)
 }
 
-// Close waits for a renewal in progress and prevents further ones.
-func (t *Tokens) Close() {
+// MaskAnswer hides them in what an answer brings to calls.
+func (t *Tokens) MaskAnswer(text string) string {
 	t.mu.Lock()
-	t.closed = true
+	mask := t.answers
 	t.mu.Unlock()
-	t.renewals.Wait()
+	return mask.Replace(text)
 }
 
-// good returns the present token, empty if there is none to use.
-func (t *Tokens) good() string {
+// Stop prevents further requests for tokens. Get still returns a token that is valid, and that of a request in progress.
+func (t *Tokens) Stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.token == nil {
-		return ""
-	}
-	if t.token.Expiry.IsZero() {
-		return t.token.AccessToken
-	}
+	t.closed = true
+}
+
+// Close stops the tokens and waits for a request in progress, at most TokenWait and the time to store the answer, which
+// may replace what is stored.
+func (t *Tokens) Close() {
+	t.Stop()
+	t.running.Wait()
+}
+
+// look returns the present token, or the request for one that is in progress. Both are empty if the tokens are closed.
+func (t *Tokens) look() (string, *flight) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	now := time.Now()
-	if t.token.Expiry.Sub(now) < tokenEnd {
-		return ""
+	if !t.token.Usable(now) || now.Before(t.got) { // issued after now: the clock was set back, and its end is not known
+		return "", t.request()
 	}
-	if now.After(t.renew) && !t.renewing && !t.closed {
-		t.renewing = true
-		t.renewals.Go(t.renewInBackground)
+	if !t.token.Expiry.IsZero() && now.After(t.renew) {
+		t.request()
 	}
-	return t.token.AccessToken
+	return t.token.Access, nil
 }
 
-// renewInBackground requests a new token while the old one is used. If it fails,
-// the next Get tries again.
-func (t *Tokens) renewInBackground() {
-	ctx, cancel := context.WithTimeout(context.Background(), tokenWait)
-	defer cancel()
-	_, _ = t.fetch(ctx)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.renewing = false
-}
-
-func (t *Tokens) fetch(ctx context.Context) (string, error) {
-	token, err := t.cfg.Token(context.WithValue(ctx, oauth2.HTTPClient, t.http))
-	if err != nil {
-		return "", tokenError(err)
+// request begins a request for a token, unless one is in progress. The caller holds mu.
+func (t *Tokens) request() *flight {
+	if t.flight != nil || t.closed {
+		return t.flight
 	}
-	life := time.Until(token.Expiry)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	secrets := []string{token.AccessToken}
-	if t.token != nil {
-		secrets = append(secrets, t.token.AccessToken)
-	}
-	t.mask = NewMask(secrets...)
-	t.token, t.renew = token, token.Expiry.Add(-min(tokenRenew, life/5))
-	return token.AccessToken, nil
-}
-
-// tokenError returns why there is no token, without the server's text, which the
-// library quotes.
-func tokenError(err error) *Error {
-	var refused *oauth2.RetrieveError
-	if errors.As(err, &refused) && refused.Response != nil {
-		status := refused.Response.StatusCode
-		return &Error{Class: ClassToken, Status: status, Sent: true, Err: fmt.Errorf("get token: status %d", status)}
-	}
-	var w *Error
-	if errors.As(err, &w) {
-		return &Error{Class: w.Class, Host: w.Host, Sent: w.Sent, Err: fmt.Errorf("get token: %w", w.Err)}
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &Error{Class: ClassTimeout, Err: errors.New("get token: deadline passed")}
-	}
-	return &Error{Class: ClassToken, Sent: true, Err: errors.New("get token: the response is not a token")}
-}
-
-// transport sends the library's requests through our client, with its limits.
-type transport struct{ client *Client }
-
-// RoundTrip sends one request.
-func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	req := &Request{Method: r.Method, URL: r.URL.String(), ContentType: r.Header.Get("Content-Type")}
-	req.Header = append(req.Header, [2]string{"Accept", "application/json"})
-	if auth := r.Header.Get("Authorization"); auth != "" {
-		req.Header = append(req.Header, [2]string{"Authorization", auth})
-	}
-	if r.Body != nil {
-		body, err := io.ReadAll(r.Body)
-		r.Body.Close()
+	f := &flight{done: make(chan struct{})}
+	t.flight = f
+	refused := t.refused
+	t.running.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), TokenWait)
+		defer cancel()
+		defer close(f.done)
+		token, err := t.ask(ctx, refused)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.flight = nil
 		if err != nil {
-			return nil, err
+			f.err = err
+			return
 		}
-		req.Body = body
+		t.refused = ""
+		t.put(token, time.Now())
+		f.token = token.Access
+	})
+	return f
+}
+
+// ask asks the source. A bug of ours costs this token only.
+func (t *Tokens) ask(ctx context.Context, refused string) (token Token, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Error{Class: ClassToken, Err: fmt.Errorf("get token: panic: %v", p)}
+		}
+	}()
+	return t.source(ctx, refused)
+}
+
+// put makes a token the present one. The caller holds mu, or has the only reference.
+func (t *Tokens) put(token Token, got time.Time) {
+	secrets := []string{token.Access}
+	if t.token.Access != "" {
+		secrets = append(secrets, t.token.Access)
 	}
-	deadline, ok := r.Context().Deadline()
-	if !ok {
-		deadline = time.Now().Add(tokenWait)
-	}
-	resp, err := t.client.Do(req, deadline)
-	if err != nil {
-		return nil, err
-	}
-	return &http.Response{
-		StatusCode: resp.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
-		Header: http.Header{"Content-Type": {resp.ContentType}},
-		Body:   io.NopCloser(bytes.NewReader(resp.Body)), ContentLength: int64(len(resp.Body)),
-	}, nil
+	t.mask, t.answers = NewMask(secrets...), newSureMask(secrets)
+	t.token, t.got = token, got
+	t.renew = token.Expiry.Add(-min(tokenRenew, token.Expiry.Sub(got)/5))
 }

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ringhook/test/wait"
 )
 
 // issuer is a token endpoint that numbers its tokens.
@@ -47,7 +50,7 @@ func numbered(life int) func(http.ResponseWriter, int32) {
 
 func wantToken(t *testing.T, tokens *Tokens, want string) {
 	t.Helper()
-	if got, err := tokens.Get(in(10 * time.Second)); got != want || err != nil {
+	if got, err := tokens.Get(in(wait.Limit)); got != want || err != nil {
 		t.Errorf("Get() = %q, %v, want %q", got, err, want)
 	}
 }
@@ -81,12 +84,31 @@ func TestTokenIsRenewedBehind(t *testing.T) {
 	tokens.renew = time.Now().Add(-time.Second)
 	tokens.mu.Unlock()
 	wantToken(t, tokens, "t1")
-	tokens.renewals.Wait()
+	tokens.running.Wait()
 	wantToken(t, tokens, "t2")
 	tokens.mu.Lock()
 	tokens.token.Expiry = time.Now().Add(tokenEnd - time.Second)
 	tokens.mu.Unlock()
 	wantToken(t, tokens, "t3")
+}
+
+// A stored token of the future is replaced: the clock was set back since it was issued, so that its end is not known. If a
+// server refuses it, it is not too young to be replaced.
+func TestTokenOfTheFuture(t *testing.T) {
+	source := func(context.Context, string) (Token, error) { return Token{Access: "new"}, nil }
+	kept := KeptTokens{First: Token{Access: "old", Expiry: time.Now().Add(2 * time.Hour)}, Got: time.Now().Add(time.Hour), MinAge: time.Minute}
+	tokens := KeepTokens(source, kept)
+	t.Cleanup(tokens.Close)
+	wantToken(t, tokens, "new")
+	tokens.Forget("new")
+	if tokens.token.Access != "new" {
+		t.Error("a young token is forgotten")
+	}
+	tokens.got = time.Now().Round(0).Add(time.Hour)
+	tokens.Forget("new")
+	if tokens.token.Access != "" {
+		t.Error("a token of the future is not forgotten")
+	}
 }
 
 func TestNoToken(t *testing.T) {
@@ -107,7 +129,7 @@ func TestNoToken(t *testing.T) {
 			w.WriteHeader(tc.status)
 			io.WriteString(w, tc.body)
 		})
-		token, err := tokens.Get(in(10 * time.Second))
+		token, err := tokens.Get(in(wait.Limit))
 		var e *Error
 		if !errors.As(err, &e) || e.Class != tc.class || token != "" || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("status %d with %.30q: %q, %v, want class %s", tc.status, tc.body, token, err, tc.class)
@@ -115,7 +137,7 @@ func TestNoToken(t *testing.T) {
 			t.Errorf("status %d: %+v", tc.status, e)
 		}
 	}
-	silent := NewTokens(OAuth2{TokenURL: raw(t, wait), ClientID: "a", ClientSecret: "s3cret"}, newClient(t, ClientConfig{}))
+	silent := NewTokens(OAuth2{TokenURL: raw(t, untilClosed), ClientID: "a", ClientSecret: "s3cret"}, newClient(t, ClientConfig{}))
 	var all sync.WaitGroup
 	for range 3 { // one asks, the others wait for it
 		all.Go(func() {
