@@ -20,6 +20,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ringhook/loglimit"
 )
 
 // ErrAway is returned while there is no session with Asterisk.
@@ -28,6 +30,12 @@ var ErrAway = errors.New("not connected to Asterisk's manager interface")
 // ErrLost is returned if the connection ended after an action was sent: whether Asterisk
 // ran it is not known.
 var ErrLost = errors.New("connection to Asterisk's manager interface lost")
+
+// MayHaveRun reports whether Asterisk may have carried an action out that failed with err: it was sent, and no answer
+// arrived.
+func MayHaveRun(err error) bool {
+	return errors.Is(err, ErrLost) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
 
 // Watcher is the user of events. Its methods are called one at a time, on one goroutine.
 type Watcher interface {
@@ -50,11 +58,13 @@ type Client struct {
 	cfg     Config
 	tls     *tls.Config
 	log     *slog.Logger
+	limited *loglimit.Limiter // nil before Start
 	metrics *metrics
 	known   map[string]bool // events that are delivered
 	dial    func(ctx context.Context) (net.Conn, error)
 	actions atomic.Pointer[session] // nil while not connected
 	wake    chan struct{}           // has deliver call Tick
+	watches watches
 }
 
 // Timing of a connection.
@@ -103,9 +113,11 @@ func (c *Client) dialTCP(ctx context.Context) (net.Conn, error) {
 // done after its last call of w.
 func (c *Client) Start(ctx context.Context, w Watcher) (done <-chan struct{}) {
 	c.metrics.connecting(c.cfg.Name, c.known)
+	c.limited = loglimit.New(c.log, time.Minute)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		defer c.limited.Close()
 		c.run(ctx, w)
 	}()
 	return ended
@@ -127,7 +139,7 @@ func (c *Client) run(ctx context.Context, w Watcher) {
 			wait = refusedPause
 		}
 		// An Asterisk that stays away is logged once, until the reason changes.
-		if text := err.Error(); text != said {
+		if text := reason(err); text != said {
 			said = text
 			c.log.Warn("no connection to the manager interface", "err", err, "retry_in", wait.Round(time.Millisecond), "hint", "ringhook ami check "+c.cfg.Name)
 		}
@@ -138,6 +150,15 @@ func (c *Client) run(ctx context.Context, w Watcher) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// reason returns the text of an error without the port of this side, which differs in each attempt.
+func reason(err error) string {
+	var failed *net.OpError
+	if errors.As(err, &failed) {
+		return failed.Op + ": " + failed.Err.Error()
+	}
+	return err.Error()
 }
 
 // connection connects both sessions, and serves until one of them ends.
@@ -177,6 +198,7 @@ func (c *Client) connection(ctx context.Context, w Watcher) (err error) {
 	events.close(nil)
 	actions.close(nil)
 	running.Wait()
+	c.watches.lose()
 	return context.Cause(ctx)
 }
 
@@ -186,8 +208,10 @@ func (c *Client) receive(q *queue, m Message, size int) {
 	if m == nil {
 		c.metrics.dropped.Inc()
 		q.lose()
+		c.watches.lose()
 		return
 	}
+	c.watches.deliver(m)
 	name := m.Event()
 	if !c.known[name] {
 		return
@@ -204,9 +228,13 @@ func (c *Client) deliver(ctx context.Context, q *queue, w Watcher) (err error) {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	q.lose() // nothing is known yet
+	known := false
 	for err == nil && ctx.Err() == nil {
 		if q.lost.Load() {
-			q.clear()
+			if dropped := q.clear(); known { // what came before the first lists is in them
+				c.metrics.dropped.Add(float64(dropped))
+			}
+			known = true
 			c.guard(ctx, q, func() { err = w.Connected(ctx) })
 			continue
 		}
@@ -234,7 +262,7 @@ const panicPause = time.Second
 func (c *Client) guard(ctx context.Context, q *queue, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			c.log.Error("manager event panicked", "err", v, "stack", string(debug.Stack()))
+			c.limited.Error("panic", "manager event panicked", "err", v, "stack", string(debug.Stack()))
 			q.lose()
 			select {
 			case <-ctx.Done():
@@ -269,6 +297,34 @@ func (c *Client) Wake() {
 
 // Connected reports whether actions can be sent.
 func (c *Client) Connected() bool { return c.actions.Load() != nil }
+
+const (
+	// aliveFor is the time for which a message shows that Asterisk answers.
+	aliveFor = time.Second
+	// aliveTime is the longest that an answer is waited for that shows it. A Ping takes 23 us.
+	aliveTime = 700 * time.Millisecond
+)
+
+// Alive returns nil if Asterisk answers actions now, else ErrAway or ctx's error. A connection whose other end has gone or stands
+// still is found by keepAlive only after some seconds; an action that is sent meanwhile may or may not be carried out.
+func (c *Client) Alive(ctx context.Context) error {
+	s := c.actions.Load()
+	if s == nil {
+		return fmt.Errorf("%s: %w", c.cfg.Name, ErrAway)
+	}
+	if time.Since(time.Unix(0, s.heard.Load())) < aliveFor {
+		return nil
+	}
+	soon, cancel := context.WithTimeout(ctx, aliveTime)
+	defer cancel()
+	if _, _, err := s.do(soon, Action{Name: "Ping"}, false); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%s does not answer: %w", c.cfg.Name, ErrAway)
+	}
+	return nil
+}
 
 func (c *Client) send(ctx context.Context, a Action, list bool) (response Message, items []Message, err error) {
 	ctx, cancel := context.WithTimeout(ctx, actionTime)

@@ -388,3 +388,41 @@ func TestHostileEvents(t *testing.T) {
 		}
 	})
 }
+
+// TestFlood sends more events than the watcher takes, as fast as the connection carries them. The reader never waits for the
+// watcher, what was received was delivered or is counted as dropped, and the state is read again after a gap.
+func TestFlood(t *testing.T) {
+	const bursts, each = 300, 200 // three seconds of 20,000 a second
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		var delivered atomic.Int64
+		b := newBench(t, amitest.New(), &watcher{event: func(Message) {
+			delivered.Add(1)
+			<-free
+		}})
+		burst := strings.Repeat(amitest.Text("Event: Newchannel", "Privilege: call,all", "Channel: PJSIP/101-00000001", "Uniqueid: 1.1", "Linkedid: 1.1"), each)
+		for range bursts - 10 {
+			b.server.Send(burst) // returns when the client has read it
+		}
+		synctest.Wait()
+		if got := delivered.Load(); got != 1 {
+			t.Errorf("%d events were delivered to a watcher that works on the first", got)
+		}
+		close(free)
+		for range 10 {
+			b.server.Send(burst)
+			synctest.Wait()
+		}
+		connects := 0
+		for _, said := range b.said() {
+			if said == "connected" {
+				connects++
+			}
+		}
+		received, dropped := testutil.ToFloat64(b.metrics.events.WithLabelValues("pbx", "Newchannel")), testutil.ToFloat64(b.metrics.dropped)
+		if received != bursts*each || received != float64(delivered.Load())+dropped || dropped == 0 || connects != 2 {
+			t.Errorf("received %v, delivered %d, dropped %v, lists read %d times", received, delivered.Load(), dropped, connects)
+		}
+		b.stop()
+	})
+}

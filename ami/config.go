@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"regexp"
+	"strings"
 )
 
 // Config is one [[ami]] table.
@@ -28,10 +30,28 @@ type Config struct {
 	// LateAnswers reports whether an answer that comes after the budget of queue-dial still reaches a
 	// caller who waits.
 	LateAnswers bool `toml:"late_answers"`
+	// SystemName names this Asterisk in the identity of calls whose linkedids carry no system name, as the
+	// argument server= of points does; empty means its ENTITYID.
+	SystemName string `toml:"systemname"`
+	// Points are the points that are also reported by this Asterisk's events.
+	Points []string `toml:"points"`
+	// Calls is known or all: whether calls of which no point was asked are reported too.
+	Calls string `toml:"calls"`
 }
 
+// The values of Config.Calls.
+const (
+	KnownCalls = "known"
+	AllCalls   = "all"
+)
+
+// Equal reports whether two tables set the same.
+func (c *Config) Equal(other *Config) bool { return reflect.DeepEqual(c, other) }
+
 // DefaultConfig returns the settings of a table that sets none.
-func DefaultConfig() Config { return Config{Name: "pbx", Address: "127.0.0.1:5038", LateAnswers: true} }
+func DefaultConfig() Config {
+	return Config{Name: "pbx", Address: "127.0.0.1:5038", LateAnswers: true, Calls: KnownCalls}
+}
 
 var (
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
@@ -55,6 +75,12 @@ func (c *Config) Check(report func(key, problem string)) {
 		report("secret", "is missing: write the secret of that section in manager.conf")
 	} else if _, err := a.encode("1"); err != nil {
 		report("secret", "contains a line break or is too long")
+	}
+	if c.Calls != KnownCalls && c.Calls != AllCalls {
+		report("calls", fmt.Sprintf("%q is not %q or %q", c.Calls, KnownCalls, AllCalls))
+	}
+	if len(c.SystemName) > 64 || strings.ContainsAny(c.SystemName, " @/") {
+		report("systemname", "must be at most 64 bytes without blanks, @ and /, as the dialplan passes it in server=")
 	}
 	if !c.TLS && c.CAFile != "" {
 		report("ca_file", "is used only with tls = true")

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 func leaked() string {
 	buf := make([]byte, 1<<20)
-	for end := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); ; runtime.Gosched() {
 		var ours []string
 		for stack := range bytes.SplitSeq(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
 			if s := string(stack); strings.Contains(s, "ringhook/ami") && !strings.Contains(s, "ami.leaked") {

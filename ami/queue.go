@@ -53,15 +53,16 @@ func (q *queue) lose() {
 	}
 }
 
-// clear drops what is queued, and takes events again. Only deliver calls it.
-func (q *queue) clear() {
+// clear drops what is queued, takes events again, and returns the number that it dropped. Only deliver calls it.
+func (q *queue) clear() (dropped int) {
 	for {
 		select {
 		case e := <-q.events:
 			q.bytes.Add(-int64(e.size))
+			dropped++
 		default:
 			q.lost.Store(false)
-			return
+			return dropped
 		}
 	}
 }

@@ -15,6 +15,8 @@ import (
 var (
 	LeastRead  = []string{"system", "call", "agent"}
 	LeastWrite = []string{"agent", "call", "originate", "reporting"}
+	// AccountsWrite is needed too if ringhook creates SIP accounts.
+	AccountsWrite = "config"
 )
 
 // purposes are what each right is needed for. A write right shows in an action that is available.
@@ -28,11 +30,14 @@ var purposes = []struct{ kind, class, action, purpose string }{
 	{"write", "originate", "Originate", "click to call"},
 }
 
+// accountsAction shows AccountsWrite.
+const accountsAction = "UpdateConfig"
+
 // dangers are rights that an account should not have.
 var dangers = map[string]string{
 	"system":  "runs any command as Asterisk's user",
 	"command": "runs any command of Asterisk's console",
-	"config":  "reads and writes Asterisk's configuration, passwords among it",
+	"config":  "reads and writes Asterisk's configuration, passwords among it; only [accounts] needs it",
 }
 
 // Rights describes what the account of a configuration may do.
@@ -105,8 +110,9 @@ func (c *Client) accountRead(ctx context.Context) (string, error) {
 	return m.Get("Value"), err
 }
 
-// Missing returns the rights that ringhook needs and the account does not have.
-func (r *Rights) Missing() (gaps []Gap) {
+// Missing returns the rights that ringhook needs and the account does not have. accounts is true if it is to create SIP
+// accounts.
+func (r *Rights) Missing(accounts bool) (gaps []Gap) {
 	for _, p := range purposes {
 		has := p.action != "" && r.actions[p.action] ||
 			p.kind == "read" && (r.Read == nil || slices.Contains(r.Read, p.class) || slices.Contains(r.Read, "all"))
@@ -114,13 +120,16 @@ func (r *Rights) Missing() (gaps []Gap) {
 			gaps = append(gaps, Gap{p.kind + "=" + p.class, p.purpose})
 		}
 	}
+	if accounts && !r.actions[accountsAction] {
+		gaps = append(gaps, Gap{"write=" + AccountsWrite, "SIP accounts: [accounts]"})
+	}
 	return gaps
 }
 
 // Excess returns the rights that the account has and should not have.
-func (r *Rights) Excess() (gaps []Gap) {
+func (r *Rights) Excess(accounts bool) (gaps []Gap) {
 	for _, class := range r.Write {
-		if danger := dangers[class]; danger != "" {
+		if danger := dangers[class]; danger != "" && (class != AccountsWrite || !accounts) {
 			gaps = append(gaps, Gap{"write=" + class, danger})
 		}
 	}

@@ -32,11 +32,17 @@ func TestInspect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := rights(r.Missing()); got != missing {
+		if got := rights(r.Missing(false)); got != missing {
 			t.Errorf("%s, %s: missing %q, want %q", version, account, got, missing)
 		}
-		if got := rights(r.Excess()); got != excess {
+		if got := rights(r.Excess(false)); got != excess {
 			t.Errorf("%s, %s: excess %q, want %q", version, account, got, excess)
+		}
+		if got, rich := rights(r.Missing(true)), account == "rich"; strings.HasSuffix(got, "write=config") == rich {
+			t.Errorf("%s, %s: missing for SIP accounts %q", version, account, got)
+		}
+		if got := rights(r.Excess(true)); got != strings.TrimSpace(strings.Replace(excess, "write=config ", "", 1)) {
+			t.Errorf("%s, %s: excess with SIP accounts %q", version, account, got)
 		}
 		if asked := s.Requests("Getvar"); len(asked) != 1 || asked[0].Get("Variable") != "AST_CONFIG(manager.conf,ringhook,read)" {
 			t.Errorf("asked %q", asked)

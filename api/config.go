@@ -14,6 +14,9 @@ type Config struct {
 	Token string `toml:"token"`
 }
 
+// Paths are the beginnings of the paths that are served here and by the desk.
+var Paths = []string{apiPrefix, "/desk/", "/metrics", "/healthz", "/readyz"}
+
 // DefaultConfig returns the settings without an [http] table.
 func DefaultConfig() Config { return Config{Listen: "127.0.0.1:4580"} }
 

@@ -1,10 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/valyala/fasthttp"
 
 	"ringhook/store"
 )
@@ -111,17 +115,33 @@ func (r *HookReport) addFailure(o *store.Operator) error {
 	return nil
 }
 
+// KnownHook returns an error for a hook that is neither configured nor in the outbox. No name is no error.
+func KnownHook(o *store.Operator, configured []string, name string) error {
+	if name == "" || slices.Contains(configured, name) {
+		return nil
+	}
+	had, err := o.List(store.Filter{Hook: name, Limit: 1})
+	if err == nil && len(had) == 0 {
+		return &refusal{status: fasthttp.StatusNotFound, text: fmt.Sprintf("neither the configuration nor the outbox has a hook %q; the configuration has %s",
+			name, cmp.Or(strings.Join(configured, ", "), "none"))}
+	}
+	return err
+}
+
 // listHooks lists the configured hooks and those that deliveries still wait for.
 func (a *API) listHooks(_ context.Context, now *settings, _ *request) (any, error) {
 	reports, err := HookReports(a.outbox, now.hooks.Names(), time.Now())
 	return map[string][]HookReport{"hooks": reports}, err
 }
 
+// enableRequest names a hook.
+type enableRequest struct {
+	Hook string `json:"hook"`
+}
+
 // enableHook enables a disabled hook.
 func (a *API) enableHook(ctx context.Context, now *settings, r *request) (any, error) {
-	var asked struct {
-		Hook string `json:"hook"`
-	}
+	var asked enableRequest
 	if err := decode(r.body, &asked); err != nil {
 		return nil, err
 	}

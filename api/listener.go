@@ -1,66 +1,40 @@
 package api
 
 import (
-	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
-	"time"
-)
 
-// maxAcceptPause is the longest pause after a failed accept.
-const maxAcceptPause = time.Second
+	"ringhook/accept"
+)
 
 // fairListener limits the connections of one address to a share, so that a
 // client that only holds connections does not lock others out. It outlives
 // failed accepts. (fasthttp's own MaxConnsPerIP races with its Shutdown.)
 type fairListener struct {
 	net.Listener
-	share  int
-	log    *slog.Logger
-	closed chan struct{}
-	close  func() error
+	share int
 
 	mu   sync.Mutex
 	held map[netip.Prefix]int // guarded by mu
 }
 
+// cannotAccept is the message of a failed accept.
+const cannotAccept = "cannot accept HTTP connections; trying again"
+
 func newFairListener(l net.Listener, share int, log *slog.Logger) *fairListener {
-	f := &fairListener{Listener: l, share: share, log: log, closed: make(chan struct{}), held: make(map[netip.Prefix]int)}
-	f.close = sync.OnceValue(func() error {
-		close(f.closed)
-		return l.Close()
-	})
-	return f
+	return &fairListener{Listener: accept.Patient(l, cannotAccept, log), share: share, held: make(map[netip.Prefix]int)}
 }
 
-// Close ends a pending Accept.
-func (l *fairListener) Close() error { return l.close() }
-
 // Accept returns the next connection of an address that has connections left, and
-// closes others. If accepting fails, too many open files for example, it waits and
-// tries again: an error would end the server. It fails only after Close.
+// closes others.
 func (l *fairListener) Accept() (net.Conn, error) {
-	var pause time.Duration
 	for {
 		c, err := l.Listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		if err != nil {
 			return nil, err
 		}
-		if err != nil {
-			if pause == 0 {
-				l.log.Error("cannot accept HTTP connections; trying again", "err", err)
-			}
-			pause = min(max(2*pause, 5*time.Millisecond), maxAcceptPause)
-			select {
-			case <-l.closed:
-				return nil, net.ErrClosed
-			case <-time.After(pause):
-			}
-			continue
-		}
-		pause = 0
 		from := networkOf(c.RemoteAddr())
 		if l.acquire(from) {
 			return &fairConn{Conn: c, release: sync.OnceFunc(func() { l.release(from) })}, nil

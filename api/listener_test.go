@@ -1,12 +1,20 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"ringhook/loglimit"
 )
 
 // failingListener fails to accept with each of its errors, then forever with the last.
@@ -72,5 +80,40 @@ func TestAcceptFails(t *testing.T) {
 	l.Close()
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("closed while it waits: %v, want %v", err, net.ErrClosed)
+	}
+}
+
+// TestLocalAcceptFails expects the server to outlive failed accepts on the socket of commands, too.
+func TestLocalAcceptFails(t *testing.T) {
+	socket, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failing := &failingListener{Listener: socket, errs: []error{syscall.EMFILE, syscall.ENOBUFS}, failed: make(chan struct{}, 2)}
+	log := slog.New(slog.DiscardHandler)
+	s := &Server{log: log, limited: loglimit.New(log, time.Minute), http: &fasthttp.Server{Handler: func(*fasthttp.RequestCtx) {}}}
+	ended := make(chan error, 1)
+	go func() { ended <- s.ServeLocal(failing) }()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket.Addr().String())
+	}}}
+	answered := make(chan error, 1)
+	go func() {
+		resp, err := client.Get("http://ringhook/")
+		if err == nil {
+			resp.Body.Close()
+		}
+		answered <- err
+	}()
+	select {
+	case err := <-ended:
+		t.Fatalf("the server has ended: %v", err)
+	case err := <-answered:
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := errors.Join(s.Shutdown(t.Context()), <-ended); err != nil {
+		t.Error(err)
 	}
 }

@@ -11,11 +11,37 @@ import (
 
 	"ringhook/ami"
 	"ringhook/control"
+	"ringhook/dialplan"
 )
+
+// liveRoutes show what is alive on Asterisk.
+var liveRoutes = []route{
+	{method: "GET", path: "/v1/queues", about: "List live queues", may: supervisors, query: []string{"server"}, out: queueList{}, do: (*API).listQueues},
+	{method: "GET", path: "/v1/queues/{queue}", about: "Show a live queue", may: supervisors, query: []string{"server"}, out: control.Queue{}, do: (*API).showQueue},
+	{method: "GET", path: "/v1/calls", about: "List live calls", query: []string{"server"}, out: callList{}, do: (*API).listCalls},
+	{method: "GET", path: "/v1/calls/{linkedid}", about: "Show a live call", query: []string{"server"}, out: control.Call{}, do: (*API).showCall},
+	{method: "GET", path: "/v1/phones", about: "List phones", may: supervisors, query: []string{"server"}, out: phoneList{}, do: (*API).listPhones},
+	{method: "GET", path: "/v1/phones/{phone}", about: "Show a phone with its contacts", may: supervisors, query: []string{"server"}, out: control.Phone{}, do: (*API).showPhone},
+}
+
+type queueList struct {
+	Servers []control.Server `json:"servers"`
+	Queues  []control.Queue  `json:"queues"`
+}
+
+type callList struct {
+	Servers []control.Server `json:"servers"`
+	Calls   []control.Call   `json:"calls"`
+}
+
+type phoneList struct {
+	Servers []control.Server `json:"servers"`
+	Phones  []control.Phone  `json:"phones"`
+}
 
 func (a *API) listQueues(_ context.Context, _ *settings, r *request) (any, error) {
 	now, err := a.live(r)
-	return map[string]any{"servers": now.Servers, "queues": now.Queues}, err
+	return queueList{now.Servers, now.Queues}, err
 }
 
 func (a *API) showQueue(_ context.Context, _ *settings, r *request) (any, error) {
@@ -23,12 +49,12 @@ func (a *API) showQueue(_ context.Context, _ *settings, r *request) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	return one(now.Queues, "queue", r.name, func(q *control.Queue) bool { return q.ID == r.name })
+	return one(now.Servers, now.Queues, "queue", r.parts["queue"], func(q *control.Queue) bool { return q.ID == r.parts["queue"] })
 }
 
 func (a *API) listCalls(_ context.Context, _ *settings, r *request) (any, error) {
 	now, err := a.live(r)
-	return map[string]any{"servers": now.Servers, "calls": now.Calls}, err
+	return callList{now.Servers, now.Calls}, err
 }
 
 func (a *API) showCall(_ context.Context, _ *settings, r *request) (any, error) {
@@ -36,12 +62,12 @@ func (a *API) showCall(_ context.Context, _ *settings, r *request) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	return one(now.Calls, "call", r.name, func(c *control.Call) bool { return c.LinkedID == r.name })
+	return one(now.Servers, now.Calls, "call", r.parts["linkedid"], func(c *control.Call) bool { return c.LinkedID == r.parts["linkedid"] })
 }
 
 func (a *API) listPhones(_ context.Context, _ *settings, r *request) (any, error) {
 	now, err := a.live(r)
-	return map[string]any{"servers": now.Servers, "phones": now.Phones}, err
+	return phoneList{now.Servers, now.Phones}, err
 }
 
 // contactsTime bounds the reading of one phone's contacts.
@@ -53,7 +79,7 @@ func (a *API) showPhone(ctx context.Context, _ *settings, r *request) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	found, err := one(now.Phones, "phone", r.name, func(p *control.Phone) bool { return p.Phone == r.name })
+	found, err := one(now.Servers, now.Phones, "phone", r.parts["phone"], func(p *control.Phone) bool { return p.Phone == r.parts["phone"] })
 	if err != nil {
 		return nil, err
 	}
@@ -75,14 +101,14 @@ func (a *API) showPhone(ctx context.Context, _ *settings, r *request) (any, erro
 
 // live returns the live state; the parameter server names one Asterisk.
 func (a *API) live(r *request) (now control.Live, err error) {
-	server := ""
-	for name, value := range r.query.All() {
-		if string(name) != "server" {
-			return now, &refusal{status: fasthttp.StatusBadRequest, text: fmt.Sprintf("unknown parameter %s", name)}
-		}
-		server = string(value)
+	server, err := r.server()
+	if err != nil {
+		return now, err
 	}
 	now = a.control.Live()
+	if r.who.Role == dialplan.RoleSupervisor {
+		now.Queues = slices.DeleteFunc(now.Queues, func(q control.Queue) bool { return !slices.Contains(r.who.Queues, q.ID) })
+	}
 	return now, only(&now, server)
 }
 
@@ -105,11 +131,14 @@ func only(now *control.Live, server string) error {
 	return nil
 }
 
-// one returns the entry with an id.
-func one[T any](list []T, what, id string, is func(*T) bool) (any, error) {
+// one returns the entry with an id. It may be on an Asterisk that is not connected.
+func one[T any](servers []control.Server, list []T, what, id string, is func(*T) bool) (any, error) {
 	list = slices.DeleteFunc(list, func(v T) bool { return !is(&v) })
 	switch len(list) {
 	case 0:
+		if i := slices.IndexFunc(servers, func(s control.Server) bool { return !s.Connected }); i >= 0 {
+			return nil, &refusal{status: fasthttp.StatusServiceUnavailable, code: "away", text: fmt.Sprintf("there is no %s %q on the Asterisks that are connected; it may be on %s, which is not", what, id, servers[i].Server)}
+		}
 		return nil, &refusal{status: fasthttp.StatusNotFound, code: "unknown", text: fmt.Sprintf("there is no %s %q", what, id)}
 	case 1:
 		return list[0], nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
@@ -13,6 +12,7 @@ import (
 	"ringhook/ami"
 	"ringhook/ami/amitest"
 	"ringhook/control"
+	"ringhook/test/wait"
 )
 
 func TestLive(t *testing.T) {
@@ -24,8 +24,8 @@ func TestLive(t *testing.T) {
 		if server != "" {
 			query.Set("server", server)
 		}
-		route, name := find(path)
-		return route.do(a, t.Context(), nil, &request{query: &query, name: name})
+		route, parts, _ := find("GET", path)
+		return route.do(a, t.Context(), nil, &request{query: &query, parts: parts})
 	}
 	refused := func(path, server, code string, status int) {
 		t.Helper()
@@ -39,9 +39,11 @@ func TestLive(t *testing.T) {
 	refused("/v1/queues", "pbx", "unknown", 404)
 
 	var configs []ami.Config
+	var last *amitest.Server
 	for _, name := range []string{"one", "two"} {
 		s := amitest.New()
 		defer s.Close()
+		last = s
 		s.AnswerList("QueueStatus", amitest.Text("Event: QueueParams", "Queue: sales/1", "Strategy: ringall"),
 			amitest.Text("Event: QueueParams", "Queue: only-"+name, "Strategy: linear"))
 		s.AnswerList("CoreShowChannels", amitest.Text("Event: CoreShowChannel", "Channel: PJSIP/101-1", "Uniqueid: "+name+"-1.1", "Linkedid: "+name+"-1.1"))
@@ -60,11 +62,7 @@ func TestLive(t *testing.T) {
 		now := live.Live()
 		return now.Servers[0].Connected && now.Servers[1].Connected
 	}
-	for end := time.Now().Add(20 * time.Second); !connected(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("not connected")
-		}
-	}
+	wait.Until(t, connected, "not connected")
 
 	count := func(path, server, list string, want int) {
 		t.Helper()
@@ -94,6 +92,12 @@ func TestLive(t *testing.T) {
 	}
 	if answer, err := get("/v1/calls/two-1.1", ""); err != nil || answer.(control.Call).Channels[0].Channel != "PJSIP/101-1" {
 		t.Errorf("got %v, %v", answer, err)
+	}
+	last.Close()
+	wait.Until(t, func() bool { return !connected() }, "the second is still connected")
+	for _, path := range []string{"/v1/queues/only-two", "/v1/calls/two-1.1", "/v1/phones/101"} {
+		refused(path, "", "away", 503)
+		refused(path, "one", "unknown", 404)
 	}
 	var query fasthttp.Args
 	query.Set("sever", "two")

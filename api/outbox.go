@@ -41,6 +41,8 @@ type DeliveryDetails struct {
 	Params  map[string]any  `json:"params"`
 	Request *hooks.Preview  `json:"request,omitempty"` // as it would be sent now, without secrets
 	Made    []AttemptReport `json:"attempts_made"`
+	// Remembered are the values that answers left for the hook's deliveries of the call.
+	Remembered map[string]string `json:"remembered,omitempty"`
 }
 
 // AttemptReport is one attempt in a response.
@@ -68,7 +70,7 @@ func reportDelivery(d *store.Item) DeliveryReport {
 
 // ReportDetails returns a delivery with its attempts, without its request.
 func ReportDetails(d *store.Item, attempts []hooks.Attempt) *DeliveryDetails {
-	details := &DeliveryDetails{DeliveryReport: reportDelivery(d), Params: d.Event.Params, Made: []AttemptReport{}}
+	details := &DeliveryDetails{DeliveryReport: reportDelivery(d), Params: d.Event.Params, Made: []AttemptReport{}, Remembered: d.Remembered}
 	for _, a := range attempts {
 		details.Made = append(details.Made, AttemptReport{a.Started, a.Took.Milliseconds(), a.Class, a.Status, a.Excerpt})
 	}
@@ -77,7 +79,7 @@ func ReportDetails(d *store.Item, attempts []hooks.Attempt) *DeliveryDetails {
 
 // showDelivery returns one delivery, its attempts and its request.
 func (a *API) showDelivery(_ context.Context, now *settings, r *request) (any, error) {
-	id, err := strconv.ParseInt(r.name, 10, 64)
+	id, err := strconv.ParseInt(r.parts["id"], 10, 64)
 	if err != nil {
 		return nil, &refusal{status: fasthttp.StatusNotFound, text: "not the number of a delivery"}
 	}
@@ -96,7 +98,7 @@ func (a *API) showDelivery(_ context.Context, now *settings, r *request) (any, e
 }
 
 // listOutbox lists deliveries.
-func (a *API) listOutbox(_ context.Context, _ *settings, r *request) (any, error) {
+func (a *API) listOutbox(_ context.Context, now *settings, r *request) (any, error) {
 	var asked outboxQuery
 	var err error
 	for name, value := range r.query.All() {
@@ -121,6 +123,9 @@ func (a *API) listOutbox(_ context.Context, _ *settings, r *request) (any, error
 		}
 	}
 	filter, err := asked.filter()
+	if err == nil {
+		err = KnownHook(a.outbox, now.hooks.Names(), asked.Hook)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -200,6 +205,9 @@ func (a *API) change(ctx context.Context, now *settings, r *request, change func
 	ids := asked.IDs
 	if len(ids) == 0 {
 		filter, err := asked.filter()
+		if err == nil {
+			err = KnownHook(a.outbox, now.hooks.Names(), asked.Hook)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -212,16 +220,19 @@ func (a *API) change(ctx context.Context, now *settings, r *request, change func
 	return map[string]int{"changed": n}, err
 }
 
+// replayRequest selects the events of a time span.
+type replayRequest struct {
+	Hook   string `json:"hook"`
+	From   string `json:"from"`
+	Since  string `json:"since"`
+	Until  string `json:"until"`
+	NewID  bool   `json:"new_id"`
+	DryRun bool   `json:"dry_run"`
+}
+
 // replay sends the events of a time span again.
 func (a *API) replay(ctx context.Context, now *settings, in *request) (any, error) {
-	var asked struct {
-		Hook   string `json:"hook"`
-		From   string `json:"from"`
-		Since  string `json:"since"`
-		Until  string `json:"until"`
-		NewID  bool   `json:"new_id"`
-		DryRun bool   `json:"dry_run"`
-	}
+	var asked replayRequest
 	if err := decode(in.body, &asked); err != nil {
 		return nil, err
 	}
@@ -235,6 +246,11 @@ func (a *API) replay(ctx context.Context, now *settings, in *request) (any, erro
 	}
 	if asked.NewID && asked.From != "" {
 		return nil, &refusal{status: fasthttp.StatusBadRequest, text: "new_id is for the hook's own events, from for those of another hook"}
+	}
+	for _, name := range []string{asked.Hook, asked.From} {
+		if err := KnownHook(a.outbox, now.hooks.Names(), name); err != nil {
+			return nil, err
+		}
 	}
 	r := store.Replay{Hook: asked.Hook, From: asked.From, Since: since.Time, Until: until.EndOf(since.Time), NewID: asked.NewID}
 	if asked.From != "" {

@@ -13,6 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
+
+	"ringhook/accept"
+	"ringhook/loglimit"
 )
 
 // MaxConnections is the maximum number of connections served at once. One address may have a
@@ -21,8 +24,9 @@ const MaxConnections = 256
 
 // Server is the HTTP server for metrics, health and the API.
 type Server struct {
-	http *fasthttp.Server
-	log  *slog.Logger
+	http    *fasthttp.Server
+	log     *slog.Logger
+	limited *loglimit.Limiter // of the API
 }
 
 // Serve serves a listener until Shutdown, which closes it and makes Serve return nil.
@@ -30,20 +34,32 @@ func (s *Server) Serve(l net.Listener) error {
 	return s.http.Serve(newFairListener(l, max(1, s.http.Concurrency/4), s.log))
 }
 
+// ServeLocal serves a socket of this machine, whose requests need no token, until Shutdown.
+func (s *Server) ServeLocal(l net.Listener) error {
+	return s.http.Serve(accept.Patient(l, cannotAccept, s.log))
+}
+
 // Shutdown stops accepting and waits until ctx ends for the requests in progress.
-func (s *Server) Shutdown(ctx context.Context) error { return s.http.ShutdownWithContext(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.ShutdownWithContext(ctx)
+	s.limited.Close()
+	return err
+}
 
 // NewServer returns a server with at most the given number of connections. Unready
 // returns the reason why no new calls should be sent to this instance, or "".
 func NewServer(a *API, connections int, registry *prometheus.Registry, unready func() string, log *slog.Logger) *Server {
 	metrics := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	return &Server{log: log, http: &fasthttp.Server{
+	return &Server{log: log, limited: a.limited, http: &fasthttp.Server{
 		Name: "ringhook", ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second,
 		ReadBufferSize: 8 << 10, MaxRequestBodySize: 1 << 20, Concurrency: connections, CloseOnShutdown: true, NoDefaultServerHeader: true,
 		Logger: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' mistakes
-		Handler: guarded(registry, log, func(r *fasthttp.RequestCtx) {
+		Handler: guarded(registry, a.limited, func(r *fasthttp.RequestCtx) {
 			if bytes.HasPrefix(r.Path(), []byte(apiPrefix)) {
 				a.serve(r)
+				return
+			}
+			if a.poll(r) || a.serveYemot(r) || a.serveClick(r) {
 				return
 			}
 			if !r.IsGet() && !r.IsHead() {
@@ -69,7 +85,7 @@ func NewServer(a *API, connections int, registry *prometheus.Registry, unready f
 }
 
 // guarded recovers a panic of a handler, which fasthttp does not.
-func guarded(reg prometheus.Registerer, log *slog.Logger, handler fasthttp.RequestHandler) fasthttp.RequestHandler {
+func guarded(reg prometheus.Registerer, limited *loglimit.Limiter, handler fasthttp.RequestHandler) fasthttp.RequestHandler {
 	panics := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "ringhook_http_panics_total", Help: "HTTP requests that ended in a panic, which is a bug.",
 	})
@@ -78,7 +94,7 @@ func guarded(reg prometheus.Registerer, log *slog.Logger, handler fasthttp.Reque
 		defer func() {
 			if v := recover(); v != nil {
 				panics.Inc()
-				log.Error("HTTP request panicked", "path", string(r.Path()), "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+				limited.Error("panic", "HTTP request panicked", "path", string(r.Path()), "err", fmt.Sprint(v), "stack", string(debug.Stack()))
 				r.Error("internal error; the log has the reason\n", fasthttp.StatusInternalServerError)
 			}
 		}()

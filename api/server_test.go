@@ -1,43 +1,111 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ringhook/api/yemot"
 	"ringhook/control"
 	"ringhook/store"
+	"ringhook/store/desk"
 )
+
+// port is a server of the port without an Asterisk, until the test ends.
+type port struct {
+	*API
+	store *store.Store
+	web   string // its address
+}
+
+// servePort serves a store of its own. The test calls Exchange before its first request.
+func servePort(t *testing.T) port {
+	t.Helper()
+	return serveLogged(t, io.Discard)
+}
+
+// serveLogged is servePort with a log.
+func serveLogged(t *testing.T, lines io.Writer) port {
+	t.Helper()
+	log, registry := slog.New(slog.NewTextHandler(lines, nil)), prometheus.NewRegistry()
+	st, err := store.Open(store.Config{Folder: t.TempDir()}, log, registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := New(log, st, control.New(log, registry), l.Addr())
+	server := NewServer(a, MaxConnections, registry, func() string { return "" }, log)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		if err := errors.Join(server.Shutdown(context.Background()), <-ended, st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return port{a, st, "http://" + l.Addr().String()}
+}
+
+// logged counts the lines of a log about failed requests.
+type logged struct{ lines atomic.Int64 }
+
+// Write takes one line.
+func (l *logged) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("API request failed")) {
+		l.lines.Add(1)
+	}
+	return len(line), nil
+}
+
+// TestFailuresAreCounted sends made-up tokens while desk.db cannot be read: the log has the first failure, not one
+// line for each request of a stranger.
+func TestFailuresAreCounted(t *testing.T) {
+	log := &logged{}
+	p := serveLogged(t, log)
+	p.Exchange("", yemot.Config{}, nil, nil)
+	p.desk = desk.Broken(errors.New("disk is lost"))
+	for range 100 {
+		req, err := http.NewRequest("GET", p.web+"/v1/agents", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer rh_made-up")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusServiceUnavailable {
+			t.Fatalf("status %d", resp.StatusCode)
+		}
+	}
+	if n := log.lines.Load(); n != 1 {
+		t.Errorf("%d lines, want 1", n)
+	}
+}
 
 // F38: a panic ends its own request only.
 func TestAPIPanics(t *testing.T) {
 	const path, token = "/v1/panic", "0123456789abcdef"
 	known := routes
 	defer func() { routes = known }()
-	routes = append(slices.Clone(known), route{"POST", path, func(*API, context.Context, *settings, *request) (any, error) { panic("out of cheese") }})
-	log, registry := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
-	st, err := store.Open(store.Config{Folder: t.TempDir()}, log, registry)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := New(log, st, control.New(log, registry), l.Addr())
-	a.Exchange(token, nil, nil)
-	server := NewServer(a, MaxConnections, registry, func() string { return "" }, log)
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	web := "http://" + l.Addr().String()
+	routes = append(slices.Clone(known), route{method: "POST", path: path, do: func(*API, context.Context, *settings, *request) (any, error) { panic("out of cheese") }})
+	p := servePort(t)
+	p.Exchange(token, yemot.Config{}, nil, nil)
+	web := p.web
 	req, err := http.NewRequest(http.MethodPost, web+path, strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
@@ -61,12 +129,5 @@ func TestAPIPanics(t *testing.T) {
 	}
 	if _, metrics := said(http.Get(web + "/metrics")); !strings.Contains(metrics, "ringhook_http_panics_total 1\n") {
 		t.Errorf("the panic is not counted:\n%s", metrics)
-	}
-	http.DefaultClient.CloseIdleConnections()
-	if err := server.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
 	}
 }

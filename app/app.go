@@ -18,39 +18,55 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"ringhook/account"
 	"ringhook/api"
+	"ringhook/clickfrom"
 	"ringhook/conf"
 	"ringhook/control"
+	"ringhook/desk"
 	"ringhook/dialplan"
+	"ringhook/directory"
 	"ringhook/fastagi"
 	"ringhook/hooks"
+	"ringhook/httpclient"
 	"ringhook/lookup"
 	"ringhook/lookup/number"
+	"ringhook/pops"
+	"ringhook/pops/getevent"
+	"ringhook/recordings"
 	"ringhook/store"
 )
 
 // App is the running service.
 type App struct {
-	log      *slog.Logger
-	lines    *logWriter     // where the log goes; nil if it is written at once
-	level    *slog.LevelVar // of the log; nil if it is fixed
-	build    Build
-	systemd  supervisor
-	cfg      atomic.Pointer[conf.Config] // in force; changed by reload alone
-	registry *prometheus.Registry
-	store    *store.Store
-	points   *dialplan.Dialplan
-	agi      *fastagi.Server
-	agiAt    net.Listener
-	web      *api.Server
-	webAt    net.Listener
-	api      *api.API
-	control  *control.Control
-	parts    dialplan.Parts
-	draining atomic.Bool
-	reloads  reloadMetrics
-	retiring sync.WaitGroup // lookups that calls from before a reload still use
-	undo     []step         // of what has been built so far
+	log        *slog.Logger
+	lines      *logWriter     // where the log goes; nil if it is written at once
+	level      *slog.LevelVar // of the log; nil if it is fixed
+	build      Build
+	systemd    supervisor
+	cfg        atomic.Pointer[conf.Config] // in force; changed by reload alone
+	registry   *prometheus.Registry
+	store      *store.Store
+	accounts   *account.Accounts
+	people     *directory.Directory
+	clicks     *clickfrom.Service
+	recordings *recordings.Recordings
+	points     *dialplan.Dialplan
+	agi        *fastagi.Server
+	agiAt      net.Listener
+	web        *api.Server
+	webAt      net.Listener
+	api        *api.API
+	control    *control.Control
+	pops       *pops.Live
+	personal   personal
+	desk       *desk.Desk   // nil if it is off
+	deskAt     net.Listener // nil if it is off
+	parts      dialplan.Parts
+	draining   atomic.Bool
+	reloads    reloadMetrics
+	retiring   sync.WaitGroup // lookups that calls from before a reload still use
+	undo       []step         // of what has been built so far
 }
 
 // New returns a service that logs to log. It builds everything and binds the ports, so
@@ -77,47 +93,78 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	a.onStop("store", stopTime, without(a.store.Close))
 
 	a.control = control.New(log, a.registry)
+	popping, err := a.popSetup(cfg)
+	if err != nil {
+		return a, err
+	}
+	a.pops = pops.NewLive(popping, a.store.Journal(), log, a.registry)
+	a.onStop("screen pops", partTime, without(a.pops.Close))
+	accounts, err := a.buildShared(cfg)
+	if err != nil {
+		return a, err
+	}
+	if a.parts, err = a.newParts(context.Background(), cfg, accounts); err != nil {
+		return a, err
+	}
+	popping.Hooks = a.parts.Hooks.Once
+	a.pops.Exchange(popping)
+	if err := a.readPersonal(); err != nil {
+		log.Error("cannot read settings of agents and exceptions of screen pops", "err", err)
+	}
+	a.control.Configure(cfg.Control(a.parts.Numbers))
+	a.onStop("lookups", lookupTime, func(ctx context.Context) error { return a.parts.Lookups.Close(ctx) })
+	a.onStop("lookups before a reload", lookupTime, without(func() error { a.retiring.Wait(); return nil }))
+	a.onStop("hooks", attemptDrain, func(ctx context.Context) error { return a.parts.Hooks.Close(ctx) })
+
+	a.points = dialplan.New(a.settings(cfg), a.parts, a.store.Journal(), log, a.registry)
+	a.onStop("dialplan", partTime, without(a.points.Close))
+	a.control.Use(a.store.Desk(), a.points)
+	a.onStop("manager interface", partTime, without(a.control.Close))
+	a.control.Report(a.points)
 	servers, err := a.control.Prepare(cfg.AMI)
 	if err != nil {
 		return a, err
 	}
 	a.control.Exchange(servers)
-	a.onStop("manager interface", partTime, without(a.control.Close))
-	if a.parts, err = a.newParts(context.Background(), cfg); err != nil {
-		return a, err
-	}
-	a.onStop("lookups", lookupTime, func(ctx context.Context) error { return a.parts.Lookups.Close(ctx) })
-	a.onStop("lookups before a reload", lookupTime, without(func() error { a.retiring.Wait(); return nil }))
-	a.onStop("hooks", attemptDrain, func(ctx context.Context) error { return a.parts.Hooks.Close(ctx) })
-
-	a.points = dialplan.New(cfg.Settings(), a.parts, a.store.Journal(), log, a.registry)
-	a.onStop("dialplan", partTime, without(a.points.Close))
 	if a.agi, err = fastagi.New(cfg.FastAGI, a.points.Serve, log, a.registry); err != nil {
 		return a, err
 	}
-	if a.agiAt, err = fastagi.Listen(cfg.FastAGI.Listen); err != nil {
-		return a, fmt.Errorf("[fastagi] listen: %w", err)
+	if a.agiAt, err = listenAGI(cfg.FastAGI.Listen); err != nil {
+		return a, err
 	}
 	a.onStop("FastAGI listener", partTime, closeListener(a.agiAt))
 	if a.webAt, err = net.Listen("tcp", cfg.HTTP.Listen); err != nil {
 		return a, fmt.Errorf("[http] listen: %w", err)
 	}
 	a.api = api.New(log, a.store, a.control, a.webAt.Addr())
-	a.api.Exchange(cfg.HTTP.Token, explainer(cfg, a.parts), a.parts.Hooks)
+	a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, a.parts), a.parts.Hooks)
+	a.api.SetGetEvent(getevent.New(cfg.GetEvent, a.pops))
+	if cfg.Desk.Listen == "" { // else they come from outside by the desk's port
+		a.api.SetClicks(a.clicks)
+	}
+	a.api.SetPops(a.pops)
 	a.web = api.NewServer(a.api, connections, a.registry, a.unready, log)
+	if err := a.buildDesk(cfg, popping); err != nil {
+		return a, err
+	}
+	// First of all steps, so that the last request for a token ends within stopTime.
+	a.onStop("requests for tokens", partTime, without(func() error { a.accounts.Stop(); return nil }))
 	return a, nil
 }
 
 // newParts builds what a reload exchanges.
-func (a *App) newParts(ctx context.Context, cfg *conf.Config) (p dialplan.Parts, err error) {
+func (a *App) newParts(ctx context.Context, cfg *conf.Config, accounts httpclient.Accounts) (p dialplan.Parts, err error) {
 	p.Numbers = number.NewReader(cfg.Number)
 	if len(cfg.AMI) > 0 {
 		p.Waiting = a.control
 	}
-	if p.Lookups, err = lookup.New(cfg.Lookups, a.store.Cache(), a.store.Phonebook(), a.log, a.registry); err != nil {
+	if len(cfg.Pops) > 0 || cfg.Desk.Listen != "" {
+		p.Audience = a.pops
+	}
+	if p.Lookups, err = lookup.New(cfg.Lookups, a.store.Cache(), lookup.Own{Phonebook: a.store.Phonebook(), DIDs: a.store.Desk(), Accounts: accounts}, a.log, a.registry); err != nil {
 		return p, fmt.Errorf("[[lookup]]: %w", err)
 	}
-	if p.Hooks, err = hooks.New(cfg.Hooks, a.store.Outbox(), a.log, a.registry); err != nil {
+	if p.Hooks, err = hooks.NewShared(cfg.Hooks, accounts, a.store.Outbox(), a.log, a.registry); err != nil {
 		return p, errors.Join(fmt.Errorf("[[hook]]: %w", err), a.closeLookups(ctx, p.Lookups))
 	}
 	ctx, cancel := context.WithTimeout(ctx, store.Wait)
@@ -159,6 +206,11 @@ func (a *App) Run(ctx context.Context, hup <-chan os.Signal, load func() (*conf.
 	agiEnded, webEnded := make(chan error, 1), make(chan error, 1)
 	go func() { agiEnded <- a.agi.Serve(a.agiAt) }()
 	go func() { webEnded <- a.web.Serve(a.webAt) }()
+	var local sync.WaitGroup
+	local.Go(a.serveLocal)
+	defer local.Wait()
+	deskEnded := a.serveDesk()
+	defer deskEnded()
 	serving, endServing := context.WithCancel(ctx)
 	defer endServing()
 	var background sync.WaitGroup
@@ -166,6 +218,9 @@ func (a *App) Run(ctx context.Context, hup <-chan os.Signal, load func() (*conf.
 	background.Go(func() { a.reloadOn(serving, hup, requests, load) })
 	background.Go(func() { a.serveReload(serving, requests) })
 	background.Go(func() { a.points.CloseIdleCalls(serving) })
+	background.Go(func() { a.accounts.Run(serving) })
+	background.Go(func() { a.people.Run(serving) })
+	background.Go(func() { a.keepPersonal(serving) })
 	watched, unwatch := context.WithCancel(context.Background())
 	var watchdog sync.WaitGroup
 	watchdog.Go(func() { a.watchdog(watched) })

@@ -20,6 +20,9 @@ const (
 // sessions, with a number of HTTP connections.
 func ownFiles(cfg *conf.Config, connections int) uint64 {
 	n := connections + spareFiles
+	if cfg.Desk.Listen != "" {
+		n += cfg.Desk.MaxConnections()
+	}
 	for i := range cfg.Lookups {
 		n += cfg.Lookups[i].Concurrency
 	}
@@ -58,6 +61,7 @@ func fitFiles(cfg *conf.Config, log *slog.Logger) (connections int) {
 		log.Warn("cannot read the limit of open files", "err", err)
 		return api.MaxConnections
 	}
+	fitDesk(cfg, limit.Cur, log)
 	needed, wanted := filesNeeded(cfg, api.MaxConnections), cfg.FastAGI.MaxSessions
 	cfg.FastAGI.MaxSessions, connections = fit(*cfg, limit.Cur)
 	if cfg.FastAGI.MaxSessions < wanted {
@@ -65,4 +69,19 @@ func fitFiles(cfg *conf.Config, log *slog.Logger) (connections int) {
 			"hint", "further sessions get FAILURE; raise LimitNOFILE= of the unit or ulimit -n, or lower [fastagi] max_sessions")
 	}
 	return connections
+}
+
+// fitDesk lowers max_streams so that the desk gets a quarter of the open files at most.
+func fitDesk(cfg *conf.Config, files uint64, log *slog.Logger) {
+	if cfg.Desk.Listen == "" {
+		return
+	}
+	wanted := cfg.Desk.MaxStreams
+	for cfg.Desk.MaxStreams > 1 && uint64(cfg.Desk.MaxConnections()) > files/4 {
+		cfg.Desk.MaxStreams = max(1, cfg.Desk.MaxStreams-max(1, cfg.Desk.MaxStreams/10))
+	}
+	if cfg.Desk.MaxStreams < wanted {
+		log.Warn("limit of open files too small for the desk", "limit", files, "max_streams", wanted, "fit", cfg.Desk.MaxStreams,
+			"hint", "further tabs are refused; raise LimitNOFILE= of the unit or ulimit -n, or lower [desk] max_streams")
+	}
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/conf"
 	"ringhook/lookup"
+	"ringhook/pops/getevent"
 )
 
 // reloadMetrics report whether the configuration on disk is in force.
@@ -134,11 +136,24 @@ func (a *App) reload(ctx context.Context, cfg *conf.Config, done *Reloaded) erro
 	}
 	running := a.cfg.Load()
 	cfg.FastAGI.Listen, cfg.HTTP.Listen, cfg.Store = running.FastAGI.Listen, running.HTTP.Listen, running.Store
+	cfg.Desk.Listen, cfg.Desk.CertFile, cfg.Desk.KeyFile = running.Desk.Listen, running.Desk.CertFile, running.Desk.KeyFile
 	servers, err := a.control.Prepare(cfg.AMI)
 	if err != nil {
 		return err
 	}
-	parts, err := a.newParts(ctx, cfg)
+	popping, err := a.popSetup(cfg)
+	if err != nil {
+		return err
+	}
+	exchangeDesk, err := a.prepareDesk(cfg, &popping)
+	if err != nil {
+		return err
+	}
+	shared, err := a.newShared(cfg)
+	if err != nil {
+		return err
+	}
+	parts, err := a.newParts(ctx, cfg, shared.Tokens)
 	if err != nil {
 		return err
 	}
@@ -151,25 +166,39 @@ func (a *App) reload(ctx context.Context, cfg *conf.Config, done *Reloaded) erro
 	if a.level != nil {
 		a.level.Set(cfg.Log.Slog())
 	}
+	closeAccounts := shared.exchange()
 	parts.Hooks.Replace(old.Hooks)
-	ended := a.points.Exchange(cfg.Settings(), parts)
-	a.api.Exchange(cfg.HTTP.Token, explainer(cfg, parts), parts.Hooks)
+	ended := a.points.Exchange(a.settings(cfg), parts)
+	asked := a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, parts), parts.Hooks)
+	a.control.Configure(cfg.Control(parts.Numbers))
 	a.control.Exchange(servers)
+	a.clicks.Exchange(cfg.Clicks, cfg.Agents)
+	a.recordings.Exchange(cfg.Recordings, cfg.Desk.URL)
+	exchangeDesk()
+	popping.Hooks = parts.Hooks.Once
+	a.pops.Exchange(popping)
+	a.api.SetGetEvent(getevent.New(cfg.GetEvent, a.pops))
 	a.setHooks(parts.Hooks.Names())
-	a.retiring.Go(func() { a.retire(old.Lookups, ended) })
+	a.retiring.Go(func() {
+		a.retire(old.Lookups, ended, asked)
+		closeAccounts()
+	})
 	return nil
 }
 
 // needsRestart reports whether a change of conf.Changes cannot be put in force while
 // calls go on.
 func needsRestart(change string) bool {
-	return change == "[fastagi] listen" || change == "[http] listen" || strings.HasPrefix(change, "[store] ")
+	return slices.Contains([]string{"[fastagi] listen", "[http] listen", "[desk] listen", "[desk] cert_file", "[desk] key_file"}, change) ||
+		strings.HasPrefix(change, "[store] ")
 }
 
-// retire closes lookups after the last call that began with them has ended, which the
-// longest budget bounds.
-func (a *App) retire(s *lookup.Service, ended func()) {
-	ended()
+// retire closes lookups after the last calls and API requests that began with them have
+// ended, which the longest budget and the API's time limit bound.
+func (a *App) retire(s *lookup.Service, ended ...func()) {
+	for _, wait := range ended {
+		wait()
+	}
 	if err := a.closeLookups(context.Background(), s); err != nil {
 		a.log.Warn("lookups from before the reload cut short", "err", err)
 	}

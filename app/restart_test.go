@@ -24,7 +24,7 @@ func TestRestartColumn(t *testing.T) {
 				t.Errorf("%s: a change needs a restart: %v, and the documentation says %s", change, needsRestart(change), m[2])
 			}
 		}
-		if strings.Contains(rest, "| restart |") != (table == "[fastagi]" || table == "[http]" || table == "[log]" || table == "[store]") {
+		if strings.Contains(rest, "| restart |") != (table == "[fastagi]" || table == "[http]" || table == "[log]" || table == "[store]" || table == "[desk]") {
 			t.Errorf("%s: unexpected column", table)
 		}
 	}

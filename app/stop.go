@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/httpclient"
 	"ringhook/lookup"
 	"ringhook/store/sqlite"
 )
@@ -21,7 +22,10 @@ const (
 	attemptDrain = 8 * time.Second  // deliveries in flight
 	lookupTime   = time.Second      // lookups that no call waits for
 	partTime     = time.Second      // any other part
-	httpDrain    = time.Second      // metrics and the API
+	// tokenTime is for requests for tokens in progress: a refresh token in a lost answer is lost.
+	tokenTime = httpclient.TokenWait + time.Second
+	deskDrain = time.Second // requests of browsers
+	httpDrain = time.Second // metrics and the API
 
 	// stopGrace is the time that a part has to return after its limit.
 	stopGrace = 200 * time.Millisecond

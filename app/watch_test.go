@@ -48,6 +48,23 @@ name = "pbx"
 address = "127.0.0.1:1"
 username = "ringhook"
 secret = "not a secret"
+[desk]
+listen = "127.0.0.1:0"
+url = "http://127.0.0.1"
+[[account]]
+name = "crm"
+oauth2 = { token_url = "http://127.0.0.1:1/", client_id = "a", client_secret = "not a secret" }
+[[agents]]
+name = "crm"
+url = "http://127.0.0.1:1/"
+records = ".[]"
+map = { id = ".id", phone = ".phone" }
+[[click_from]]
+name = "crm"
+secret = "not a secret"
+secret_at = "s"
+agent = "a"
+number = "n"
 `), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 )
 
 type amiCmd struct {
-	Check amiCheckCmd `cmd:"" help:"Connect, report missing rights, and print the paragraph for manager.conf."`
+	Check amiCheckCmd `cmd:"" help:"Connect, report missing rights, and print lines for manager.conf."`
 }
 
 type amiCheckCmd struct {
@@ -39,7 +40,7 @@ func (c *amiCheckCmd) Run(s *streams) error {
 		if i > 0 {
 			fmt.Fprintln(s.out)
 		}
-		if err := checkServer(s.ctx, s.out, &servers[i]); err != nil {
+		if err := checkServer(s.ctx, s.out, &servers[i], cfg.Accounts.Template != ""); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("[[ami]] %s: %w", servers[i].Name, err))
 		}
 	}
@@ -64,37 +65,38 @@ func chosenServers(cfg *conf.Config, name string) ([]ami.Config, error) {
 	return nil, usageError{fmt.Errorf("the configuration has no [[ami]] table %q, only %s", name, strings.Join(names, ", "))}
 }
 
-func checkServer(ctx context.Context, out io.Writer, cfg *ami.Config) error {
+// checkServer checks one account. accounts is true if [accounts] is used.
+func checkServer(ctx context.Context, out io.Writer, cfg *ami.Config, accounts bool) error {
 	ctx, cancel := context.WithTimeout(ctx, amiCheckTime)
 	defer cancel()
 	r, err := ami.Inspect(ctx, *cfg)
 	if err != nil {
 		fmt.Fprintf(out, "%s: %s\n", cfg.Name, cfg.Address)
-		printAccount(out, cfg, "")
+		printAccount(out, cfg, "", accounts)
 		return err
 	}
 	fmt.Fprintf(out, "%s: %s, manager interface %s\n", cfg.Name, cfg.Address, printable(r.Version))
-	missing := r.Missing()
+	missing := r.Missing(accounts)
 	for _, g := range missing {
 		fmt.Fprintf(out, "missing   %-16s needed for %s\n", g.Right, g.Purpose)
 	}
-	for _, g := range r.Excess() {
+	for _, g := range r.Excess(accounts) {
 		fmt.Fprintf(out, "too much  %-16s %s\n", g.Right, g.Purpose)
 	}
 	if r.Read == nil {
 		fmt.Fprintln(out, "unknown   read rights: they are read from manager.conf, with write=reporting, where it has a section of this name")
 	}
 	if len(missing) > 0 {
-		printAccount(out, cfg, r.Local)
+		printAccount(out, cfg, r.Local, accounts)
 		return errors.New("rights are missing, see above")
 	}
 	fmt.Fprintln(out, "all rights are there")
-	printAccount(out, cfg, r.Local)
+	printAccount(out, cfg, r.Local, accounts)
 	return nil
 }
 
 // printAccount prints the section of manager.conf with the least rights. The secret stays where it is.
-func printAccount(out io.Writer, cfg *ami.Config, local string) {
+func printAccount(out io.Writer, cfg *ami.Config, local string, accounts bool) {
 	fmt.Fprintf(out, "\nmanager.conf:\n\n[%s]\nsecret = <the secret of this [[ami]] table>\n", cfg.Username)
 	if host, _, err := net.SplitHostPort(local); err == nil {
 		mask := "255.255.255.255"
@@ -103,5 +105,9 @@ func printAccount(out io.Writer, cfg *ami.Config, local string) {
 		}
 		fmt.Fprintf(out, "deny = 0.0.0.0/0.0.0.0\ndeny = ::/0\npermit = %s/%s\n", host, mask)
 	}
-	fmt.Fprintf(out, "read = %s\nwrite = %s\n", strings.Join(ami.LeastRead, ","), strings.Join(ami.LeastWrite, ","))
+	write := ami.LeastWrite
+	if accounts {
+		write = append(slices.Clone(write), ami.AccountsWrite)
+	}
+	fmt.Fprintf(out, "read = %s\nwrite = %s\n", strings.Join(ami.LeastRead, ","), strings.Join(write, ","))
 }

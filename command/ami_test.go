@@ -27,9 +27,10 @@ func TestAMICheck(t *testing.T) {
 	}
 	s.Answer("ListCommands", amitest.Text(commands...))
 	file := filepath.Join(t.TempDir(), "ringhook.toml")
+	accounts := ""
 	check := func(args ...string) (code int, out string) {
 		t.Helper()
-		text := fmt.Sprintf("[[ami]]\naddress = %q\nusername = %q\nsecret = %q\n", address, amitest.Username, amitest.Secret)
+		text := accounts + fmt.Sprintf("[[ami]]\naddress = %q\nusername = %q\nsecret = %q\n", address, amitest.Username, amitest.Secret)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -50,6 +51,10 @@ func TestAMICheck(t *testing.T) {
 	s.Answer("Getvar", amitest.Text("Response: Success", "ActionID: {id}", "Value: system,call,agent"))
 	f(0, "permit = 127.0.0.1/255.255.255.255\nread = system,call,agent\nwrite = agent,call,originate,reporting\n", "pbx")
 	f(2, `no [[ami]] table "x", only pbx`, "x")
+	accounts = "[accounts]\ntemplate = \"phone\"\n"
+	f(1, "missing   write=config")
+	s.Answer("ListCommands", amitest.Text(append(commands, "UpdateConfig: Update.  (Priv: config,all)")...))
+	f(0, "write = agent,call,originate,reporting,config\n")
 	s.Secret = "another"
 	f(1, "user name or secret not accepted")
 }
@@ -66,7 +71,8 @@ func TestLiveLists(t *testing.T) {
 		amitest.Text("Event: QueueParams", "Queue: 500", "Strategy: linear", "Completed: 3", "Abandoned: 1"),
 		amitest.Text("Event: QueueMember", "Queue: 500", "Name: Anna", "Location: Local/101@agents/n", "StateInterface: PJSIP/101", "Status: 2", "Paused: 1", "PausedReason: lunch"),
 		amitest.Text("Event: QueueEntry", "Queue: 500", "Position: 1", "Uniqueid: 7.1", "CallerIDNum: 79161234567", "CallerIDName: a\x1b[31mb", "Wait: 75", "Priority: 2"))
-	s.AnswerList("CoreShowChannels", amitest.Text("Event: CoreShowChannel", "Channel: PJSIP/trunk-1", "Uniqueid: 7.1", "Linkedid: 7.1", "Exten: 500", "Duration: 00:01:20"))
+	s.Answer("Getvar", amitest.Text("Response: Success", "ActionID: {id}", "Value: allowed_not_screened"))
+	s.AnswerList("CoreShowChannels", amitest.Text("Event: CoreShowChannel", "Channel: PJSIP/trunk-1", "Uniqueid: 7.1", "Linkedid: 7.1", "CallerIDNum: 79161234567", "Exten: 500", "Duration: 00:01:20"))
 	file := filepath.Join(t.TempDir(), "ringhook.toml")
 	text := fmt.Sprintf("[[ami]]\naddress = %q\nusername = %q\nsecret = %q\n", address, amitest.Username, amitest.Secret)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -90,7 +96,7 @@ func TestLiveLists(t *testing.T) {
 	f(0, "queue show 500", "1 2 1m15s 79161234567 a [31mb 7.1", "Local/101@agents/n Anna busy lunch 0 0")
 	f(1, "queue show 501", `there is no queue "501"`)
 	f(0, "queue show 500 --json", `"phone": "101"`, `"longest": "2`)
-	f(0, "calls list", "pbx 7.1 waiting 1m20s - - 500 500 1")
+	f(0, "calls list", "pbx 7.1 waiting 1m20s 79161234567 - 500 500 1")
 	f(0, "calls list --json", `"linkedid": "7.1"`)
 	f(2, "calls list --server x", `no [[ami]] table "x"`)
 	s.Close()

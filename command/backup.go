@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"strings"
 
 	"ringhook/store"
 )
@@ -22,6 +21,6 @@ func (c *backupCmd) Run(s *streams) error {
 		return err
 	}
 	fmt.Fprintf(s.out, "%s: %s; to restore it, stop ringhook and run ringhook restore %[1]s\nthe configuration and its environment are not in it\n",
-		c.File, strings.Join(names, " and "))
+		c.File, listed(names))
 	return nil
 }

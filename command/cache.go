@@ -29,7 +29,7 @@ func withCache(s *streams, raw string, do func(c *cache.Cache, number string) er
 	defer func() { err = errors.Join(err, st.Close()) }()
 	caller := number.NewReader(cfg.Number).Normalize(raw).String()
 	if raw != "" && caller == "" {
-		return usageError{fmt.Errorf("%q is not a telephone number: give it as a caller has it, such as +4930123456", raw)}
+		return notANumber(raw)
 	}
 	return do(st.Cache(), caller)
 }
@@ -46,6 +46,9 @@ func (c *cacheShowCmd) Run(s *streams) error {
 			return err
 		}
 		if len(entries) == 0 {
+			if !hasDigit(number) {
+				return noNumber(c.Number)
+			}
 			fmt.Fprintf(s.out, "nothing is kept for %s\n", printable(number))
 		}
 		for _, e := range entries {
@@ -84,6 +87,9 @@ func (c *cacheForgetCmd) Run(s *streams) error {
 		ctx, cancel := context.WithTimeout(s.ctx, store.Wait)
 		defer cancel()
 		n, err := cache.Forget(ctx, number)
+		if err == nil && n == 0 && !hasDigit(number) {
+			err = noNumber(c.Number)
+		}
 		if err == nil {
 			fmt.Fprintf(s.out, "%d answers for %s forgotten; a running server follows within seconds\n", n, printable(number))
 		}

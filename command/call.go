@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,11 @@ func (c *callCmd) Run(s *streams) error {
 			return usageError{fmt.Errorf("argument %q is not NAME=VALUE", arg)}
 		}
 	}
+	point, _, _ := strings.Cut(strings.TrimPrefix(c.Point, "/"), "?")
+	var unknown error
+	if points := dialplan.Points(); !slices.Contains(points, point) { // it is played all the same, as Asterisk would
+		unknown = usageError{fmt.Errorf("unknown point %q: use %s", point, strings.Join(points, ", "))}
+	}
 	addr := c.Server
 	if addr == "" {
 		cfg, err := s.load()
@@ -50,12 +56,12 @@ func (c *callCmd) Run(s *streams) error {
 	result, err := asterisk.Call(ctx, addr, c.request(time.Now()))
 	printCall(s.out, result)
 	if err != nil {
-		return fmt.Errorf("%w (is ringhook serving on %s?)", err, addr)
+		return errors.Join(unknown, fmt.Errorf("%w (is ringhook serving on %s?)", err, addr))
 	}
 	if result.Status == "FAILURE" {
 		return errors.New("the session was turned away: the server's log says why")
 	}
-	return nil
+	return unknown
 }
 
 func (c *callCmd) request(now time.Time) asterisk.CallRequest {

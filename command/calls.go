@@ -4,11 +4,18 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"text/tabwriter"
+
+	"ringhook/control"
 )
 
 type callsCmd struct {
-	List callsListCmd `cmd:"" help:"List the live calls."`
+	List   callsListCmd   `cmd:"" help:"List the live calls."`
+	Hangup callsHangupCmd `cmd:"" help:"Hang up a call, or a side of it."`
+	Mute   callsMuteCmd   `cmd:"" help:"Stop the sound that comes from a side of a call."`
+	DTMF   callsDTMFCmd   `cmd:"" name:"dtmf" help:"Play digits to a side of a call."`
 }
 
 type callsListCmd struct {
@@ -32,4 +39,56 @@ func (c *callsListCmd) Run(s *streams) error {
 			printable(cmp.Or(call.Name, "-")), printable(cmp.Or(call.Dialed, "-")), printable(cmp.Or(call.Queue, "-")), len(call.Channels))
 	}
 	return errors.Join(failed, w.Flush())
+}
+
+// sideArgs name a call and a side of it.
+type sideArgs struct {
+	serverFlag
+	Call     string `arg:"" help:"The call's linkedid, as calls list prints it."`
+	Agent    string `placeholder:"ID" help:"The agent whose call it is."`
+	Side     string `help:"One of agent, other and all."`
+	UniqueID string `name:"uniqueid" placeholder:"ID" help:"One channel of the call instead of a side."`
+}
+
+// do sends a command and prints the channels on which it acted.
+func (c *sideArgs) do(s *streams, command string, in control.CallRequest) error {
+	path := []string{"calls", c.Call, command}
+	if c.Agent != "" {
+		path = append([]string{"agents", c.Agent}, path...)
+	}
+	in.Side, in.UniqueID = c.Side, c.UniqueID
+	var r control.CallResult
+	err := s.ask(http.MethodPost, apiPath(path...), c.query(), in, &r)
+	if err == nil {
+		fmt.Fprintf(s.out, "%s: %s\n", command, printable(strings.Join(r.Channels, " ")))
+	}
+	return err
+}
+
+type callsHangupCmd struct{ sideArgs }
+
+// Run hangs up the whole call, or the side that is given.
+func (c *callsHangupCmd) Run(s *streams) error { return c.do(s, "hangup", control.CallRequest{}) }
+
+type callsMuteCmd struct {
+	sideArgs
+	Off bool `help:"Let the sound through again."`
+}
+
+// Run mutes or unmutes a side.
+func (c *callsMuteCmd) Run(s *streams) error {
+	if c.Off {
+		return c.do(s, "unmute", control.CallRequest{})
+	}
+	return c.do(s, "mute", control.CallRequest{})
+}
+
+type callsDTMFCmd struct {
+	sideArgs
+	Digits string `arg:"" help:"Up to 16 of 0-9, *, # and A-D."`
+}
+
+// Run plays the digits.
+func (c *callsDTMFCmd) Run(s *streams) error {
+	return c.do(s, "dtmf", control.CallRequest{Digits: c.Digits})
 }

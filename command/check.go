@@ -31,7 +31,11 @@ func (c *checkCmd) Run(s *streams) error {
 
 // dialplan prints the findings about the extensions.conf. It fails if one is an error.
 func (c *checkCmd) dialplan(s *streams, cfg *conf.Config) error {
-	report, err := extensions.Check(c.Dialplan, extensions.Options{Listen: cfg.FastAGI.Listen, ExtraVariables: cfg.Dialplan.ExtraVariables()})
+	options := extensions.Options{Listen: cfg.FastAGI.Listen, ExtraVariables: cfg.Dialplan.ExtraVariables()}
+	for i := range cfg.AMI {
+		options.Reported = append(options.Reported, cfg.AMI[i].Points...)
+	}
+	report, err := extensions.Check(c.Dialplan, options)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"ringhook/api"
 	"ringhook/app"
 	"ringhook/conf"
+	"ringhook/sighup"
 )
 
 // Exit codes, which systemd and scripts read.
@@ -43,21 +44,31 @@ type cli struct {
 	Reload  reloadCmd  `cmd:"" group:"run" help:"Reload the configuration of the running server and show the result."`
 	Check   checkCmd   `cmd:"" group:"run" help:"Check the configuration and the dialplan."`
 	Demo    demoCmd    `cmd:"" group:"run" help:"Play a queue call with a sample CRM on this machine."`
+	FreePBX freepbxCmd `cmd:"" name:"freepbx" group:"run" help:"Connect a FreePBX to ringhook."`
 	Version versionCmd `cmd:"" group:"run" help:"Print the version."`
 
-	Call    callCmd    `cmd:"" group:"look" help:"Play Asterisk: run one AGI() line against a running server."`
-	Lookup  lookupCmd  `cmd:"" group:"look" help:"Look a number up now and show what each source answers."`
-	Trace   traceCmd   `cmd:"" group:"look" help:"Show a call's trace, or list recent calls."`
-	AMI     amiCmd     `cmd:"" name:"ami" group:"look" help:"Check the account at the manager interface of Asterisk."`
-	Queue   queueCmd   `cmd:"" group:"look" help:"List and show the live queues of Asterisk."`
-	Calls   callsCmd   `cmd:"" group:"look" help:"List the live calls of Asterisk."`
-	Presets presetsCmd `cmd:"" group:"look" help:"List and show the presets of hooks."`
+	Call       callCmd       `cmd:"" group:"look" help:"Play Asterisk: run one AGI() line against a running server."`
+	Lookup     lookupCmd     `cmd:"" group:"look" help:"Look a number up now and show what each source answers."`
+	Trace      traceCmd      `cmd:"" group:"look" help:"Show a call's trace, or list recent calls."`
+	AMI        amiCmd        `cmd:"" name:"ami" group:"look" help:"Check the account at the manager interface of Asterisk."`
+	Queue      queueCmd      `cmd:"" group:"look" help:"List and show the live queues of Asterisk; move callers."`
+	Calls      callsCmd      `cmd:"" group:"look" help:"List and steer the live calls of Asterisk."`
+	Agent      agentCmd      `cmd:"" group:"look" help:"List agents; log them in and out, pause them, steer their calls."`
+	Campaign   campaignCmd   `cmd:"" group:"look" help:"Call lists of numbers."`
+	Import     importCmd     `cmd:"" group:"look" help:"Convert CRM templates of 3CX and Yeastar into tables of ringhook."`
+	Presets    presetsCmd    `cmd:"" group:"look" help:"List and show the presets of known products."`
+	Pop        popCmd        `cmd:"" group:"look" help:"Try the rules of screen pops."`
+	Desk       deskCmd       `cmd:"" group:"data" help:"Invite agents to the desk, list and end their sessions."`
+	Exceptions exceptionsCmd `cmd:"" group:"data" help:"Import, list and export the numbers that do not pop."`
 
 	Hook   hookCmd   `cmd:"" group:"repair" help:"Show, enable and try hooks."`
 	Outbox outboxCmd `cmd:"" group:"repair" help:"Show, retry, drop and replay deliveries."`
 	Cache  cacheCmd  `cmd:"" group:"repair" help:"Show and forget cached answers of lookups."`
 
 	Phonebook phonebookCmd `cmd:"" group:"data" help:"Manage the numbers and names of lookups of the type phonebook."`
+	SIP       sipCmd       `cmd:"" name:"sip" group:"data" help:"Create, list, change and delete SIP accounts of phones."`
+	Account   accountCmd   `cmd:"" group:"data" help:"Show, renew and remove the tokens of [[account]] tables."`
+	Token     tokenCmd     `cmd:"" group:"data" help:"Create, list and delete tokens of programs for the API."`
 	Backup    backupCmd    `cmd:"" group:"data" help:"Back up what must not be lost, also while the server runs."`
 	Restore   restoreCmd   `cmd:"" group:"data" help:"Put a backup into the store's folder; the server must be stopped."`
 	Export    exportCmd    `cmd:"" group:"data" help:"Print everything stored about a number, as JSON."`
@@ -106,6 +117,7 @@ func (s *streams) configuration() string {
 func Run(ctx context.Context, build app.Build, args []string, out, errOut io.Writer) int {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // one that comes before the service is up must not end it
+	sighup.Take(hup)
 	defer signal.Stop(hup)
 	var c cli
 	code := -1

@@ -20,8 +20,8 @@ type demoCmd struct {
 	Once bool `help:"End after the call instead of serving on."`
 }
 
-// demoConfig is all that the demo adds to the built-in defaults. The three
-// verbs are the CRM's address, twice, and the folder.
+// demoConfig is all that the demo adds to the built-in defaults. The verbs are the CRM's
+// address, the folder, and the address of the desk.
 const demoConfig = `[[queue]]
 id = "500"
 name = "Sales"
@@ -36,6 +36,11 @@ id = "8"
 phone = "102"
 name = "Boris"
 
+[[agent]]
+id = "9"
+name = "Vera"
+role = "administrator"
+
 [[lookup]]
 name = "crm"
 points = ["queue-dial"]
@@ -46,6 +51,18 @@ name = "journal"
 events = ["*"]
 url = "%[1]s/cti"
 format = "json"
+
+[desk]
+listen = %[3]q
+url = "http://%[3]s"
+max_streams = 50
+
+[[pop]]
+name = "card"
+events = ["agent-dial"]
+open = "frame"
+url = "%[1]s/card?phone=%%callerid%%&name=%%callerid_name%%"
+title = "%%callerid_name%%"
 
 [store]
 folder = %[2]q
@@ -70,7 +87,11 @@ func (c *demoCmd) Run(s *streams) (err error) {
 	}
 	defer func() { err = errors.Join(err, crm.stop()) }()
 
-	text := fmt.Sprintf(demoConfig, crm.url(), folder)
+	deskAt, err := deskAddress()
+	if err != nil {
+		return fmt.Errorf("find a port for the desk: %w", err)
+	}
+	text := fmt.Sprintf(demoConfig, crm.url(), folder, deskAt)
 	cfg, err := conf.Parse("demo.toml", []byte(text), os.LookupEnv)
 	if err != nil {
 		return fmt.Errorf("the demo's configuration: %w", err)
@@ -90,10 +111,10 @@ func (c *demoCmd) Run(s *streams) (err error) {
 	err = c.play(ctx, s.out, a.FastAGIAddr().String(), crm)
 	if err == nil && !c.Once {
 		tellHowToGoOn(s.out, a)
-		select {
-		case <-ctx.Done():
-		case err = <-served:
-			return err
+		if err = inviteSamples(s.out, folder, deskAt); err == nil {
+			if ended := c.ringDesks(ctx, a, served); ended != nil {
+				return ended
+			}
 		}
 	}
 	cancel()

@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"html"
 	"net"
 	"strings"
 	"time"
@@ -15,12 +16,12 @@ import (
 type sampleCRM struct {
 	server *fasthttp.Server
 	listen net.Listener
-	events chan sampleEvent
+	events chan demoEvent
 	ended  chan error
 }
 
-// sampleEvent is what the demo shows of an event.
-type sampleEvent struct {
+// demoEvent is what the demo shows of an event.
+type demoEvent struct {
 	Seq        int    `json:"seq"`
 	Final      bool   `json:"final"`
 	Event      string `json:"event"`
@@ -35,7 +36,7 @@ type sampleEvent struct {
 }
 
 // String is the event on one line.
-func (e sampleEvent) String() string {
+func (e demoEvent) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%2d  %-14s", e.Seq, e.Event)
 	for _, f := range [][2]string{{"caller", e.CallerName}, {"queue", e.Queue}, {"agent", e.Agent}, {"status", e.Status}} {
@@ -62,7 +63,7 @@ func startSampleCRM() (*sampleCRM, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &sampleCRM{listen: l, events: make(chan sampleEvent, 1024), ended: make(chan error, 1)}
+	c := &sampleCRM{listen: l, events: make(chan demoEvent, 1024), ended: make(chan error, 1)}
 	c.server = &fasthttp.Server{Name: "sample CRM", Handler: c.handle, ReadTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, CloseOnShutdown: true}
 	go func() { c.ended <- c.server.Serve(l) }()
 	return c, nil
@@ -87,7 +88,7 @@ func (c *sampleCRM) handle(r *fasthttp.RequestCtx) {
 		r.SetContentType("application/x-www-form-urlencoded")
 		r.SetBodyString("CALLERID(name)=Zo%C3%AB+M%C3%BCller&QUEUE_PRIO=10&call_info=customer+4711%2C+contract+gold&customer_id=4711")
 	case "/cti":
-		var ev sampleEvent
+		var ev demoEvent
 		if err := json.Unmarshal(r.PostBody(), &ev); err != nil {
 			r.Error(err.Error(), fasthttp.StatusBadRequest)
 			return
@@ -96,6 +97,11 @@ func (c *sampleCRM) handle(r *fasthttp.RequestCtx) {
 		case c.events <- ev:
 		default: // the call is over, and events are not read any more
 		}
+	case "/card":
+		phone, name := html.EscapeString(string(r.QueryArgs().Peek("phone"))), html.EscapeString(string(r.QueryArgs().Peek("name")))
+		r.SetContentType("text/html; charset=utf-8")
+		fmt.Fprintf(r, `<!doctype html><title>Sample CRM</title><style>body{font:16px system-ui;margin:32px}td{padding:6px 24px 6px 0}</style>
+<h1>%s</h1><table><tr><td>Customer<td>4711<tr><td>Phone<td>%s<tr><td>Contract<td>gold</table><p>This page is the sample CRM's.`, name, phone)
 	default:
 		r.SetStatusCode(fasthttp.StatusNotFound)
 	}

@@ -9,6 +9,7 @@ import (
 	"ringhook/dialplan"
 	"ringhook/lookup"
 	"ringhook/store"
+	"ringhook/store/desk"
 	"ringhook/store/phonebook"
 )
 
@@ -24,6 +25,7 @@ type personReport struct {
 	Deliveries []*api.DeliveryDetails `json:"deliveries"`
 	Cache      []answerReport         `json:"cache"`
 	Phonebook  []lookup.Var           `json:"phonebook"`
+	Desk       desk.Person            `json:"desk"`
 }
 
 // answerReport is a cached answer.
@@ -44,10 +46,11 @@ func (c *exportCmd) Run(s *streams) error {
 		}
 		report := personReport{Number: number, Calls: p.Calls, Points: p.Points}
 		for _, d := range p.Deliveries {
-			_, attempts, err := st.Operator().Show(d.ID)
+			shown, attempts, err := st.Operator().Show(d.ID)
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
+			d.Remembered = shown.Remembered
 			report.Deliveries = append(report.Deliveries, api.ReportDetails(&d, attempts))
 		}
 		for _, spelling := range spellings {
@@ -65,6 +68,26 @@ func (c *exportCmd) Run(s *streams) error {
 				return err
 			}
 		}
+		if report.Desk, err = heldInDesk(st.Folder(), spellings); err != nil {
+			return err
+		}
+		held := len(report.Calls) + len(report.Points) + len(report.Deliveries) + len(report.Cache) + len(report.Phonebook)
+		if held == 0 && len(report.Desk.Commands)+len(report.Desk.Campaigns)+len(report.Desk.Notes)+len(report.Desk.Exceptions) == 0 && !hasDigit(number) {
+			return noNumber(c.Number)
+		}
 		return printJSON(s.out, report)
 	})
+}
+
+// heldInDesk returns the recorded commands and the campaigns that have the number.
+func heldInDesk(folder string, spellings []string) (desk.Person, error) {
+	d, err := desk.Open(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return desk.Person{}, nil
+	}
+	if err != nil {
+		return desk.Person{}, err
+	}
+	p, err := d.Person(spellings...)
+	return p, errors.Join(err, d.Close())
 }

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"ringhook/lookup/number"
 	"ringhook/store"
+	"ringhook/store/desk"
 	"ringhook/store/phonebook"
 )
 
@@ -35,22 +37,48 @@ func (c *forgetCmd) Run(s *streams) error {
 			}
 			answers += n
 		}
+		inBook := c.Phonebook && book != nil
+		if inBook {
+			if inBook, err = book.Remove(number); err != nil {
+				return err
+			}
+		}
+		inDesk, err := eraseFromDesk(st.Folder(), spellings)
+		if err != nil {
+			return err
+		}
+		if !inBook && answers == 0 && erased == (store.Erased{}) && inDesk == (desk.Erased{}) && !hasDigit(number) {
+			return noNumber(c.Number)
+		}
 		fmt.Fprintf(s.out, "%s: erased %d calls with %d points, %d events with %d deliveries, %d cached answers\n",
 			printable(number), erased.Calls, erased.Points, erased.Events, erased.Deliveries, answers)
 		if erased.Pending > 0 {
 			fmt.Fprintf(s.out, "%d of the deliveries were still waiting and are not made\n", erased.Pending)
 		}
-		if c.Phonebook && book != nil {
-			removed, err := book.Remove(number)
-			if err != nil {
-				return err
-			}
-			if removed {
-				fmt.Fprintln(s.out, "erased from the phonebook")
-			}
+		if inBook {
+			fmt.Fprintln(s.out, "erased from the phonebook")
+		}
+		if inDesk.Commands+inDesk.Numbers > 0 {
+			fmt.Fprintf(s.out, "erased from %d recorded commands and from %d places in campaigns\n", inDesk.Commands, inDesk.Numbers)
+		}
+		if inDesk.Notes+inDesk.Exceptions > 0 {
+			fmt.Fprintf(s.out, "erased %d notes of agents and %d exceptions of screen pops\n", inDesk.Notes, inDesk.Exceptions)
 		}
 		return store.Scrub(st.Folder())
 	})
+}
+
+// eraseFromDesk erases the number from the record of commands and from campaigns.
+func eraseFromDesk(folder string, spellings []string) (desk.Erased, error) {
+	d, err := desk.Open(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return desk.Erased{}, nil
+	}
+	if err != nil {
+		return desk.Erased{}, err
+	}
+	e, err := d.Erase(spellings...)
+	return e, errors.Join(err, d.Close())
 }
 
 // withPerson opens the store, also while a server runs on it. The spellings are the forms in
@@ -63,7 +91,7 @@ func withPerson(s *streams, raw string, do func(st *store.Store, book *phonebook
 	defer func() { err = errors.Join(err, st.Close()) }()
 	caller := number.NewReader(cfg.Number).Normalize(raw).String()
 	if caller == "" {
-		return usageError{fmt.Errorf("%q is not a telephone number: give it as a caller has it, such as +4930123456", raw)}
+		return notANumber(raw)
 	}
 	book, err := phonebook.Open(cfg.Store.Folder)
 	switch {
@@ -80,3 +108,16 @@ func withPerson(s *streams, raw string, do func(st *store.Store, book *phonebook
 	}
 	return do(st, book, caller, spellings)
 }
+
+// notANumber is the error of a command that takes a caller's number.
+func notANumber(raw string) error {
+	return usageError{fmt.Errorf("%q is not a telephone number: give it as a caller has it, such as +4930123456", raw)}
+}
+
+// noNumber is the error of a text without a digit under which nothing is stored. Callers may have such texts, names of
+// SIP accounts, so that it is not refused at once.
+func noNumber(raw string) error {
+	return usageError{fmt.Errorf("%q is not a telephone number, and nothing is stored under it: give a number as a caller has it, such as +4930123456", raw)}
+}
+
+func hasDigit(s string) bool { return strings.ContainsAny(s, "0123456789") }

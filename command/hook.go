@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"ringhook/dialplan"
 	"ringhook/hooks"
@@ -22,6 +23,8 @@ type hookTestCmd struct {
 	Name  string `arg:"" help:"The hook's name; of one with several URLs journal is the first, journal.2 the second."`
 	Event string `arg:"" optional:"" help:"The event, such as agent-answer; the first that the hook names otherwise."`
 	Raw   bool   `help:"Print the request as it is sent, with its secrets and its signature."`
+
+	Set map[string]string `placeholder:"NAME=VALUE" help:"Set a parameter of the sample, such as customer_id=4711."`
 }
 
 // Run sends the sample without the outbox: it is not stored, counted or retried.
@@ -39,8 +42,19 @@ func (c *hookTestCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	ev := sampleEventOf(event)
-	p, a, wanted, err := hooks.Try(cfg.Hooks, ev, c.Name, slog.New(slog.DiscardHandler))
+	ev, err := sampleEvent(event)
+	if err != nil {
+		return err
+	}
+	if ev, err = ev.Replace(c.Set); err != nil {
+		return usageError{fmt.Errorf("--set %w", err)}
+	}
+	accounts, done, err := openAccounts(cfg)
+	if err != nil {
+		return err
+	}
+	defer done()
+	p, a, wanted, err := hooks.Try(cfg.Hooks, accounts, ev, c.Name, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -79,6 +93,15 @@ func (c *hookTestCmd) event(named []string) (string, error) {
 		}
 	}
 	return "call-hangup", nil
+}
+
+// sampleEvent returns an event as ringhook makes it, between fictitious people.
+func sampleEvent(name string) (*hooks.Event, error) {
+	now := time.Now().Truncate(time.Second)
+	if name == hooks.HookDisabled {
+		return hooks.DisabledEvent("journal", hooks.Gone, now), nil
+	}
+	return dialplan.Sample(name, now)
 }
 
 // printPreview shows a request without its secrets, or as it is sent.

@@ -21,6 +21,7 @@ import (
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/store"
+	"ringhook/store/desk"
 	"ringhook/store/phonebook"
 )
 
@@ -131,7 +132,21 @@ func askHere(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api
 	case !errors.Is(err, fs.ErrNotExist):
 		book = noPhonebook{err}
 	}
-	service, err := lookup.New(cfg.Lookups, cache, book, log, prometheus.NewRegistry())
+	var dids lookup.DIDs = noDIDs{}
+	uses, err := desk.Open(cfg.Store.Folder)
+	switch {
+	case err == nil:
+		dids = uses
+		defer func() { err = errors.Join(err, uses.Close()) }()
+	case !errors.Is(err, fs.ErrNotExist):
+		dids = noDIDs{err}
+	}
+	accounts, done, err := openAccounts(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	service, err := lookup.New(cfg.Lookups, cache, lookup.Own{Phonebook: book, DIDs: dids, Accounts: accounts}, log, prometheus.NewRegistry())
 	if err != nil {
 		return nil, err
 	}
@@ -256,3 +271,11 @@ type noPhonebook struct{ err error }
 
 // Find implements lookup.Phonebook: it finds nothing, or returns why the phonebook cannot be read.
 func (p noPhonebook) Find(string) ([]lookup.Var, error) { return nil, p.err }
+
+// noDIDs knows the use of no number, or why it cannot be read.
+type noDIDs struct{ err error }
+
+// DIDTarget implements lookup.DIDs: it finds nothing, or returns why the uses cannot be read.
+func (n noDIDs) DIDTarget(string) (kind, target string, found bool, err error) {
+	return "", "", false, n.err
+}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -51,11 +51,14 @@ type outboxListCmd struct {
 
 // Run lists deliveries.
 func (c *outboxListCmd) Run(s *streams) (err error) {
-	st, _, err := openStore(s)
+	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	if err := c.known(cfg, st); err != nil {
+		return err
+	}
 	list, err := st.Operator().List(c.filter(c.Limit))
 	if err != nil {
 		return err
@@ -111,8 +114,9 @@ func (c *outboxShowCmd) Run(s *streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("delivery %d: %w", c.ID, err)
 	}
+	ev := d.Event.With(d.Remembered)
 	if c.Raw {
-		p, err := hooks.Render(cfg.Hooks, &d.Event, d.Hook)
+		p, err := hooks.Render(cfg.Hooks, ev, d.Hook)
 		if err != nil {
 			return err
 		}
@@ -127,8 +131,11 @@ func (c *outboxShowCmd) Run(s *streams) (err error) {
 	if next := nextAttempt(d); next != "-" {
 		fmt.Fprintf(s.out, "next attempt: %s\n", next)
 	}
+	for _, name := range slices.Sorted(maps.Keys(d.Remembered)) {
+		fmt.Fprintf(s.out, "remembered of the call: %s = %s\n", name, printable(d.Remembered[name]))
+	}
 	printAttempts(s.out, attempts)
-	return c.preview(s.out, cfg, &d.Event, d.Hook)
+	return c.preview(s.out, cfg, ev, d.Hook)
 }
 
 func printAttempts(w io.Writer, attempts []hooks.Attempt) {
@@ -174,7 +181,7 @@ func (c *outboxChoice) choose(s *streams, change func(*store.Operator, context.C
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	if err := knownHook(cfg, st.Operator(), c.Hook); err != nil {
+	if err := c.known(cfg, st, c.IDs...); err != nil {
 		return err
 	}
 	ids := c.IDs
@@ -188,16 +195,18 @@ func (c *outboxChoice) choose(s *streams, change func(*store.Operator, context.C
 	return err
 }
 
-// knownHook returns an error for a hook that is neither in the configuration nor in the
-// outbox: the name is mistyped, and nothing would be changed without a word.
-func knownHook(cfg *conf.Config, o *store.Operator, name string) error {
-	names := hooks.Names(cfg.Hooks)
-	if name == "" || slices.Contains(names, name) {
-		return nil
+// known returns an error if a filter names a hook or a call, or there are numbers of deliveries, that are nowhere: they
+// are mistyped, and nothing would be shown or changed without a word.
+func (f outboxFilter) known(cfg *conf.Config, st *store.Store, ids ...int64) error {
+	err := api.KnownHook(st.Operator(), hooks.Names(cfg.Hooks), f.Hook)
+	if f.Call != "" {
+		_, held := heldOf(st, f.Call)
+		err = errors.Join(err, held)
 	}
-	had, err := o.List(store.Filter{Hook: name, Limit: 1})
-	if err == nil && len(had) == 0 {
-		err = fmt.Errorf("neither the configuration nor the outbox has a hook %q; the configuration has %s", name, strings.Join(names, ", "))
+	for _, id := range ids {
+		if _, _, shown := st.Operator().Show(id); shown != nil {
+			err = errors.Join(err, fmt.Errorf("delivery %d: %w", id, shown))
+		}
 	}
 	return err
 }
@@ -240,7 +249,7 @@ func (c *outboxReplayCmd) Run(s *streams) (err error) {
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	for _, name := range []string{c.Hook, c.From} {
-		if err := knownHook(cfg, st.Operator(), name); err != nil {
+		if err := api.KnownHook(st.Operator(), hooks.Names(cfg.Hooks), name); err != nil {
 			return err
 		}
 	}

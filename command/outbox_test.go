@@ -12,8 +12,8 @@ import (
 	"ringhook/store"
 )
 
-// TestUnknownHook wants a mistyped hook to be an error, not a change of nothing.
-func TestUnknownHook(t *testing.T) {
+// TestUnknownNames wants a mistyped hook, call, delivery or number to be an error, not a change of nothing.
+func TestUnknownNames(t *testing.T) {
 	cfg := store.DefaultConfig()
 	cfg.Folder = filepath.Join(t.TempDir(), "data")
 	s, err := store.Open(cfg, slog.New(slog.DiscardHandler), nil)
@@ -28,6 +28,14 @@ func TestUnknownHook(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	run := func(t *testing.T, args string, want int, text string) {
+		t.Helper()
+		var b strings.Builder
+		code := Run(context.Background(), app.Build{}, append([]string{"-c", file}, strings.Fields(args)...), &b, &b)
+		if code != want || !strings.Contains(b.String(), text) {
+			t.Errorf("%s: exit code %d, want %d and %q:\n%s", args, code, want, text, b.String())
+		}
+	}
 	for _, c := range []struct {
 		args string
 		code int
@@ -39,11 +47,36 @@ func TestUnknownHook(t *testing.T) {
 		{"retry --hook crm", 0, "0 deliveries"},
 		{"retry --hook cmr", 1, `has a hook "cmr"`},
 		{"drop --hook cmr", 1, `has a hook "cmr"`},
+		{"list --hook crm", 0, "ID"},
+		{"list --hook cmr", 1, `has a hook "cmr"`},
+		{"list --call 1.1", 1, "nothing is known of call 1.1"},
+		{"retry --call 1.1", 1, "nothing is known of call 1.1"},
+		{"drop --call 1.1", 1, "nothing is known of call 1.1"},
+		{"retry 17", 1, "delivery 17: no such delivery"},
+		{"drop 17 18", 1, "delivery 18: no such delivery"},
+		{"show 17", 1, "delivery 17: no such delivery"},
 	} {
-		var b strings.Builder
-		code := Run(context.Background(), app.Build{}, append([]string{"-c", file, "outbox"}, strings.Fields(c.args)...), &b, &b)
-		if code != c.code || !strings.Contains(b.String(), c.want) {
-			t.Errorf("outbox %s: exit code %d, want %d and %q:\n%s", c.args, code, c.code, c.want, b.String())
-		}
+		run(t, "outbox "+c.args, c.code, c.want)
+	}
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"forget anna", 2, `"anna" is not a telephone number, and nothing is stored under it`},
+		{"forget anonymous", 2, "is not a telephone number"},
+		{"forget +442079460142", 0, "erased 0 calls"},
+		{"export anna", 2, `"anna" is not a telephone number`},
+		{"export +442079460142", 0, `"number": "+442079460142"`},
+		{"cache show anna", 2, `"anna" is not a telephone number`},
+		{"cache forget anna", 2, `"anna" is not a telephone number`},
+		{"cache show +442079460142", 0, "nothing is kept"},
+		{"trace anna", 1, "nothing is known of call anna"},
+		{"hook test cmr", 1, `no hook "cmr"`},
+		{"hook enable cmr", 1, `no hook "cmr"`},
+		{"call queue-dail", 2, `unknown point "queue-dail"`},
+		{"phonebook remove anna", 1, "anna"},
+	} {
+		run(t, c.args, c.code, c.want)
 	}
 }

@@ -98,7 +98,20 @@ func (in *importing) nothing() error {
 	if in.bad > 0 {
 		return fmt.Errorf("%s: no number is imported: all %d lines are bad", in.file, in.bad)
 	}
-	return fmt.Errorf("%s: no number is imported: %s", in.file, phonebook.Describe(f))
+	what, _ := phonebook.Describe(f)
+	return fmt.Errorf("%s: no number is imported: %s", in.file, what)
+}
+
+// unreadable returns the error of a file that cannot be read, with what the file is if it
+// is none of contacts.
+func (in *importing) unreadable(err error) error {
+	if f, openErr := os.Open(in.file); openErr == nil {
+		defer f.Close()
+		if what, wrong := phonebook.Describe(f); wrong {
+			return fmt.Errorf("%s: no number is imported: %s", in.file, what)
+		}
+	}
+	return fmt.Errorf("read %s: %w", in.file, err)
 }
 
 // run reads the file once; without a book it only looks for bad lines.
@@ -123,7 +136,7 @@ func (in *importing) run(book *storebook.Phonebook) (err error) {
 	for e, err := range in.read(f) {
 		var mistake *phonebook.Mistake
 		if err != nil && !errors.As(err, &mistake) {
-			return errors.Join(fmt.Errorf("read %s: %w", in.file, err), flush())
+			return errors.Join(in.unreadable(err), flush())
 		}
 		caller := number.Number{}
 		if mistake == nil {
@@ -181,7 +194,7 @@ func (in *importing) checkNumber(caller number.Number, e phonebook.Entry) *phone
 		problem = fmt.Sprintf("%q is a withheld number", caller.Raw)
 	case caller.Kind != number.Invalid:
 		return nil
-	case strings.Contains(caller.Raw, "/"):
+	case in.numbers.Several(caller.Raw):
 		problem = fmt.Sprintf("%q may be two numbers: write each in a line of its own", caller.Raw)
 	case strings.HasPrefix(caller.Raw, "+") || strings.HasPrefix(caller.Raw, "00"):
 		problem = fmt.Sprintf("%q is not a telephone number of its country", caller.Raw)

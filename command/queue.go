@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"text/tabwriter"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 type queueCmd struct {
 	List queueListCmd `cmd:"" help:"List the queues with their callers and members."`
 	Show queueShowCmd `cmd:"" help:"Show who waits in a queue, and its members."`
+
+	Kick     queueKickCmd     `cmd:"" help:"Take waiting callers out of a queue."`
+	Priority queuePriorityCmd `cmd:"" help:"Change the priority of a waiting caller."`
 }
 
 // serverFlag chooses one Asterisk.
@@ -38,7 +42,7 @@ func (f *serverFlag) read(s *streams) (control.Live, error) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, liveTime)
 	defer cancel()
-	return control.Read(ctx, servers)
+	return control.Read(ctx, servers, cfg.Dialplan.WithheldEvents)
 }
 
 type queueListCmd struct {
@@ -120,4 +124,33 @@ func printQueue(out io.Writer, q *control.Queue) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\n", printable(m.Interface), printable(m.Name), m.State, paused, m.Penalty, m.Taken)
 	}
 	return w.Flush()
+}
+
+type queueKickCmd struct {
+	serverFlag
+	Queue string   `arg:"" help:"The queue's name in queues.conf."`
+	Call  []string `arg:"" help:"The calls, by their linkedids or uniqueids, as queue show prints them."`
+	To    string   `placeholder:"EXTENSION" help:"Send the callers there; they are hung up otherwise."`
+}
+
+// Run prints the result of each call, and fails unless all are ok.
+func (c *queueKickCmd) Run(s *streams) error {
+	return printResults(s, http.MethodPost, apiPath("queues", c.Queue, "kick"), c.query(), control.KickRequest{Calls: c.Call, To: c.To})
+}
+
+type queuePriorityCmd struct {
+	serverFlag
+	Queue    string `arg:"" help:"The queue's name in queues.conf."`
+	Call     string `arg:"" help:"The call, by its linkedid or uniqueid."`
+	Priority int    `arg:"" help:"The new priority; callers with a higher one are answered first."`
+}
+
+// Run prints where the caller stands then.
+func (c *queuePriorityCmd) Run(s *streams) error {
+	var r control.PriorityResult
+	err := s.ask(http.MethodPut, apiPath("queues", c.Queue, "calls", c.Call, "priority"), c.query(), control.PriorityRequest{Priority: &c.Priority}, &r)
+	if err == nil {
+		fmt.Fprintf(s.out, "%s: priority %d, position %d in %s\n", printable(c.Call), r.Priority, r.Position, printable(r.Queue))
+	}
+	return err
 }

@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"strings"
 
 	"ringhook/store"
 )
@@ -21,9 +20,12 @@ func (c *restoreCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "%s: %s restored from %s\n", cfg.Store.Folder, strings.Join(r.Names, " and "), c.File)
+	fmt.Fprintf(s.out, "%s: %s restored from %s\n", cfg.Store.Folder, listed(r.Names), c.File)
 	if r.Kept != "" {
 		fmt.Fprintf(s.out, "what they replaced is in %s: remove it when all is well\n", r.Kept)
+	}
+	if r.Root {
+		fmt.Fprintf(s.out, "%s is new and belongs to root: chown -R USER: %[1]s if ringhook runs as another user\n", cfg.Store.Folder)
 	}
 	fmt.Fprintln(s.out, "the configuration and its environment are not in a backup; start ringhook now")
 	return nil

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ func (c *traceCmd) Run(s *streams) (err error) {
 // heldTrace is everything stored about one call.
 type heldTrace struct {
 	linkedid   string
-	call       *store.HeldCall // nil if its state is not stored
+	calls      []store.HeldCall // of all Asterisks, the longest idle first; none if no state is stored
 	points     []dialplan.PointTrace
 	deliveries []store.Item
 	attempts   [][]hooks.Attempt // of each delivery
@@ -53,12 +54,9 @@ type heldTrace struct {
 
 func heldOf(st *store.Store, linkedid string) (*heldTrace, error) {
 	h := &heldTrace{linkedid: linkedid}
-	call, known, err := st.Call(linkedid)
-	if err != nil {
+	var err error
+	if h.calls, err = st.Calls(linkedid); err != nil {
 		return nil, err
-	}
-	if known {
-		h.call = &call
 	}
 	if h.points, err = st.Points(linkedid); err != nil {
 		return nil, err
@@ -67,7 +65,7 @@ func heldOf(st *store.Store, linkedid string) (*heldTrace, error) {
 		return nil, err
 	}
 	slices.Reverse(h.deliveries) // the first made first
-	if !known && len(h.points)+len(h.deliveries) == 0 {
+	if len(h.calls)+len(h.points)+len(h.deliveries) == 0 {
 		return nil, fmt.Errorf("nothing is known of call %s: no point was asked with this linkedid, or it is longer ago than [store] keeps it; ringhook trace --since 1h lists the calls of the last hour", linkedid)
 	}
 	for _, d := range h.deliveries {
@@ -81,12 +79,21 @@ func heldOf(st *store.Store, linkedid string) (*heldTrace, error) {
 }
 
 func (h *heldTrace) print(w io.Writer, now time.Time) error {
-	if h.call == nil {
+	if len(h.calls) == 0 {
 		fmt.Fprintf(w, "call %s, of which no state is kept\n", printable(h.linkedid))
-	} else if err := printCallState(w, h.call); err != nil {
-		return err
 	}
-	t := trace{now: now}
+	for i := range h.calls {
+		if len(h.calls) > 1 {
+			fmt.Fprintf(w, "Asterisk %s, call_uuid %s:\n", printable(cmp.Or(h.calls[i].Asterisk(), "unknown")), h.calls[i].UUID())
+		}
+		if err := printCallState(w, &h.calls[i]); err != nil {
+			return err
+		}
+	}
+	if len(h.calls) > 1 {
+		fmt.Fprintf(w, "\n%d Asterisks have a call with this linkedid. The points of all of them follow: a point does not name its Asterisk.\n", len(h.calls))
+	}
+	t := trace{now: now, uuids: len(h.calls) > 1}
 	for i := range h.points {
 		t.point(&h.points[i])
 	}
@@ -132,10 +139,17 @@ func (h *heldTrace) printUndelivered(w io.Writer) error {
 
 func (h *heldTrace) printJSON(w io.Writer) error {
 	report := struct {
-		Call       *store.HeldCall        `json:"call,omitempty"`
+		Call       *store.HeldCall        `json:"call,omitempty"`  // the latest
+		Calls      []store.HeldCall       `json:"calls,omitempty"` // of all Asterisks, if there are several
 		Points     []dialplan.PointTrace  `json:"points"`
 		Deliveries []*api.DeliveryDetails `json:"deliveries"`
-	}{Call: h.call, Points: h.points}
+	}{Points: h.points}
+	if n := len(h.calls); n > 0 {
+		report.Call = &h.calls[n-1]
+		if n > 1 {
+			report.Calls = h.calls
+		}
+	}
 	for i := range h.deliveries {
 		report.Deliveries = append(report.Deliveries, api.ReportDetails(&h.deliveries[i], h.attempts[i]))
 	}
@@ -144,27 +158,3 @@ func (h *heldTrace) printJSON(w io.Writer) error {
 
 // maxTraced is more deliveries than a call has.
 const maxTraced = 10_000
-
-// callState is what the dialplan keeps of a call, as far as people read it.
-type callState struct {
-	Direction string         `json:"direction"`
-	Began     time.Time      `json:"began"`
-	Answered  time.Time      `json:"answered"`
-	Ended     time.Time      `json:"ended"`
-	Seq       int            `json:"seq"`
-	Known     map[string]any `json:"known"`
-	Visits    []callPart     `json:"visits"`
-	Rings     []callPart     `json:"rings"`
-}
-
-// callPart is a visit to a queue or a phone that rang.
-type callPart struct {
-	Marker struct {
-		What string `json:"what"`
-	} `json:"marker"`
-	Phone    string    `json:"phone"`
-	Agent    string    `json:"agent"` // who answered the visit
-	Began    time.Time `json:"began"`
-	Answered time.Time `json:"answered"`
-	Ended    time.Time `json:"ended"`
-}

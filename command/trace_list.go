@@ -2,7 +2,6 @@ package command
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"ringhook/dialplan"
+	"ringhook/dialplan/kept"
 	"ringhook/hooks"
 	"ringhook/store"
 )
@@ -28,6 +28,10 @@ func (c *traceCmd) list(s *streams, st *store.Store) error {
 		if err != nil {
 			return err
 		}
+		undelivered = slices.DeleteFunc(undelivered, func(d store.Item) bool {
+			of := d.Event.Call()
+			return call.uuid != "" && of != call.uuid && of != call.linkedid // of another Asterisk's call
+		})
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", call.Began.Local().Format(time.DateTime), printable(call.linkedid), cmp.Or(call.Direction, "-"),
 			printable(cmp.Or(text(call.Known["callerid"]), call.caller, "-")), clock(call.Answered), clock(call.Ended), call.troubles(undelivered))
 	}
@@ -42,8 +46,9 @@ func (c *traceCmd) list(s *streams, st *store.Store) error {
 
 // listedCall is a call in the list.
 type listedCall struct {
-	callState
+	kept.Call
 	linkedid string
+	uuid     string // empty if there is no state
 	caller   string // as the channel showed it, if there is no state
 	trouble  []string
 }
@@ -51,11 +56,10 @@ type listedCall struct {
 // calls returns the calls of the time span in the order of their beginning, also those of
 // which only the points are stored.
 func (c *traceCmd) calls(st *store.Store) ([]*listedCall, error) {
-	byID := map[string]*listedCall{}
+	byID := map[string][]*listedCall{} // two Asterisks may have one linkedid
 	err := st.CallsSince(c.Since.Time, func(call store.HeldCall) bool {
-		l := &listedCall{linkedid: call.LinkedID}
-		if json.Unmarshal(call.State, &l.callState) == nil {
-			byID[call.LinkedID] = l
+		if c, err := kept.Decode(call.State); err == nil {
+			byID[call.LinkedID] = append(byID[call.LinkedID], &listedCall{Call: *c, linkedid: call.LinkedID, uuid: call.UUID()})
 		}
 		return true
 	})
@@ -63,14 +67,14 @@ func (c *traceCmd) calls(st *store.Store) ([]*listedCall, error) {
 		return nil, err
 	}
 	err = st.PointsSince(c.Since.Time, func(p *dialplan.PointTrace) {
-		l := byID[p.LinkedID]
-		if l == nil {
-			l = &listedCall{linkedid: p.LinkedID, callState: callState{Began: p.At}, caller: p.Caller}
-			byID[p.LinkedID] = l
+		if byID[p.LinkedID] == nil {
+			byID[p.LinkedID] = []*listedCall{{linkedid: p.LinkedID, Call: kept.Call{Began: p.At}, caller: p.Caller}}
 		}
-		l.note(p)
+		for _, l := range byID[p.LinkedID] {
+			l.note(p)
+		}
 	})
-	calls := slices.Collect(maps.Values(byID))
+	calls := slices.Concat(slices.Collect(maps.Values(byID))...)
 	until := c.Until.EndOf(c.Since.Time)
 	calls = slices.DeleteFunc(calls, func(l *listedCall) bool { return !l.Began.Before(until) })
 	slices.SortFunc(calls, func(a, b *listedCall) int {

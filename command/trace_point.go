@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ringhook/dialplan"
+	"ringhook/pops"
 )
 
 // pointIndent begins the lines below a point's own.
@@ -14,9 +15,17 @@ const pointIndent = "\n                "
 
 // point adds what happened at a point.
 func (t *trace) point(p *dialplan.PointTrace) {
+	if p.Point == pops.TracePoint {
+		t.pop(p)
+		return
+	}
 	var b strings.Builder
 	say := func(format string, args ...any) { b.WriteString(pointIndent + fmt.Sprintf(format, args...)) }
-	fmt.Fprintf(&b, "%s on %s: %s after %s", printable(p.Point), printable(p.Channel), p.Status, milliseconds(p.Took))
+	by := ""
+	if p.By != "" {
+		by = " by " + printable(p.By)
+	}
+	fmt.Fprintf(&b, "%s on %s: %s%s after %s", printable(p.Point), printable(p.Channel), p.Status, by, milliseconds(p.Took))
 	if p.Hungup {
 		b.WriteString(", the channel was hung up")
 	}
@@ -94,3 +103,41 @@ func pairs(values []dialplan.TracedValue, filled bool) string {
 	}
 	return strings.Join(list, " ")
 }
+
+// pop adds a decision about a screen pop, or what became of one.
+func (t *trace) pop(p *dialplan.PointTrace) {
+	values := map[string]string{}
+	var ways []string
+	for _, v := range p.Set {
+		if v.Name == "way" {
+			ways = append(ways, printable(v.Value))
+		}
+		values[v.Name] = printable(v.Value)
+	}
+	line := fmt.Sprintf("  pop for %s: ", values["agent"])
+	way := strings.Join(ways, ", then ")
+	switch {
+	case values["event"] == "": // a fate
+		line += fmt.Sprintf("%s %s after %s", way, printable(p.Status), milliseconds(p.Took))
+	case p.Status == string(pops.Popped):
+		line += fmt.Sprintf("rule %s, %s by %s", values["rule"], values["action"], way)
+		if values["url"] != "" {
+			line += " -> " + values["url"]
+		}
+		if values["title"] != "" {
+			line += fmt.Sprintf(" %q", values["title"])
+		}
+	default:
+		line = fmt.Sprintf("  no pop for %s at %s: %s", values["agent"], values["event"], printable(p.Status))
+		if values["rule"] != "" {
+			line += ", rule " + values["rule"]
+		}
+		if p.Why != "" {
+			line += ": " + printable(p.Why)
+		}
+	}
+	t.lines = append(t.lines, traceLine{p.At, maxSeq, line})
+}
+
+// maxSeq sorts a line behind those of the same moment.
+const maxSeq = 1 << 30

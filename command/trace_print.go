@@ -2,7 +2,6 @@ package command
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"ringhook/dialplan/kept"
 	"ringhook/hooks"
 	"ringhook/store"
 )
@@ -28,9 +28,9 @@ func clock(t time.Time) string {
 }
 
 func printCallState(w io.Writer, call *store.HeldCall) error {
-	var state callState
-	if err := json.Unmarshal(call.State, &state); err != nil {
-		return fmt.Errorf("read the state of call %s: %w", call.LinkedID, err)
+	state, err := kept.Decode(call.State)
+	if err != nil {
+		return fmt.Errorf("call %s: %w", call.LinkedID, err)
 	}
 	fmt.Fprintf(w, "call %s, %s, last heard of %s\n", printable(call.LinkedID), cmp.Or(state.Direction, "direction unknown"), call.Seen.Local().Format(time.DateTime))
 	fmt.Fprintf(w, "  began %s, answered %s, ended %s, %d events\n", clock(state.Began), clock(state.Answered), clock(state.Ended), state.Seq)
@@ -56,6 +56,7 @@ func by(agent string) string {
 // trace is what became of a call's events, to be put in order.
 type trace struct {
 	now   time.Time
+	uuids bool     // several calls are in it: events have their call_uuid
 	told  []string // ids of the events that are in it
 	lines []traceLine
 }
@@ -74,6 +75,9 @@ func (t *trace) add(d *store.Item, attempts []hooks.Attempt) {
 			if v, ok := d.Event.Params[name]; ok {
 				own = append(own, fmt.Sprintf("%s=%v", name, v))
 			}
+		}
+		if t.uuids {
+			own = append(own, "call_uuid="+text(d.Event.Params["call_uuid"]))
 		}
 		t.lines = append(t.lines, traceLine{d.Event.Time, 2 * d.Event.Seq, fmt.Sprintf("event %d %s  %s", d.Event.Seq, d.Event.Name, printable(strings.Join(own, " ")))})
 	}

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"ringhook/api"
 	"ringhook/dialplan"
+	"ringhook/hooks"
 	"ringhook/lookup"
 )
 
@@ -15,6 +17,7 @@ import (
 func (r *report) check(c *Config, root *position) {
 	c.FastAGI.Check(r.in(root.key("fastagi"), "fastagi"))
 	c.HTTP.Check(r.in(root.key("http"), "http"))
+	c.Yemot.Check(r.in(root.key("yemot"), "yemot"), api.Paths...)
 	c.Log.Check(r.in(root.key("log"), "log"))
 	c.Store.Check(r.in(root.key("store"), "store"))
 	c.Number.Check(r.in(root.key("number"), "number"))
@@ -35,27 +38,64 @@ func (r *report) check(c *Config, root *position) {
 		r.once(agents, at.key("id"), "agent.id", c.Agents[i].ID)
 		r.once(phones, at.key("phone"), "agent.phone", c.Agents[i].Phone)
 	}
-	lookups, hooks := make(seen), make(seen)
+	accounts := r.accounts(c, root)
+	lookups, receivers := make(seen), make(seen)
 	for i := range c.Lookups {
 		at := root.key("lookup").item(i)
-		c.Lookups[i].Check(r.in(at, "lookup"))
+		if !at.key("preset").wrong { // without it most of the lookup is missing
+			c.Lookups[i].Check(r.in(at, "lookup"))
+		}
 		r.once(lookups, at.key("name"), "lookup.name", c.Lookups[i].Name)
-		r.points(at.key("points"), c.Lookups[i].Points)
+		r.points(at.key("points"), "lookup.points", c.Lookups[i].Points, dialplan.Points())
 		r.mapped(c, at, &c.Lookups[i])
+		r.account(accounts, at, "lookup", c.Lookups[i].Account)
 	}
 	r.budget(c, root)
 	for i := range c.Hooks {
 		at := root.key("hook").item(i)
 		if !at.key("preset").wrong { // without it most of the hook is missing
 			c.Hooks[i].Check(r.in(at, "hook"))
+			r.remembered(at, &c.Hooks[i])
 		}
-		r.once(hooks, at.key("name"), "hook.name", c.Hooks[i].Name)
+		r.once(receivers, at.key("name"), "hook.name", c.Hooks[i].Name)
+		r.account(accounts, at, "hook", c.Hooks[i].Account)
 	}
+	r.placeholders(c, root)
+	pauses := make(seen)
+	for i := range c.Pauses {
+		at := root.key("pause").item(i)
+		c.Pauses[i].Check(r.in(at, "pause"))
+		r.once(pauses, at.key("name"), "pause.name", c.Pauses[i].Name)
+	}
+	r.pops(c, root, agents)
+	for i := range c.Dials {
+		c.Dials[i].Check(r.in(root.key("dial").item(i), "dial"))
+	}
+	c.Click.Check(r.in(root.key("click"), "click"))
+	c.Campaign.Check(r.in(root.key("campaign"), "campaign"))
+	c.Accounts.Check(r.in(root.key("accounts"), "accounts"))
 	servers := make(seen)
 	for i := range c.AMI {
 		at := root.key("ami").item(i)
 		c.AMI[i].Check(r.in(at, "ami"))
 		r.once(servers, at.key("name"), "ami.name", c.AMI[i].Name)
+		r.points(at.key("points"), "ami.points", c.AMI[i].Points, dialplan.ReportablePoints())
+	}
+	r.clicks(c, root, servers)
+}
+
+// remembered checks that no remembered value has the name of a parameter, which would win.
+func (r *report) remembered(at *position, h *hooks.Config) {
+	check := func(key string, names map[string]string) {
+		for name := range names {
+			if slices.Contains(dialplan.Parameters(), name) {
+				r.in(at, "hook")(key, fmt.Sprintf("%q is a parameter of calls: choose another name", name))
+			}
+		}
+	}
+	check("remember", h.Remember)
+	for event, own := range h.On {
+		check("on."+event+".remember", own.Remember)
 	}
 }
 
@@ -66,10 +106,38 @@ func (r *report) mapped(c *Config, at *position, l *lookup.Config) {
 			r.wrong(at.key("map").key(name), "lookup.map."+name, "%s", problem)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(l.Then.Map)) {
+		if problem := c.Dialplan.CheckName(name); problem != "" {
+			r.wrong(at.dotted("then.map").key(name), "lookup.then.map."+name, "%s", problem)
+		}
+	}
 	if l.Variable != "" {
 		if problem := c.Dialplan.CheckName(l.Variable); problem != "" {
 			r.wrong(at.key("variable"), "lookup.variable", "%s", problem)
 		}
+	}
+}
+
+// placeholders reports those that are not closed, as in %callerid, or not in small
+// letters: the receiver would get the name in place of the value.
+func (r *report) placeholders(c *Config, root *position) {
+	known := parameters(c)
+	check := func(table string, i int, more []string, unclosed func(func(key, name string))) {
+		unclosed(func(key, word string) {
+			name := strings.ToLower(word)
+			if slices.Contains(known, name) || slices.Contains(more, name) {
+				r.in(root.key(table).item(i), table)(key, fmt.Sprintf("%%%s is a placeholder that is not closed or not in small letters: write %%%s%%", word, name))
+			}
+		})
+	}
+	for i := range c.Lookups {
+		check("lookup", i, slices.Concat(dialplan.Arguments(), []string{"callerid_all"}, slices.Collect(maps.Keys(c.Lookups[i].Settings))), c.Lookups[i].Unclosed)
+	}
+	for i := range c.Pops {
+		check("pop", i, slices.Collect(maps.Keys(c.Pops[i].Settings)), c.Pops[i].Unclosed)
+	}
+	for i := range c.Hooks {
+		check("hook", i, slices.Concat(slices.Collect(maps.Keys(c.Hooks[i].Settings)), c.Hooks[i].Remembers()), c.Hooks[i].Unclosed)
 	}
 }
 
@@ -116,11 +184,10 @@ func (r *report) once(names seen, at *position, key, name string) {
 }
 
 // points reports names that are not points of the dialplan.
-func (r *report) points(at *position, names []string) {
-	known := dialplan.Points()
+func (r *report) points(at *position, key string, names, known []string) {
 	for i, name := range names {
 		if item := at.item(i); !item.wrong && !slices.Contains(known, name) {
-			r.wrong(item, "lookup.points", "%q is not a point; %s", name, nearest("points", strings.TrimPrefix(name, "/"), known))
+			r.wrong(item, key, "%q is not a point; %s", name, nearest("points", strings.TrimPrefix(name, "/"), known))
 		}
 	}
 }

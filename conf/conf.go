@@ -18,13 +18,25 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	crmaccount "ringhook/account"
 	"ringhook/ami"
 	"ringhook/api"
+	"ringhook/api/yemot"
+	"ringhook/clickfrom"
+	"ringhook/control"
+	"ringhook/control/account"
+	"ringhook/control/campaign"
+	"ringhook/control/switching"
+	"ringhook/desk"
 	"ringhook/dialplan"
+	"ringhook/directory"
 	"ringhook/fastagi"
 	"ringhook/hooks"
 	"ringhook/lookup"
 	"ringhook/lookup/number"
+	"ringhook/pops"
+	"ringhook/pops/getevent"
+	"ringhook/recordings"
 	"ringhook/store"
 )
 
@@ -36,17 +48,30 @@ const byteOrderMark = "\xef\xbb\xbf"
 
 // Config holds all settings of ringhook.toml.
 type Config struct {
-	FastAGI  fastagi.Config   `toml:"fastagi"`
-	HTTP     api.Config       `toml:"http"`
-	Log      LogConfig        `toml:"log"`
-	Store    store.Config     `toml:"store"`
-	Number   number.Config    `toml:"number"`
-	Dialplan dialplan.Config  `toml:"dialplan"`
-	Queues   []dialplan.Queue `toml:"queue"`
-	Agents   []dialplan.Agent `toml:"agent"`
-	Lookups  []lookup.Config  `toml:"lookup"`
-	Hooks    []hooks.Config   `toml:"hook"`
-	AMI      []ami.Config     `toml:"ami"`
+	FastAGI    fastagi.Config        `toml:"fastagi"`
+	HTTP       api.Config            `toml:"http"`
+	Log        LogConfig             `toml:"log"`
+	Store      store.Config          `toml:"store"`
+	Number     number.Config         `toml:"number"`
+	Dialplan   dialplan.Config       `toml:"dialplan"`
+	Queues     []dialplan.Queue      `toml:"queue"`
+	Agents     []dialplan.Agent      `toml:"agent"`
+	Lookups    []lookup.Config       `toml:"lookup"`
+	Hooks      []hooks.Config        `toml:"hook"`
+	AMI        []ami.Config          `toml:"ami"`
+	Pauses     []control.PauseReason `toml:"pause"`
+	Pops       []pops.Config         `toml:"pop"`
+	Desk       desk.Config           `toml:"desk"`
+	GetEvent   getevent.Config       `toml:"getevent"`
+	Dials      []switching.Rule      `toml:"dial"`
+	Click      control.ClickConfig   `toml:"click"`
+	Campaign   campaign.Config       `toml:"campaign"`
+	Accounts   account.Config        `toml:"accounts"`
+	Yemot      yemot.Config          `toml:"yemot"`
+	Shared     []crmaccount.Config   `toml:"account"`
+	Lists      []directory.Config    `toml:"agents"`
+	Clicks     []clickfrom.Config    `toml:"click_from"`
+	Recordings recordings.Config     `toml:"recordings"`
 
 	// File is the file that was loaded, as named; empty for the defaults. Files in
 	// conf.d beside it are part of it.
@@ -60,15 +85,38 @@ func (c *Config) Settings() dialplan.Settings {
 	return dialplan.Settings{Dialplan: c.Dialplan, Queues: c.Queues, Agents: c.Agents, Budget: c.FastAGI.Budget}
 }
 
+// People returns the agents as the directory of their ids in other products knows them.
+func (c *Config) People() []directory.Person {
+	people := make([]directory.Person, len(c.Agents))
+	for i, a := range c.Agents {
+		people[i] = directory.Person{ID: a.ID, Phone: a.Phone, Name: a.Name, Info: a.Info, IDs: a.IDs}
+	}
+	return people
+}
+
+// Control returns the settings of commands for the PBX. Numbers knows the regions of numbers.
+func (c *Config) Control(numbers *number.Reader) control.Settings {
+	return control.Settings{
+		Agents: c.Agents, Queues: c.Queues, Pauses: c.Pauses, Dials: c.Dials, Click: c.Click, Campaign: c.Campaign, Reader: numbers, Accounts: c.Accounts,
+		ShowWithheld: c.Dialplan.WithheldEvents,
+	}
+}
+
 // Default returns the settings that apply without a file.
 func Default() *Config {
 	return &Config{
 		FastAGI:  fastagi.DefaultConfig(),
 		HTTP:     api.DefaultConfig(),
+		Yemot:    yemot.DefaultConfig(),
 		Log:      LogConfig{Level: "info"},
 		Store:    store.DefaultConfig(),
 		Number:   number.DefaultConfig(),
 		Dialplan: dialplan.DefaultConfig(),
+		Desk:     desk.DefaultConfig(),
+		GetEvent: getevent.DefaultConfig(),
+		Click:    control.DefaultClick(),
+		Campaign: campaign.DefaultConfig(), Accounts: account.DefaultConfig(),
+		Recordings: recordings.DefaultConfig(),
 	}
 }
 
@@ -210,11 +258,18 @@ func parse(texts []source, folder string, env func(string) (string, bool)) (*Con
 	}
 	c := Default()
 	d := &decoder{report: r, env: env, begin: map[reflect.Type]beginning{
-		reflect.TypeFor[lookup.Config](): func(*position, any) any { return lookup.DefaultConfig() },
-		reflect.TypeFor[ami.Config]():    func(*position, any) any { return ami.DefaultConfig() },
-		reflect.TypeFor[hooks.Config]():  r.hook,
+		reflect.TypeFor[lookup.Config]():       r.lookup,
+		reflect.TypeFor[crmaccount.Config]():   func(*position, any) any { return crmaccount.Config{} },
+		reflect.TypeFor[directory.Config]():    func(*position, any) any { return directory.DefaultConfig() },
+		reflect.TypeFor[dialplan.Agent]():      func(*position, any) any { return dialplan.DefaultAgent() },
+		reflect.TypeFor[control.PauseReason](): func(*position, any) any { return control.DefaultPauseReason() },
+		reflect.TypeFor[ami.Config]():          func(*position, any) any { return ami.DefaultConfig() },
+		reflect.TypeFor[hooks.Config]():        r.hook,
+		reflect.TypeFor[clickfrom.Config]():    r.clickFrom,
+		reflect.TypeFor[pops.Config]():         r.pop,
 	}}
 	d.table(root, "", tables, reflect.ValueOf(c).Elem())
+	c.presetVariables()
 	if folder != "" {
 		r.resolve(c, folder, root)
 	}

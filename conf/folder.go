@@ -1,8 +1,13 @@
 package conf
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/BurntSushi/toml"
 )
 
 // resolve makes the relative paths of a configuration absolute. They are relative to
@@ -19,8 +24,15 @@ func (r *report) resolve(c *Config, folder string, root *position) {
 	former := c.Store.Folder
 	resolve(&c.Store.Folder)
 	r.moved(root.key("store").key("folder"), former, c.Store.Folder)
+	resolve(&c.Desk.CertFile, &c.Desk.KeyFile, &c.Recordings.Folder)
 	for i := range c.AMI {
 		resolve(&c.AMI[i].CAFile)
+	}
+	for i := range c.Shared {
+		resolve(&c.Shared[i].CAFile, &c.Shared[i].CertFile, &c.Shared[i].KeyFile)
+	}
+	for i := range c.Lists {
+		resolve(&c.Lists[i].CAFile)
 	}
 	for i := range c.Lookups {
 		l := &c.Lookups[i].Credentials
@@ -46,4 +58,51 @@ func (r *report) moved(at *position, former, folder string) {
 func hasStore(folder string) bool {
 	_, err := os.Stat(filepath.Join(folder, "outbox.db"))
 	return err == nil
+}
+
+// header matches the line that begins a table.
+var header = regexp.MustCompile(`^\[+\s*([^\]]*?)\s*\]`)
+
+// maxFolderLine is the maximum length of a line that StoreFolder reads, in bytes: no path is longer.
+const maxFolderLine = 4096
+
+// StoreFolder returns the store's folder that a configuration names, also if the configuration has mistakes. A command
+// finds the running server by it, and the server reports the mistakes. Each line is read alone, so that a mistake
+// elsewhere does not matter. The error says which file cannot be read.
+func StoreFolder(file string) (string, error) {
+	texts, err := read(file)
+	if err != nil {
+		return "", fmt.Errorf("read configuration: %w", err)
+	}
+	d := &decoder{report: &report{}, env: environmentBeside(file)}
+	folder := Default().Store.Folder
+	for _, text := range texts {
+		table := ""
+		for line := range strings.Lines(string(text.data)) {
+			line = strings.TrimSpace(strings.TrimPrefix(line, byteOrderMark))
+			if m := header.FindStringSubmatch(line); m != nil {
+				table = m[1]
+				continue
+			}
+			if table == "store" {
+				line = "store." + line
+			} else if table != "" {
+				continue
+			}
+			var found struct{ Store struct{ Folder string } }
+			if !strings.HasPrefix(line, "store") || !strings.Contains(line, "folder") || len(line) > maxFolderLine {
+				continue
+			}
+			if _, err := toml.Decode(line, &found); err != nil || found.Store.Folder == "" {
+				continue
+			}
+			if expanded, ok := d.expand(&position{}, "store.folder", found.Store.Folder); ok {
+				folder = expanded
+			}
+		}
+	}
+	if !filepath.IsAbs(folder) {
+		folder = filepath.Join(filepath.Dir(file), folder)
+	}
+	return filepath.Abs(folder)
 }

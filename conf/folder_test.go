@@ -239,3 +239,40 @@ F/conf.d/b.toml:1: fastagi.budget: "soon" is not a duration; write a number and 
 		t.Error("a conf.d that cannot be read is ignored")
 	}
 }
+
+// TestStoreFolderDespiteMistakes checks that the store is found also if the configuration has mistakes, as Load finds it if it has none.
+func TestStoreFolderDespiteMistakes(t *testing.T) {
+	t.Setenv("STORE", "data")
+	for text, want := range map[string]string{
+		"":                                        "ringhook-data",
+		"[store]\nfolder = \"/srv/x\"":            "/srv/x",
+		"[ store ] # here\n  folder='x' # y":      "x",
+		"store.folder = \"x\"":                    "x",
+		"store = { folder = \"x\" }":              "x",
+		"[store]\nfolder = \"${STORE}/x\"":        "data/x",
+		"[store]\nkeep_dead = 800h\nfolder=\"x\"": "x",
+		"[fastagi]\nlisten = \n[store]\nfolder = \"x\"\n[[hook]]\nfolder = \"y\"": "x",
+		"[store]\nfolder = x\n":                                     "ringhook-data",
+		"[store]\nfolder = 5\n":                                     "ringhook-data",
+		"[store]\nfolder = \"x\"\n[store.more]\nfolder = \"y\"":     "x",
+		"[store]\n" + strings.Repeat("folder.", 20_000) + "x = 1\n": "ringhook-data",
+	} {
+		home := t.TempDir()
+		file := filepath.Join(home, "ringhook.toml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if !filepath.IsAbs(want) {
+			want = filepath.Join(home, want)
+		}
+		if got, err := StoreFolder(file); err != nil || got != want {
+			t.Errorf("%.80q: got %s, %v, want %s", text, got, err, want)
+		}
+		if cfg, err := Load(file); err == nil && cfg.Store.Folder != want {
+			t.Errorf("%.80q: Load has %s, want %s", text, cfg.Store.Folder, want)
+		}
+	}
+	if got, err := StoreFolder("nowhere.toml"); err == nil {
+		t.Errorf("got %s of a missing file", got)
+	}
+}

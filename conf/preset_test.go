@@ -4,13 +4,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/BurntSushi/toml"
 
 	"ringhook/hooks"
 )
 
 // TestPreset overlays a preset with a hook's own keys, name by name if the preset has
 // a table.
+// Row V1.
 func TestPreset(t *testing.T) {
 	c, err := Parse("ringhook.toml", []byte(`
 [[hook]]
@@ -59,12 +63,72 @@ events = ["call-hangup"]
 	}
 }
 
+// required returns the keys of a table that a preset leaves to the administrator.
+func required(preset []byte, _ bool) string {
+	var c hooks.Config
+	if _, err := toml.Decode(string(preset), &c); err != nil {
+		panic(err)
+	}
+	var keys []string
+	for name, value := range c.Settings {
+		if value == "(required)" {
+			keys = append(keys, fmt.Sprintf("settings.%s = \"77\"\n", name))
+		}
+	}
+	if c.Password != "" {
+		keys = append(keys, "username = \"key\"\n")
+	}
+	return strings.Join(keys, "")
+}
+
 // TestEveryPreset uses each preset with a name and a URL only.
 func TestEveryPreset(t *testing.T) {
 	for _, name := range hooks.Presets() {
-		text := fmt.Sprintf("[[hook]]\nname = \"crm\"\npreset = %q\nurl = \"https://crm.example/x\"\n", name)
+		text := fmt.Sprintf("[[hook]]\nname = \"crm\"\npreset = %q\nurl = \"https://crm.example/x\"\n%s", name, required(hooks.Preset(name)))
 		if _, err := Parse("ringhook.toml", []byte(text), environment); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestLookupPreset overlays a preset of a lookup, and allows the variables that it sets, unless the file has them.
+func TestLookupPreset(t *testing.T) {
+	c, err := Parse("ringhook.toml", []byte(`
+[dialplan]
+variables = { owner_id = "digits" }
+[[lookup]]
+name = "one"
+preset = "kommo"
+points = ["queue-dial"]
+url = "https://acme.kommo.com"
+timeout = "700ms"
+map = { agent_info = ".id" }
+`), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := c.Lookups[0]
+	if l.Timeout.String() != "700ms" || l.Path == "" || l.Format != "json" || l.Map["agent_info"] != ".id" || l.Map["customer_id"] != ".id" {
+		t.Errorf("%+v", l)
+	}
+	if v := c.Dialplan.Variables; v["customer_id"] != "word" || v["owner_id"] != "digits" {
+		t.Errorf("variables: %v", v)
+	}
+	_, err = Parse("ringhook.toml", []byte("[[lookup]]\nname = \"one\"\npreset = \"komo\"\npoints = [\"queue-dial\"]\nurl = \"https://x.example\"\n"), environment)
+	if err == nil || !strings.Contains(err.Error(), "kommo") {
+		t.Errorf("unknown preset: %v", err)
+	}
+}
+
+// TestRememberedNames checks that no remembered value hides behind a parameter, and that hooks may name their own.
+func TestRememberedNames(t *testing.T) {
+	hook := "[[hook]]\nname = \"h\"\nurl = \"https://x.example\"\nevents = [\"call-dial\", \"call-hangup\"]\nparams = { x = \"%crm_call%\" }\n[hook.on.call-dial]\nremember = { NAME = \".id\" }\n"
+	c, err := Parse("ringhook.toml", []byte(strings.Replace(hook, "NAME", "crm_call", 1)), environment)
+	if err != nil || len(c.Warnings) > 0 {
+		t.Errorf("%v, %v", err, c)
+	}
+	_, err = Parse("ringhook.toml", []byte(strings.Replace(hook, "NAME", "callerid", 1)), environment)
+	if err == nil || !strings.Contains(err.Error(), "hook.on.call-dial.remember: \"callerid\" is a parameter of calls") {
+		t.Errorf("%v", err)
 	}
 }

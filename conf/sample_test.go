@@ -9,10 +9,16 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	crmaccount "ringhook/account"
 	"ringhook/ami"
+	"ringhook/clickfrom"
+	"ringhook/control"
+	"ringhook/control/switching"
 	"ringhook/dialplan"
+	"ringhook/directory"
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/pops"
 )
 
 const (
@@ -52,6 +58,10 @@ func TestSample(t *testing.T) {
 	}
 	keepsDefaults(t, "lookup", reflect.ValueOf(c.Lookups[0]), reflect.ValueOf(lookup.DefaultConfig()))
 	keepsDefaults(t, "hook", reflect.ValueOf(c.Hooks[0]), reflect.ValueOf(hooks.DefaultConfig()))
+	keepsDefaults(t, "agent", reflect.ValueOf(c.Agents[0]), reflect.ValueOf(dialplan.DefaultAgent()))
+	keepsDefaults(t, "pause", reflect.ValueOf(c.Pauses[0]), reflect.ValueOf(control.DefaultPauseReason()))
+	keepsDefaults(t, "agents", reflect.ValueOf(c.Lists[0]), reflect.ValueOf(directory.DefaultConfig()))
+	keepsDefaults(t, "pop", reflect.ValueOf(c.Pops[0]), reflect.ValueOf(pops.DefaultConfig()))
 	keepsDefaults(t, "ami", reflect.ValueOf(c.AMI[0]), reflect.ValueOf(ami.DefaultConfig()))
 }
 
@@ -144,9 +154,13 @@ func TestManual(t *testing.T) {
 		}
 	}
 	full := Default()
-	full.Queues, full.Agents = []dialplan.Queue{{}}, []dialplan.Agent{{}}
+	full.Queues, full.Agents = []dialplan.Queue{{}}, []dialplan.Agent{dialplan.DefaultAgent()}
 	full.Lookups, full.Hooks = []lookup.Config{lookup.DefaultConfig()}, []hooks.Config{hooks.DefaultConfig()}
+	full.Pops = []pops.Config{pops.DefaultConfig()}
 	full.AMI = []ami.Config{ami.DefaultConfig()}
+	full.Pauses = []control.PauseReason{control.DefaultPauseReason()}
+	full.Dials = []switching.Rule{{}}
+	full.Shared, full.Lists, full.Clicks = []crmaccount.Config{{}}, []directory.Config{directory.DefaultConfig()}, []clickfrom.Config{clickfrom.DefaultConfig()}
 	for _, key := range keysOf(reflect.TypeFor[Config](), "") {
 		text, ok := described[key]
 		delete(described, key)
@@ -195,7 +209,7 @@ var block = regexp.MustCompile("(?ms)^```toml\n(.*?)^```")
 
 // TestExamples reads every example in CONFIGURATION.md and README.md.
 func TestExamples(t *testing.T) {
-	for _, file := range []string{manual, "../README.md", "../docs/howto.md"} {
+	for _, file := range []string{manual, "../README.md", "../docs/howto.md", "../docs/desk.md"} {
 		blocks := block.FindAllStringSubmatch(readFile(t, file), -1)
 		if len(blocks) == 0 {
 			t.Errorf("%s has no example", file)

@@ -3,12 +3,15 @@ package conf
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"ringhook/dialplan"
+	"ringhook/directory"
 	"ringhook/hooks"
+	"ringhook/pops"
 )
 
 // warnings reports names that look like typos: events that no point emits, and
@@ -16,28 +19,31 @@ import (
 // events of its own, and an answer can contain any name. It also reports what is allowed and
 // risky.
 func (r *report) warnings(c *Config, root *position) []Mistake {
-	d := warner{report: r, parameters: dialplan.Parameters()}
-	for name := range c.Dialplan.Variables {
-		d.parameters = append(d.parameters, dialplan.Parameter(name))
-	}
-	for _, l := range c.Lookups {
-		for name := range l.Map {
-			d.parameters = append(d.parameters, dialplan.Parameter(name))
-		}
-		d.parameters = append(d.parameters, dialplan.Parameter(l.Variable))
-	}
+	d := warner{report: r, parameters: parameters(c)}
 	for i := range c.Lookups {
 		d.table, d.at, d.extra = "lookup", root.key("lookup").item(i), dialplan.Arguments()
 		c.Lookups[i].Parameters(d.parameter)
 	}
 	d.country(c, root)
 	for i := range c.Hooks {
-		d.table, d.at, d.extra = "hook", root.key("hook").item(i), nil
+		d.table, d.at, d.extra = "hook", root.key("hook").item(i), c.Hooks[i].Remembers()
 		if slices.Contains(c.Hooks[i].Events, hooks.HookDisabled) {
-			d.extra = []string{"hook", "reason"} // of that event
+			d.extra = append(d.extra, "hook", "reason") // of that event
+		}
+		if slices.Contains(c.Hooks[i].Events, dialplan.AgentNote) {
+			d.extra = append(d.extra, "note")
+		}
+		if slices.Contains(c.Hooks[i].Events, pops.PopEvent) {
+			d.extra = append(d.extra, pops.PopParameters()...)
 		}
 		if d.events(c.Hooks[i].Events) {
 			c.Hooks[i].Parameters(d.parameter)
+		}
+	}
+	for i := range c.Pops {
+		d.table, d.at, d.extra = "pop", root.key("pop").item(i), nil
+		if d.events(c.Pops[i].Events) {
+			c.Pops[i].Parameters(d.parameter)
 		}
 	}
 	for i := range c.AMI {
@@ -46,10 +52,44 @@ func (r *report) warnings(c *Config, root *position) []Mistake {
 			d.warn(d.at.key(key), key, problem)
 		}
 	}
+	for i := range c.Clicks {
+		d.table, d.at = "click_from", root.key("click_from").item(i)
+		d.product(c, c.Clicks[i].Product())
+	}
 	slices.SortFunc(d.found, func(a, b Mistake) int {
 		return cmp.Or(r.order(a, b), strings.Compare(a.Key+a.Problem, b.Key+b.Problem))
 	})
 	return slices.Compact(d.found)
+}
+
+// parameters returns the names of the parameters that a call may have, as far as the
+// configuration shows.
+func parameters(c *Config) []string {
+	names := dialplan.Parameters()
+	for name := range c.Dialplan.Variables {
+		names = append(names, dialplan.Parameter(name))
+	}
+	for _, a := range c.Agents {
+		for product := range a.IDs {
+			names = append(names, directory.Parameter(product))
+		}
+	}
+	for _, k := range c.Clicks {
+		names = slices.AppendSeq(names, maps.Keys(k.Params))
+	}
+	for _, l := range c.Lists {
+		names = append(names, directory.Parameter(l.Name))
+	}
+	for _, l := range c.Lookups {
+		for name := range l.Map {
+			names = append(names, dialplan.Parameter(name))
+		}
+		for name := range l.Then.Map {
+			names = append(names, dialplan.Parameter(name))
+		}
+		names = append(names, dialplan.Parameter(l.Variable))
+	}
+	return names
 }
 
 // warner checks one table after the other.
@@ -65,7 +105,7 @@ type warner struct {
 // events warns about names and patterns that match no event, and reports whether all
 // match one: an event that the dialplan emits itself has parameters of its own.
 func (d *warner) events(names []string) (all bool) {
-	known := append(dialplan.Events(), hooks.HookDisabled)
+	known := append(dialplan.Events(), hooks.HookDisabled, pops.PopEvent, pops.OnDemand, dialplan.AgentNote)
 	all = true
 	for i, name := range names {
 		if slices.ContainsFunc(known, func(event string) bool { ok, _ := path.Match(name, event); return ok }) {
@@ -114,6 +154,15 @@ func (d *warner) parameter(key, name string) {
 		problem += "if a lookup returns it, add it to [dialplan] variables"
 	}
 	d.warn(d.at.dotted(key), key, problem)
+}
+
+// product warns about a product in which no agent has an id.
+func (d *warner) product(c *Config, name string) {
+	of := func(a dialplan.Agent) bool { return a.IDs[name] != "" }
+	if name == "" || slices.ContainsFunc(c.Agents, of) || slices.ContainsFunc(c.Lists, func(l directory.Config) bool { return l.Name == name }) {
+		return
+	}
+	d.warn(d.at.key("agent_by"), "agent_by", fmt.Sprintf("no [[agent]] has ids.%s, and there is no [[agents]] table %s: no agent is found", name, name))
 }
 
 func (d *warner) warn(at *position, key, problem string) {

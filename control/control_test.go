@@ -1,11 +1,14 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +19,7 @@ import (
 
 	"ringhook/ami"
 	"ringhook/ami/amitest"
+	"ringhook/test/wait"
 )
 
 // recorded returns what an Asterisk of the lab sent in one scenario.
@@ -51,6 +55,8 @@ func messages(text string) (all []ami.Message) {
 // lists answers with recorded lists.
 type lists map[string][]ami.Message
 
+func (l lists) Names(context.Context) (system, entity string, err error) { return "", "", nil }
+
 func (l lists) List(_ context.Context, a ami.Action) (items []ami.Message, _ error) {
 	for _, m := range l[a.Name] {
 		if m.Event() != "" && m.Get("EventList") == "" {
@@ -78,11 +84,12 @@ func emptyQueues(t *testing.T, version string) *state {
 
 func (s *state) view() Live {
 	var l Live
-	l.add("pbx", true, s)
+	l.add("pbx", true, s, true)
 	return l
 }
 
 // TestScenarios plays recordings of both versions, and looks at the state after one of the events, and at the end.
+// Row Y16.
 func TestScenarios(t *testing.T) {
 	type seen struct {
 		waiting, parked int
@@ -185,7 +192,7 @@ func TestMembers(t *testing.T) {
 					t.Errorf("%s: %s of an unknown member", version, m.Event())
 				}
 			}
-			q := s.queues["502"].view("pbx")
+			q := s.queues["502"].view("pbx", s, true)
 			line := strings.TrimPrefix(m.Event(), "QueueMember") + ":"
 			for _, member := range q.Members {
 				text, _ := json.Marshal([]any{member.Name, member.Phone, member.State, member.Paused, member.Reason, member.Penalty, member.Since != nil})
@@ -248,6 +255,34 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
+// TestKeepsNoMessages checks that what is kept of an event does not keep the event's other lines in memory.
+func TestKeepsNoMessages(t *testing.T) {
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	s, before := newState(), heap()
+	const events = 200
+	for i := range events {
+		id := fmt.Sprint("1.", i)
+		lines := "Event: x\r\nUniqueid: " + id + "\r\nLinkedid: " + id + "\r\nChannel: PJSIP/" + id + "\r\nCallerIDNum: " + id + "\r\nChanVariable: " + strings.Repeat("x", 200<<10)
+		var m ami.Message // its values are parts of one text, as those that the reader makes
+		for line := range strings.SplitSeq(lines, "\r\n") {
+			key, value, _ := strings.Cut(line, ": ")
+			m = append(m, ami.Field{Key: key, Value: value})
+		}
+		handlers["Newchannel"](s, m, time.Now())
+		handlers["ParkedCall"](s, append(ami.Message{{Key: "ParkeeUniqueid", Value: m.Get("Uniqueid")}, {Key: "ParkeeChannel", Value: m.Get("Channel")}}, m...), time.Now())
+	}
+	if after := heap(); after > before+4<<20 {
+		t.Errorf("%d events keep %d KiB", events, (after-before)>>10)
+	}
+	runtime.KeepAlive(s)
+}
+
 // bench is one server, connected to a fake Asterisk over TCP.
 func newBench(t *testing.T) (*Control, *amitest.Server) {
 	t.Helper()
@@ -280,11 +315,7 @@ func newBench(t *testing.T) (*Control, *amitest.Server) {
 // until waits until the live state is as wanted.
 func until(t *testing.T, c *Control, what string, is func(Live) bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(c.Live()); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain until %s; got %+v", what, c.Live())
-		}
-	}
+	wait.Until(t, func() bool { return is(c.Live()) }, "waited in vain until %s", what)
 }
 
 // The state is there after a connect, follows events, is forgotten with the connection, and read again.
@@ -299,6 +330,9 @@ func TestServer(t *testing.T) {
 		s.Send(join)
 		return len(l.Queues) == 1 && len(l.Queues[0].Waiting) == 1
 	})
+	if waits, connected := c.Waits(); !connected || len(waits) != 1 || waits[0].Queue != "600" || waits[0].Waiting != 1 || waits[0].Longest == nil {
+		t.Errorf("who waits: %+v", waits)
+	}
 	s.Send(amitest.Text("Event: QueueCallerLeave", "Queue: 600", "Position: 1", "Uniqueid: 1.1"))
 	until(t, c, "the caller has left", func(l Live) bool {
 		return len(l.Queues) == 1 && len(l.Queues[0].Waiting) == 0
@@ -339,12 +373,44 @@ func TestExchange(t *testing.T) {
 	}
 }
 
+// TestCorrectionsAreCounted checks that the log has the first difference of a kind, not one line for each phone of an
+// Asterisk whose events do not come.
+func TestCorrectionsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		l, c := lists{}, New(slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
+		s := &server{config: ami.Config{Name: "pbx"}, from: l, log: c.log, limited: c.limited, state: newState(), differences: c.differences}
+		if err := s.Connected(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 300 {
+			l["DeviceStateList"] = append(l["DeviceStateList"], ami.Message{{Key: "Event", Value: "DeviceStateChange"}, {Key: "Device", Value: fmt.Sprint("PJSIP/", n)}, {Key: "State", Value: "INUSE"}})
+		}
+		for _, after := range []time.Duration{checkEvery, 10 * time.Second} {
+			time.Sleep(after)
+			s.Tick(t.Context())
+		}
+		if n := testutil.ToFloat64(c.differences.WithLabelValues("pbx", "phone")); n != 300 {
+			t.Errorf("%v differences are counted, want 300", n)
+		}
+		if n := strings.Count(log.String(), "live state corrected"); n != 1 {
+			t.Errorf("%d lines, want 1", n)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(log.String(), "repeated=299") {
+			t.Errorf("no summary:\n%s", &log)
+		}
+	})
+}
+
 // A difference that two comparisons find is corrected and counted; one that an event explains is not.
 func TestCompare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := lists{}
 		c := New(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-		s := &server{config: ami.Config{Name: "pbx"}, from: l, log: c.log, state: newState(), differences: c.differences}
+		s := &server{config: ami.Config{Name: "pbx"}, from: l, log: c.log, limited: c.limited, state: newState(), differences: c.differences}
 		if err := s.Connected(t.Context()); err != nil {
 			t.Fatal(err)
 		}

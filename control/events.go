@@ -1,9 +1,13 @@
 package control
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"ringhook/ami"
+	"ringhook/control/report"
+	"ringhook/control/switching"
 )
 
 // handlers say what an event changes. They return false if the event is about something that should
@@ -14,8 +18,13 @@ var handlers = map[string]func(s *state, m ami.Message, now time.Time) bool{
 		s.channels[c.uniqueID] = c
 		return true
 	},
-	"Newstate":         changed,
-	"NewCallerid":      changed,
+	"Newstate": changed,
+	"NewCallerid": func(s *state, m ami.Message, now time.Time) bool {
+		if c := s.channels[text(m.Get("Uniqueid"))]; c != nil {
+			c.presentation = presentedBy(m, c.presentation)
+		}
+		return changed(s, m, now)
+	},
 	"NewConnectedLine": changed,
 	"NewExten":         changed,
 	"Rename": func(s *state, m ami.Message, _ time.Time) bool {
@@ -38,7 +47,10 @@ var handlers = map[string]func(s *state, m ami.Message, now time.Time) bool{
 		s.leaveAll(id)
 		if c := s.channels[id]; c != nil {
 			c.update(m)
-			c.bridge = text(m.Get("BridgeUniqueid"))
+			c.bridge, c.held = text(m.Get("BridgeUniqueid")), false
+			if !switching.Consults(c.context, c.extension) {
+				c.transfer, c.to, c.asked = "", "", time.Time{} // the transfer was taken back, or is over
+			}
 		}
 		return true
 	},
@@ -50,6 +62,14 @@ var handlers = map[string]func(s *state, m ami.Message, now time.Time) bool{
 	},
 	"Hold":   func(s *state, m ami.Message, _ time.Time) bool { return s.hold(m, true) },
 	"Unhold": func(s *state, m ami.Message, _ time.Time) bool { return s.hold(m, false) },
+
+	// A call that a command holds is in the dialplan, where it hears music.
+	"MusicOnHoldStart": func(s *state, m ami.Message, _ time.Time) bool {
+		if c := s.channels[text(m.Get("Uniqueid"))]; c != nil && switching.Held(m.Get("Context"), m.Get("Exten")) {
+			c.held = true
+		}
+		return true
+	},
 
 	"ParkedCall": func(s *state, m ami.Message, now time.Time) bool {
 		p := newParked(m, now)
@@ -105,15 +125,21 @@ var handlers = map[string]func(s *state, m ami.Message, now time.Time) bool{
 		return true
 	},
 
+	// The contacts of a phone that registers, or is gone, are read again.
+	"ContactStatus": func(s *state, m ami.Message, _ time.Time) bool {
+		delete(s.contacts, pjsip+text(m.Get("EndpointName")))
+		return true
+	},
+
 	// What a reload changed is in no event.
 	"Reload": func(*state, ami.Message, time.Time) bool { return false },
 }
 
-// eventNames lists the events that are handled.
-func eventNames() []string {
-	names := make([]string, 0, len(handlers))
-	for name := range handlers {
-		names = append(names, name)
+// eventNames lists the events that are handled, with those that the points are reported from.
+func eventNames(points []string) []string {
+	names := slices.Collect(maps.Keys(handlers))
+	if len(points) > 0 {
+		names = append(names, report.Events()...)
 	}
 	return names
 }

@@ -40,6 +40,14 @@ func (c *Control) Update(ctx context.Context, uniqueID string, vars []fastagi.Va
 		if !ok {
 			continue
 		}
+		if name == ami.CallerName { // the dialplan has put a prefix in front of the name that this one replaces
+			prefix, err := s.client.Variable(ctx, uniqueID, ami.NamePrefix)
+			if err != nil {
+				failed = errors.Join(failed, err)
+				continue
+			}
+			v.Value = prefix + v.Value
+		}
 		// An answer that is longer than a line of AMI is not cut: half a URL is of no use.
 		err := s.client.SetVariable(ctx, uniqueID, name, v.Value)
 		if err != nil {
@@ -67,25 +75,31 @@ func (c *Control) Update(ctx context.Context, uniqueID string, vars []fastagi.Va
 	return set, dialplan.LateApplied
 }
 
-// having returns the Asterisk that has a channel which is not in a conversation.
-func (c *Control) having(uniqueID string) (found *server, outcome dialplan.LateOutcome) {
-	outcome = dialplan.LateAway
-	for _, s := range c.all() {
+// having returns the Asterisk that has a channel which is not in a conversation, else the reason why there is none.
+func (c *Control) having(uniqueID string) (found *server, why dialplan.LateOutcome) {
+	servers := c.all()
+	talks, away := false, len(servers) == 0
+	for _, s := range servers {
 		s.mu.Lock()
 		connected, channel := s.connected, s.state.channels[uniqueID]
 		talking := channel != nil && channel.bridge != ""
 		s.mu.Unlock()
 		switch {
 		case !connected:
-		case channel == nil || talking:
-			outcome = dialplan.LateGone
+			away = true
+		case talking:
+			talks = true
+		case channel == nil:
 		case found != nil: // two Asterisks without system names; to name the wrong caller is worse than none
 			return nil, dialplan.LateAway
 		default:
 			found = s
 		}
 	}
-	return found, outcome
+	if away && !talks {
+		return found, dialplan.LateAway
+	}
+	return found, dialplan.LateGone
 }
 
 // prioritize changes the priority of a caller who waits, or joins within joinWait. On versions before 18 or so only
@@ -97,9 +111,7 @@ func (s *server) prioritize(ctx context.Context, uniqueID, priority string) erro
 	for end := time.Now().Add(joinWait); ; {
 		queue, channel := s.waitingIn(uniqueID)
 		if queue != "" {
-			_, err := s.client.Do(ctx, ami.Action{Name: "QueueChangePriorityCaller", Fields: []ami.Field{
-				{Key: "Queue", Value: queue}, {Key: "Caller", Value: channel}, {Key: "Priority", Value: priority}, {Key: "Immediate", Value: "yes"},
-			}})
+			err := s.changePriority(ctx, queue, channel, priority)
 			s.reread.Store(true) // no event says where the caller stands now
 			s.client.Wake()
 			return err

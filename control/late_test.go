@@ -16,6 +16,7 @@ func TestUpdate(t *testing.T) {
 	c, s := newBench(t)
 	c.all()[0].config.LateAnswers = true
 	s.Answer("Setvar", amitest.Text("Response: Success", "ActionID: {id}", "Message: Variable Set"))
+	s.Answer("Getvar", amitest.Text("Response: Success", "ActionID: {id}", "Variable: RINGHOOK_PREFIX", "Value: "))
 	s.Answer("QueueChangePriorityCaller", amitest.Text("Response: Success", "ActionID: {id}", "Message: Priority change for caller on queue"))
 	s.AnswerList("QueueStatus", amitest.Text("Event: QueueParams", "Queue: 500"), amitest.Text("Event: QueueEntry", "Queue: 500", "Position: 1", "Channel: PJSIP/trunk-1", "Uniqueid: 1.1"))
 	s.AnswerList("CoreShowChannels",
@@ -58,6 +59,12 @@ func TestUpdate(t *testing.T) {
 	s.AnswerList("QueueStatus", amitest.Text("Event: QueueParams", "Queue: 500"), amitest.Text("Event: QueueEntry", "Queue: 500", "Position: 1", "Channel: PJSIP/trunk-1", "Uniqueid: 1.1", "Priority: 9"))
 	f("1.1", dialplan.LateApplied, all[2:3], "Setvar Channel=1.1 Variable=QUEUE_PRIO Value=9", "QueueChangePriorityCaller Queue=500 Caller=PJSIP/trunk-1 Priority=9 Immediate=yes")
 	until(t, c, "the priority is read", func(l Live) bool { return l.Queues[0].Waiting[0].Priority == 9 })
+	// FreePBX has put a prefix in front of the name.
+	s.Answer("Getvar", amitest.Text("Response: Success", "ActionID: {id}", "Variable: RINGHOOK_PREFIX", "Value: Sales: "))
+	f("1.1", dialplan.LateApplied, all[:1], `Setvar Channel=1.1 Variable=CALLERID(name) Value=Sales: Anna "A", B`)
+	s.Answer("Getvar", amitest.Text("Response: Error", "ActionID: {id}", "Message: No such channel"))
+	f("1.1", dialplan.LateGone, all[:1])
+	s.Answer("Getvar", amitest.Text("Response: Success", "ActionID: {id}", "Variable: RINGHOOK_PREFIX", "Value: "))
 	f("1.2", dialplan.LateGone, all)
 	f("1.4", dialplan.LateGone, all)
 	f("", dialplan.LateGone, all)
@@ -73,6 +80,31 @@ func TestUpdate(t *testing.T) {
 	s.Answer("Challenge", "")
 	c.Exchange(&Servers{})
 	f("1.1", dialplan.LateAway, all)
+}
+
+// TestUpdateAway checks that a caller whom no connected Asterisk has is gone only if no other Asterisk can have the caller.
+func TestUpdateAway(t *testing.T) {
+	has, talks, none, away := newState(), newState(), &server{state: newState(), connected: true}, &server{state: newState()}
+	has.channels["1.1"], talks.channels["1.1"] = &channel{uniqueID: "1.1"}, &channel{uniqueID: "1.1", bridge: "b"}
+	waiting, talking := &server{state: has, connected: true}, &server{state: talks, connected: true}
+	for _, c := range []struct {
+		servers []*server
+		found   *server
+		want    dialplan.LateOutcome
+	}{
+		{nil, nil, dialplan.LateAway},
+		{[]*server{none}, nil, dialplan.LateGone},
+		{[]*server{none, away}, nil, dialplan.LateAway},
+		{[]*server{away, none}, nil, dialplan.LateAway},
+		{[]*server{away, talking}, nil, dialplan.LateGone},
+		{[]*server{talking, away}, nil, dialplan.LateGone},
+		{[]*server{away, waiting, none}, waiting, ""},
+	} {
+		found, outcome := (&Control{servers: c.servers}).having("1.1")
+		if found != c.found || found == nil && outcome != c.want {
+			t.Errorf("%d servers: found %t, %s, want %t, %s", len(c.servers), found != nil, outcome, c.found != nil, c.want)
+		}
+	}
 }
 
 // A call that two Asterisks may have is not changed.

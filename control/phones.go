@@ -21,7 +21,7 @@ type Phone struct {
 	State string `json:"state"`
 	// Registered is true if the phone can be called: it has a contact that is not known to be unreachable.
 	Registered bool `json:"registered"`
-	// Contacts are known of one phone that is asked for by its number, and of chan_pjsip alone.
+	// Contacts are those of a phone of chan_pjsip, at most about a minute old; for one phone they are read again.
 	Contacts []Contact `json:"contacts,omitempty"`
 }
 
@@ -50,27 +50,58 @@ func (s *state) device(m ami.Message) {
 	if !slices.ContainsFunc(phones, func(tech string) bool { return strings.HasPrefix(name, tech) }) {
 		return
 	}
-	s.devices[name] = cmp.Or(deviceStates[m.Get("State")], "unknown")
+	state := cmp.Or(deviceStates[m.Get("State")], "unknown")
+	if s.devices[name] != state {
+		s.since[name] = time.Now()
+	}
+	s.devices[name] = state
+}
+
+// keepSince takes over when the states of phones began. What began before the first list is not known.
+func (s *state) keepSince(before *state) {
+	for device, state := range s.devices {
+		switch was := before.devices[device]; was {
+		case "":
+			delete(s.since, device)
+		case state:
+			delete(s.since, device)
+			if since, known := before.since[device]; known {
+				s.since[device] = since
+			}
+		}
+	}
 }
 
 func (s *state) phones(server string) []Phone {
 	list := make([]Phone, 0, len(s.devices))
 	for device, state := range s.devices {
 		registered := state != "unavailable" && state != "invalid" && state != "unknown"
-		list = append(list, Phone{Server: server, Phone: phone(device), Device: device, State: state, Registered: registered})
+		list = append(list, Phone{Server: server, Phone: phone(device), Device: device, State: state, Registered: registered, Contacts: s.contacts[device].list})
 	}
 	return list
 }
 
-// Contacts returns the contacts of a phone. An empty list is a phone without any, or one of another technology.
+// Contacts returns the contacts of a phone as they are now. An empty list is a phone without any, or one of another
+// technology. The error is an ami.ErrAway if Asterisk is not connected, or does not answer within a second.
 func (c *Control) Contacts(ctx context.Context, p *Phone) ([]Contact, error) {
-	name, ok := strings.CutPrefix(p.Device, "PJSIP/")
 	i := slices.IndexFunc(c.all(), func(s *server) bool { return s.config.Name == p.Server })
-	if !ok || i < 0 {
+	if i < 0 {
 		return nil, nil
 	}
-	client := c.all()[i].client
-	names, err := client.Call(ctx, ami.PhoneContacts, name)
+	s := c.all()[i]
+	if err := s.client.Alive(ctx); err != nil {
+		return nil, err
+	}
+	return s.readContacts(ctx, p.Device)
+}
+
+// readContacts asks Asterisk for the contacts of a device.
+func (s *server) readContacts(ctx context.Context, device string) ([]Contact, error) {
+	name, ok := strings.CutPrefix(device, pjsip)
+	if !ok {
+		return nil, nil
+	}
+	names, err := s.client.Call(ctx, ami.PhoneContacts, name)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +112,7 @@ func (c *Control) Contacts(ctx context.Context, p *Phone) ([]Contact, error) {
 		}
 		var failed error
 		read := func(f ami.Function) string {
-			value, err := client.Call(ctx, f, contact)
+			value, err := s.client.Call(ctx, f, contact)
 			failed = errors.Join(failed, err)
 			return text(value)
 		}
@@ -98,4 +129,66 @@ func (c *Control) Contacts(ctx context.Context, p *Phone) ([]Contact, error) {
 		contacts = append(contacts, one)
 	}
 	return contacts, nil
+}
+
+// pjsip is the technology whose contacts are known.
+const pjsip = "PJSIP/"
+
+// knownContacts are those of a device, and when they were read.
+type knownContacts struct {
+	list []Contact
+	read time.Time
+}
+
+const (
+	// contactsEvery is the time after which contacts are read again: no event reports that a registration was
+	// refreshed.
+	contactsEvery = time.Minute
+	// contactsAtOnce is the maximum number of devices that are read in one go, so that commands do not wait.
+	contactsAtOnce = 50
+	// contactsPause is the time between two such goes.
+	contactsPause = time.Second
+)
+
+// keepContacts reads the contacts of all phones again and again, until ctx ends. Those of a phone that has just
+// registered are read first.
+func (s *server) keepContacts(ctx context.Context) {
+	tick := time.NewTicker(contactsPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, device := range s.staleContacts(now) {
+				list, err := s.readContacts(ctx, device)
+				if ctx.Err() != nil {
+					return
+				}
+				if errors.Is(err, ami.ErrAway) || errors.Is(err, ami.ErrLost) {
+					break
+				}
+				s.mu.Lock()
+				if s.state.devices[device] != "" {
+					s.state.contacts[device] = knownContacts{list, now}
+				}
+				s.mu.Unlock()
+			}
+		}
+	}
+}
+
+// staleContacts returns the devices whose contacts have to be read, those first of which none are known.
+func (s *server) staleContacts(now time.Time) (devices []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for device := range s.state.devices {
+		if now.Sub(s.state.contacts[device].read) >= contactsEvery && strings.HasPrefix(device, pjsip) {
+			devices = append(devices, device)
+		}
+	}
+	slices.SortFunc(devices, func(a, b string) int {
+		return cmp.Or(s.state.contacts[a].read.Compare(s.state.contacts[b].read), strings.Compare(a, b))
+	})
+	return devices[:min(len(devices), contactsAtOnce)]
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ func TestPhones(t *testing.T) {
 }
 
 // Contacts are read by a fixed list of functions; what would end a function's argument is not sent.
+// Rows Y11 and Y12.
 func TestContacts(t *testing.T) {
 	c, s := newBench(t)
 	until(t, c, "connected", func(l Live) bool { return l.Servers[0].Connected })
@@ -76,4 +78,45 @@ func TestContacts(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", device, got, err)
 		}
 	}
+}
+
+// TestContactsOfFrozen checks that an Asterisk that stands still is away, and is not waited for.
+func TestContactsOfFrozen(t *testing.T) {
+	c, s := newBench(t)
+	s.Answer("Getvar", amitest.Text("Response: Success", "ActionID: {id}", "Value: "))
+	until(t, c, "connected", func(l Live) bool { return l.Servers[0].Connected })
+	s.Freeze()
+	until(t, c, "it does not answer", func(Live) bool { return c.clientOf("pbx").Alive(t.Context()) != nil })
+	if _, err := c.Contacts(t.Context(), &Phone{Server: c.all()[0].config.Name, Device: "PJSIP/101"}); !errors.Is(err, ami.ErrAway) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The contacts of every phone are known, and read again when a phone registers.
+func TestLiveContacts(t *testing.T) {
+	c, s := newBench(t)
+	var agent atomic.Value
+	agent.Store("Desk Phone 4")
+	s.AnswerFunc("Getvar", func(r *amitest.Request) string {
+		value := ""
+		switch name := r.Get("Variable"); {
+		case name == "PJSIP_AOR(101,contact)":
+			value = "101;@a1"
+		case strings.HasSuffix(name, ",user_agent)"):
+			value = agent.Load().(string)
+		}
+		return amitest.Text("Response: Success", "ActionID: {id}", "Value: "+value)
+	})
+	s.AnswerList("DeviceStateList", amitest.Text("Event: DeviceStateChange", "Device: PJSIP/101", "State: NOT_INUSE"))
+	s.Drop()
+	shows := func(want string) {
+		t.Helper()
+		until(t, c, want, func(l Live) bool {
+			return len(l.Phones) == 1 && len(l.Phones[0].Contacts) == 1 && l.Phones[0].Contacts[0].UserAgent == want
+		})
+	}
+	shows("Desk Phone 4")
+	agent.Store("Soft Phone 2")
+	s.Send(amitest.Text("Event: ContactStatus", "URI: sip:101@192.0.2.9", "ContactStatus: NonQualified", "AOR: 101", "EndpointName: 101"))
+	shows("Soft Phone 2")
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/ami"
+	"ringhook/control/report"
+	"ringhook/control/switching"
+	"ringhook/loglimit"
 )
 
 // kinds are the parts of the state that are compared, and label values.
@@ -25,27 +28,37 @@ const rereadPause = time.Second
 type server struct {
 	config      ami.Config
 	client      *ami.Client
-	from        lister // the client
+	from        source // the client
 	log         *slog.Logger
+	limited     *loglimit.Limiter
 	differences *prometheus.CounterVec
-	stop        func() // nil before start
+	stop        func()           // nil before start
+	reporter    *report.Reporter // nil if no points are reported
+	resync      atomic.Bool      // the reporter lost events, and needs the lists
+	asking      chan struct{}    // has one if there may be channels whose presentation has to be asked
 
 	suspects map[string]string // what the last comparison found, by entry, with its kind
 	read     time.Time         // when the lists were read last
 	reread   atomic.Bool       // as soon as rereadPause is over
 
 	mu        sync.Mutex
-	state     *state // guarded by mu
-	connected bool   // guarded by mu: the state is complete
+	state     *state   // guarded by mu
+	connected bool     // guarded by mu: the state is complete
+	names     []string // by which calls are identified: see report.Snapshot; guarded by mu, as a whole
 }
 
 // Connected reads the state.
 func (s *server) Connected(ctx context.Context) error {
+	if err := s.identify(ctx); err != nil {
+		return err
+	}
+	began := time.Now()
 	next, err := s.lists(ctx)
 	if err != nil {
 		return err
 	}
 	s.replace(next)
+	s.reportSince(ctx, next, began)
 	return nil
 }
 
@@ -54,12 +67,25 @@ func (s *server) replace(next *state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, c := range next.channels {
-		// No list says who is on hold.
-		if old := s.state.channels[id]; old != nil && old.bridge == c.bridge {
+		// No list says who is on hold, muted or in a transfer.
+		if old := s.state.channels[id]; old != nil && old.bridge == c.bridge && c.bridge != "" {
 			c.held = old.held
+		}
+		if old := s.state.channels[id]; old != nil {
+			c.muted, c.presentation = old.muted, old.presentation
+			if switching.Consults(c.context, c.extension) {
+				c.transfer, c.to, c.asked = old.transfer, old.to, old.asked
+			}
+		}
+	}
+	next.keepSince(s.state)
+	for device, known := range s.state.contacts {
+		if next.devices[device] != "" {
+			next.contacts[device] = known
 		}
 	}
 	s.state, s.connected = next, true
+	s.ask()
 	s.suspects = nil
 }
 
@@ -69,14 +95,23 @@ func (s *server) Disconnected() {
 	defer s.mu.Unlock()
 	s.state, s.connected = newState(), false
 	s.suspects = nil
+	if s.reporter != nil {
+		s.reporter.Away()
+	}
 }
 
 // Event changes the state.
 func (s *server) Event(ctx context.Context, m ami.Message) {
 	now := time.Now()
+	if s.reporter != nil {
+		s.reporter.Event(m, now)
+	}
 	s.mu.Lock()
 	if handle := handlers[m.Event()]; handle != nil && !handle(s.state, m, now) {
 		s.reread.Store(true)
+	}
+	if c := s.state.channels[text(m.Get("Uniqueid"))]; c != nil && c.asks() {
+		s.ask()
 	}
 	s.mu.Unlock()
 	if s.reread.Load() && now.Sub(s.read) >= rereadPause {
@@ -91,6 +126,13 @@ const checkEvery = time.Minute
 // only one that the next tick finds too is counted.
 func (s *server) Tick(ctx context.Context) {
 	switch {
+	case s.resync.Load() && time.Since(s.read) >= rereadPause:
+		s.resync.Store(false)
+		if err := s.Connected(ctx); err != nil {
+			s.resync.Store(true)
+			s.warn("cannot read Asterisk's lists", "err", err)
+		}
+		return
 	case s.reread.Load():
 		s.refresh(ctx)
 		return
@@ -99,7 +141,7 @@ func (s *server) Tick(ctx context.Context) {
 	}
 	next, err := s.lists(ctx)
 	if err != nil {
-		s.log.Warn("cannot compare the live state with Asterisk's lists", "err", err)
+		s.warn("cannot compare the live state with Asterisk's lists", "err", err)
 		return
 	}
 	found := s.compare(next)
@@ -107,7 +149,7 @@ func (s *server) Tick(ctx context.Context) {
 	for entry, kind := range found {
 		if s.suspects[entry] != "" {
 			s.differences.WithLabelValues(s.config.Name, kind).Inc()
-			s.log.Warn("live state corrected by Asterisk's lists", "kind", kind)
+			s.warn("live state corrected by Asterisk's lists", "kind", kind)
 		}
 	}
 	if first && len(found) > 0 {
@@ -121,10 +163,15 @@ func (s *server) Tick(ctx context.Context) {
 func (s *server) refresh(ctx context.Context) {
 	next, err := s.lists(ctx)
 	if err != nil {
-		s.log.Warn("cannot read Asterisk's lists", "err", err)
+		s.warn("cannot read Asterisk's lists", "err", err)
 		return
 	}
 	s.replace(next)
+}
+
+// warn logs a warning, and counts those that follow it.
+func (s *server) warn(msg string, args ...any) {
+	s.limited.Warn(s.config.Name+"\x00"+msg+"\x00"+fmt.Sprint(args...), msg, append(args, "server", s.config.Name)...)
 }
 
 // lists reads the whole state.
@@ -139,6 +186,12 @@ type lister interface {
 	List(ctx context.Context, a ami.Action) ([]ami.Message, error)
 }
 
+// source is an *ami.Client.
+type source interface {
+	lister
+	Names(ctx context.Context) (system, entity string, err error)
+}
+
 // readState reads the state of an Asterisk from its lists.
 func readState(ctx context.Context, from lister) (*state, error) {
 	s := newState()
@@ -150,6 +203,7 @@ func readState(ctx context.Context, from lister) (*state, error) {
 	for _, m := range channels {
 		c := newChannel(m, now.Add(-duration(m.Get("Duration"))))
 		c.bridge = text(m.Get("BridgeId"))
+		c.held = switching.Held(m.Get("Context"), m.Get("Exten"))
 		s.channels[c.uniqueID] = c
 	}
 	queues, err := from.List(ctx, ami.Action{Name: "QueueStatus"})

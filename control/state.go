@@ -12,24 +12,30 @@ import (
 
 // state is what is alive on one Asterisk.
 type state struct {
-	channels map[string]*channel // by uniqueid
-	queues   map[string]*queue   // by name
-	parked   map[string]*parked  // by uniqueid
-	devices  map[string]string   // state of each phone, by its device
+	channels map[string]*channel      // by uniqueid
+	queues   map[string]*queue        // by name
+	parked   map[string]*parked       // by uniqueid
+	devices  map[string]string        // state of each phone, by its device
+	since    map[string]time.Time     // when that state began, by device; none if that was not seen
+	contacts map[string]knownContacts // of each phone of chan_pjsip, by its device
 }
 
 func newState() *state {
-	return &state{channels: map[string]*channel{}, queues: map[string]*queue{}, parked: map[string]*parked{}, devices: map[string]string{}}
+	return &state{channels: map[string]*channel{}, queues: map[string]*queue{}, parked: map[string]*parked{}, devices: map[string]string{}, since: map[string]time.Time{}, contacts: map[string]knownContacts{}}
 }
 
 // channel is one side of a call.
 type channel struct {
 	uniqueID, linkedID, name string
 	number, callerName       string // of the caller ID; empty if unknown
-	extension                string
-	state                    string // as Asterisk's ChannelStateDesc: Down, Ring, Ringing, Up, Busy
-	bridge                   string // "" if not in a bridge
-	held                     bool   // by the phone
+	presentation             presentation
+	context, extension       string
+	state                    string    // as Asterisk's ChannelStateDesc: Down, Ring, Ringing, Up, Busy
+	bridge                   string    // "" if not in a bridge
+	held                     bool      // by the phone
+	muted                    bool      // by a command: its sound is not passed on
+	transfer, to             string    // id and destination of the last attended transfer of a phone
+	asked                    time.Time // when Asterisk was last asked for the transfer; zero if it was not
 	since                    time.Time
 }
 
@@ -70,17 +76,18 @@ type parked struct {
 // longest bounds the texts that are kept, in bytes. Asterisk's own names are shorter.
 const longest = 256
 
-// text makes a value fit to be kept and shown: valid UTF-8, no control characters, bounded.
+// text makes a value fit to be kept and shown: valid UTF-8, no control characters, bounded. It is a copy: a part of a
+// message would keep all of its lines in memory.
 func text(s string) string {
 	if len(s) > longest {
 		s = s[:longest]
 	}
-	return strings.Map(func(r rune) rune {
+	return strings.Clone(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(s, ""))
+	}, strings.ToValidUTF8(s, "")))
 }
 
 // known is text, or "" for Asterisk's words for nothing.
@@ -122,6 +129,13 @@ func (c *channel) update(m ami.Message) {
 	c.linkedID, c.name = text(m.Get("Linkedid")), text(m.Get("Channel"))
 	c.number, c.callerName = known(m.Get("CallerIDNum")), unescaped(m.Get("CallerIDName"))
 	c.extension, c.state = text(m.Get("Exten")), text(m.Get("ChannelStateDesc"))
+	c.context = text(m.Get("Context"))
+}
+
+// older compares channels by their age, the oldest first. Lists have their age in seconds; of one second the lower number is older,
+// as in 1768473741.9 and 1768473741.10.
+func older(a, b *channel) int {
+	return cmp.Or(a.since.Compare(b.since), cmp.Compare(len(a.uniqueID), len(b.uniqueID)), strings.Compare(a.uniqueID, b.uniqueID))
 }
 
 // newMember reads a member from an event, or from a QueueMember of a list, whose names differ.

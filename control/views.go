@@ -91,6 +91,7 @@ type Channel struct {
 	State    string `json:"state"` // as Asterisk says it: Down, Ring, Ringing, Up, Busy
 	Bridged  bool   `json:"bridged"`
 	Held     bool   `json:"held"`
+	Muted    bool   `json:"muted"` // by a command
 }
 
 // Live returns the state of now. Lists are sorted and never nil.
@@ -98,36 +99,66 @@ func (c *Control) Live() Live {
 	all := Live{Servers: []Server{}, Queues: []Queue{}, Calls: []Call{}, Phones: []Phone{}}
 	for _, s := range c.all() {
 		s.mu.Lock()
-		all.add(s.config.Name, s.connected, s.state)
+		all.add(s.config.Name, s.connected, s.state, c.settings.Load().ShowWithheld)
 		s.mu.Unlock()
 	}
 	return all
 }
 
-func (l *Live) add(name string, connected bool, s *state) {
+// QueueWait is who waits in a queue.
+type QueueWait struct {
+	Server  string
+	Queue   string
+	Waiting int
+	Longest *time.Time // when the caller joined who waits longest
+}
+
+// Waits returns who waits in each queue, by server, and whether an Asterisk is connected: a small part of Live.
+func (c *Control) Waits() (list []QueueWait, connected bool) {
+	for _, s := range c.all() {
+		s.mu.Lock()
+		connected = connected || s.connected
+		for _, q := range s.state.queues {
+			wait := QueueWait{Server: s.config.Name, Queue: q.name, Waiting: len(q.waiting)}
+			for _, w := range q.waiting {
+				if wait.Longest == nil || w.since.Before(*wait.Longest) {
+					wait.Longest = some(w.since)
+				}
+			}
+			list = append(list, wait)
+		}
+		s.mu.Unlock()
+	}
+	slices.SortStableFunc(list, func(a, b QueueWait) int { return strings.Compare(a.Server, b.Server) })
+	return list, connected
+}
+
+// add adds what is alive on one Asterisk. Callers who withhold their number are shown if showWithheld is true.
+func (l *Live) add(name string, connected bool, s *state, showWithheld bool) {
 	l.Servers = append(l.Servers, Server{name, connected})
 	for _, q := range s.queues {
-		l.Queues = append(l.Queues, q.view(name))
+		l.Queues = append(l.Queues, q.view(name, s, showWithheld))
 	}
 	slices.SortFunc(l.Queues, func(a, b Queue) int { return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.ID, b.ID)) })
 	l.Phones = append(l.Phones, s.phones(name)...)
 	slices.SortFunc(l.Phones, func(a, b Phone) int {
 		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.Device, b.Device))
 	})
-	l.Calls = append(l.Calls, s.calls(name)...)
+	l.Calls = append(l.Calls, s.calls(name, showWithheld)...)
 	slices.SortFunc(l.Calls, func(a, b Call) int { return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.LinkedID, b.LinkedID)) })
 }
 
 // states are the words for Asterisk's device states.
 var states = map[int]string{1: "free", 2: "busy", 3: "busy", 4: "invalid", 5: "unavailable", 6: "ringing", 7: "ringing", 8: "held"}
 
-func (q *queue) view(server string) Queue {
+func (q *queue) view(server string, s *state, showWithheld bool) Queue {
 	v := Queue{
 		Server: server, ID: q.name, Strategy: q.strategy, Completed: q.completed, Abandoned: q.abandoned,
 		Waiting: make([]Waiter, 0, len(q.waiting)), Members: make([]Member, 0, len(q.members)),
 	}
 	for i, w := range q.waiting {
-		v.Waiting = append(v.Waiting, Waiter{w.linkedID, w.uniqueID, w.channel, w.number, w.callerName, i + 1, w.priority, w.since})
+		number, callerName := s.shownCaller(w.uniqueID, w.number, w.callerName, showWithheld)
+		v.Waiting = append(v.Waiting, Waiter{w.linkedID, w.uniqueID, w.channel, number, callerName, i + 1, w.priority, w.since})
 		if v.Longest == nil || w.since.Before(*v.Longest) {
 			v.Longest = &w.since
 		}
@@ -173,7 +204,7 @@ func phone(iface string) string {
 }
 
 // calls groups the channels by their linkedid.
-func (s *state) calls(server string) []Call {
+func (s *state) calls(server string, showWithheld bool) []Call {
 	byID := map[string][]*channel{}
 	for _, c := range s.channels {
 		byID[c.linkedID] = append(byID[c.linkedID], c)
@@ -187,9 +218,7 @@ func (s *state) calls(server string) []Call {
 	caller := func(c *channel) bool { return c.number != "" || c.callerName != "" }
 	calls := make([]Call, 0, len(byID))
 	for id, channels := range byID {
-		slices.SortFunc(channels, func(a, b *channel) int {
-			return cmp.Or(a.since.Compare(b.since), strings.Compare(a.uniqueID, b.uniqueID))
-		})
+		slices.SortFunc(channels, older)
 		first := channels[0]
 		for _, c := range channels {
 			if c.uniqueID == id {
@@ -200,11 +229,11 @@ func (s *state) calls(server string) []Call {
 		if i := slices.IndexFunc(channels, caller); !caller(first) && i >= 0 {
 			first = channels[i] // the first one is a Local channel without a caller ID
 		}
-		call.Caller, call.Name = first.number, first.callerName
+		call.Caller, call.Name = s.shownCaller(first.uniqueID, first.number, first.callerName, showWithheld)
 		var parked, held, ringing bool
 		bridged := 0
 		for _, c := range channels {
-			call.Channels = append(call.Channels, Channel{c.uniqueID, c.name, c.state, c.bridge != "", c.held})
+			call.Channels = append(call.Channels, Channel{c.uniqueID, c.name, c.state, c.bridge != "", c.held, c.muted})
 			call.Queue = cmp.Or(call.Queue, queued[c.uniqueID])
 			parked = parked || s.parked[c.uniqueID] != nil
 			held = held || c.held

@@ -25,6 +25,9 @@ var contract = map[string]rule{
 	"QUEUE_PRIO": {param: "queue_prio", typ: "int", min: 0, max: 999999},
 	"call_info":  {param: "call_info", inherited: true},
 	"agent_info": {param: "agent_info", inherited: true},
+	// Only lookups of the type did answer these; the dialplan may go where they say.
+	"did_type":   {param: "did_type", oneOf: []string{"sip", "goto"}},
+	"did_target": {param: "did_target", typ: "path", max: 80},
 }
 
 // rule is the type and the limits of a variable's value.
@@ -52,6 +55,9 @@ var valueTypes = map[string]func(rune) bool{
 	"digits": func(c rune) bool { return c >= '0' && c <= '9' },
 	"e164":   func(c rune) bool { return c >= '0' && c <= '9' || c == '+' },
 	"int":    func(c rune) bool { return c >= '0' && c <= '9' || c == '-' },
+	"path": func(c rune) bool {
+		return c < utf8.RuneSelf && (unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("_-.*#+/", c))
+	},
 }
 
 // check returns the value in the form in which it is set; reason says why it is refused, and is empty
@@ -108,9 +114,6 @@ func (s *settings) filterAnswer(c *call, answer []lookup.Var) (set []fastagi.Var
 		}
 		seen[v.Name] = true
 		r, known := contract[v.Name]
-		if v.Name == callerName {
-			r.max = s.nameLimit
-		}
 		if !known {
 			r, known = s.variables[v.Name]
 		}

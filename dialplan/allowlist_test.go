@@ -73,15 +73,6 @@ func TestAllowlist(t *testing.T) {
 	}
 }
 
-// TestNameLimit checks that names are cut to name_limit.
-func TestNameLimit(t *testing.T) {
-	s := newSettings(Settings{Dialplan: Config{NameLimit: 4}})
-	set, _ := s.filterAnswer(newCall(Identity{LinkedID: "c"}, time.Now()), []lookup.Var{{Name: "CALLERID(name)", Value: "Zoë Müller"}, {Name: "call_info", Value: "Zoë Müller"}})
-	if set[0].Value != "Zoë " || set[1].Value != "Zoë Müller" {
-		t.Errorf("set %q, want the name cut at 4 characters and nothing else", set)
-	}
-}
-
 // TestRefusedLabel checks that no answer creates a metric label (T-MET-01).
 func TestRefusedLabel(t *testing.T) {
 	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{"customer_id": "int"}}})

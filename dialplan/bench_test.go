@@ -2,6 +2,7 @@ package dialplan
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -9,7 +10,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/fastagi"
+	"ringhook/fastagi/agitest"
+	"ringhook/fastagi/asterisk"
+	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/lookup/number"
 )
 
 // BenchmarkRecord measures the recording of a point's trace, after the call has continued: a queue-dial
@@ -21,7 +26,7 @@ func BenchmarkRecord(b *testing.B) {
 		cfgs[i].Name, cfgs[i].Points, cfgs[i].URL = []string{"crm", "backup"}[i], []string{"queue-dial"}, "http://127.0.0.1:1/?phone=%callerid%"
 	}
 	log := slog.New(slog.DiscardHandler)
-	lookups, err := lookup.New(cfgs, emptyCache{}, nil, log, reg)
+	lookups, err := lookup.New(cfgs, emptyCache{}, lookup.Own{}, log, reg)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -49,6 +54,72 @@ func BenchmarkRecord(b *testing.B) {
 		p.record("FOUND", time.Millisecond)
 	}
 }
+
+// BenchmarkPoint measures a point over a socket, alone and beside a thousand reports of the manager interface a second.
+func BenchmarkPoint(b *testing.B) {
+	for _, beside := range []int{0, 1000} {
+		b.Run(fmt.Sprint(beside, " reports a second"), func(b *testing.B) {
+			log := slog.New(slog.DiscardHandler)
+			hook := hooks.DefaultConfig()
+			hook.Name, hook.Events, hook.URL = "all", []string{"*"}, hooks.Addresses{"http://127.0.0.1:1/"}
+			dispatcher, err := hooks.New([]hooks.Config{hook}, nil, log, prometheus.NewRegistry())
+			if err != nil {
+				b.Fatal(err)
+			}
+			lookups, err := lookup.New(nil, emptyCache{}, lookup.Own{}, log, prometheus.NewRegistry())
+			if err != nil {
+				b.Fatal(err)
+			}
+			parts := Parts{Hooks: dispatcher, Lookups: lookups, Numbers: number.NewReader(number.Config{})}
+			d := New(Settings{Budget: time.Second, Dialplan: Config{MaxCall: time.Hour}}, parts, &fastJournal{}, log, prometheus.NewRegistry())
+			addr := agitest.Serve(b, d.Serve)
+			stop, ended := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(ended)
+				if beside == 0 {
+					return
+				}
+				every := time.NewTicker(time.Second / time.Duration(beside))
+				defer every.Stop()
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					case <-every.C:
+						id := fmt.Sprint("1795738309.", n)
+						d.Report(context.Background(), &Report{Point: CallHangup, At: time.Now(), Call: Identity{LinkedID: id, Asterisk: "pbx"}, Channel: id, Caller: &Caller{Number: "1"}})
+					}
+				}
+			}()
+			n := 0
+			for b.Loop() {
+				n++
+				id := fmt.Sprint("1795738300.", n)
+				_, err := asterisk.Call(context.Background(), addr, asterisk.CallRequest{
+					Env:       fastagi.Env{Point: "queue-dial", UniqueID: id, Channel: "PJSIP/trunk-00000001", CallerNum: "02079460142", Args: []string{"queue_id=500", "server=pbx"}},
+					Variables: map[string]string{"CHANNEL(linkedid)": id},
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			close(stop)
+			<-ended
+			if err := d.Close(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// fastJournal keeps nothing.
+type fastJournal struct{ Journal }
+
+func (fastJournal) Call(string) ([]byte, error)                   { return nil, nil }
+func (fastJournal) Queue(context.Context, Record) (Commit, error) { return committed{}, nil }
+func (fastJournal) KeepLater(Record)                              {}
+func (fastJournal) Trace(time.Time, []byte)                       {}
+func (fastJournal) Barrier(context.Context) error                 { return nil }
 
 type emptyCache struct{}
 

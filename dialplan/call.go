@@ -21,20 +21,23 @@ const (
 // call is the state of one call. It is stored as JSON with each event, so that the call continues
 // after a restart.
 type call struct {
-	LinkedID   string         `json:"linkedid"`
-	Asterisk   string         `json:"asterisk,omitempty"` // see Identity
-	First      channel        `json:"first,omitzero"`     // on which the call began, if that was reported
-	Direction  string         `json:"direction,omitempty"`
-	Began      time.Time      `json:"began"`
-	Answered   time.Time      `json:"answered,omitzero"`
-	Ended      time.Time      `json:"ended,omitzero"`
-	Seq        int            `json:"seq"`
-	Known      map[string]any `json:"known,omitempty"` // parameters of all later events
-	Visits     []*visit       `json:"visits,omitempty"`
-	Rings      []*ring        `json:"rings,omitempty"`
-	Hidden     string         `json:"hidden,omitempty"`   // the caller's number, if it is withheld but looked up
-	Presumed   bool           `json:"presumed,omitempty"` // the end was not reported
-	EmittedIDs []string       `json:"told,omitempty"`     // ids of events that belong to no visit and no ring
+	LinkedID   string            `json:"linkedid"`
+	Asterisk   string            `json:"asterisk,omitempty"` // see Identity
+	First      channel           `json:"first,omitzero"`     // on which the call began, if that was reported
+	Direction  string            `json:"direction,omitempty"`
+	Began      time.Time         `json:"began"`
+	Answered   time.Time         `json:"answered,omitzero"`
+	Ended      time.Time         `json:"ended,omitzero"`
+	Seq        int               `json:"seq"`
+	Known      map[string]any    `json:"known,omitempty"` // parameters of all later events
+	Visits     []*visit          `json:"visits,omitempty"`
+	Rings      []*ring           `json:"rings,omitempty"`
+	Hidden     string            `json:"hidden,omitempty"`   // the caller's number, if it is withheld but looked up
+	Presumed   bool              `json:"presumed,omitempty"` // the end was not reported
+	EmittedIDs []string          `json:"told,omitempty"`     // ids of events that belong to no visit and no ring
+	Notes      map[string]string `json:"notes,omitempty"`    // digests of the agents' latest notes, by phone
+	Twins      []twin            `json:"twins,omitempty"`    // calls of other Asterisks with the same identity
+	Looked     string            `json:"looked,omitempty"`   // what the lookups found, see Audience
 
 	points int // number of points asked since the call was loaded
 }
@@ -44,14 +47,66 @@ type channel struct {
 	UniqueID string `json:"uniqueid"`
 	Name     string `json:"name"`
 	Caller   string `json:"caller,omitempty"` // number, as received
+	Peer     string `json:"peer,omitempty"`   // address of the Asterisk, empty if it proves nothing
+}
+
+// elsewhere reports whether two channels are on Asterisks with different addresses.
+func (ch channel) elsewhere(other channel) bool {
+	return ch.Peer != "" && other.Peer != "" && ch.Peer != other.Peer
 }
 
 // contradicts reports whether a channel belongs to another call: it has the uniqueid of the channel
-// on which this call began, but another name and another caller. One difference alone is no proof,
-// because Asterisk renames channels and the dialplan rewrites numbers.
+// on which this call began, but another caller, and another name or another Asterisk. One difference
+// alone is no proof, because Asterisk renames channels, the dialplan rewrites numbers, and a machine
+// has several addresses.
 func (c *call) contradicts(ch channel) bool {
-	return c.First.UniqueID != "" && c.First.UniqueID == ch.UniqueID && c.First.Name != ch.Name && c.First.Caller != ch.Caller
+	f := c.First
+	return f.UniqueID != "" && f.UniqueID == ch.UniqueID && f.Caller != ch.Caller && (f.Name != ch.Name || f.elsewhere(ch))
 }
+
+// twin is a call of another Asterisk with the same identity, which contradicted this one.
+type twin struct {
+	Asterisk string  `json:"asterisk"` // the name under which it is kept
+	First    channel `json:"first"`
+}
+
+// maxTwins is the maximum number of twins of a call.
+const maxTwins = 8
+
+// twinOf returns the name of the twin to which a channel belongs, empty if it belongs to this call. The
+// first channel of a twin has its name, the other channels come from its Asterisk. If all Asterisks have
+// one address, they have the twin's caller as caller or as connected line.
+func (c *call) twinOf(ch channel, connected string) string {
+	for _, t := range c.Twins {
+		switch {
+		case t.First.elsewhere(c.First) && ch.Peer != "":
+			if ch.Peer == t.First.Peer {
+				return t.Asterisk
+			}
+		case ch.UniqueID == t.First.UniqueID:
+			if ch.Name == t.First.Name && ch.Name != c.First.Name {
+				return t.Asterisk
+			}
+		case ch.Caller == t.First.Caller, connected != "" && connected == t.First.Caller:
+			if ch.Caller != c.First.Caller {
+				return t.Asterisk
+			}
+		}
+	}
+	return ""
+}
+
+// separate makes a twin for the call of a channel that contradicts this one, and returns its name.
+func (c *call) separate(ch channel) string {
+	t := twin{Asterisk: c.Asterisk + twinSeparator + ch.Name, First: ch}
+	if len(c.Twins) < maxTwins && !slices.ContainsFunc(c.Twins, func(have twin) bool { return have.Asterisk == t.Asterisk }) {
+		c.Twins = append(c.Twins, t)
+	}
+	return t.Asterisk
+}
+
+// twinSeparator separates an Asterisk and a channel in the name of a twin.
+const twinSeparator = "~"
 
 // id returns the identity of the call.
 func (c *call) id() Identity { return Identity{Asterisk: c.Asterisk, LinkedID: c.LinkedID} }
@@ -70,6 +125,9 @@ type visit struct {
 	Left     string    `json:"left,omitempty"`     // see leftBy
 	Untimed  bool      `json:"untimed,omitempty"`  // answered at an unknown time
 	HungUp   bool      `json:"hungup,omitempty"`   // the caller hung up before Queue()
+	EndedBy  string    `json:"ended_by,omitempty"` // whose command takes the caller out of the queue
+	Outcome  string    `json:"outcome,omitempty"`  // the status of its end
+	Joined   bool      `json:"joined,omitempty"`   // a manager event of it was seen
 }
 
 // ring is one attempt to reach one phone: an agent's, or the called party's in an outgoing call.
@@ -85,6 +143,7 @@ type ring struct {
 	Ended    time.Time `json:"ended,omitzero"`
 	Presumed bool      `json:"presumed,omitempty"` // the end was not reported
 	Reporter string    `json:"reporter,omitempty"` // channel that reported the end of a ring whose beginning was not reported
+	Leg      string    `json:"leg,omitempty"`      // uniqueid of the phone's own channel, if the manager interface reported it
 }
 
 // from returns the uniqueid by which receivers know a caller who is transferred from this ring: that

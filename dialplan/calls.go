@@ -1,6 +1,9 @@
 package dialplan
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // The points of the call as a whole.
 
@@ -33,10 +36,32 @@ func customEvent(t *transition) {
 		own[name] = typed(parameters[name], t.args[name])
 		key += "\x00" + name + "=" + t.args[name]
 	}
+	if t.event == AgentNote && t.manager {
+		if !t.changeNote(key) {
+			return
+		}
+		key += "\x00" + strconv.Itoa(t.call.Seq)
+	}
 	if given := t.args["key"]; given != "" {
 		key = "key\x00" + given
 	}
 	t.emitOnce(t.event, key, own)
+}
+
+// changeNote sets the note of an agent to that of a report, and reports whether it is another one than before.
+func (t *transition) changeNote(key string) bool {
+	digest, phone := "", t.args["agent_phone"]
+	if t.args["note"] != "" {
+		digest = eventID(t.call.id(), key, t.event)
+	}
+	if digest == t.call.Notes[phone] {
+		return false
+	}
+	if t.call.Notes == nil {
+		t.call.Notes = map[string]string{}
+	}
+	t.call.Notes[phone] = digest
+	return true
 }
 
 // callHangup ends the call, once. Other channels may report the ends of their parts milliseconds
@@ -88,7 +113,7 @@ func callHangup(t *transition) {
 	own["billsec"] = billed
 	own["cause"] = t.cause()
 	if t.presumed {
-		own["status"], own["presumed"] = statusOther, true
+		own["status"] = statusOther
 	}
 	t.call.Ended = t.now
 	t.emit(string(CallHangup), "", own)

@@ -1,7 +1,9 @@
 package dialplan
 
 import (
+	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -9,23 +11,27 @@ import (
 // Config is the [dialplan] table.
 type Config struct {
 	// Variables names the channel variables that a lookup may set beyond the
-	// four of the contract, each with its type (text, word, digits, e164 or
+	// four of the contract, each with its type (text, word, digits, e164, path or
 	// int) or a table of type, min, max and one_of.
 	Variables map[string]any `toml:"variables"`
 	// NameLimit is the number of characters of CALLERID(name) that the phones show; longer
 	// names are cut. 0 is no limit.
 	NameLimit int64 `toml:"name_limit"`
+	// NameBytes is the same in bytes, for a PBX or phones that count bytes. 0 is no limit.
+	NameBytes int64 `toml:"name_bytes"`
+	// NameScript is the script in which the phones show names: utf-8, latin (transliterated) or ascii.
+	NameScript string `toml:"name_script"`
 	// MaxCall is the time without a report after which the end of a call is presumed:
 	// Asterisk may have died without reporting it.
 	MaxCall time.Duration `toml:"max_call"`
 	// WithheldLookup looks up callers who withhold their number.
 	WithheldLookup bool `toml:"withheld_lookup"`
-	// WithheldEvents puts withheld numbers and names into events.
+	// WithheldEvents puts withheld numbers and names into events, and shows them in the live state.
 	WithheldEvents bool `toml:"withheld_events"`
 }
 
 // DefaultConfig is the [dialplan] table of an empty file.
-func DefaultConfig() Config { return Config{MaxCall: 12 * time.Hour} }
+func DefaultConfig() Config { return Config{NameScript: scriptUTF8, MaxCall: 12 * time.Hour} }
 
 // Check reports every setting that cannot work.
 func (c *Config) Check(report func(key, problem string)) {
@@ -33,6 +39,7 @@ func (c *Config) Check(report func(key, problem string)) {
 	if c.NameLimit < 0 {
 		report("name_limit", "must be a number of characters, or 0 for no limit")
 	}
+	checkNames(c.NameScript, c.NameBytes, report)
 	if c.MaxCall < time.Minute {
 		report("max_call", `must be at least "1m", and longer than any call`)
 	}
@@ -56,32 +63,117 @@ func Parameter(variable string) string {
 	return parameterName(variable)
 }
 
-// Queue is one [[queue]] table: the name of a queue in events.
+// Queue is one [[queue]] table.
 type Queue struct {
 	ID   string `toml:"id"`   // as the dialplan passes it in queue_id, and Asterisk in QUEUENAME
 	Name string `toml:"name"` // shown in events
+	// NameScript and NameBytes override those of [dialplan] for callers of this queue.
+	NameScript string `toml:"name_script"`
+	NameBytes  int64  `toml:"name_bytes"`
+	// Context has the extensions to which a waiting caller may be moved by a command. Empty is the
+	// context in which the caller's channel is.
+	Context string `toml:"context"`
 }
+
+// These match the names of queues, contexts and members that commands use.
+var (
+	queuePattern     = regexp.MustCompile(`^[^\x00-\x20\x7f,|&;"'\\()$]{1,79}$`)
+	contextPattern   = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,79}$`)
+	productPattern   = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
+	interfacePattern = regexp.MustCompile(`^[A-Za-z0-9]{1,16}/[A-Za-z0-9_.@/+-]{1,79}$`)
+)
 
 // Check reports every setting that cannot work.
 func (q *Queue) Check(report func(key, problem string)) {
 	if q.ID == "" {
 		report("id", "is missing: give the queue's id as the dialplan has it")
 	}
+	checkNames(q.NameScript, q.NameBytes, report)
+	if q.Context != "" && !contextPattern.MatchString(q.Context) {
+		report("context", fmt.Sprintf("%q is not the name of a context: letters, digits, _, . and -", q.Context))
+	}
 }
 
-// Agent is one [[agent]] table: the agent of a phone.
+// The values of Agent.Role and Agent.Hold.
+const (
+	RoleAgent         = "agent"
+	RoleSupervisor    = "supervisor"
+	RoleAdministrator = "administrator"
+
+	HoldPBX    = "pbx"
+	HoldNotify = "notify"
+)
+
+// Agent is one [[agent]] table: a person, and the phone at which this person answers.
 type Agent struct {
 	ID    string `toml:"id"`
-	Phone string `toml:"phone"` // as the dialplan passes it in agent_phone
+	Phone string `toml:"phone"` // as the dialplan passes it in agent_phone; empty for one who answers no calls
 	Name  string `toml:"name"`
 	Info  string `toml:"info"` // free text for the CRM, such as an address
+	// IDs are the agent's ids in other products, by product: agent_id_PRODUCT in events.
+	IDs map[string]string `toml:"ids"`
+	// NameScript and NameBytes override those of the queue, for what this phone shows.
+	NameScript string `toml:"name_script"`
+	NameBytes  int64  `toml:"name_bytes"`
+	// Role decides whom the agent may command: agent (only the own phone and calls), supervisor (also the
+	// queues of Supervises, their members and callers) or administrator (everything).
+	Role       string   `toml:"role"`
+	Supervises []string `toml:"supervises"` // queues
+	Queues     []string `toml:"queues"`     // that the agent may log in to
+	// Interface is the agent as a member of queues, such as Local/101@agents/n. Empty is PJSIP/ and the phone.
+	Interface string `toml:"interface"`
+	// Hold is the way in which a command puts the agent's call on hold: pbx or notify.
+	Hold string `toml:"hold"`
 }
+
+// DefaultAgent returns the settings of a table that sets none.
+func DefaultAgent() Agent { return Agent{Role: RoleAgent, Hold: HoldPBX} }
 
 // Check reports every setting that cannot work.
 func (a *Agent) Check(report func(key, problem string)) {
-	if a.Phone == "" {
-		report("phone", "is missing: give the agent's phone as the dialplan has it, such as 101")
+	switch a.Role {
+	case RoleAgent:
+		if a.Phone == "" {
+			report("phone", "is missing: give the agent's phone as the dialplan has it, such as 101")
+		}
+	case RoleSupervisor, RoleAdministrator:
+		if a.ID == "" {
+			report("id", "is missing: a supervisor or administrator is named by it")
+		}
+	default:
+		report("role", fmt.Sprintf("%q is not a role; use agent, supervisor or administrator", a.Role))
 	}
+	if a.Role == RoleSupervisor && len(a.Supervises) == 0 {
+		report("supervises", "is missing: give the queues of this supervisor")
+	}
+	if a.Role == RoleAgent && len(a.Supervises) > 0 {
+		report("supervises", `is used only with role = "supervisor"`)
+	}
+	for _, product := range sortedKeys(a.IDs) {
+		if !productPattern.MatchString(product) {
+			report("ids", fmt.Sprintf("%q is not a name of a product: 1 to 32 small letters, digits and underscores", product))
+		}
+		if len(a.IDs[product]) > 200 {
+			report("ids", product+" is longer than 200 bytes")
+		}
+	}
+	if len(a.Queues) > 0 && (a.ID == "" || a.Phone == "") {
+		report("queues", "needs id and phone")
+	}
+	for key, names := range map[string][]string{"queues": a.Queues, "supervises": a.Supervises} {
+		for _, name := range names {
+			if !queuePattern.MatchString(name) {
+				report(key, fmt.Sprintf("%q cannot be the name of a queue", name))
+			}
+		}
+	}
+	if a.Interface != "" && !interfacePattern.MatchString(a.Interface) {
+		report("interface", fmt.Sprintf("%q is not a member of a queue; write it as in queues.conf, such as PJSIP/101", a.Interface))
+	}
+	if a.Hold != HoldPBX && a.Hold != HoldNotify {
+		report("hold", fmt.Sprintf("%q is not known; use pbx or notify", a.Hold))
+	}
+	checkNames(a.NameScript, a.NameBytes, report)
 }
 
 // Settings are the settings of the dialplan. Exchange replaces them during calls.
@@ -90,44 +182,59 @@ type Settings struct {
 	Queues   []Queue
 	Agents   []Agent
 	Budget   time.Duration // the maximum time that a call waits for a point's answer
+	// IDs returns the ids of the agent of a phone in other products, by product. If it is nil, the agent has those of
+	// the configuration.
+	IDs func(phone string) map[string]string
+	// RecordingURL returns the link to a recording of a call, empty if there is none. It may be nil.
+	RecordingURL func(file, linkedid string) string
 }
 
 // settings are the Settings, prepared for the points.
 type settings struct {
 	budget    time.Duration
 	maxCall   time.Duration
-	nameLimit int64
-	queues    map[string]string // name by id
-	agents    map[string]Agent  // by phone
+	names     nameForm
+	queues    map[string]Queue // by id
+	agents    map[string]Agent // by phone
 	variables map[string]rule
+	ids       func(phone string) map[string]string
+	recording func(file, linkedid string) string
 
 	withheldLookup, withheldEvents bool
 }
 
 func newSettings(from Settings) *settings {
 	s := &settings{
-		budget:    from.Budget,
-		maxCall:   from.Dialplan.MaxCall,
-		nameLimit: from.Dialplan.NameLimit,
+		budget:  from.Budget,
+		maxCall: from.Dialplan.MaxCall,
+		names:   nameForm{from.Dialplan.NameScript, from.Dialplan.NameLimit, from.Dialplan.NameBytes},
 
 		withheldLookup: from.Dialplan.WithheldLookup, withheldEvents: from.Dialplan.WithheldEvents,
 
-		queues:    make(map[string]string, len(from.Queues)),
+		queues:    make(map[string]Queue, len(from.Queues)),
 		agents:    make(map[string]Agent, len(from.Agents)),
 		variables: parseVariables(from.Dialplan.Variables, func(string, string) {}),
 	}
+	if s.recording = from.RecordingURL; s.recording == nil {
+		s.recording = func(string, string) string { return "" }
+	}
+	if s.ids = from.IDs; s.ids == nil {
+		s.ids = func(phone string) map[string]string { return s.agents[phone].IDs }
+	}
 	for _, q := range from.Queues {
-		s.queues[q.ID] = q.Name
+		s.queues[q.ID] = q
 	}
 	for _, a := range from.Agents {
-		s.agents[a.Phone] = a
+		if a.Phone != "" {
+			s.agents[a.Phone] = a
+		}
 	}
 	return s
 }
 
 // queueName returns the name of a queue, or its id if the configuration has no name.
 func (s *settings) queueName(id string) string {
-	if name := s.queues[id]; name != "" {
+	if name := s.queues[id].Name; name != "" {
 		return name
 	}
 	return id

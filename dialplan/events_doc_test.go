@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ringhook/hooks"
 	"ringhook/lookup"
@@ -63,6 +64,7 @@ func samples(t *testing.T) []hooks.Event {
 		p.at(4, "local1", AgentHangup)
 		p.set("caller", "QEORIGINALPOS", "1")
 		p.set("caller", "ABANDONED", "TRUE")
+		p.set("caller", "HANGUPCAUSE", "16")
 		p.at(20, "caller", QueueHangup)
 		p.at(20, "caller", CallHangup)
 	})
@@ -102,7 +104,21 @@ func samples(t *testing.T) []hooks.Event {
 	play(func(p *pbx) { // a transferred caller leaves the queue
 		p.at(0, "caller", QueueDial, "queue_id=500", "transfer_uniqueid=1768473700.1")
 		p.set("caller", "QUEUESTATUS", "FULL")
+		p.set("caller", "HANGUPCAUSE", "17")
 		p.at(5, "caller", QueueHangup)
+	})
+	play(func(p *pbx) { // a supervisor takes the caller out of the queue
+		p.at(0, "caller", QueueDial, "queue_id=500")
+		c, err := decodeCall(p.kept)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		c.Visits[0].EndedBy = "agent 9"
+		if p.kept, err = c.encode(); err != nil {
+			p.t.Fatal(err)
+		}
+		p.set("caller", "ABANDONED", "TRUE")
+		p.at(20, "caller", QueueHangup)
 	})
 	play(func(p *pbx) { // a menu
 		p.at(0, "caller", CallDial)
@@ -158,7 +174,8 @@ func TestEventSamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	written, seen := doc, map[string]bool{}
-	for _, ev := range samples(t) {
+	disabled := hooks.DisabledEvent("journal", hooks.Gone, time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	for _, ev := range append(samples(t), *disabled) {
 		if seen[ev.Name] {
 			continue
 		}
@@ -170,7 +187,7 @@ func TestEventSamples(t *testing.T) {
 		if err := enc.Encode(ev.Params); err != nil {
 			t.Fatal(err)
 		}
-		section := regexp.MustCompile(`(?s)(\n### ` + ev.Name + "\n.*?```json\n)(.*?)(```)")
+		section := regexp.MustCompile(`(?s)(\n### ` + regexp.QuoteMeta(ev.Name) + "\n.*?```json\n)(.*?)(```)")
 		m := section.FindSubmatchIndex(written)
 		if m == nil {
 			t.Errorf("%s has no sample of %s", eventsDoc, ev.Name)
@@ -198,22 +215,40 @@ func TestEventSamples(t *testing.T) {
 // parameterRow matches the row of a parameter in docs/events.md: name, type, unit, events.
 var parameterRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (text|integer|boolean) \\|([^|]*)\\| ([^|]+) \\| ")
 
-// TestEventParameters checks that the table of parameters in docs/events.md has every parameter, with its
-// type and exactly the events that have it.
-func TestEventParameters(t *testing.T) {
+// parameterDoc is a row of the table of parameters in docs/events.md.
+type parameterDoc struct {
+	name, kind string
+	events     []string // patterns
+}
+
+// has reports whether an event has the parameter.
+func (d parameterDoc) has(event string) bool {
+	return slices.ContainsFunc(d.events, func(p string) bool { ok, _ := path.Match(p, event); return ok })
+}
+
+func documented(t *testing.T) (rows []parameterDoc) {
+	t.Helper()
 	doc, err := os.ReadFile(eventsDoc)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, m := range parameterRow.FindAllStringSubmatch(string(doc), -1) {
+		rows = append(rows, parameterDoc{m[1], m[2], strings.Split(strings.ReplaceAll(strings.TrimSpace(m[4]), "all", "*"), ", ")})
+	}
+	return rows
+}
+
+// TestEventParameters checks that the table of parameters in docs/events.md has every parameter, with its
+// type and exactly the events that have it.
+func TestEventParameters(t *testing.T) {
 	kinds := map[kind]string{text: "text", integer: "integer", boolean: "boolean"}
 	patterns := map[string][]string{}
-	for _, m := range parameterRow.FindAllStringSubmatch(string(doc), -1) {
-		name := m[1]
-		if k, ours := parameters[name]; ours && kinds[k] != m[2] {
-			t.Errorf("%s: %s is %s, want %s", eventsDoc, name, m[2], kinds[k])
+	for _, row := range documented(t) {
+		if k, ours := parameters[row.name]; ours && kinds[k] != row.kind {
+			t.Errorf("%s: %s is %s, want %s", eventsDoc, row.name, row.kind, kinds[k])
 		}
-		patterns[name] = strings.Split(strings.ReplaceAll(strings.TrimSpace(m[4]), "all", "*"), ", ")
-		holds(t, name, m[2])
+		patterns[row.name] = row.events
+		holds(t, row.name, row.kind)
 	}
 	for _, name := range Parameters() {
 		if patterns[name] == nil {

@@ -1,7 +1,6 @@
 package dialplan_test
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,12 +15,13 @@ import (
 	"ringhook/hooks"
 	"ringhook/lookup"
 	"ringhook/lookup/number"
+	"ringhook/test/wait"
 )
 
 // TestExchangeDuringLookup checks that a call that waits for a lookup during Exchange uses the old
 // lookups until its end, also for later requests.
 func TestExchangeDuringLookup(t *testing.T) {
-	h := build(t, 20*time.Second, nil, nil)
+	h := build(t, wait.Limit, nil, nil)
 	asked, release := make(chan struct{}), make(chan struct{})
 	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(asked)
@@ -44,7 +44,7 @@ func TestExchangeDuringLookup(t *testing.T) {
 		}
 		reg := prometheus.NewRegistry()
 		var err error
-		if parts.Lookups, err = lookup.New(cfgs, h.st.Cache(), h.st.Phonebook(), log, reg); err != nil {
+		if parts.Lookups, err = lookup.New(cfgs, h.st.Cache(), lookup.Own{Phonebook: h.st.Phonebook(), DIDs: h.st.Desk()}, log, reg); err != nil {
 			t.Fatal(err)
 		}
 		if parts.Hooks, err = hooks.New(nil, h.st.Outbox(), log, reg); err != nil {
@@ -52,20 +52,18 @@ func TestExchangeDuringLookup(t *testing.T) {
 		}
 		return parts
 	}
-	settings := dialplan.Settings{Budget: 20 * time.Second}
+	settings := dialplan.Settings{Budget: wait.Limit}
 	old, next := newParts(first.URL, second.URL), newParts()
 	h.d.Exchange(settings, old)
 
 	result := make(chan string)
 	go func() { result <- h.ask("queue-dial", nil, "queue_id=500") }()
 	<-asked
-	wait := h.d.Exchange(settings, next)
+	sessions := h.d.Exchange(settings, next)
 	closing := make(chan error)
 	go func() {
-		wait()
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		closing <- old.Lookups.Close(ctx)
+		sessions()
+		closing <- old.Lookups.Close(wait.Context(t))
 	}()
 	close(release)
 	if got := <-result; !strings.Contains(got, "CALLERID(name)=Anna") || !strings.HasSuffix(got, "RINGHOOK_STATUS=FOUND") {

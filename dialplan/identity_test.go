@@ -55,3 +55,51 @@ func TestBigIntegers(t *testing.T) {
 		t.Errorf("got %v, %v", c.Known, err)
 	}
 }
+
+// TestContradicts checks which differences prove that a channel is that of another Asterisk.
+func TestContradicts(t *testing.T) {
+	first := channel{UniqueID: "1.1", Name: "PJSIP/t-1", Caller: "101", Peer: "10.0.0.1"}
+	for _, c := range []struct {
+		name string
+		ch   channel
+		want bool
+	}{
+		{"the same", first, false},
+		{"a rewritten number", channel{"1.1", "PJSIP/t-1", "102", "10.0.0.1"}, false},
+		{"a renamed channel", channel{"1.1", "PJSIP/t-2", "101", "10.0.0.1"}, false},
+		{"another address", channel{"1.1", "PJSIP/t-1", "101", "10.0.0.2"}, false},
+		{"no address", channel{"1.1", "PJSIP/t-1", "102", ""}, false},
+		{"another channel and caller", channel{"1.1", "PJSIP/t-2", "102", "10.0.0.1"}, true},
+		{"another address and caller", channel{"1.1", "PJSIP/t-1", "102", "10.0.0.2"}, true},
+		{"a phone", channel{"1.2", "PJSIP/t-2", "102", "10.0.0.2"}, false},
+	} {
+		call := newCall(Identity{LinkedID: "1.1"}, oneDay)
+		call.First = first
+		if got := call.contradicts(c.ch); got != c.want {
+			t.Errorf("%s: contradicts is %v", c.name, got)
+		}
+		if !c.want {
+			continue
+		}
+		// The phones of the other Asterisk follow, by its address or by their caller.
+		if got := call.separate(c.ch); got != "~"+c.ch.Name {
+			t.Errorf("%s: kept as %q", c.name, got)
+		}
+		for _, p := range []struct {
+			ch        channel
+			connected string
+			want      bool
+		}{
+			{c.ch, "", true},
+			{first, "", false},
+			{channel{"1.2", "Local/101-1;2", "102", c.ch.Peer}, "", true},
+			{channel{"1.2", "Local/101-1;2", "101", "10.0.0.1"}, "", false},
+			{channel{"1.3", "PJSIP/101-1", "7", c.ch.Peer}, "102", true},
+			{channel{"1.3", "PJSIP/101-1", "7", "10.0.0.1"}, "101", false},
+		} {
+			if got := call.twinOf(p.ch, p.connected); got != "" != p.want {
+				t.Errorf("%s: %+v connected to %q belongs to %q", c.name, p.ch, p.connected, got)
+			}
+		}
+	}
+}

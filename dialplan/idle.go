@@ -68,7 +68,7 @@ func (d *Dialplan) closeIdleCalls(ctx context.Context, swept time.Time) time.Tim
 // closeIdleCall ends a call like its call-hangup, unless it has already ended.
 func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, id Identity) error {
 	now := d.now()
-	e, err := d.calls.acquire(id, now, time.Now().Add(idleWait))
+	e, err := d.calls.acquireExact(id, now, time.Now().Add(idleWait))
 	if e == nil {
 		return err
 	}
@@ -81,12 +81,11 @@ func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, id Identity)
 		call:    e.call, settings: cur.settings, now: now, numbers: cur.Numbers, presumed: true,
 	}
 	callHangup(s)
-	ctx, cancel := context.WithTimeout(ctx, idleWait)
-	defer cancel()
-	c, err := d.queue(ctx, cur, s, e)
+	deadline := time.Now().Add(idleWait)
+	c, err := d.queue(ctx, deadline, cur, s, e)
 	d.calls.unlock(e, err == nil)
 	if err == nil {
-		err = d.await(ctx, cur, e, c)
+		err = d.await(ctx, deadline, cur, e, c)
 	} else {
 		d.calls.leave(e)
 	}

@@ -20,6 +20,31 @@ type memory struct {
 	now    func() time.Time
 }
 
+// keepAs keeps the state of a call as that of an identity.
+func (m *memory) keepAs(t *testing.T, state []byte, id Identity) {
+	t.Helper()
+	call, err := decodeCall(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call.Asterisk = id.Asterisk
+	if m.states[id.Key()], err = call.encode(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// everything returns the hooks of a configuration in which one wants all events.
+func everything(t *testing.T) *hooks.Dispatcher {
+	t.Helper()
+	hook := hooks.DefaultConfig()
+	hook.Name, hook.Events, hook.URL = "all", []string{"*"}, hooks.Addresses{"http://127.0.0.1:1/"}
+	dispatcher, err := hooks.New([]hooks.Config{hook}, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dispatcher
+}
+
 func (m *memory) Call(linkedid string) ([]byte, error) { return m.states[linkedid], nil }
 
 func (m *memory) Queue(_ context.Context, r Record) (Commit, error) {
@@ -63,13 +88,7 @@ func TestCloseIdleCalls(t *testing.T) {
 	p.at(9, "caller", CallHangup)
 	m.states["call-2"], m.seen["call-2"] = p.kept, now
 
-	hook := hooks.DefaultConfig()
-	hook.Name, hook.Events, hook.URL = "all", []string{"*"}, hooks.Addresses{"http://127.0.0.1:1/"}
-	dispatcher, err := hooks.New([]hooks.Config{hook}, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	parts := Parts{Hooks: dispatcher, Numbers: number.NewReader(number.Config{})}
+	parts := Parts{Hooks: everything(t), Numbers: number.NewReader(number.Config{})}
 	d := New(Settings{Dialplan: Config{MaxCall: time.Hour}}, parts, m, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	d.now = m.now
 
@@ -91,5 +110,41 @@ func TestCloseIdleCalls(t *testing.T) {
 	// It is not known whether the caller gave up, so there is no queue-abandon.
 	if m.events[0].Name != "queue-hangup" || m.events[0].Params["status"] != "other" {
 		t.Errorf("the event before it is %s with status %v", m.events[0].Name, m.events[0].Params["status"])
+	}
+}
+
+// TestCloseIdleCallsOfOneLinkedID checks that an idle call of an unknown Asterisk is closed, and a call in progress with its
+// linkedid is not: points that do not know their Asterisk still belong to that one.
+func TestCloseIdleCallsOfOneLinkedID(t *testing.T) {
+	began := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	now := began
+	m := &memory{states: map[string][]byte{}, seen: map[string]time.Time{}, now: func() time.Time { return now }}
+	p := newPBX(t)
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	west := Identity{Asterisk: "west", LinkedID: "call-1"}
+	m.states["call-1"], m.seen["call-1"] = p.kept, began
+	m.keepAs(t, p.kept, west)
+	now = began.Add(2 * time.Hour)
+	m.seen[west.Key()] = now
+	parts := Parts{Hooks: everything(t), Numbers: number.NewReader(number.Config{})}
+	d := New(Settings{Dialplan: Config{MaxCall: time.Hour}}, parts, m, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	d.now = m.now
+	e, err := d.calls.acquire(west, now, time.Now().Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.calls.release(e, true)
+	d.closeIdleCalls(t.Context(), time.Time{})
+	if call, err := decodeCall(m.states[west.Key()]); err != nil || !call.Ended.IsZero() {
+		t.Errorf("the call in progress is closed: %+v, %v", call, err)
+	}
+	if call, err := decodeCall(m.states["call-1"]); err != nil || call.Ended.IsZero() {
+		t.Errorf("the idle call is not closed: %+v, %v", call, err)
+	}
+	if e, err = d.calls.acquire(Identity{LinkedID: "call-1"}, now, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if e.call.id() != west {
+		t.Errorf("a point without its Asterisk belongs to %+v", e.call.id())
 	}
 }

@@ -2,6 +2,7 @@ package dialplan
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -81,4 +82,108 @@ type Journal interface {
 	Calls
 	Acceptor
 	Tracer
+}
+
+// maxCommitWait is the maximum time that a call waits for the disk. After it the point is answered
+// without a RINGHOOK_STATUS. The event may still be stored.
+const maxCommitWait = 250 * time.Millisecond
+
+// maxLate is the maximum time for which the outcome of a commit is awaited in the background.
+const maxLate = 10 * time.Second
+
+// pendingCommit is a commit that a session has to wait for.
+type pendingCommit struct {
+	commit Commit
+	events []Accepted // of this session's record; empty if the record is that of another session
+}
+
+// queue queues the events and the state of the call, while the session holds the call's lock. It
+// returns nil if there is nothing to wait for, because no hook wants the events.
+func (d *Dialplan) queue(ctx context.Context, deadline time.Time, cur *current, t *transition, e *entry) (*pendingCommit, error) {
+	if !t.quiet {
+		d.metrics.emitted(t.recorded)
+		cur.tell(t)
+	}
+	if !cur.Hooks.Any() || t.quiet {
+		return nil, nil
+	}
+	if !t.news && t.point != Lookup {
+		// A repeat is answered OK only after the record that it repeats is stored.
+		if last := e.last.Load(); last != nil {
+			return &pendingCommit{commit: *last}, nil
+		}
+		return nil, nil
+	}
+	state, err := t.call.encode()
+	if err != nil {
+		return nil, err
+	}
+	r := Record{Call: t.call.id().Key(), State: state, Lineage: e.lineage}
+	for i := range t.events {
+		routes := cur.Hooks.Match(&t.events[i])
+		t.countHooks(t.events[i].Name, len(routes))
+		if len(routes) == 0 {
+			continue
+		}
+		r.Events = append(r.Events, Accepted{Event: t.events[i], Hooks: routes})
+	}
+	if len(r.Events) == 0 {
+		d.journal.KeepLater(r)
+		return nil, nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	c, err := d.journal.Queue(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	e.last.Store(&c)
+	return &pendingCommit{commit: c, events: r.Events}, nil
+}
+
+// await waits for a commit, and leaves the entry after its outcome is known.
+func (d *Dialplan) await(ctx context.Context, deadline time.Time, cur *current, e *entry, c *pendingCommit) error {
+	if c == nil {
+		d.calls.leave(e)
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	due, err := c.commit.Wait(ctx)
+	notifyHooks(cur.Hooks, c.events, due)
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		d.settled(e, c)
+		return err
+	}
+	d.late.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), maxLate)
+		defer cancel()
+		if _, err := c.commit.Wait(ctx); errors.Is(err, context.DeadlineExceeded) {
+			d.log.Error("outcome of a late commit is not known", "linkedid", e.id.LinkedID, "err", err)
+		}
+		d.settled(e, c)
+	})
+	return err
+}
+
+// settled leaves an entry whose commit has ended.
+func (d *Dialplan) settled(e *entry, c *pendingCommit) {
+	if last := e.last.Load(); last != nil && *last == c.commit {
+		e.last.CompareAndSwap(last, nil)
+	}
+	d.calls.leave(e)
+}
+
+// notifyHooks passes the deliveries of a commit to the hooks.
+func notifyHooks(d *hooks.Dispatcher, events []Accepted, due []hooks.Delivery) {
+	var routes []hooks.Route
+	for i := range events {
+		routes = append(routes, events[i].Hooks...)
+	}
+	d.Committed(routes, due)
+}
+
+func (p *pointSession) commitWait() time.Duration {
+	left := time.Until(p.session.Started().Add(p.budget))
+	return min(max(left, reserve), p.maxWait)
 }

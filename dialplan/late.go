@@ -100,13 +100,14 @@ func (d *Dialplan) initLate(parts Parts) {
 }
 
 // expectLate applies the answer for which the point did not wait, if it arrives while the caller is in
-// the queue.
+// the queue. If there is an audience, it adds the answer of every point to the call.
 func (p *pointSession) expectLate() {
-	if p.request.point != QueueDial || p.Waiting == nil {
+	waits := p.request.point == QueueDial && p.Waiting != nil
+	if !waits && p.Audience == nil {
 		return
 	}
 	env := p.session.Env()
-	l := &lateAnswer{Dialplan: p.Dialplan, current: p.current, id: p.id, asked: p.session.Started(), uniqueID: env.UniqueID, channel: env.Channel}
+	l := &lateAnswer{Dialplan: p.Dialplan, current: p.current, id: p.id, names: p.transition.nameForm(), asked: p.session.Started(), uniqueID: env.UniqueID, channel: env.Channel, waits: waits}
 	p.traced.pending.OnLate(func(a lookup.Answer) {
 		if !l.lateAnswers.start(func(ctx context.Context) { l.apply(ctx, a) }) {
 			l.metrics.late.WithLabelValues(a.Source, string(LateBusy)).Inc()
@@ -119,31 +120,37 @@ type lateAnswer struct {
 	*Dialplan
 	*current
 	id                Identity
+	names             nameForm  // of the point
 	asked             time.Time // time of the point
 	uniqueID, channel string
+	waits             bool // the caller waits in a queue of a connected Asterisk
 }
 
 // apply adds the answer to the call, for its later events, and sets it on the channel.
 func (l *lateAnswer) apply(ctx context.Context, a lookup.Answer) {
 	log := l.log.With("linkedid", l.id.LinkedID, "uniqueid", l.uniqueID, "lookup", a.Source)
 	now := l.now()
-	e, err := l.calls.acquire(l.id, now, time.Now().Add(maxLockWait))
+	e, err := l.calls.acquire(l.id, now, time.Now().Add(l.lockWait()))
 	if e == nil {
 		log.Warn("late answer not applied", "err", err)
 		l.metrics.late.WithLabelValues(a.Source, string(LateFailed)).Inc()
 		return
 	}
 	vars, refused := l.settings.filterAnswer(e.call, a.Vars)
+	e.call.look(a.Outcome)
 	l.calls.release(e, true)
 	for _, r := range refused {
 		l.metrics.refused.WithLabelValues(l.settings.label(r.name), r.reason).Inc()
 	}
-	vars = slices.DeleteFunc(vars, func(v fastagi.Variable) bool {
+	vars = slices.DeleteFunc(l.names.shape(vars), func(v fastagi.Variable) bool {
 		_, ours := contract[strings.TrimLeft(v.Name, "_")]
 		return !ours
 	})
 	set, outcome := []fastagi.Variable(nil), LateNothing
-	if len(vars) > 0 {
+	switch {
+	case !l.waits:
+		outcome = LateAway // later events have the answer all the same
+	case len(vars) > 0:
 		set, outcome = l.Waiting.Update(ctx, l.uniqueID, vars)
 	}
 	l.metrics.late.WithLabelValues(a.Source, string(outcome)).Inc()
@@ -165,9 +172,5 @@ func (l *lateAnswer) record(a lookup.Answer, refused []refusal, set []fastagi.Va
 	for _, v := range set {
 		p.Set = append(p.Set, TracedValue{v.Name, v.Value})
 	}
-	b := traceBuffers.Get().(*traceBuffer)
-	*b = append((*b)[:0], traceVersion)
-	b.point(&p)
-	l.journal.Trace(at, *b)
-	traceBuffers.Put(b)
+	l.TraceCommand(&p)
 }

@@ -43,6 +43,7 @@ type metrics struct {
 	refused  *prometheus.CounterVec
 	events   *prometheus.CounterVec
 	late     *prometheus.CounterVec
+	reports  *prometheus.CounterVec
 	byPoint  map[Point]prometheus.Observer
 	byStatus map[Point]map[string]prometheus.Counter
 }
@@ -68,10 +69,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		late: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ringhook_late_answers_total", Help: "Answers that came after the call had stopped waiting for them, by what became of them.",
 		}, []string{"lookup", "outcome"}),
+		reports: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringhook_ami_points_total", Help: "Points reported by the manager interface, by what became of them.",
+		}, []string{"point", "outcome"}),
 		byPoint:  map[Point]prometheus.Observer{},
 		byStatus: map[Point]map[string]prometheus.Counter{},
 	}
-	reg.MustRegister(m.sessions, m.duration, m.refused, m.events, m.late)
+	reg.MustRegister(m.sessions, m.duration, m.refused, m.events, m.late, m.reports)
+	for _, p := range reportable {
+		for _, outcome := range reportOutcomes {
+			m.reports.WithLabelValues(string(p), string(outcome))
+		}
+	}
 	for _, name := range append(Events(), customLabel) {
 		m.events.WithLabelValues(name)
 	}
@@ -115,4 +124,8 @@ func (m *metrics) session(point Point, status string, took time.Duration) {
 	}
 	m.byStatus[point][status].Inc()
 	m.byPoint[point].Observe(took.Seconds())
+}
+
+func (m *metrics) report(point Point, outcome ReportOutcome) {
+	m.reports.WithLabelValues(string(point), string(outcome)).Inc()
 }

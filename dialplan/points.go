@@ -1,6 +1,9 @@
 package dialplan
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Point is a place in the dialplan that asks ringhook: the path of the AGI URL.
 type Point string
@@ -45,7 +48,7 @@ var specs = map[Point]spec{
 	CallDial:           {reads: []string{"linkedid"}, step: callDial},
 	CallAnswer:         {reads: []string{"linkedid", "connected", "connected_pres"}, step: callAnswer},
 	IVRHangup:          {reads: []string{"linkedid", "cause"}, step: ivrHangup},
-	QueueDial:          {reads: []string{"linkedid", "visit", "ring", "recording_file"}, needs: []string{"queue_id"}, step: queueDial},
+	QueueDial:          {reads: []string{"linkedid", "visit", "ring", "recording_file", "queue_status"}, needs: []string{"queue_id"}, step: queueDial},
 	QueueHangup:        {reads: []string{"linkedid", "visit", "queue_id", "queue_status", "wait_time", "queue_position", "agent_phone", "cause", "abandoned", "answered_time", "connected"}, step: queueHangup},
 	AgentDial:          {reads: []string{"linkedid", "visit", "ring"}, needs: []string{"agent_phone"}, step: agentDial},
 	AgentAnswer:        {reads: []string{"linkedid", "visit", "ring", "agent_phone", "wait_time", "queue_position", "connected", "connected_pres"}, step: agentAnswer},
@@ -59,7 +62,7 @@ var specs = map[Point]spec{
 	CustomEvent:        {reads: []string{"linkedid"}, needs: []string{"name"}, step: customEvent},
 }
 
-var ringHangupReads = []string{"linkedid", "visit", "ring", "status", "answered_time", "recording_file", "cause"}
+var ringHangupReads = []string{"linkedid", "visit", "ring", "status", "answered_time", "recording_file", "cause", "held"}
 
 // call-hangup also ends the visit and the ring if their ends were not reported, and reads the same
 // arguments as their points.
@@ -94,7 +97,7 @@ func (p Point) Reads() []string { return specs[p].reads }
 // reservedNames are the parameters that neither a lookup nor the dialplan can set. linkedid is an
 // argument nevertheless: it names the call of the point.
 var reservedNames = []string{
-	"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test",
+	"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test", "ended_by",
 }
 
 // Takes reports whether the point accepts an argument of a name. It does not know the names that
@@ -106,7 +109,7 @@ func (p Point) Takes(name string) bool {
 	if slices.Contains(reservedNames, name) {
 		return false
 	}
-	if _, ok := parameters[name]; ok || name == countryArgument {
+	if _, ok := parameters[name]; ok || slices.Contains(ownArguments, name) {
 		return true
 	}
 	return p == CustomEvent && validName(name)
@@ -115,13 +118,13 @@ func (p Point) Takes(name string) bool {
 // Parameters returns the parameters that an event may have, without those that a lookup or the
 // dialplan names.
 func Parameters() []string {
-	return append(sortedKeys(parameters), "presumed", "correction", "test")
+	return append(sortedKeys(parameters), "presumed", "correction", "test", "ended_by")
 }
 
 // Arguments returns the arguments that points accept.
 func Arguments() []string {
 	names := slices.DeleteFunc(sortedKeys(parameters), func(name string) bool { return slices.Contains(reservedNames, name) })
-	names = append(names, countryArgument)
+	names = append(names, ownArguments...)
 	for name := range channelReads {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
@@ -156,6 +159,7 @@ var channelReads = map[string]string{
 	"billsec":        "CDR(billsec)",
 	"recording_file": "MIXMONITOR_FILENAME",
 	"cause":          "HANGUPCAUSE",
+	"held":           "RINGHOOK_HELD",
 }
 
 // The channel variables that hold the markers of the current visit and ring, by which a repeated
@@ -186,3 +190,52 @@ const (
 	integer
 	boolean
 )
+
+// The statuses with which a call, a visit or a ring ends, as in the contract.
+const (
+	statusAnswer      = "answer"
+	statusNoAnswer    = "noanswer"
+	statusBusy        = "busy"
+	statusCancel      = "cancel"
+	statusUnavailable = "unavailable"
+	statusOther       = "other"
+)
+
+// dialStatuses maps DIALSTATUS (app_dial.c) and the statuses of the contract, which a dialplan may also
+// pass, to statuses of the contract.
+var dialStatuses = map[string]string{
+	"ANSWER": statusAnswer, "ANSWERED": statusAnswer,
+	"NOANSWER": statusNoAnswer, "NO ANSWER": statusNoAnswer,
+	"BUSY":        statusBusy,
+	"CANCEL":      statusCancel,
+	"CHANUNAVAIL": statusUnavailable, "CONGESTION": statusUnavailable, "INVALIDARGS": statusUnavailable,
+	"UNAVAILABLE": statusUnavailable,
+	"DONTCALL":    statusOther, "TORTURE": statusOther, "OTHER": statusOther, "FAILED": statusUnavailable,
+}
+
+// dialStatus returns the status of the contract with which a Dial ended, empty if the channel does not
+// report it.
+func dialStatus(word string) string {
+	if word == "" {
+		return ""
+	}
+	if s, ok := dialStatuses[strings.ToUpper(word)]; ok {
+		return s
+	}
+	return statusOther
+}
+
+// queueStatuses maps QUEUESTATUS (app_queue.c, queue_results) of a visit that no agent answered to
+// statuses of the contract.
+var queueStatuses = map[string]string{
+	"TIMEOUT": statusNoAnswer, "FULL": statusBusy,
+	"JOINEMPTY": statusUnavailable, "LEAVEEMPTY": statusUnavailable,
+	"JOINUNAVAIL": statusUnavailable, "LEAVEUNAVAIL": statusUnavailable,
+}
+
+func queueStatus(word string) string {
+	if s, ok := queueStatuses[strings.ToUpper(word)]; ok {
+		return s
+	}
+	return statusOther
+}

@@ -1,7 +1,10 @@
 package dialplan
 
 import (
+	"strings"
 	"testing"
+	"unicode/utf8"
+	"unsafe"
 
 	"ringhook/hooks"
 	"ringhook/lookup"
@@ -224,7 +227,7 @@ func TestCustomEventArguments(t *testing.T) {
 // TestReservedNames checks that only ringhook can set the reserved names.
 func TestReservedNames(t *testing.T) {
 	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{"reason": "text"}}})
-	for _, name := range []string{"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test"} {
+	for _, name := range []string{"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test", "ended_by"} {
 		c := newCall(Identity{LinkedID: "1.1"}, oneDay)
 		if _, refused := s.filterAnswer(c, []lookup.Var{{Name: name, Value: "1"}}); len(refused) != 1 || len(c.Known) > 0 {
 			t.Errorf("a lookup sets %s: %v", name, c.Known)
@@ -290,6 +293,16 @@ func TestUnreportedSecondVisit(t *testing.T) {
 	p.want(p.at(40, "caller", QueueHangup))
 }
 
+// TestCutKeepsNothingElse checks that a value that was cut does not keep the rest in memory, as a call keeps it.
+func TestCutKeepsNothingElse(t *testing.T) {
+	long := strings.Repeat("é", 1<<19)
+	for _, got := range []string{cut(long, 101), clean(long)} {
+		if got == "" || unsafe.StringData(got) == unsafe.StringData(long) || !utf8.ValidString(got) {
+			t.Errorf("%d bytes share the memory of %d", len(got), len(long))
+		}
+	}
+}
+
 // TestCharsetOfNames checks names in the charset of [number].
 func TestCharsetOfNames(t *testing.T) {
 	p := newPBX(t)
@@ -298,6 +311,19 @@ func TestCharsetOfNames(t *testing.T) {
 	p.at(0, "caller", CallDial)
 	if got := last(p).Params["callerid_name"]; got != "Анна" {
 		t.Errorf("callerid_name is %q", got)
+	}
+}
+
+// TestCharsetOfTrunk checks that a point's argument overrides the charset of [number].
+func TestCharsetOfTrunk(t *testing.T) {
+	for argument, want := range map[string]string{"windows-1255": "חנה", "": "зрд"} {
+		p := newPBX(t)
+		p.numbers = number.NewReader(number.Config{Country: "IL", Language: "en", Charset: "windows-1251"})
+		p.name = "\xe7\xf0\xe4"
+		p.at(0, "caller", CallDial, "charset="+argument)
+		if got := last(p).Params["callerid_name"]; got != want || last(p).Params["charset"] != nil {
+			t.Errorf("charset=%s: callerid_name is %q, want %q; all: %v", argument, got, want, last(p).Params)
+		}
 	}
 }
 

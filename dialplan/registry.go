@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,10 +25,11 @@ type registry struct {
 		Calls
 		Acceptor
 	}
-	mu      sync.Mutex
-	entries map[string]*entry // by key; guarded by mu
-	latest  map[string]*entry // of each linkedid, for points that do not know their Asterisk; guarded by mu
-	idle    *list.List        // of entries without users, the longest unused first; guarded by mu
+	mu       sync.Mutex
+	entries  map[string]*entry // by key; guarded by mu
+	latest   map[string]*entry // of each linkedid, for points that do not know their Asterisk; guarded by mu
+	expected *expected
+	idle     *list.List // of entries without users, the longest unused first; guarded by mu
 }
 
 // entry is a call's place in the registry. Only the holder of the lock may use call and lineage.
@@ -38,19 +40,30 @@ type entry struct {
 	lineage *Lineage // of the records built on call; nil until it is first read
 	lock    chan struct{}
 	last    atomic.Pointer[Commit] // of the latest record with events, until it is known to be kept or lost
+	aside   bool                   // another call of the linkedid is the latest, so that this one leaves memory after its use; guarded by the registry's mu
 	users   int                    // holders of the lock, and sessions that wait for it or for a commit; guarded by the registry's mu
 	idle    *list.Element          // guarded by the registry's mu
 }
 
 func newRegistry(journal Journal) *registry {
-	return &registry{journal: journal, entries: map[string]*entry{}, latest: map[string]*entry{}, idle: list.New()}
+	return &registry{journal: journal, entries: map[string]*entry{}, latest: map[string]*entry{}, expected: &expected{}, idle: list.New()}
 }
 
 // acquire locks the call, loading it from the journal if it is not in memory. If the journal
 // cannot be read, the error comes with a locked entry that holds a new call; with
-// any other error the entry is nil.
+// any other error the entry is nil. An empty Asterisk is that of the latest call of the linkedid in memory,
+// unless a call of an unknown Asterisk is there.
 func (r *registry) acquire(id Identity, now, deadline time.Time) (*entry, error) {
-	e := r.enter(id)
+	return r.lockEntry(r.enter(id, false), now, deadline)
+}
+
+// acquireExact is acquire for a whole identity: an empty Asterisk is not that of any call of the linkedid.
+func (r *registry) acquireExact(id Identity, now, deadline time.Time) (*entry, error) {
+	return r.lockEntry(r.enter(id, true), now, deadline)
+}
+
+// lockEntry locks the call of an entry, and loads it if necessary. Without the lock it leaves the entry.
+func (r *registry) lockEntry(e *entry, now, deadline time.Time) (*entry, error) {
 	select {
 	case e.lock <- struct{}{}:
 	default:
@@ -82,15 +95,10 @@ func (r *registry) load(e *entry, now, deadline time.Time) (*entry, error) {
 		}
 	}
 	e.call, e.lineage = nil, &Lineage{}
-	c, err := r.read(e.key)
-	if c == nil && err == nil && e.key != e.id.LinkedID {
-		// The call began before an upgrade, or at a point that did not know its Asterisk.
-		if c, err = r.read(e.id.LinkedID); c != nil && c.Asterisk != "" {
-			c = nil
-		}
-	}
+	c, err := r.stored(e.id)
 	if c == nil || err != nil {
 		c = newCall(e.id, now)
+		r.expected.meet(c)
 	}
 	e.call = c
 	return e, err
@@ -120,17 +128,25 @@ func (r *registry) release(e *entry, queued bool) {
 	r.leave(e)
 }
 
-func (r *registry) enter(id Identity) *entry {
+// enter returns the entry of a call for one more user.
+func (r *registry) enter(id Identity, exact bool) *entry {
 	key := id.Key()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.entries[key]
-	if e == nil && id.Asterisk == "" {
-		e = r.latest[id.LinkedID]
+	latest := r.latest[id.LinkedID]
+	if e == nil && id.Asterisk == "" && !exact {
+		e = latest
 	}
 	if e == nil {
-		e = &entry{id: id, key: key, lock: make(chan struct{}, 1)}
-		r.entries[key], r.latest[id.LinkedID] = e, e
+		// Points that do not know their Asterisk go on finding the latest call.
+		aside := exact && id.Asterisk == "" && latest != nil
+		e = &entry{id: id, key: key, lock: make(chan struct{}, 1), aside: aside}
+		r.entries[key] = e
+		// A twin is found through the call that it contradicted.
+		if latest == nil || !aside && !strings.Contains(id.Asterisk, twinSeparator) {
+			r.latest[id.LinkedID] = e
+		}
 	}
 	if e.idle != nil {
 		r.idle.Remove(e.idle)
@@ -147,12 +163,52 @@ func (r *registry) knows(linkedid string) bool {
 	return r.latest[linkedid] != nil
 }
 
+// knownAs returns the identity under which a call is in memory: without its Asterisk if no point of it knew that.
+func (r *registry) knownAs(id Identity) Identity {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.entries[id.Key()] == nil {
+		if e := r.latest[id.LinkedID]; e != nil && e.id.Asterisk == "" {
+			return e.id
+		}
+	}
+	return id
+}
+
+// has reports whether a call is in memory or stored.
+func (r *registry) has(id Identity) (bool, error) {
+	r.mu.Lock()
+	e := r.entries[id.Key()]
+	r.mu.Unlock()
+	if e != nil {
+		return true, nil
+	}
+	c, err := r.stored(id)
+	return c != nil, err
+}
+
+// stored returns a call from the journal, nil if it is not known.
+func (r *registry) stored(id Identity) (*call, error) {
+	c, err := r.read(id.Key())
+	if c == nil && err == nil && id.Key() != id.LinkedID && !strings.Contains(id.Asterisk, twinSeparator) {
+		// The call began before an upgrade, or at a point that did not know its Asterisk.
+		if c, err = r.read(id.LinkedID); c != nil && c.Asterisk != "" {
+			c = nil
+		}
+	}
+	return c, err
+}
+
 // leave ends a session's use of an entry. An entry in use is never dropped, so that a
 // call with a commit under way is not read from the journal too early.
 func (r *registry) leave(e *entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e.users--; e.users > 0 {
+		return
+	}
+	if e.aside {
+		delete(r.entries, e.key)
 		return
 	}
 	e.idle = r.idle.PushBack(e)

@@ -3,7 +3,9 @@ package dialplan
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -112,8 +114,15 @@ func (r *request) accepts(name string, further map[string]rule) bool {
 	return ok || r.point.Takes(name)
 }
 
-// countryArgument is the argument that names the country of the trunk, if it is not [number] country.
-const countryArgument = "country"
+// The arguments that describe the trunk, if it differs from [number].
+const (
+	countryArgument = "country" // by whose plan its national numbers are read
+	charsetArgument = "charset" // of its callers' names
+)
+
+// ownArguments are the arguments that are neither parameters nor read from the channel: they say how this
+// point is to be answered.
+var ownArguments = []string{countryArgument, charsetArgument, nameScriptArgument, nameBytesArgument}
 
 // read reads the arguments that the dialplan did not pass from the channel, with one command.
 func (r *request) read(s *fastagi.Session, deadline time.Time, calls *registry) error {
@@ -159,11 +168,16 @@ func (r *request) linkedid() string {
 // identity returns the identity of the call, as far as this point knows it.
 func (r *request) identity() Identity { return NewIdentity(r.linkedid(), r.args["server"], "") }
 
-// channel returns the properties that distinguish the channel from that of another call.
-func (r *request) channel() channel {
+// channel returns the properties that distinguish the channel from that of another call. The address is one only
+// if nothing else names the Asterisk.
+func (r *request) channel(peer netip.Addr) channel {
 	ch := channel{UniqueID: r.env.UniqueID, Name: cut(clean(r.env.Channel), 128), Caller: cut(clean(r.env.CallerNum), 64)}
 	if r.env.CallingPres&presentationBits == presentationRestricted {
 		ch.Caller = "withheld"
+	}
+	named := r.args["server"] != "" && !slices.Contains(r.asked, "server") || systemName(r.linkedid()) != ""
+	if peer.IsValid() && !peer.IsLoopback() && !named {
+		ch.Peer = peer.String()
 	}
 	return ch
 }
@@ -194,7 +208,8 @@ func clean(value string) string {
 	return cut(value, maxValue)
 }
 
-// cut shortens a value to a number of bytes, without splitting a rune.
+// cut shortens a value to a number of bytes, without splitting a rune. What it cuts off is not kept
+// in memory.
 func cut(value string, most int) string {
 	if len(value) <= most {
 		return value
@@ -202,7 +217,7 @@ func cut(value string, most int) string {
 	for most > 0 && !utf8.RuneStart(value[most]) {
 		most--
 	}
-	return value[:most]
+	return strings.Clone(value[:most])
 }
 
 func isControl(c rune) bool {

@@ -30,10 +30,26 @@ func agentCustom(t *transition) {
 	if left := t.leaveRing(); left != nil {
 		r.Transfer = left.from()
 		r.Phone = cmp.Or(r.Phone, left.Phone)
+	} else if talked := t.sentBy(); r.Phone == "" && talked != nil {
+		r.Phone, r.Transfer = talked.Phone, talked.from()
 	} else if r.Phone == "" {
 		r.Phone = clean(t.env.CallerNum) // an agent calls out from their own phone
 	}
 	t.begin(r, AgentCustom)
+}
+
+// sentBy returns the ring of the agent who sent an incoming call's caller, from hold, to another number: the latest that
+// was answered. It is nil on the channel of an agent.
+func (t *transition) sentBy() (last *ring) {
+	if t.call.Direction != incoming || t.call.text("callerid_raw") != clean(t.env.CallerNum) {
+		return nil
+	}
+	for _, r := range t.call.Rings {
+		if !r.Outgoing && !r.Answered.IsZero() && (last == nil || r.Answered.After(last.Answered)) {
+			last = r
+		}
+	}
+	return last
 }
 
 // begin adds a ring to the channel and reports it, unless it has already begun.
@@ -51,6 +67,7 @@ func (t *transition) begin(r *ring, event Point) {
 	if t.call.ringOf(r.Marker) != nil {
 		return
 	}
+	r.Leg = t.leg
 	t.call.Rings = append(t.call.Rings, r)
 	t.emit(string(event), r.Marker.String(), t.ringParams(r))
 }
@@ -151,9 +168,19 @@ func agentHangup(t *transition) { endRings(t, false) }
 func agentDialoutHangup(t *transition) { endRings(t, true) }
 
 func endRings(t *transition, outgoing bool) {
+	if t.args["held"] != "" {
+		// A hold or a transfer by ringhook took the two ends out of this channel's Dial. The agent's own
+		// channel continues, and reports the end.
+		t.why = "the call is on hold: the agent's channel continues"
+		return
+	}
 	m, ended, marked := parseMarker(t.args["ring"])
 	if phone := t.phone(); phone != "" && !outgoing && m.What != phone {
-		marked = false // the marker is that of a call from which this one was transferred
+		if other := t.call.dialledWith(m, phone); other != nil {
+			m, ended = other.Marker, false
+		} else {
+			marked = false // the marker is that of a call from which this one was transferred
+		}
 	}
 	if marked && ended {
 		return
@@ -170,9 +197,23 @@ func endRings(t *transition, outgoing bool) {
 		t.vars = append(t.vars, fastagi.Variable{Name: ringVariable, Value: r.Marker.String() + markerEnd})
 		t.endRing(r)
 	}
+	if t.manager {
+		return // it reports the end of each phone
+	}
 	for _, r := range t.openHere() {
 		t.endRing(r)
 	}
+}
+
+// dialledWith returns the ring of a phone that the channel of another ring called too: the last of them, nil if there
+// is none.
+func (c *call) dialledWith(m marker, phone string) (last *ring) {
+	for _, r := range c.Rings {
+		if r.Marker.UniqueID == m.UniqueID && r.Phone == phone && !r.Outgoing {
+			last = r
+		}
+	}
+	return last
 }
 
 // unmarkedRing returns the ring of a phone for a channel without a marker: that of the channel itself,
@@ -203,14 +244,14 @@ func (t *transition) endRing(r *ring) {
 		r.Reporter = t.env.UniqueID
 	}
 	if !r.Ended.IsZero() {
-		if !r.Presumed {
+		if !r.Presumed || t.presumed {
 			return
 		}
 		r.Ended, r.Presumed, t.correcting = time.Time{}, false, true
 	}
 	status := dialStatus(t.args["status"])
-	if r.Answered.IsZero() && status == statusAnswer && t.point != AgentCancel && len(t.openHere()) == 1 {
-		// The answer was not reported, because no ringhook was running.
+	if r.Answered.IsZero() && status == statusAnswer && t.point != AgentCancel && (t.manager || len(t.openHere()) == 1) {
+		// The answer was not reported, because no ringhook was running, or is that of a call from phone to phone.
 		talked, met := t.integerArg("answered_time")
 		r.Answered = t.now.Add(-time.Duration(talked) * time.Second)
 		if t.call.Answered.IsZero() {
@@ -317,7 +358,7 @@ func (t *transition) ringHere(fits func(*ring) bool) *ring {
 
 // missedRing adds a ring whose beginning was not reported, because no ringhook was running.
 func (t *transition) missedRing(outgoing bool) *ring {
-	r := &ring{Phone: t.phone(), Outgoing: outgoing, Dialed: t.args["dialed"]}
+	r := &ring{Phone: t.phone(), Outgoing: outgoing, Dialed: t.args["dialed"], Leg: t.leg}
 	m, ended, ok := parseMarker(t.args["ring"])
 	if !outgoing && r.Phone != "" && m.What != r.Phone {
 		ok = false // the marker is that of an earlier ring
@@ -376,10 +417,16 @@ func (r *ring) what() string {
 	return r.Phone
 }
 
+// agentIDParameter is the beginning of the names of parameters with the agent's ids in other products.
+const agentIDParameter = "agent_id_"
+
 // agentParams returns the parameters of the agent of a phone. Arguments of the dialplan override the
 // configuration.
 func (t *transition) agentParams(own map[string]any, phone string) {
 	own["agent_phone"] = phone
+	for product, id := range t.settings.ids(phone) {
+		own[agentIDParameter+product] = id
+	}
 	a := t.settings.agents[phone]
 	given := phone == t.phone()
 	for _, known := range [...]struct{ name, value string }{{"agent_id", a.ID}, {"agent_name", a.Name}, {"agent_info", a.Info}} {

@@ -460,6 +460,53 @@ func TestTransferOnOneChannel(t *testing.T) {
 		"queue-dial queue_id=600 transfer=caller")
 }
 
+// TestOwnChannelEnds checks the end of a ring that the phone's own channel reports, whose caller number is that of
+// the phone: it is not taken for the caller's.
+func TestOwnChannelEnds(t *testing.T) {
+	p := newPBX(t)
+	p.pres = 0x20
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.pres = 0
+	p.dial("caller", "local2")
+	p.at(1, "local2", AgentDial, "agent_phone=101")
+	p.dial("local2", "phone1")
+	p.caller = "101"
+	p.at(2, "phone1", AgentAnswer, "agent_phone=101")
+	p.at(9, "phone1", AgentHangup, "agent_phone=101")
+	last := p.events[len(p.events)-1]
+	if last.Name != string(AgentHangup) || last.Params["callerid"] != nil || last.Params["callerid_raw"] != nil || last.Params["callerid_kind"] != "anonymous" {
+		t.Errorf("%s has callerid %v, callerid_raw %v, callerid_kind %v", last.Name, last.Params["callerid"], last.Params["callerid_raw"], last.Params["callerid_kind"])
+	}
+	p = newPBX(t)
+	p.at(0, "caller", QueueDial, "queue_id=500")
+	p.dial("caller", "local2")
+	p.at(1, "local2", AgentDial, "agent_phone=101")
+	p.dial("local2", "phone1")
+	p.caller = "101"
+	p.at(2, "phone1", AgentAnswer, "agent_phone=101")
+	p.at(9, "phone1", AgentHangup, "agent_phone=101")
+	if last := p.events[len(p.events)-1]; last.Params["callerid"] != "+442079460142" || last.Params["callerid_kind"] != nil {
+		t.Errorf("callerid %v, callerid_kind %v", last.Params["callerid"], last.Params["callerid_kind"])
+	}
+}
+
+// TestGroupEndsTwice checks a Dial of several phones, whose channels have the marker of the last one's ring: the end
+// that the answering phone's own channel reports too is a repeat.
+func TestGroupEndsTwice(t *testing.T) {
+	p := newPBX(t)
+	defer p.done()
+	p.at(0, "caller", QueueDial, "queue_id=600")
+	p.at(0, "caller", AgentDial, "agent_phone=101")
+	p.at(0, "caller", AgentDial, "agent_phone=102")
+	p.dial("caller", "phone1")
+	p.dial("caller", "phone2")
+	p.at(2, "phone1", AgentAnswer, "agent_phone=101")
+	p.set("caller", "DIALSTATUS", "ANSWER")
+	p.at(5, "caller", AgentHangup, "agent_phone=101")
+	p.want(p.at(5, "phone1", AgentHangup, "agent_phone=101"))
+	p.want(p.at(5, "phone2", AgentHangup, "agent_phone=102"))
+}
+
 // TestTransferToColleague checks an agent who transfers the caller to a colleague's phone: the point runs
 // on the channel of the ring, which is not connected to an agent.
 func TestTransferToColleague(t *testing.T) {

@@ -2,6 +2,7 @@ package dialplan_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +28,7 @@ import (
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/store"
+	"ringhook/test/wait"
 )
 
 // house is a dialplan with its real surroundings: FastAGI and HTTP over sockets, and SQLite on disk.
@@ -82,13 +85,11 @@ func build(t *testing.T, budget time.Duration, crm http.HandlerFunc, journal fun
 		lookups = append(lookups, c)
 	}
 	parts := dialplan.Parts{Numbers: number.NewReader(number.Config{Country: "GB", Language: "en"})}
-	if parts.Lookups, err = lookup.New(lookups, h.st.Cache(), h.st.Phonebook(), log, reg); err != nil {
+	if parts.Lookups, err = lookup.New(lookups, h.st.Cache(), lookup.Own{Phonebook: h.st.Phonebook(), DIDs: h.st.Desk()}, log, reg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		closed(t, "lookups", parts.Lookups.Close(ctx))
+		closed(t, "lookups", parts.Lookups.Close(wait.Context(t)))
 	})
 	hook := hooks.DefaultConfig()
 	hook.Name, hook.Events, hook.URL = "all", []string{"*"}, hooks.Addresses{"http://127.0.0.1:1/"} // never started: the tests read the outbox
@@ -100,6 +101,7 @@ func build(t *testing.T, budget time.Duration, crm http.HandlerFunc, journal fun
 		j = journal(j)
 	}
 	d := dialplan.New(dialplan.Settings{Budget: budget}, parts, j, log, reg)
+	d.WaitForCommits(wait.Limit) // whatever the disk of the test's machine
 	t.Cleanup(func() { closed(t, "dialplan", d.Close()) })
 	h.d, h.parts, h.reg = d, parts, reg
 	h.addr = agitest.Serve(t, d.Serve)
@@ -116,9 +118,7 @@ func closed(t *testing.T, what string, err error) {
 // ask runs one AGI() line on the caller's channel and returns the variables that it set.
 func (h *house) ask(point string, hangup <-chan struct{}, args ...string) string {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	result, err := asterisk.Call(ctx, h.addr, asterisk.CallRequest{
+	result, err := asterisk.Call(wait.Context(h.t), h.addr, asterisk.CallRequest{
 		Env: fastagi.Env{
 			Point: point, Channel: "PJSIP/trunk-1", UniqueID: "1.1", Version: "22", CallerNum: "02079460142", CallerName: "as it was",
 			DNID: "02079460500", Extension: "500", Priority: "1", Context: "from-trunk", Args: args,
@@ -179,7 +179,7 @@ func TestServe(t *testing.T) {
 		{"no lookup", nil, "__RINGHOOK_VISIT=1.1/1/500; RINGHOOK_STATUS=OK"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := build(t, 10*time.Second, c.crm, nil)
+			h := build(t, wait.Limit, c.crm, nil)
 			if got := h.ask("queue-dial", nil, "queue_id=500"); got != c.want {
 				t.Errorf("set %s\nwant %s", got, c.want)
 			}
@@ -204,12 +204,13 @@ func TestServe(t *testing.T) {
 // TestRefused checks invalid points and arguments: the dialplan gets ERROR, the log names the cause and
 // the channel, and no event is made.
 func TestRefused(t *testing.T) {
-	h := build(t, 10*time.Second, nil, nil)
+	h := build(t, wait.Limit, nil, nil)
 	for _, c := range []struct{ point, arg, log string }{
 		{"queue-dail", "queue_id=500", "queue-dail"},
 		{"queue-dial", "queue=500", `unknown argument \"queue\"`},
 		{"queue-dial", "500", "not name=value"},
 		{"queue-dial", "queue_id=500,country=XX", "country is not"},
+		{"queue-dial", "queue_id=500,charset=martian", "charset is unknown"},
 	} {
 		if got := h.ask(c.point, nil, strings.Split(c.arg, ",")...); got != "RINGHOOK_STATUS=ERROR" {
 			t.Errorf("%s(%s) set %s, want ERROR and nothing else", c.point, c.arg, got)
@@ -225,7 +226,7 @@ func TestRefused(t *testing.T) {
 
 // TestCountry checks that national numbers of a trunk are parsed by the plan of its country.
 func TestCountry(t *testing.T) {
-	h := build(t, 10*time.Second, nil, nil)
+	h := build(t, wait.Limit, nil, nil)
 	h.ask("queue-dial", nil, "queue_id=500", "country=IT") // Italian numbers keep a leading zero
 	if got := h.kept()[0].Params["callerid"]; got != "+3902079460142" {
 		t.Errorf("callerid %v, want it read as Italian", got)
@@ -234,12 +235,10 @@ func TestCountry(t *testing.T) {
 
 // TestNoSourceAsked checks callers about whom no source is asked: the event has the reason.
 func TestNoSourceAsked(t *testing.T) {
-	h := build(t, 10*time.Second, func(http.ResponseWriter, *http.Request) { t.Error("the source was asked") }, nil)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
+	h := build(t, wait.Limit, func(http.ResponseWriter, *http.Request) { t.Error("the source was asked") }, nil)
 	for number, want := range map[string]string{"": "", "anonymous": "anonymous", "12": "short", "999": "emergency"} {
 		id := "7." + number
-		result, err := asterisk.Call(ctx, h.addr, asterisk.CallRequest{
+		result, err := asterisk.Call(wait.Context(t), h.addr, asterisk.CallRequest{
 			Env: fastagi.Env{Point: "queue-dial", UniqueID: id, CallerNum: number, Args: []string{"queue_id=500", "linkedid=" + id, "visit=", "ring="}},
 		})
 		if err != nil {
@@ -258,6 +257,7 @@ func TestNoSourceAsked(t *testing.T) {
 // TestLate checks a CRM that answers after the budget: the call continues with TIMEOUT, and the next call
 // gets the answer.
 func TestLate(t *testing.T) {
+	t.Parallel()
 	release, answered := make(chan struct{}), make(chan struct{})
 	h := build(t, 2*time.Second, func(w http.ResponseWriter, _ *http.Request) {
 		defer close(answered)
@@ -269,15 +269,9 @@ func TestLate(t *testing.T) {
 	}
 	close(release)
 	<-answered
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		got := h.ask("queue-dial", nil, "queue_id=500")
-		if strings.HasPrefix(got, "__call_info=gold;") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the next call does not get the late answer, but %s", got)
-		}
-	}
+	wait.Until(t, func() bool {
+		return strings.HasPrefix(h.ask("queue-dial", nil, "queue_id=500"), "__call_info=gold;")
+	}, "the next call does not get the late answer")
 	if got := h.keptNames(); got != "queue-dial" {
 		t.Errorf("events %s, want one queue-dial however often it was asked", got)
 	}
@@ -287,7 +281,7 @@ func TestLate(t *testing.T) {
 // The CRM answers only after the session.
 func TestHangupDuringLookup(t *testing.T) {
 	asked, release, hangup := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	h := build(t, 30*time.Second, func(w http.ResponseWriter, _ *http.Request) {
+	h := build(t, wait.Limit, func(w http.ResponseWriter, _ *http.Request) {
 		close(asked)
 		<-release
 	}, nil)
@@ -325,7 +319,7 @@ func (j *brokenJournal) Queue(ctx context.Context, r dialplan.Record) (dialplan.
 // recovered makes the event.
 func TestNotKept(t *testing.T) {
 	var j *brokenJournal
-	h := build(t, 10*time.Second, answer("call_info=gold"), func(sound dialplan.Journal) dialplan.Journal {
+	h := build(t, wait.Limit, answer("call_info=gold"), func(sound dialplan.Journal) dialplan.Journal {
 		j = &brokenJournal{Journal: sound, broken: true}
 		return j
 	})
@@ -364,6 +358,27 @@ func TestNotKept(t *testing.T) {
 	}
 }
 
+// TestNotKeptIsCounted checks the log of a disk that is full while calls go on: the first event that is not kept has a line
+// with its cause, and the others are counted in one.
+func TestNotKeptIsCounted(t *testing.T) {
+	h := build(t, wait.Limit, nil, func(sound dialplan.Journal) dialplan.Journal {
+		return &brokenJournal{Journal: sound, broken: true}
+	})
+	const calls = 40
+	for n := range calls {
+		h.ask("queue-dial", nil, "queue_id=500", fmt.Sprint("linkedid=1.", n))
+	}
+	if n := strings.Count(h.log.String(), "disk is full"); n != 1 {
+		t.Errorf("%d calls have %d lines, want 1:\n%s", calls, n, h.log.String())
+	}
+	if err := h.d.Close(); err != nil {
+		t.Error(err)
+	}
+	if log := h.log.String(); strings.Count(log, "disk is full") != 2 || !strings.Contains(log, fmt.Sprint("repeated=", calls-1)) {
+		t.Errorf("the others are not counted in one line:\n%s", log)
+	}
+}
+
 // panicJournal panics at the first record.
 type panicJournal struct {
 	dialplan.Journal
@@ -378,7 +393,7 @@ func (j *panicJournal) Queue(ctx context.Context, r dialplan.Record) (dialplan.C
 // TestPanic checks that after a panic only its session fails, and the call's other points are answered
 // (F38).
 func TestPanic(t *testing.T) {
-	h := build(t, 10*time.Second, nil, func(sound dialplan.Journal) dialplan.Journal { return &panicJournal{Journal: sound} })
+	h := build(t, wait.Limit, nil, func(sound dialplan.Journal) dialplan.Journal { return &panicJournal{Journal: sound} })
 	if got := h.ask("queue-dial", nil, "queue_id=500"); got != "" {
 		t.Errorf("set %s, want nothing", got)
 	}
@@ -482,7 +497,8 @@ func buildSlow(t *testing.T, budget time.Duration) (*house, *slowJournal) {
 func TestKeptLate(t *testing.T) {
 	for _, lose := range []bool{true, false} {
 		t.Run(fmt.Sprintf("lost %v", lose), func(t *testing.T) {
-			h, j := buildSlow(t, 300*time.Millisecond)
+			h, j := buildSlow(t, wait.Limit)
+			h.d.WaitForCommits(50 * time.Millisecond)
 			for range 2 {
 				if got := h.ask("queue-dial", nil, "queue_id=500"); strings.Contains(got, "RINGHOOK_STATUS") {
 					t.Errorf("set %s while the outcome was not known, want no RINGHOOK_STATUS", got)
@@ -492,12 +508,9 @@ func TestKeptLate(t *testing.T) {
 				t.Errorf("%d records are queued, want only that of the first", len(j.queued))
 			}
 			j.sync(t, lose)
-			deadline := time.Now().Add(10 * time.Second)
-			for got := ""; !strings.HasSuffix(got, "RINGHOOK_STATUS=OK"); got = h.ask("queue-dial", nil, "queue_id=500") {
-				if time.Now().After(deadline) {
-					t.Fatalf("set %s, want OK", got)
-				}
-			}
+			wait.Until(t, func() bool {
+				return strings.HasSuffix(h.ask("queue-dial", nil, "queue_id=500"), "RINGHOOK_STATUS=OK")
+			}, "the point is not answered OK")
 			if got := h.keptNames(); got != "queue-dial" {
 				t.Errorf("events %q, want queue-dial once", got)
 			}
@@ -510,8 +523,7 @@ func TestKeptLate(t *testing.T) {
 func TestBurst(t *testing.T) {
 	for _, lose := range []bool{false, true} {
 		t.Run(fmt.Sprintf("lost %v", lose), func(t *testing.T) {
-			h, j := buildSlow(t, 60*time.Second)
-			h.d.WaitForCommits(time.Minute)
+			h, j := buildSlow(t, wait.Limit)
 			answers := make(chan string, 100)
 			var all sync.WaitGroup
 			ask := func(point string, args ...string) {
@@ -566,7 +578,7 @@ func TestBurst(t *testing.T) {
 // TestTogether checks concurrent reports of the end of a call on many connections: each event is made once,
 // with seq without gaps, the final one last.
 func TestTogether(t *testing.T) {
-	h := build(t, 10*time.Second, nil, nil)
+	h := build(t, wait.Limit, nil, nil)
 	h.ask("queue-dial", nil, "queue_id=500")
 	h.ask("agent-dial", nil, "agent_phone=101")
 	h.ask("agent-answer", nil, "agent_phone=101")
@@ -596,7 +608,7 @@ func TestTogether(t *testing.T) {
 // TestNothingRead checks that nothing is read from the channel if all arguments are passed: its variables
 // have other values.
 func TestNothingRead(t *testing.T) {
-	h := build(t, 10*time.Second, nil, nil)
+	h := build(t, wait.Limit, nil, nil)
 	h.ask("queue-dial", nil, "queue_id=500", "linkedid=9.9", "visit=", "ring=")
 	if ev := h.kept()[0]; ev.LinkedID != "9.9" {
 		t.Errorf("linkedid %s, want the argument's", ev.LinkedID)
@@ -606,7 +618,7 @@ func TestNothingRead(t *testing.T) {
 // TestOneCallWithoutEnd checks a call that rings hundreds of phones with long names: its stored state is
 // bounded, and its points are answered.
 func TestOneCallWithoutEnd(t *testing.T) {
-	h := build(t, 30*time.Second, nil, nil)
+	h := build(t, wait.Limit, nil, nil)
 	long := strings.Repeat("x", 6000)
 	for i := range 80 {
 		for _, args := range [][]string{
@@ -656,7 +668,7 @@ func TestTestCall(t *testing.T) {
 		{"ringhook tests", 1, nil},
 	} {
 		t.Run(c.version, func(t *testing.T) {
-			h := build(t, 10*time.Second, nil, nil)
+			h := build(t, wait.Limit, nil, nil)
 			result, err := asterisk.Call(t.Context(), h.addr, asterisk.CallRequest{
 				Env:       fastagi.Env{Point: "call-dial", Channel: "PJSIP/trunk-1", UniqueID: "1.1", Version: c.version, CallerNum: "02079460142"},
 				Variables: map[string]string{"CHANNEL(linkedid)": "1.1"},
@@ -681,15 +693,13 @@ func TestTestCall(t *testing.T) {
 }
 
 // line is an AGI() line on one of several Asterisks.
-type line struct{ entity, number, channel, point, args string }
+type line struct{ entity, number, channel, point, args, uniqueid string }
 
 func (h *house) on(l line) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	result, err := asterisk.Call(ctx, h.addr, asterisk.CallRequest{
+	result, err := asterisk.Call(wait.Context(h.t), h.addr, asterisk.CallRequest{
 		Env: fastagi.Env{
-			Point: l.point, Channel: l.channel, UniqueID: "1768469400.1", Version: "22", CallerNum: l.number, Args: strings.Split(l.args, ","),
+			Point: l.point, Channel: l.channel, UniqueID: cmp.Or(l.uniqueid, "1768469400.1"), Version: "22", CallerNum: l.number, Args: strings.Split(l.args, ","),
 		},
 		Variables: map[string]string{"ENTITYID": l.entity},
 	})
@@ -711,7 +721,7 @@ func TestTwoAsterisks(t *testing.T) {
 		{name: "copies of one machine", first: line{entity: "e", channel: "PJSIP/trunk-00000001"}, then: line{entity: "e", channel: "PJSIP/other-00000001"}, lookalike: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := build(t, 10*time.Second, nil, nil)
+			h := build(t, wait.Limit, nil, nil)
 			c.first.number, c.then.number = "02079460142", "02079460143"
 			for _, point := range []string{"queue-dial", "call-hangup"} {
 				for _, l := range []line{c.first, c.then} {
@@ -745,11 +755,60 @@ func TestTwoAsterisks(t *testing.T) {
 	}
 }
 
+// TestPhonesOfTwoAsterisks checks the agents' channels of two copies of one machine: each belongs to the call of its
+// caller, also if the calls are read from the journal again.
+func TestPhonesOfTwoAsterisks(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		h := build(t, 10*time.Second, nil, nil)
+		callers := map[string]line{
+			"+442079460142": {entity: "e", number: "02079460142", channel: "PJSIP/trunk-00000001"},
+			"+442079460143": {entity: "e", number: "02079460143", channel: "PJSIP/other-00000001"},
+		}
+		numbers := slices.Sorted(maps.Keys(callers))
+		ask := func(caller, point, uniqueid, channel, args string) {
+			l := callers[caller]
+			l.point, l.args = point, args
+			if channel != "" {
+				l.uniqueid, l.channel, l.args = uniqueid, channel, args+",linkedid=1768469400.1"
+			}
+			if point == "agent-answer" { // on the phone's own channel
+				l.args += ",connected=" + l.number
+				l.number = "101"
+			}
+			h.on(l)
+			if restart {
+				h.d.Forget()
+			}
+		}
+		for _, step := range []struct{ point, uniqueid, channel, args string }{
+			{"queue-dial", "", "", "queue_id=500"},
+			{"agent-dial", "1768469401.3", "Local/101@agents-00000001;2", "agent_phone=101"},
+			{"agent-answer", "1768469401.4", "PJSIP/101-00000002", "agent_phone=101"},
+			{"agent-hangup", "1768469401.3", "Local/101@agents-00000001;2", "agent_phone=101,status=ANSWER"},
+			{"call-hangup", "", "", ""},
+		} {
+			for _, caller := range numbers {
+				ask(caller, step.point, step.uniqueid, step.channel, step.args)
+			}
+		}
+		got := map[string][]string{}
+		for _, ev := range h.kept() {
+			caller := fmt.Sprint(ev.Params["callerid"])
+			got[caller] = append(got[caller], ev.Name)
+		}
+		for _, caller := range numbers {
+			if want := "queue-dial agent-dial agent-answer agent-hangup queue-hangup call-hangup"; strings.Join(got[caller], " ") != want {
+				t.Errorf("read again %v: events of %s: %v, want %s", restart, caller, got[caller], want)
+			}
+		}
+	}
+}
+
 // TestIdentityAfterRestart checks that a call that began before an upgrade continues, and also one whose
 // later points read nothing from the channel.
 func TestIdentityAfterRestart(t *testing.T) {
 	t.Run("upgrade", func(t *testing.T) {
-		h := build(t, 10*time.Second, nil, nil)
+		h := build(t, wait.Limit, nil, nil)
 		state := `{"linkedid":"1768469400.1","direction":"incoming","began":"2026-03-02T09:00:00Z","seq":1,"known":{"callerid":"+442079460142"},
 			"visits":[{"marker":{"uniqueid":"1768469400.1","n":1,"what":"500"},"began":"2026-03-02T09:00:00Z"}]}`
 		if _, err := h.st.Journal().Keep(t.Context(), dialplan.Record{Call: "1768469400.1", State: []byte(state)}); err != nil {
@@ -761,7 +820,7 @@ func TestIdentityAfterRestart(t *testing.T) {
 		}
 	})
 	t.Run("nothing read", func(t *testing.T) {
-		h := build(t, 10*time.Second, nil, nil)
+		h := build(t, wait.Limit, nil, nil)
 		h.on(line{entity: "e", number: "02079460142", channel: "PJSIP/trunk-1", point: "queue-dial", args: "queue_id=500"})
 		h.d.Forget()
 		h.on(line{entity: "e", number: "02079460142", channel: "PJSIP/trunk-1", point: "queue-dial", args: "queue_id=500,linkedid=1768469400.1,visit=,ring=,recording_file="})

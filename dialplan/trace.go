@@ -3,7 +3,11 @@ package dialplan
 import (
 	"encoding/binary"
 	"errors"
+	"sync"
 	"time"
+
+	"ringhook/fastagi"
+	"ringhook/lookup"
 )
 
 // PointTrace is the trace of one point: its request, the lookups, and the results. It explains to an
@@ -28,9 +32,13 @@ type PointTrace struct {
 	Refused    []TracedValue  `json:"refused,omitempty"` // variables of an answer, each with the reason
 	Status     string         `json:"status"`            // RINGHOOK_STATUS; none if it was not set
 	Hungup     bool           `json:"hungup,omitempty"`  // the channel was hung up before the end of the point
+	By         string         `json:"by,omitempty"`      // ByManager, or empty if the dialplan asked the point
 	Why        string         `json:"why,omitempty"`     // the reason why no event was made; empty for a repeat
 	Error      string         `json:"error,omitempty"`   // why the request was rejected or its event not stored
 }
+
+// ByManager is the reporter of a point that the dialplan did not ask.
+const ByManager = "AMI"
 
 // TracedValue is a name with a value or a reason.
 type TracedValue struct {
@@ -42,7 +50,7 @@ type TracedValue struct {
 type TracedLookup struct {
 	Lookup  string        `json:"lookup"`
 	Outcome string        `json:"outcome"`       // as the metric's label; empty if the source was not asked
-	Why     string        `json:"why,omitempty"` // why it was not asked, or returned no answer
+	Why     string        `json:"why,omitempty"` // why it was not asked, or returned no answer or a part of it
 	Took    time.Duration `json:"took"`          // in nanoseconds
 	Age     time.Duration `json:"age,omitempty"` // of a cached answer, in nanoseconds
 	Shadow  bool          `json:"shadow,omitempty"`
@@ -66,13 +74,13 @@ const (
 	maxTracedPoints = 500
 )
 
-// traceVersion is the version of new records; version 1 has no Why.
-const traceVersion = 2
+// traceVersion is the version of new records; version 1 has no Why, and version 2 no By.
+const traceVersion = 3
 
 var errTrace = errors.New("record of a point is cut short or of another version")
 
 // traceBuffer encodes a record: a version, then texts and numbers in a fixed order. Each text follows
-// its length.
+// its length. Every point is traced: as JSON a record takes twenty times as long and twice the room.
 type traceBuffer []byte
 
 func (b *traceBuffer) number(n int64) { *b = binary.AppendVarint(*b, n) }
@@ -132,6 +140,7 @@ func (b *traceBuffer) point(p *PointTrace) {
 	}
 	b.values(p.Read)
 	b.text(p.Why, maxTracedReason)
+	b.text(p.By, maxTracedValue)
 }
 
 func (b *traceBuffer) values(list []TracedValue) {
@@ -209,8 +218,118 @@ func DecodeTrace(record []byte) (PointTrace, error) {
 	if record[0] > 1 {
 		p.Why = r.text()
 	}
+	if record[0] > 2 {
+		p.By = r.text()
+	}
 	if r.bad || len(r.b) > 0 {
 		return PointTrace{}, errTrace
 	}
 	return p, nil
+}
+
+// traced holds the parts of a point's trace that only the trace needs.
+type traced struct {
+	pending  *lookup.Pending // nil without a lookup
+	refused  []refusal
+	recorded []TracedEvent
+	set      []fastagi.Variable
+	err      string
+	nth      int // the number of this point in the call
+}
+
+// traceBuffers saves an allocation for each record.
+var traceBuffers = sync.Pool{New: func() any {
+	b := make(traceBuffer, 0, maxTrace)
+	return &b
+}}
+
+// record stores the trace of the point. The call has already continued.
+func (p *pointSession) record(status string, took time.Duration) {
+	if p.traced.nth > maxTracedPoints {
+		return
+	}
+	b := traceBuffers.Get().(*traceBuffer)
+	*b = append((*b)[:0], traceVersion)
+	p.encode(b, status, took)
+	p.journal.Trace(p.session.Started(), *b)
+	traceBuffers.Put(b)
+}
+
+// EncodeTrace returns the record of a trace, in the format of DecodeTrace, for parts that are no points.
+func EncodeTrace(p *PointTrace) []byte {
+	b := traceBuffer{traceVersion}
+	b.point(p)
+	return b
+}
+
+// encode writes the texts that explain a failure first, because the lists after them may be cut.
+func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration) {
+	env := p.session.Env()
+	linkedid := env.UniqueID
+	if p.request != nil {
+		linkedid = p.request.linkedid()
+	}
+	b.text(linkedid, maxTracedValue)
+	b.number(p.session.Started().UnixMicro())
+	b.number(took.Microseconds())
+	b.truth(p.session.Hungup())
+	for _, s := range [...]string{env.Point, env.UniqueID, env.Channel, status} {
+		b.text(s, maxTracedValue)
+	}
+	b.text(p.traced.err, maxTracedReason)
+	number, name := env.CallerNum, env.CallerName
+	if env.CallingPres&presentationBits == presentationRestricted && !p.settings.withheldEvents {
+		number, name = "withheld", ""
+	}
+	for _, s := range [...]string{number, name, env.DNID, p.kind} {
+		b.text(s, maxTracedValue)
+	}
+	p.encodeSources(b)
+	for _, e := range p.traced.recorded[:b.count(len(p.traced.recorded))] {
+		b.text(e.Name, maxTracedValue)
+		b.number(int64(e.Hooks))
+	}
+	for _, r := range p.traced.refused[:b.count(len(p.traced.refused))] {
+		b.text(r.name, maxTracedValue)
+		b.text(r.reason, maxTracedValue)
+	}
+	for _, v := range p.traced.set[:b.count(len(p.traced.set))] {
+		b.text(v.Name, maxTracedValue)
+		b.text(v.Value, maxTracedValue)
+	}
+	b.text(env.Query, maxTracedReason)
+	for _, arg := range env.Args[:b.count(len(env.Args))] {
+		b.text(arg, maxTracedValue)
+	}
+	var read []string
+	if p.request != nil {
+		read = p.request.asked
+	}
+	for _, name := range read[:b.count(len(read))] {
+		b.text(name, maxTracedValue)
+		b.text(p.request.args[name], maxTracedValue)
+	}
+	why := ""
+	if p.transition != nil {
+		why = p.transition.why
+	}
+	b.text(why, maxTracedReason)
+	b.text("", 0) // asked by the dialplan
+}
+
+func (p *pointSession) encodeSources(b *traceBuffer) {
+	if p.traced.pending == nil {
+		b.count(0)
+		return
+	}
+	sources := p.traced.pending.Sources()
+	for i := range sources[:b.count(len(sources))] {
+		l := &sources[i]
+		b.text(l.Lookup, maxTracedValue)
+		b.text(l.Outcome, maxTracedValue)
+		b.text(l.Why, maxTracedReason)
+		b.number(l.Took.Microseconds())
+		b.number(l.Age.Microseconds())
+		b.truth(l.Shadow)
+	}
 }

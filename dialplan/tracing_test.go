@@ -4,32 +4,28 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"ringhook/dialplan"
+	"ringhook/test/wait"
 )
 
 // points waits until a number of points of the call are stored, and returns them.
 func (h *house) points(want int) []dialplan.PointTrace {
 	h.t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
-	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
-		got, err := h.st.Points("1.1")
-		if err != nil {
+	var got []dialplan.PointTrace
+	wait.Until(h.t, func() bool {
+		var err error
+		if got, err = h.st.Points("1.1"); err != nil {
 			h.t.Fatal(err)
 		}
-		if len(got) >= want {
-			return got
-		}
-		if time.Now().After(deadline) {
-			h.t.Fatalf("%d points are kept, want %d", len(got), want)
-		}
-	}
+		return len(got) >= want
+	}, "fewer than %d points are kept", want)
+	return got
 }
 
 // TestPointsAreTraced checks the stored traces of some points.
 func TestPointsAreTraced(t *testing.T) {
-	h := build(t, 30*time.Second, func(w http.ResponseWriter, r *http.Request) {
+	h := build(t, wait.Limit, func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("queue") == "501" {
 			w.WriteHeader(http.StatusInternalServerError)
 			return

@@ -27,6 +27,8 @@ type transition struct {
 	why        string                  // the reason why no event is made; empty for a repeat
 	hungup     bool                    // the caller hung up before the point was answered
 	presumed   bool                    // the call's end was not reported
+	manager    bool                    // reported by the manager interface
+	leg        string                  // the Leg of a ring that begins
 	wanted     func(event string) bool // nil: every event is
 	news       bool                    // an event was made, even if no hook wants it
 	events     []hooks.Event
@@ -49,13 +51,16 @@ func (t *transition) mergeChannel() {
 		known.keep("callerid_withheld", true)
 	}
 	hidden := withheld && !t.settings.withheldEvents
+	// A channel with another number than the call's is that of an agent, who transfers or was on hold.
+	num, first := t.callerNum(), known.text("callerid_raw")
+	others := num != "" && first != "" && num != first
 	if hidden {
 		known.keepFirst("callerid_kind", string(number.Anonymous))
 		if t.settings.withheldLookup && t.call.Hidden == "" {
 			t.call.Hidden = t.callerNum()
 		}
 	}
-	if num := t.callerNum(); num != "" && !hidden {
+	if num != "" && !hidden && !others {
 		caller := t.normalize(num)
 		known.keepFirst("callerid_raw", num)
 		known.keepFirst("callerid", caller.String())
@@ -66,14 +71,15 @@ func (t *transition) mergeChannel() {
 		known.keepFirst("region_time", caller.RegionTime(t.now))
 	}
 	if !t.onCalledChannel() {
-		if !hidden {
-			known.keepFirst("callerid_name", clean(t.numbers.Name(cmp.Or(t.env.RawCallerName, t.env.CallerName))))
+		if !hidden && !others {
+			known.keepFirst("callerid_name", clean(t.numbers.Name(cmp.Or(t.env.RawCallerName, t.env.CallerName), t.args[charsetArgument])))
 		}
 		known.keepFirst("directid", clean(t.env.DNID))
 	}
 	if t.call.Direction != incoming {
 		known.keepFirst("dialed", t.args["dialed"])
 	}
+	file := known.text("recording_file")
 	for _, name := range stickyParameters {
 		if v := t.args[name]; v != "" && !(hidden && strings.HasPrefix(name, "callerid")) {
 			known.keep(name, typed(parameters[name], v))
@@ -83,6 +89,9 @@ func (t *transition) mergeChannel() {
 		if v := t.args[name]; v != "" {
 			known.keep(r.param, typed(r.kind(), v))
 		}
+	}
+	if next := known.text("recording_file"); next != file && t.args["recording_url"] == "" {
+		known.keep("recording_url", t.settings.recording(next, t.call.LinkedID))
 	}
 }
 
@@ -115,9 +124,24 @@ func (t *transition) callerNum() string {
 func (t *transition) onCalledChannel() bool {
 	switch t.point {
 	case AgentAnswer, AgentDialoutAnswer, CallAnswer:
-		return t.env.UniqueID != t.call.LinkedID
+		return t.env.UniqueID != t.call.LinkedID && !t.manager // which reports the caller's number
+	case AgentHangup, AgentCancel:
+		return t.env.UniqueID != t.call.LinkedID && !t.manager && t.rungFromElsewhere()
 	}
 	return false
+}
+
+// rungFromElsewhere reports whether the point's phone rings by another channel, and none by this one: then
+// this is the phone's own channel, which may report the end of the ring too.
+func (t *transition) rungFromElsewhere() bool {
+	elsewhere := false
+	for _, r := range t.call.Rings {
+		if r.Marker.UniqueID == t.env.UniqueID {
+			return false
+		}
+		elsewhere = elsewhere || r.Phone == t.phone()
+	}
+	return elsewhere
 }
 
 // withheld reports whether the caller of an incoming call withholds the number. If one channel of the
@@ -200,6 +224,9 @@ func (t *transition) param(name string) string {
 	}
 	if name == "agent_info" {
 		return t.settings.agents[t.phone()].Info
+	}
+	if product, ok := strings.CutPrefix(name, agentIDParameter); ok {
+		return t.settings.ids(t.phone())[product]
 	}
 	return ""
 }
@@ -290,6 +317,9 @@ func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 	p["final"] = name == string(CallHangup)
 	if t.call.Direction != "" {
 		p["direction"] = t.call.Direction
+	}
+	if t.presumed {
+		p["presumed"] = true
 	}
 	if t.correcting || !t.call.Ended.IsZero() && name != string(CallHangup) {
 		p["correction"] = true // the last event of the call was made before

@@ -37,7 +37,7 @@ func queueDial(t *transition) {
 	}
 	v := &visit{Marker: m, Began: t.now, HungUp: t.hungup, Transfer: t.transferred(before, on, marked && !own)}
 	if before != nil && before.Ended.IsZero() {
-		t.closeVisit(before, "", leftElsewhere)
+		t.closeVisit(before, t.args["queue_status"], leftElsewhere)
 	}
 	if m.N > 1 {
 		// They are those of an earlier visit on this channel, and would apply to this one.
@@ -224,7 +224,7 @@ const (
 // not reported as abandoned: a queue without setinterfacevar=yes does not report that an agent answered.
 func (t *transition) howLeft(v *visit, status string) left {
 	switch {
-	case t.presumed:
+	case t.presumed && status == "":
 		return leftUnknown
 	case status != "":
 		return leftElsewhere // a timeout sets ABANDONED too
@@ -265,6 +265,10 @@ func (t *transition) closeVisit(v *visit, status string, how left) {
 			own["talk_time"] = seconds(v.Answered, t.now)
 		}
 		t.emit(string(QueueHangup), v.Marker.String(), own)
+	case v.EndedBy != "":
+		v.Presumed = false
+		own["status"], own["ended_by"] = statusOther, v.EndedBy
+		t.emit(string(QueueHangup), v.Marker.String(), own)
 	case how == leftUnknown:
 		own["status"] = statusOther
 		t.emit(string(QueueHangup), v.Marker.String(), own)
@@ -277,6 +281,7 @@ func (t *transition) closeVisit(v *visit, status string, how left) {
 		t.emit(string(QueueHangup), v.Marker.String(), own)
 		t.emit(queueAbandon, v.Marker.String(), own)
 	}
+	v.Outcome, _ = own["status"].(string)
 }
 
 // visitParams returns the parameters that a visit adds to its events, including the agent who

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
+	"strings"
 	"time"
 
 	"ringhook/failpoint"
@@ -56,25 +56,58 @@ func (s *sender) work(stopping context.Context) {
 func (s *sender) attempt(d *Delivery) finished {
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(DeliveryLabel, strconv.FormatInt(d.ID, 10))))
 	started := time.Now()
-	o := s.try(&d.Event, started)
+	ev, err := s.recall(&d.Event)
+	if err != nil { // no attempt: the outbox does not answer
+		return finished{result: Result{Delivery: d.ID, State: Pending, Next: started.Add(pause)}, err: err}
+	}
+	o := s.try(ev, started)
 	ended := time.Now()
+	r := Result{Delivery: d.ID, State: Dead, Call: ev.Call(), Values: o.values, Attempt: Attempt{
+		Started: started, Took: ended.Sub(started), Class: o.class, Status: o.status, Excerpt: s.excerpt(&o),
+	}}
+	if o.class == classNeeds {
+		if s.hook.of(ev.Name).cfg.Without == withoutDrop {
+			r.State = Dropped
+		}
+		return finished{result: r, outcome: o}
+	}
 	s.metrics.duration.WithLabelValues(s.hook.name, metricOutcomes[o.class]).Observe(ended.Sub(started).Seconds())
 	if d.Attempts > 0 {
 		s.metrics.retries.WithLabelValues(s.hook.name).Inc()
 	}
-	r := Result{Delivery: d.ID, State: Dead, Attempt: Attempt{
-		Started: started, Took: ended.Sub(started), Class: o.class, Status: o.status, Excerpt: s.excerpt(&o),
-	}}
-	switch o.class {
-	case classDelivered:
+	switch {
+	case o.class == classDelivered:
 		r.State = Delivered
-	case classPoison, classGone:
+	case o.class == classPoison, o.class == classGone, o.final:
 	default:
 		if next, ok := s.hook.next(d, d.Attempts+1, o, ended); ok {
 			r.State, r.Next = Pending, next
 		}
 	}
 	return finished{result: r, outcome: o}
+}
+
+// recall returns the event with what earlier answers of its call left.
+func (s *sender) recall(ev *Event) (*Event, error) {
+	if !s.hook.remembers || s.outbox == nil {
+		return ev, nil
+	}
+	values, err := s.outbox.Remembered(s.hook.name, ev.Call())
+	return ev.With(values), err
+}
+
+// missing returns the values that an event needs and does not have.
+func (h *hook) missing(ev *Event) (names []string) {
+	r := h.of(ev.Name)
+	if r == nil || r.cfg.Without == withoutSend {
+		return nil
+	}
+	for _, name := range r.needs {
+		if v, ok := ev.Params[name]; !ok || v == "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // try sends the request. Rendering is the only part that depends on the content
@@ -89,17 +122,20 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	if failpoint.On {
 		_ = failpoint.Hit(failpoint.AttemptOf(ev.Name))
 	}
+	if missing := s.hook.missing(ev); len(missing) > 0 {
+		return outcome{class: classNeeds, text: "not sent: no answer of the call has left " + strings.Join(missing, ", ")}
+	}
 	req, err := s.hook.request(ev, started)
 	if err != nil {
 		return outcome{class: classPoison, text: err.Error()}
 	}
 	deadline := started.Add(s.hook.cfg.Timeout)
 	token := ""
-	if s.tokens != nil {
+	if s.tokens != nil && !s.hook.of(ev.Name).apart {
 		if token, err = s.tokens.Get(deadline); err != nil {
 			return outcomeOf(nil, err, time.Now())
 		}
-		req.Header = append(req.Header, [2]string{"Authorization", "Bearer " + token})
+		s.tokens.Authorize(req, token)
 	}
 	_ = failpoint.Hit(failpoint.AttemptBeforeSend)
 	resp, err := s.send(req, deadline)
@@ -110,10 +146,30 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 		resp, err = s.send(req, deadline)
 	}
 	o = outcomeOf(resp, err, time.Now())
-	if token != "" && o.status == http.StatusUnauthorized {
+	s.hook.of(ev.Name).read(&o, resp)
+	s.clean(&o)
+	if token != "" && s.tokens.Refused(resp) {
 		s.tokens.Forget(token)
+		if o.class == classDelivered {
+			o.class, o.text = classRejected, "the answer says that the session has ended\n"+o.text
+		}
 	}
 	return o
+}
+
+// clean replaces the secrets that the receiver repeats in what is remembered of its answer: the values are stored, shown and
+// sent in later requests, which may go to other servers.
+func (s *sender) clean(o *outcome) {
+	for name, value := range o.values {
+		clean := s.hook.answers.Replace(value)
+		if s.tokens != nil {
+			clean = s.tokens.MaskAnswer(clean)
+		}
+		if clean != value {
+			o.values[name] = clean
+			s.failures.limited.Warn("remember "+name, "a remembered value repeats a secret of the request, which is replaced", "name", name)
+		}
+	}
 }
 
 // excerpt returns what is stored of an answer or an error. It is cut after the secrets are hidden, because half a secret is

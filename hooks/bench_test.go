@@ -49,7 +49,7 @@ func BenchmarkDelivery(b *testing.B) {
 		cfg := hookTo("crm", serve(b))
 		b.ResetTimer()
 		start(b, outbox, cfg)
-		wait(b, outbox, func() bool { return outbox.Pending() == 0 })
+		waitUntil(b, outbox, func() bool { return outbox.Pending() == 0 })
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
 	})
 	b.Run("bare", func(b *testing.B) {

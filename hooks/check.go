@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 var (
 	hookName  = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 	fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+	// paramName allows the names that forms have for lists and tables too: user[], data[PHONE].
+	paramName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*(?:\[[A-Za-z0-9_.-]*\])*$`)
 )
 
 var (
@@ -43,12 +46,12 @@ func (c *Config) Check(report func(key, problem string)) {
 	check(slices.Contains(orders, c.Order), "order", "%q is not an order: one of %s", c.Order, oneOf(orders))
 	check(c.OrderHold >= time.Second && c.OrderHold <= 30*24*time.Hour, "order_hold", "%v is out of range: 1s to 720h", c.OrderHold)
 	check(c.Concurrency >= 1 && c.Concurrency <= 64, "concurrency", "%d is out of range: 1 to 64", c.Concurrency)
-	for name := range c.Settings {
+	c.checkAnswers(check)
+	for name, value := range c.Settings {
+		check(value != httpclient.Required, "settings."+name, "is missing: the preset %s needs it", c.Preset)
 		check(fieldName.MatchString(name) && name == strings.ToLower(name), "settings", "%q is not a name: small letters, digits and underscores", name)
 	}
-	for _, p := range compile(c, 0).problems {
-		report(p.key, p.text)
-	}
+	problems := compile(c, 0).problems
 	c.Credentials.Check(c.Headers, report)
 	for n, address := range c.URL {
 		switch {
@@ -56,11 +59,31 @@ func (c *Config) Check(report func(key, problem string)) {
 			report("url", fmt.Sprintf("%d URLs are too many, %d at most", len(c.URL), maxAddresses))
 		case slices.Contains(c.URL[:n], address):
 			report("url", fmt.Sprintf("the %d. URL stands there already", n+1))
-		case n > 0:
-			for _, p := range compileURL(c, n).problems {
-				report(p.key, p.text)
-			}
+		case n > 0 && n < maxAddresses:
+			problems = append(problems, compile(c, n).problems...)
 		}
+	}
+	for i, p := range problems {
+		if !slices.Contains(problems[:i], p) {
+			report(p.key, p.text)
+		}
+	}
+}
+
+// transient are the 4xx statuses that may succeed later, whatever the event is.
+var transient = []int{http.StatusRequestTimeout, http.StatusGone, http.StatusTooEarly, http.StatusTooManyRequests}
+
+// checkAnswers checks which answers count as delivered and which as final.
+func (c *Config) checkAnswers(check func(ok bool, key, format string, args ...any)) {
+	for status := range c.Known {
+		n, err := strconv.Atoi(status)
+		check(err == nil && n >= 400 && n <= 499, "known", "%q is not a status of 400 to 499", status)
+		check(n != http.StatusGone && n != http.StatusTooManyRequests, "known",
+			"%d has a meaning of its own: 410 ends the hook, and 429 asks for fewer requests", n)
+	}
+	for _, status := range c.Final {
+		check(status >= 400 && status <= 499 && !slices.Contains(transient, status), "final",
+			"%d is not a status of 400 to 499 that stays the same: 408, 410, 425 and 429 are not", status)
 	}
 }
 
@@ -94,24 +117,37 @@ func (c *Config) Parameters(report func(key, name string)) {
 	for _, variant := range c.On {
 		own = slices.AppendSeq(own, maps.Keys(variant.Params))
 	}
-	uses := compile(c, 0).uses
-	for n := range c.URL {
-		if n > 0 {
-			uses = append(uses, compileURL(c, n).uses...)
-		}
+	var uses []use
+	for n := range max(1, len(c.URL)) {
+		uses = append(uses, compile(c, n).uses...)
 	}
-	for _, u := range uses {
+	for i, u := range uses {
 		_, setting := c.Settings[u.name]
-		if setting || u.key == "body" && slices.Contains(own, u.name) {
+		body := u.key == "body" || strings.HasPrefix(u.key, "on.") && strings.HasSuffix(u.key, ".body")
+		if setting || body && slices.Contains(own, u.name) || slices.Contains(uses[:i], u) {
 			continue
 		}
 		report(u.key, u.name)
 	}
 }
 
-// compileURL compiles one URL alone.
-func compileURL(c *Config, n int) *builder {
-	b := &builder{hook: &hook{cfg: c}}
-	b.template("url", c.URL[n], httpclient.PlaceURL)
-	return b
+// Remembers returns the names of the values that the hook remembers of answers, sorted.
+func (c *Config) Remembers() []string {
+	names := slices.Collect(maps.Keys(c.Remember))
+	for _, own := range c.On {
+		names = slices.AppendSeq(names, maps.Keys(own.Remember))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Unclosed reports every name behind a percent sign that no other closes, with its key. The names of parameters and
+// settings among them are placeholders that were to be closed.
+func (c *Config) Unclosed(report func(key, name string)) {
+	unclosed := compile(c, 0).unclosed
+	for i, u := range unclosed {
+		if !slices.Contains(unclosed[:i], u) {
+			report(u.key, u.name)
+		}
+	}
 }

@@ -29,7 +29,7 @@ func (s *sender) waitForBreaker(now time.Time) time.Duration {
 	}
 	due, err := s.feed.due(until, clearBatch)
 	if err != nil {
-		s.failures.outbox(s.log, err)
+		s.failures.outbox(err)
 		return pause
 	}
 	cleared := 0

@@ -29,6 +29,9 @@ type Config struct {
 	// URL is the address of the receiver, or several; %name% in its path or query
 	// takes a parameter.
 	URL Addresses `toml:"url"`
+	// Path is appended to each URL, as presets have it: then URL is the base
+	// address of the receiver. %name% takes a parameter.
+	Path string `toml:"path"`
 	// Method is GET, POST, PUT or PATCH; empty is GET for the format query
 	// and POST for the others.
 	Method string `toml:"method"`
@@ -55,6 +58,21 @@ type Config struct {
 	Words map[string]map[string]string `toml:"words"`
 	// On holds what is different for single events, by their names.
 	On map[string]Variant `toml:"on"`
+	// Taken is an expression over a 2xx answer, of jq, or XPath if the request is
+	// XML: the event is delivered only if it results in anything but nothing and false.
+	Taken string `toml:"taken"`
+	// Known are texts by 4xx status: an answer with the status and the text in it
+	// means that the receiver has the event already. It counts as delivered.
+	Known map[string]string `toml:"known"`
+	// Final are the 4xx statuses after which a delivery is dead at once.
+	Final []int `toml:"final"`
+	// Remember has an expression over a 2xx answer for each value that later
+	// requests of the call use as %name%.
+	Remember map[string]string `toml:"remember"`
+	// Needs are the remembered values without which an event is not sent. Without
+	// says what becomes of it if the answers had none: dead, drop, or send.
+	Needs   []string `toml:"needs"`
+	Without string   `toml:"without"`
 	// TimeFormat is how times are written, as Go writes the reference time
 	// (2006-01-02 15:04:05), or unix or unix-ms for seconds or milliseconds
 	// since 1970; empty is RFC 3339.
@@ -84,6 +102,11 @@ type Config struct {
 	OrderHold time.Duration `toml:"order_hold"`
 	// Concurrency is the maximum number of attempts in progress, 1 to 64.
 	Concurrency int `toml:"concurrency"`
+	// Rate is the maximum number of attempts in a time, such as 2/s, 100/m or
+	// 1000/h; empty is no limit. Burst is the number that may be made at once
+	// after a pause, 1 to 10,000; 0 is 1.
+	Rate  string `toml:"rate"`
+	Burst int    `toml:"burst"`
 }
 
 // Addresses are the URLs of a hook, 1 to 16. Each but the first makes a copy of the
@@ -101,10 +124,24 @@ func nameOf(hook string, n int) string {
 	return fmt.Sprintf("%s.%d", hook, n+1)
 }
 
-// Variant holds the params and words of one event. They override the hook's.
+// Variant is what is different for one event: a request of its own. Its keys
+// override those of the hook, tables name by name.
 type Variant struct {
-	Params map[string]string            `toml:"params"`
-	Words  map[string]map[string]string `toml:"words"`
+	// URL is the address of this event's request, for a hook with one URL.
+	URL string `toml:"url"`
+	// Path replaces the hook's.
+	Path        string `toml:"path"`
+	Method      string `toml:"method"`
+	Format      string `toml:"format"`
+	ContentType string `toml:"content_type"`
+	Body        string `toml:"body"`
+	// When is a condition beside the hook's: both must hold.
+	When     string                       `toml:"when"`
+	Params   map[string]string            `toml:"params"`
+	Words    map[string]map[string]string `toml:"words"`
+	Remember map[string]string            `toml:"remember"`
+	Needs    []string                     `toml:"needs"`
+	Without  string                       `toml:"without"`
 }
 
 // DefaultConfig returns the settings of an empty table.
@@ -134,7 +171,7 @@ func Preset(name string) (text []byte, ok bool) {
 // preset may subscribe to fewer events.
 func presetHas(name, event string) bool {
 	text, ok := Preset(name)
-	return ok && bytes.Contains(text, []byte("\n[on."+event+"."))
+	return ok && (bytes.Contains(text, []byte("\n[on."+event+".")) || bytes.Contains(text, []byte("\n[on."+event+"]")))
 }
 
 // Presets returns the names of the presets, sorted.

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/httpclient"
+	"ringhook/loglimit"
 )
 
 // Dispatcher delivers what waits in the outbox for the configured hooks. A
@@ -19,6 +20,8 @@ type Dispatcher struct {
 	senders map[string]*sender
 	names   []string
 	log     *slog.Logger
+	limited *loglimit.Limiter
+	warn    func(msg string, args ...any) // about a condition; limited, because every event can cause it
 
 	// leaving are the senders of earlier configurations that may not have ended, by hook.
 	leaving  map[string]*sender
@@ -29,7 +32,13 @@ type Dispatcher struct {
 // Deliveries for other hooks stay in the outbox as they are. Start, or after a
 // reload Replace, begins to deliver.
 func New(cfgs []Config, outbox Outbox, log *slog.Logger, reg prometheus.Registerer) (*Dispatcher, error) {
-	d := &Dispatcher{senders: make(map[string]*sender, len(cfgs)), log: log}
+	return NewShared(cfgs, nil, outbox, log, reg)
+}
+
+// NewShared is New for hooks of which some use accounts.
+func NewShared(cfgs []Config, accounts httpclient.Accounts, outbox Outbox, log *slog.Logger, reg prometheus.Registerer) (*Dispatcher, error) {
+	d := &Dispatcher{senders: make(map[string]*sender, len(cfgs)), log: log, limited: loglimit.New(log, logInterval)}
+	d.warn = func(msg string, args ...any) { d.limited.Warn(fmt.Sprint(msg, args[:2]), msg, args...) } // by the hook's name
 	var all []*hook
 	for i := range cfgs {
 		c := cfgs[i]
@@ -37,7 +46,7 @@ func New(cfgs []Config, outbox Outbox, log *slog.Logger, reg prometheus.Register
 			return nil, err
 		}
 		for n := range max(1, len(c.URL)) {
-			h, err := d.add(&c, n, outbox)
+			h, err := d.add(&c, n, accounts, outbox)
 			if err != nil {
 				return nil, err
 			}
@@ -56,7 +65,7 @@ func New(cfgs []Config, outbox Outbox, log *slog.Logger, reg prometheus.Register
 }
 
 // add makes the sender of one copy of a hook.
-func (d *Dispatcher) add(c *Config, n int, outbox Outbox) (*hook, error) {
+func (d *Dispatcher) add(c *Config, n int, accounts httpclient.Accounts, outbox Outbox) (*hook, error) {
 	h, err := build(c, n)
 	if err != nil {
 		return nil, err
@@ -68,7 +77,10 @@ func (d *Dispatcher) add(c *Config, n int, outbox Outbox) (*hook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hook %q: %w", h.name, err)
 	}
-	s := newSender(h, client, outbox, d.log)
+	s, err := newSender(h, client, accounts, outbox, d.log)
+	if err != nil {
+		return nil, fmt.Errorf("hook %q: %w", h.name, err)
+	}
 	d.senders[h.name] = s
 	return h, nil
 }
@@ -83,7 +95,7 @@ func (d *Dispatcher) Subscription(hook string) (wants func(*Event) bool, ok bool
 	if s == nil {
 		return nil, false
 	}
-	return func(ev *Event) bool { return s.hook.wants(ev, d.log) }, true
+	return func(ev *Event) bool { return s.hook.wants(ev, d.warn) }, true
 }
 
 func newClient(c *Config) (*httpclient.Client, error) {
@@ -184,6 +196,7 @@ func (d *Dispatcher) Close(ctx context.Context) error {
 	if d.replaced {
 		return nil
 	}
+	defer d.limited.Close()
 	var running []*sender
 	for _, senders := range []map[string]*sender{d.senders, d.leaving} {
 		for _, s := range senders {

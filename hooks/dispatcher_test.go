@@ -22,6 +22,7 @@ import (
 	"ringhook/hooks"
 	"ringhook/hooks/hooktest"
 	"ringhook/httpclient"
+	"ringhook/test/wait"
 )
 
 func hookTo(name, url string) hooks.Config {
@@ -55,11 +56,9 @@ func start(t testing.TB, outbox hooks.Outbox, cfgs ...hooks.Config) (d *hooks.Di
 	return d, stop
 }
 
-func wait(t testing.TB, outbox *hooktest.Outbox, ok func() bool) {
+func waitUntil(t testing.TB, outbox *hooktest.Outbox, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := outbox.WaitUntil(ctx, ok); err != nil {
+	if err := outbox.WaitUntil(wait.Context(t), ok); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -71,7 +70,7 @@ func TestDelivered(t *testing.T) {
 	id := outbox.Add(event("1.1", 3), "crm")[0]
 	d.Wake("crm")
 	d.Wake("unknown")
-	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
 
 	row, got := outbox.Row(id), crm.Requests()[0]
 	if row.State != hooks.Delivered || len(row.Attempts) != 1 || row.Attempts[0].Class != "delivered" || row.Attempts[0].Status != 202 || row.Attempts[0].Excerpt != "thanks" {
@@ -96,7 +95,7 @@ func TestStatusOnTheWire(t *testing.T) {
 		crm.Play(step)
 		id := outbox.Add(event("1.1", 1), "crm")[0]
 		_, stop := start(t, outbox, hookTo("crm", crm.URL()))
-		wait(t, outbox, func() bool { return len(outbox.Row(id).Attempts) > 0 })
+		waitUntil(t, outbox, func() bool { return len(outbox.Row(id).Attempts) > 0 })
 		stop()
 		row := outbox.Row(id)
 		if row.State != state || row.Attempts[0].Class != class || row.Attempts[0].Status != step.Status || len(crm.Requests()) != 1 {
@@ -126,7 +125,7 @@ func TestNoAnswer(t *testing.T) {
 	closed.Answer(func(hooktest.Request) hooktest.Step { return hooktest.Step{Reset: true} })
 	ids := outbox.Add(event("1.1", 1), "slow", "reset", "nobody", "dns")
 	_, stop := start(t, outbox, slow, hookTo("reset", closed.URL()), hookTo("nobody", "http://127.0.0.1:1/"), hookTo("dns", "http://crm.invalid/"))
-	wait(t, outbox, func() bool {
+	waitUntil(t, outbox, func() bool {
 		for _, id := range ids {
 			if len(outbox.Row(id).Attempts) == 0 {
 				return false
@@ -155,7 +154,7 @@ func TestSecondTryAfterReset(t *testing.T) {
 	for seq := range 2 {
 		id := outbox.Add(event("1.1", seq+1), "crm")[0]
 		d.Wake("crm")
-		wait(t, outbox, func() bool { return outbox.Row(id).State == hooks.Delivered })
+		waitUntil(t, outbox, func() bool { return outbox.Row(id).State == hooks.Delivered })
 		if n := len(outbox.Row(id).Attempts); n != 1 {
 			t.Errorf("delivery %d: %d attempts", id, n)
 		}
@@ -185,7 +184,7 @@ func TestOrderUnderFailures(t *testing.T) {
 		}
 	}
 	start(t, outbox, hookTo("crm", crm.URL()))
-	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
 
 	last := make(map[string]int)
 	for _, r := range crm.Requests() {
@@ -217,7 +216,7 @@ func TestSlowHookDelaysNoOther(t *testing.T) {
 	slow := hookTo("hole", hole.URL())
 	slow.Timeout = time.Minute
 	_, stop := start(t, outbox, slow, hookTo("crm", crm.URL()))
-	wait(t, outbox, func() bool { return outbox.Pending() == calls })
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == calls })
 	if n := len(hole.Requests()); n > slow.Concurrency {
 		t.Errorf("%d attempts in progress at the hook that hangs, want at most %d", n, slow.Concurrency)
 	}
@@ -236,11 +235,9 @@ func TestStopAndReopen(t *testing.T) {
 	}
 	for round := 1; outbox.Pending() > 0; round++ {
 		_, stop := start(t, outbox, hookTo("crm", crm.URL()))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		if _, err := crm.Wait(ctx, min(round*10, calls*events)); err != nil {
+		if _, err := crm.Wait(wait.Context(t), min(round*10, calls*events)); err != nil {
 			t.Fatal(err)
 		}
-		cancel()
 		stop()
 	}
 	seen := make(map[string]int)
@@ -300,7 +297,7 @@ func TestPoison(t *testing.T) {
 	})
 	d.Start()
 	defer d.Close(t.Context())
-	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
 	row := outbox.Row(poison)
 	if row.State != hooks.Dead || row.Attempts[0].Class != "poison" || !strings.Contains(row.Attempts[0].Excerpt, "poisoned") {
 		t.Errorf("got %+v", row)
@@ -329,7 +326,7 @@ func TestSecretsStayInside(t *testing.T) {
 	ev := event("1.1", 1)
 	id := outbox.Add(ev, "crm")[0]
 	d.Start()
-	wait(t, outbox, func() bool { return len(outbox.Row(id).Attempts) > 0 })
+	waitUntil(t, outbox, func() bool { return len(outbox.Row(id).Attempts) > 0 })
 	if err := d.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -384,7 +381,7 @@ func TestMetrics(t *testing.T) {
 		}
 		outbox.Add(event("1.1", 1), "crm")
 		d.Start()
-		wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+		waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
 		if err := d.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -418,14 +415,14 @@ func TestTry(t *testing.T) {
 	crm.Play(hooktest.Step{Status: 503, Body: "token=hush-1 is wrong"})
 	cfgs := []hooks.Config{hookTo("crm", crm.URL()+"/?token=hush-1")}
 	log, ev := slog.New(slog.DiscardHandler), event("1.1", 1)
-	preview, attempt, wanted, err := hooks.Try(cfgs, &ev, "crm", log)
+	preview, attempt, wanted, err := hooks.Try(cfgs, nil, &ev, "crm", log)
 	if err != nil || !wanted || attempt.Class != "server" || attempt.Status != 503 || attempt.Excerpt != "token=*** is wrong" || !strings.HasSuffix(preview.URL, "/?token=***") {
 		t.Errorf("got %+v, %+v, %v", preview, attempt, err)
 	}
 	if got := crm.Requests(); len(got) != 1 || got[0].URL != "/?token=hush-1" {
 		t.Errorf("got %+v", got)
 	}
-	if _, _, _, err := hooks.Try(cfgs, &ev, "other", log); err == nil {
+	if _, _, _, err := hooks.Try(cfgs, nil, &ev, "other", log); err == nil {
 		t.Error("Try of an unknown hook succeeded")
 	}
 }
@@ -437,7 +434,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 		d, stop := start(t, outbox, hookTo("crm", crm.URL()), hookTo("nobody", "http://127.0.0.1:1/"))
 		outbox.Add(event("1.1", 1), "crm")
 		d.Wake("crm")
-		wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+		waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
 		stop()
 	}
 	for range 20 {

@@ -91,7 +91,7 @@ func TestReceiverCertificateExpired(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Start()
-	wait(t, outbox, func() bool { return len(outbox.Row(id).Attempts) > 0 })
+	waitUntil(t, outbox, func() bool { return len(outbox.Row(id).Attempts) > 0 })
 	if err := d.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -148,7 +148,7 @@ func TestReceiverMeasured(t *testing.T) {
 	}
 	outbox.Add(event("1.1", 1), "crm")
 	d.Start()
-	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
 	if err := d.Close(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -2,8 +2,11 @@ package hooks
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -25,6 +28,9 @@ type feed struct {
 	queue Queue
 	hook  string
 	jobs  chan Delivery
+	// limiter limits what is handed out, nil if nothing does. What waits for the rate is not taken from the outbox, where it
+	// may still be dropped or erased.
+	limiter *rate.Limiter
 	// inFlight are the deliveries that were handed to the workers and whose result is not committed yet. To the outbox they
 	// are still due.
 	inFlight      map[int64]Delivery
@@ -37,12 +43,29 @@ type feed struct {
 	retryNow map[int64]bool
 }
 
-func newFeed(queue Queue, hook string, room int) feed {
-	return feed{queue: queue, hook: hook, jobs: make(chan Delivery, room), inFlight: make(map[int64]Delivery, room)}
+func newFeed(queue Queue, hook string, limiter *rate.Limiter, room int) feed {
+	return feed{queue: queue, hook: hook, limiter: limiter, jobs: make(chan Delivery, room), inFlight: make(map[int64]Delivery, room)}
 }
 
-// hand passes a delivery to the workers. There must be room for it.
+// allowed is the number of deliveries that the rate lets be handed out now.
+func (f *feed) allowed(now time.Time) int {
+	if f.limiter == nil {
+		return math.MaxInt
+	}
+	return int(f.limiter.TokensAt(now))
+}
+
+// untilAllowed returns how long the rate allows no delivery.
+func (f *feed) untilAllowed(now time.Time) time.Duration {
+	missing := 1 - f.limiter.TokensAt(now)
+	return time.Duration(missing / float64(f.limiter.Limit()) * float64(time.Second))
+}
+
+// hand passes a delivery to the workers. There must be room for it, and the rate must allow it.
 func (f *feed) hand(d *Delivery) {
+	if f.limiter != nil {
+		f.limiter.ReserveN(time.Now(), 1)
+	}
 	f.inFlight[d.ID] = *d
 	f.jobs <- *d
 }

@@ -55,5 +55,5 @@ func (f *format) fill(req *httpclient.Request, v view) {
 		req.URL = withQuery(req.URL, string(payload))
 		return
 	}
-	req.ContentType, req.Body = v.hook.contentType, payload
+	req.ContentType, req.Body = v.request.contentType, payload
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"slices"
 	"strings"
 
 	"ringhook/httpclient"
@@ -15,24 +16,32 @@ import (
 
 // templateFormat writes the hook's own body, with its placeholders filled.
 var templateFormat = format{name: "template", compile: compileBody, write: func(v view) []byte {
-	return v.hook.body.Append(nil, v.bodyText)
+	return v.request.body.append(nil, v)
 }}
 
+// bodyMissing describes a template without a body.
+const bodyMissing = "format = \"template\" needs a body"
+
 func compileBody(b *builder) {
-	c := b.hook.cfg
-	b.hook.contentType = c.ContentType
+	r, c := b.request, b.request.cfg
+	r.contentType = c.ContentType
 	if c.Body == "" {
-		b.report("body", "format = \"template\" needs a body")
+		b.report("body", bodyMissing)
 	}
 	place, err := placeOf(c.ContentType)
 	if err != nil {
 		b.report("content_type", err.Error())
 	}
-	b.hook.body = b.template("body", c.Body, place)
-	if b.hook.body == nil || err != nil || c.Body == "" {
+	r.body = b.text("body", c.Body, place)
+	if r.body == nil || err != nil || c.Body == "" {
 		return
 	}
-	if err := readable(b.hook.body, place); err != nil {
+	for i, key := range r.body.Keys() {
+		if n := slices.IndexFunc(r.params, func(p param) bool { return p.name == key }); n >= 0 {
+			r.body.holes[i].param = &r.params[n]
+		}
+	}
+	if err := readable(r.body.Template, place); err != nil {
 		b.report("body", err.Error())
 	}
 }
@@ -76,14 +85,4 @@ func placeOf(contentType string) (httpclient.Place, error) {
 		return httpclient.PlaceText, nil
 	}
 	return httpclient.PlaceText, errors.New("content type is one whose escaping is not known: use one of JSON, XML or forms, or text/plain")
-}
-
-// bodyText returns the value of a placeholder in a body: one of the chosen params, else a setting or parameter.
-func (v view) bodyText(key string) string {
-	for _, p := range v.params() {
-		if p.name == key {
-			return textOf(p.value(v))
-		}
-	}
-	return v.text(key)
 }

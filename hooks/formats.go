@@ -50,7 +50,7 @@ var jsonFormat = format{name: "json", contentType: "application/json", write: fu
 // standardFormat writes the body that Standard Webhooks recommends: type, timestamp and data.
 var standardFormat = format{name: "standard", contentType: "application/json", write: func(v view) []byte {
 	data := jsonEncode(v.fields())
-	return jsonEncode([]field{{"type", v.value("event")}, {"timestamp", v.value("time")}, {"data", json.RawMessage(data)}})
+	return jsonEncode([]field{{"type", v.named("event")}, {"timestamp", v.named("time")}, {"data", json.RawMessage(data)}})
 }}
 
 // jsonEncode writes one object. Numbers are numbers, and a field without a value is null.

@@ -96,7 +96,7 @@ func (b *breaker) restore(st *HookState, now time.Time) {
 // forgotten.
 func (s *sender) restoreState() bool {
 	st, err := s.outbox.State(s.hook.name)
-	s.failures.outbox(s.log, err)
+	s.failures.outbox(err)
 	if err != nil {
 		return false
 	}
@@ -128,14 +128,14 @@ func (s *sender) showDisabled() {
 	s.metrics.disabled.WithLabelValues(s.hook.name).Set(value)
 }
 
-// storeState stores the state of the hook if it has changed. It is called after each result, and seldom has anything to do.
+// storeState stores the state of the hook if it has changed. It is called after each result, and mostly finds no change.
 func (s *sender) storeState(ctx context.Context) {
 	st := s.breaker.state(time.Now())
 	st.Hook = s.hook.name
 	if st != (HookState{Hook: st.Hook}) {
 		st.Receiver = s.hook.receiver()
 		if s.stored.Class != "" {
-			st.Class = s.stored.Class // any of them will do
+			st.Class = s.stored.Class // of one of the failures
 		}
 	}
 	if st == s.stored {
@@ -144,11 +144,11 @@ func (s *sender) storeState(ctx context.Context) {
 	var notice *Event
 	var routes []Route
 	if st.Disabled != "" && s.stored.Disabled == "" {
-		notice = disabledEvent(&st)
+		notice = DisabledEvent(st.Hook, st.Disabled, st.DisabledAt)
 		routes = s.others(notice)
 	}
 	if err := s.outbox.SetState(ctx, st, notice, routes); err != nil {
-		s.failures.outbox(s.log, err)
+		s.failures.outbox(err)
 		return
 	}
 	s.stored = st
@@ -178,7 +178,7 @@ func (s *sender) enabled() bool {
 }
 
 // attemptWanted reports whether an operator wants an attempt although the breaker is open, as the outbox knows. The outbox is
-// asked once in a while, not for each delivery that comes.
+// asked at most once per pause, not for each delivery.
 func (s *sender) attemptWanted(now time.Time) bool {
 	if now.Before(s.asked.Add(pause)) {
 		return false
@@ -194,15 +194,15 @@ func (s *sender) attemptWanted(now time.Time) bool {
 	return true
 }
 
-// disabledEvent returns the event of a hook that was disabled.
-func disabledEvent(st *HookState) *Event {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", HookDisabled, st.Hook, st.DisabledAt.UnixMilli()))
+// DisabledEvent returns the event of a hook that was disabled. The same hook, disabled at the same time, has
+// the same event.
+func DisabledEvent(hook, reason string, at time.Time) *Event {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", HookDisabled, hook, at.UnixMilli()))
 	id := "msg_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
 	return &Event{
-		ID: id, Name: HookDisabled, Time: st.DisabledAt,
+		ID: id, Name: HookDisabled, Time: at,
 		Params: map[string]any{
-			"event": HookDisabled, "event_id": id, "time": st.DisabledAt.Format(time.RFC3339),
-			"hook": st.Hook, "reason": st.Disabled,
+			"event": HookDisabled, "event_id": id, "time": at.Format(time.RFC3339), "hook": hook, "reason": reason,
 		},
 	}
 }

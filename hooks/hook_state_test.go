@@ -260,7 +260,7 @@ func TestCopies(t *testing.T) {
 		second = append(second, outbox.Add(ev, "journal.2")...)
 		d.WakeAll()
 	}
-	wait(t, outbox, func() bool {
+	waitUntil(t, outbox, func() bool {
 		for _, id := range first {
 			if outbox.Row(id).State != hooks.Delivered {
 				return false

@@ -13,7 +13,10 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -58,6 +61,9 @@ type Result struct {
 	State    State
 	Next     time.Time // of the next attempt, where State is Pending
 	Attempt  Attempt
+	// Call and Values are what the answer left for later deliveries of the call, see Memory.
+	Call   string
+	Values map[string]string
 }
 
 // State is the state of a delivery.
@@ -100,6 +106,14 @@ type Attempt struct {
 type Outbox interface {
 	Queue
 	States
+	Memory
+}
+
+// Memory holds the values that answers left for later deliveries of their call, by hook and call. Settle stores them with the
+// result, in one commit. They are removed with the call, or with the last of its events if that is later.
+type Memory interface {
+	// Remembered returns the values of a call for a hook, by name.
+	Remembered(hook, call string) (map[string]string, error)
 }
 
 // Queue holds the deliveries of hooks.
@@ -122,6 +136,65 @@ type States interface {
 	// SetState stores the state of a hook and, if notice is not nil, commits with it an event about the hook for the
 	// hooks of the routes.
 	SetState(ctx context.Context, st HookState, notice *Event, routes []Route) error
+}
+
+// Call identifies the event's call among the calls of all Asterisks, for what is remembered of it.
+func (ev *Event) Call() string {
+	if id, ok := ev.Params["call_uuid"].(string); ok && id != "" {
+		return id
+	}
+	return cmp.Or(ev.LinkedID, ev.ID)
+}
+
+// With returns the event with further parameters. Those that it has itself win: the dialplan may pass a value that is
+// otherwise remembered.
+func (ev *Event) With(values map[string]string) *Event {
+	if len(values) == 0 {
+		return ev
+	}
+	more := *ev
+	more.Params = make(map[string]any, len(ev.Params)+len(values))
+	for name, value := range values {
+		more.Params[name] = value
+	}
+	for name, value := range ev.Params {
+		if value != "" {
+			more.Params[name] = value
+		}
+	}
+	return &more
+}
+
+// Replace returns the event with other values of parameters, in the types of the contract; an empty value removes the
+// parameter. What identifies the event cannot be replaced.
+func (ev *Event) Replace(values map[string]string) (*Event, error) {
+	more := *ev
+	more.Params = maps.Clone(ev.Params)
+	for name, text := range values {
+		if slices.Contains([]string{"event", "event_id", "linkedid", "seq", "final", "time"}, name) {
+			return nil, fmt.Errorf("%s belongs to the event and cannot be replaced", name)
+		}
+		if text == "" {
+			delete(more.Params, name)
+			continue
+		}
+		switch zeros[name].(type) {
+		case int64:
+			n, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("%s is a number, %q is none", name, text)
+			}
+			more.Params[name] = n
+		case bool:
+			if text != "true" && text != "false" {
+				return nil, fmt.Errorf("%s is true or false, not %q", name, text)
+			}
+			more.Params[name] = text == "true"
+		default:
+			more.Params[name] = text
+		}
+	}
+	return &more, nil
 }
 
 // AppendJSON appends the event as the outbox stores it: a JSON object with name, seq, final, time and params. ID and

@@ -20,7 +20,7 @@ func TestSecretsAreHidden(t *testing.T) {
 		c.Format, c.Params = "json", map[string]string{"api_key": "param-value-1", "plain": "%setting%"}
 		c.Headers = map[string]string{"X-Token": "header-value-1"}
 	})
-	s := newSender(h, nil, nil, slog.New(slog.DiscardHandler))
+	s, _ := newSender(h, nil, nil, nil, slog.New(slog.DiscardHandler))
 	p, err := h.preview(&Event{ID: "msg_1", Name: "queue-dial"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +46,40 @@ func TestSecretsAreHidden(t *testing.T) {
 		}
 		if strings.Contains(text, "pass-w") || strings.Contains(text, `env\u003c`) {
 			t.Fatalf("a part of a secret is in %s", text)
+		}
+	}
+}
+
+// TestSecretsInPathsAreHidden checks that the secrets of every address of a hook are hidden, also those of the paths that are
+// appended to one.
+func TestSecretsInPathsAreHidden(t *testing.T) {
+	secrets := []string{"path4key9with0digits", "query-value-1", "other5key8with1digits", "query-value-2", "whole6key7with2digits", "query-value-3"}
+	h := testHook(t, func(c *Config) {
+		c.URL, c.Path = Addresses{"https://crm.example"}, "/rest/1/path4key9with0digits/add?api_key=query-value-1"
+		c.Events = []string{"agent-dial", "agent-hangup", "call-hangup"}
+		c.On = map[string]Variant{
+			"agent-dial":   {Path: "rest/1/other5key8with1digits/pop?auth=query-value-2"},
+			"agent-hangup": {URL: "https://crm.example/rest/1/whole6key7with2digits/end?token=query-value-3"},
+		}
+	})
+	s, err := newSender(h, nil, nil, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, event := range h.cfg.Events {
+		p, err := h.preview(&Event{ID: "msg_1", Name: event}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := outcomeOf(&httpclient.Response{Status: 500, Body: []byte(p.Raw)}, nil, time.Now())
+		shown := p.URL + s.excerpt(&o)
+		for _, secret := range secrets {
+			if strings.Contains(shown, secret) {
+				t.Errorf("%s: %s is in %s", event, secret, shown)
+			}
+		}
+		if strings.Count(shown, httpclient.Masked) < 4 {
+			t.Errorf("%s: nothing is hidden in %s", event, shown)
 		}
 	}
 }

@@ -111,7 +111,7 @@ func TestRetryAfterOpensTheBreaker(t *testing.T) {
 	for call := range ids {
 		ids[call] = outbox.Add(event(fmt.Sprint("1.", call), 1), "crm")[0]
 	}
-	wait(t, outbox, func() bool { return len(outbox.Row(ids[0]).Attempts) == 1 })
+	waitUntil(t, outbox, func() bool { return len(outbox.Row(ids[0]).Attempts) == 1 })
 	stop()
 	if n := len(crm.Requests()); n != 1 {
 		t.Errorf("%d requests", n)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ const (
 	classBlocked   = "blocked" // the receiver's address is never connected to
 	classTLS       = "tls"
 	classProtocol  = "protocol" // the response is not HTTP, or too large
+	classRefused   = "refused"  // 2xx, and the answer says that the event was not taken
+	classNeeds     = "needs"    // unsent: no earlier answer of the call had a value that it needs
 	classPoison    = "poison"   // the event cannot be rendered, or crashes ringhook over and over
 )
 
@@ -41,7 +44,7 @@ const (
 // everything that may succeed next time.
 var metricOutcomes = map[string]string{
 	classDelivered: "delivered",
-	classRedirect:  "rejected", classGone: "rejected", classRejected: "rejected", classLimited: "rejected",
+	classRedirect:  "rejected", classGone: "rejected", classRejected: "rejected", classLimited: "rejected", classRefused: "rejected",
 	classTimeout: "timeout",
 	classServer:  "failed", classConnect: "failed", classDNS: "failed", classBlocked: "failed", classTLS: "failed", classProtocol: "failed",
 	classPoison: "failed",
@@ -58,6 +61,8 @@ type outcome struct {
 	overload   bool          // the receiver has too much to do: its Retry-After holds for the whole hook
 	skew       time.Duration // of the receiver's clock against ours, if its answer has a Date
 	retryAfter time.Duration
+	final      bool              // a further attempt cannot succeed
+	values     map[string]string // to remember for later deliveries of the call
 }
 
 // outcomeOf classifies a response or an error.
@@ -85,6 +90,32 @@ func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {
 		o.retryAfter = parseRetryAfter(resp.RetryAfter, now)
 	}
 	return o
+}
+
+// read takes into account what the configuration says about answers.
+func (r *request) read(o *outcome, resp *httpclient.Response) {
+	c := r.hook.cfg
+	switch {
+	case o.class == classDelivered && r.reply != nil:
+		answer := r.reply.Read(nil, "")
+		if resp != nil { // nil if the body was too large
+			answer = r.reply.Read(resp.Body, resp.ContentType)
+		}
+		if o.values = answer.Values; !answer.Taken {
+			o.class, o.values, o.text = classRefused, nil, answer.Why+"\n"+o.text
+		}
+	case o.class != classRejected:
+	case c.isKnown(o):
+		o.class = classDelivered
+	default:
+		o.final = slices.Contains(c.Final, o.status)
+	}
+}
+
+// isKnown reports whether a refusal says that the receiver has the event already.
+func (c *Config) isKnown(o *outcome) bool {
+	text, listed := c.Known[strconv.Itoa(o.status)]
+	return listed && strings.Contains(o.text, text)
 }
 
 func statusClass(status int) string {
@@ -131,9 +162,10 @@ func errorClass(err error) string {
 	return classProtocol
 }
 
-// Cause returns in a few words why the attempt failed, such as "connection refused" or "status 503".
+// Cause returns in a few words why the attempt failed, such as "connection refused" or "status 503". It has no word of the
+// receiver's answer.
 func (a *Attempt) Cause() string {
-	if a.Status != 0 {
+	if a.Status != 0 && statusClass(a.Status) != classDelivered || a.Class == classDelivered {
 		return "status " + strconv.Itoa(a.Status)
 	}
 	line, _, _ := strings.Cut(a.Excerpt, "\n")

@@ -88,7 +88,7 @@ func TestExcerpt(t *testing.T) {
 // TestRedirectIsShown checks that an attempt stores the target of a redirect without secrets.
 func TestRedirectIsShown(t *testing.T) {
 	h := testHook(t, func(c *Config) { c.Settings = map[string]string{"token": "hush-1"} })
-	s := newSender(h, nil, nil, slog.New(slog.DiscardHandler))
+	s, _ := newSender(h, nil, nil, nil, slog.New(slog.DiscardHandler))
 	o := outcomeOf(&httpclient.Response{Status: 301, Location: "https://crm.example/login?t=hush-1", Body: []byte("moved")}, nil, time.Now())
 	if got, want := s.excerpt(&o), "redirect to https://crm.example/login?t=***, which is not followed\nmoved"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -97,11 +97,14 @@ func TestRedirectIsShown(t *testing.T) {
 
 func TestCause(t *testing.T) {
 	for want, a := range map[string]Attempt{
-		"connection refused": {Class: classConnect, Excerpt: "crm.example: connect: dial tcp 127.0.0.1:1: connect: connection refused"},
-		"deadline passed":    {Class: classTimeout, Excerpt: "crm.example: timeout: deadline passed"},
-		"status 503":         {Class: classServer, Status: 503, Excerpt: "busy: come back"},
-		"crash":              {Class: Crash},
-		"a panic":            {Class: classPoison, Excerpt: "a panic\nwith: more"},
+		"connection refused":                   {Class: classConnect, Excerpt: "crm.example: connect: dial tcp 127.0.0.1:1: connect: connection refused"},
+		"deadline passed":                      {Class: classTimeout, Excerpt: "crm.example: timeout: deadline passed"},
+		"status 503":                           {Class: classServer, Status: 503, Excerpt: "busy: come back"},
+		"crash":                                {Class: Crash},
+		"the session has ended":                {Class: classRejected, Status: 200, Excerpt: "the session has ended\n{}"},
+		"the answer does not say that it took": {Class: classRefused, Status: 200, Excerpt: "taken: the answer does not say that it took\n{\"error\": \"x\"}"},
+		"status 204":                           {Class: classDelivered, Status: 204, Excerpt: "thanks: well done"},
+		"a panic":                              {Class: classPoison, Excerpt: "a panic\nwith: more"},
 	} {
 		if got := a.Cause(); got != want {
 			t.Errorf("%+v: got %q, want %q", a, got, want)

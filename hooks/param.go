@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ringhook/httpclient"
+	"ringhook/lookup/number"
 )
 
 // param returns a parameter by its name in the contract.
@@ -55,70 +58,171 @@ func textOf(v any) string {
 	}
 }
 
-// view is an event as one hook sees it.
-type view struct {
-	hook  *hook
-	event *Event
+// text is a template whose placeholders were prepared when the configuration was read.
+type text struct {
+	*httpclient.Template
+	holes []placeholder
 }
 
-// text returns the value of a placeholder as text.
-func (v view) text(key string) string { return textOf(v.value(key)) }
+// append appends the text with the values of an event.
+func (t *text) append(dst []byte, v view) []byte {
+	return t.AppendNth(dst, func(n int) string { return textOf(v.value(&t.holes[n])) })
+}
+
+// isAlone reports whether the text is one placeholder and nothing else.
+func (t *text) isAlone() bool {
+	return len(t.holes) == 1 && string(t.Append(nil, func(string) string { return "x" })) == "x" && !t.Nested()
+}
+
+// placeholder is what stands between two percent signs.
+type placeholder struct {
+	name     string
+	setting  *string           // the administrator's own value; nil for a parameter
+	param    *param            // in a body, one of the chosen params
+	words    map[string]string // the receiver's words for its values
+	isTime   bool
+	layout   string // of a time
+	number   numberFormat
+	spelling string // of a telephone number
+}
+
+// numberFormat writes a whole number. Nil is none.
+type numberFormat func(n int64) any
+
+// numberFormats are the units of a number of seconds.
+var numberFormats = map[string]numberFormat{
+	"ms":  func(n int64) any { return n * 1000 },
+	"min": func(n int64) any { return (n + 59) / 60 },
+}
+
+// numberFormatNamed returns a unit, or the decimal places 0, 0.0, 0.00 and so on; nil if it is neither.
+func numberFormatNamed(name string) numberFormat {
+	if f := numberFormats[name]; f != nil {
+		return f
+	}
+	rest, ok := strings.CutPrefix(name, "0")
+	if !ok || strings.Trim(rest, "0") != "." && rest != "" {
+		return nil
+	}
+	if decimals := len(rest) - 1; decimals > 0 {
+		return func(n int64) any { return strconv.FormatFloat(float64(n), 'f', decimals, 64) }
+	}
+	return func(n int64) any { return n }
+}
+
+func isNumber(name string) bool { _, ok := zeros[name].(int64); return ok }
+
+// hole prepares a placeholder. The error describes a format that does not fit.
+func (r *request) hole(key string) (placeholder, error) {
+	name, format, formatted := strings.Cut(key, ":")
+	p := r.parameter(name)
+	switch {
+	case !formatted:
+	case p.isTime:
+		p.layout = format
+	case isNumber(name):
+		if p.number = numberFormatNamed(format); p.number == nil {
+			return p, fmt.Errorf("%%%s%% has a format that does not fit: a number has decimal places such as 0.0, or a unit, ms or min", key)
+		}
+	case number.IsSpelling(format):
+		p.spelling = format
+	default:
+		return p, fmt.Errorf("%%%s%% has a format that does not fit: times have one such as 15:04:05, numbers 0.0, ms or min, telephone numbers a spelling such as plus-less, national or last:10", key)
+	}
+	return p, nil
+}
+
+// parameter prepares a placeholder without a format.
+func (r *request) parameter(name string) placeholder {
+	p := placeholder{name: name, words: r.words(name), isTime: times[name]}
+	if s, ok := r.cfg.Settings[name]; ok {
+		p.setting = &s
+	}
+	return p
+}
+
+// words returns the receiver's words for the values of a parameter, with the settings that they name filled in.
+func (r *request) words(name string) map[string]string {
+	words := r.cfg.Words[name]
+	for value, word := range words {
+		if !strings.Contains(word, "%") {
+			continue
+		}
+		for setting, own := range r.cfg.Settings {
+			word = strings.ReplaceAll(word, "%"+setting+"%", own)
+		}
+		if word != words[value] {
+			words = overlay(words, map[string]string{value: word})
+		}
+	}
+	return words
+}
+
+// view is an event as one request of a hook sees it.
+type view struct {
+	request *request
+	event   *Event
+}
+
+// named returns the value of a parameter that no placeholder names.
+func (v view) named(name string) any {
+	p := v.request.parameter(name)
+	return v.value(&p)
+}
 
 // value returns the value of a placeholder in its own type, nil if it has none: a
 // setting, or a parameter in the words of the receiver.
-func (v view) value(key string) any {
-	name, format, _ := strings.Cut(key, ":")
-	return v.named(name, format)
-}
-
-func (v view) named(name, format string) any {
-	if s, ok := v.hook.cfg.Settings[name]; ok {
-		return s
+func (v view) value(p *placeholder) any {
+	switch {
+	case p.param != nil:
+		return p.param.value(v)
+	case p.setting != nil:
+		return *p.setting
+	case p.isTime:
+		return v.time(p.name, p.layout)
 	}
-	if times[name] {
-		return v.time(name, format)
-	}
-	value, ok := v.event.param(name)
+	value, ok := v.event.param(p.name)
 	if !ok {
-		return v.missing(name, format)
+		return v.missing(p)
 	}
-	if word, ok := v.word(name, textOf(value)); ok {
-		return word
+	if p.words != nil {
+		if word, ok := wordFor(p.words, textOf(value)); ok {
+			return word
+		}
 	}
-	if n, ok := value.(int64); ok {
-		return formatNumber(n, format)
+	switch value := value.(type) {
+	case int64:
+		if p.number != nil {
+			return p.number(value)
+		}
+	case string:
+		if p.spelling != "" {
+			spelled, _ := number.Spell(value, p.spelling)
+			return spelled
+		}
 	}
 	return value
 }
 
-// missing returns the value of a parameter that the event does not have: 0 for a number with a format, as a receiver that
-// wants a number expects it, unless empty parameters are left out.
-func (v view) missing(name, format string) any {
-	if format == "" || !isNumber(name) || v.hook.cfg.OmitEmpty {
+// missing returns the value of a parameter that the event does not have: the receiver's word for an empty one, or 0 for a
+// number with a format, as a receiver that wants a number expects it, unless empty parameters are left out.
+func (v view) missing(p *placeholder) any {
+	if word, ok := p.words[""]; ok {
+		return word
+	}
+	if p.number == nil || v.request.cfg.OmitEmpty {
 		return nil
 	}
-	return formatNumber(0, format)
+	return p.number(0)
 }
 
-// formatNumber writes a number with the decimal places of a format. Without any it stays a number.
-func formatNumber(n int64, format string) any {
-	if decimals, ok := decimalPlaces(format); ok && decimals > 0 {
-		return strconv.FormatFloat(float64(n), 'f', decimals, 64)
+// wordFor returns the receiver's word for a value.
+func wordFor(words map[string]string, value string) (string, bool) {
+	word, ok := words[value]
+	if !ok {
+		word, ok = words["*"]
 	}
-	return n
-}
-
-// word translates a value, by the event's own words before the hook's.
-func (v view) word(name, value string) (string, bool) {
-	for _, words := range []map[string]map[string]string{v.hook.cfg.On[v.event.Name].Words, v.hook.cfg.Words} {
-		if word, ok := words[name][value]; ok {
-			return word, true
-		}
-		if word, ok := words[name]["*"]; ok {
-			return word, true
-		}
-	}
-	return "", false
+	return word, ok
 }
 
 // times are the parameters of the contract that are times.
@@ -135,11 +239,11 @@ func (v view) time(name, format string) any {
 		}
 	}
 	if format == "" {
-		format = v.hook.cfg.TimeFormat
+		format = v.request.cfg.TimeFormat
 	}
 	switch {
-	case v.hook.zone != nil:
-		t = t.In(v.hook.zone)
+	case v.request.hook.zone != nil:
+		t = t.In(v.request.hook.zone)
 	case format == "" && text != "":
 		return text
 	default:
@@ -164,44 +268,27 @@ func (view) nonEmpty(text string) any {
 	return text
 }
 
-// decimalPlaces reads the format of a number: 0, 0.0, 0.00 and so on.
-func decimalPlaces(format string) (n int, ok bool) {
-	rest, ok := strings.CutPrefix(format, "0")
-	if !ok || strings.Trim(rest, "0") != "." && rest != "" {
-		return 0, false
-	}
-	return max(len(rest)-1, 0), true
-}
-
 // field is one parameter as it is sent.
 type field struct {
 	name  string
 	value any // nil where it has no value
 }
 
-// params returns the chosen parameters of the event, sorted by name.
-func (v view) params() []param {
-	if own, ok := v.hook.variants[v.event.Name]; ok {
-		return own
-	}
-	return v.hook.params
-}
-
 // fields lists what is sent, sorted by name.
 func (v view) fields() []field {
-	params := v.params()
+	params := v.request.params
 	if len(params) == 0 {
 		names := v.event.names()
 		all := make([]field, len(names))
 		for i, name := range names {
-			all[i] = field{name, v.named(name, "")}
+			all[i] = field{name, v.named(name)}
 		}
 		return all
 	}
 	chosen := make([]field, 0, len(params))
-	for _, p := range params {
-		f := field{p.name, p.value(v)}
-		if v.hook.cfg.OmitEmpty && (f.value == nil || f.value == "") {
+	for i := range params {
+		f := field{params[i].name, params[i].value(v)}
+		if v.request.cfg.OmitEmpty && (f.value == nil || f.value == "") {
 			continue
 		}
 		chosen = append(chosen, f)

@@ -26,10 +26,32 @@ func usePreset(t *testing.T, name string, change func(*Config)) *hook {
 	if keys := meta.Undecoded(); len(keys) > 0 {
 		t.Errorf("%s: unknown keys %v", name, keys)
 	}
+	for setting, value := range c.Settings {
+		if value == "(required)" {
+			c.Settings[setting] = "77"
+		}
+	}
+	if c.Password != "" {
+		c.Username = "key"
+	}
 	if change != nil {
 		change(&c)
 	}
 	return testBuild(t, &c)
+}
+
+// ofProduct returns what events carry for a preset of a product that knows customers and users.
+func ofProduct(name string) map[string]any {
+	text, _ := Preset(name)
+	if !strings.Contains(string(text), "call_uuid") && !strings.Contains(string(text), "customer_id") && !strings.Contains(string(text), "agent_id_") {
+		return nil
+	}
+	product, _, _ := strings.Cut(name, "-")
+	values := map[string]any{"call_uuid": "b840bc6a-0490-51ef-9690-9d1131bed071", "agent_id_" + product: "9101"}
+	if !strings.HasSuffix(name, "-unknown") {
+		values["customer_id"], values["customer_type"] = "4711", "Contact"
+	}
+	return values
 }
 
 // story returns an event of each kind, from an incoming call to a queue, one to a menu, and an outgoing
@@ -143,6 +165,7 @@ func TestPresets(t *testing.T) {
 		subs := newSubscriptions([]*hook{h})
 		d := &Dispatcher{subs: subs}
 		for _, ev := range story() {
+			ev.Params = with(ev.Params, ofProduct(name))
 			if d.Match(ev) == nil {
 				continue
 			}

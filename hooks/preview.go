@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -38,7 +39,7 @@ func Render(cfgs []Config, ev *Event, hook string) (Preview, error) {
 
 // Try sends an event to a hook of the configuration once, without the outbox, and returns what was sent and how it
 // ended. wanted reports whether the hook subscribes to the event and its condition holds; the event is sent in any case.
-func Try(cfgs []Config, ev *Event, hook string, log *slog.Logger) (p Preview, a Attempt, wanted bool, err error) {
+func Try(cfgs []Config, accounts httpclient.Accounts, ev *Event, hook string, log *slog.Logger) (p Preview, a Attempt, wanted bool, err error) {
 	h, err := find(cfgs, hook)
 	if err != nil {
 		return p, a, false, err
@@ -51,12 +52,15 @@ func Try(cfgs []Config, ev *Event, hook string, log *slog.Logger) (p Preview, a 
 	if err != nil {
 		return p, a, false, err
 	}
-	s := newSender(h, client, nil, log)
+	s, err := newSender(h, client, accounts, nil, log)
+	if err != nil {
+		return p, a, false, err
+	}
 	defer s.close()
 	o := s.try(ev, started)
 	return p, Attempt{
 		Started: started, Took: time.Since(started), Class: o.class, Status: o.status, Excerpt: s.excerpt(&o),
-	}, h.wants(ev, log), nil
+	}, h.wants(ev, log.Warn), nil
 }
 
 // Wants returns a function that reports whether a hook of the configuration subscribes to an event and its condition holds.
@@ -65,12 +69,12 @@ func Wants(cfgs []Config, hook string, log *slog.Logger) (func(*Event) bool, err
 	if err != nil {
 		return nil, err
 	}
-	return func(ev *Event) bool { return h.wants(ev, log) }, nil
+	return func(ev *Event) bool { return h.wants(ev, log.Warn) }, nil
 }
 
 // wants reports whether the hook subscribes to the event and its condition holds.
-func (h *hook) wants(ev *Event, log *slog.Logger) bool {
-	return h.cfg.subscribes(ev.Name) && h.meets(ev, log)
+func (h *hook) wants(ev *Event, warn func(msg string, args ...any)) bool {
+	return h.cfg.subscribes(ev.Name) && h.meets(ev, warn)
 }
 
 // find compiles the named hook.
@@ -91,6 +95,10 @@ func (d *Dispatcher) Render(ev *Event, hook string) (Preview, error) {
 	if s == nil {
 		return Preview{}, fmt.Errorf("hook %q is not in the configuration", hook)
 	}
+	ev, err := s.recall(ev)
+	if err != nil {
+		return Preview{}, err
+	}
 	return s.hook.preview(ev, time.Now())
 }
 
@@ -109,7 +117,11 @@ func (h *hook) preview(ev *Event, now time.Time) (Preview, error) {
 		name, value, _ := strings.Cut(line, ": ")
 		p.Headers = append(p.Headers, [2]string{name, h.maskHeader(name, value)})
 	}
-	if h.cfg.OAuth2.TokenURL != "" {
+	switch {
+	case h.of(ev.Name).apart:
+	case h.cfg.Account != "":
+		p.Headers = append(p.Headers, [2]string{"(account " + h.cfg.Account + ")", httpclient.Masked})
+	case h.cfg.OAuth2.TokenURL != "":
 		p.Headers = append(p.Headers, [2]string{"Authorization", "Bearer " + httpclient.Masked})
 	}
 	return p, nil
@@ -120,14 +132,15 @@ var harmless = []string{
 	"accept", "accept-language", "content-length", "content-type", "host", "soapaction", "user-agent", "webhook-id", "webhook-timestamp",
 }
 
-// newMask makes the mask that hides a hook's secrets in all that is shown or stored of it: requests, errors, and answers
-// that repeat the request.
-func newMask(c *Config) *httpclient.Mask {
-	named := []map[string]string{c.Settings, c.Params}
+// newMasks makes the mask that hides a hook's secrets in all that is shown or stored of it: requests, errors, and answers
+// that repeat the request; and the mask of the values that are remembered of answers.
+func newMasks(c *Config) (mask, answers *httpclient.Mask) {
+	named, urls := []map[string]string{c.Settings, c.Params}, append(slices.Clone(c.URL), c.Path)
 	for _, variant := range c.On {
-		named = append(named, variant.Params)
+		named, urls = append(named, variant.Params), append(urls, variant.URL, variant.Path)
 	}
-	return httpclient.MaskOf(&c.Credentials, c.URL, c.Headers, named, c.Secret, c.OldSecret)
+	return httpclient.MaskOf(&c.Credentials, urls, c.Headers, named, c.Secret, c.OldSecret),
+		httpclient.MaskAnswers(&c.Credentials, urls, c.Headers, named, c.Secret, c.OldSecret)
 }
 
 // maskHeader hides a header's value unless the header is known to hold no secret.
@@ -136,4 +149,44 @@ func (h *hook) maskHeader(name, value string) string {
 		return h.mask.Replace(value)
 	}
 	return httpclient.Masked
+}
+
+// Once sends an event to a hook now, with what earlier answers of its call left, and without storing or repeating it. It returns
+// why the hook did not take it, without a word of the answer.
+func (d *Dispatcher) Once(hook string, ev *Event) error {
+	s := d.senders[hook]
+	if s == nil {
+		return fmt.Errorf("hook %q is not in the configuration", hook)
+	}
+	for {
+		s = s.current()
+		done, err := s.once(ev)
+		if done {
+			return err
+		}
+		if s.current() == s {
+			return fmt.Errorf("hook %q sends nothing any more: it is no longer in the configuration, or ringhook stops", hook)
+		}
+	}
+}
+
+// once makes the attempt of Once, unless the sender is closed.
+func (s *sender) once(ev *Event) (done bool, err error) {
+	s.using.RLock()
+	defer s.using.RUnlock()
+	if s.closed {
+		return false, nil
+	}
+	if s.hook.limiter != nil && !s.hook.limiter.Allow() {
+		return true, errors.New("rate: no further attempt is allowed now")
+	}
+	if ev, err = s.recall(ev); err != nil {
+		return true, fmt.Errorf("read remembered values: %w", err)
+	}
+	o := s.try(ev, time.Now())
+	if o.class == classDelivered {
+		return true, nil
+	}
+	a := Attempt{Class: o.class, Status: o.status, Excerpt: s.excerpt(&o)}
+	return true, fmt.Errorf("%s: %s", o.class, a.Cause())
 }

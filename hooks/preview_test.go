@@ -5,10 +5,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"ringhook/httpclient"
 )
 
 // TestShownIsSent checks that a preview shows the bytes that a receiver gets: all headers with their
@@ -46,7 +49,7 @@ func TestShownIsSent(t *testing.T) {
 	c.URL = Addresses{"http://" + ln.Addr().String() + "/cti?token=hush-hush-1"}
 	c.Secret, c.Headers = newSecret, map[string]string{"SOAPAction": `"x"`, "x-API-key": "hush-hush-2"}
 	ev := &Event{ID: "msg_1", Name: "queue-dial", Time: time.Now(), Params: map[string]any{"callerid": "+4930123"}}
-	p, a, _, err := Try([]Config{c}, ev, c.Name, slog.New(slog.DiscardHandler))
+	p, a, _, err := Try([]Config{c}, nil, ev, c.Name, slog.New(slog.DiscardHandler))
 	if err != nil || a.Class != classDelivered {
 		t.Fatalf("%+v, %v", a, err)
 	}
@@ -67,5 +70,29 @@ func TestShownIsSent(t *testing.T) {
 	}
 	if !strings.Contains(sent, "\r\nSOAPAction: ") || !strings.Contains(sent, "\r\nwebhook-signature: v1,") || strings.Contains(p.URL, "hush") {
 		t.Errorf("sent %q, URL is shown as %s", sent, p.URL)
+	}
+}
+
+// TestShownAccount checks that a preview shows the token of an account or of oauth2 for the hook's own server only.
+func TestShownAccount(t *testing.T) {
+	for name, change := range map[string]func(c *Config){
+		"(account zoho)": func(c *Config) { c.Account = "zoho" },
+		"Authorization": func(c *Config) {
+			c.OAuth2 = httpclient.OAuth2{TokenURL: "https://crm.example/token", ClientID: "ringhook", ClientSecret: "s3cret-1"}
+		},
+	} {
+		h := testHook(t, func(c *Config) {
+			change(c)
+			c.URL, c.On = Addresses{"https://crm.example/"}, map[string]Variant{"queue-dial": {URL: "https://other.example/"}}
+		})
+		for event, want := range map[string]bool{"queue-dial": false, "agent-hangup": true} {
+			p, err := h.preview(&Event{ID: "msg_1", Name: event}, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.ContainsFunc(p.Headers, func(header [2]string) bool { return header[0] == name }); got != want {
+				t.Errorf("%s: %s is shown: %t", event, name, got)
+			}
+		}
 	}
 }

@@ -215,7 +215,7 @@ func TestTimeFormats(t *testing.T) {
 		h := testHook(t, func(c *Config) {
 			c.TimeZone, c.TimeFormat, c.OmitEmpty, c.Params = zone, format, omit, map[string]string{"x": text}
 		})
-		got := view{h, ev}.fields()
+		got := view{h.of(ev.Name), ev}.fields()
 		if omit && want == nil {
 			if len(got) != 0 {
 				t.Errorf("%s is %v, want it left out", text, got)

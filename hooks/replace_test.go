@@ -55,7 +55,7 @@ func TestReplace(t *testing.T) {
 
 	close(answerCRM)
 	close(answerSlow)
-	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
 	for _, id := range append(held, other...) {
 		if row := outbox.Row(id); len(row.Attempts) != 1 || row.State != hooks.Delivered {
 			t.Errorf("delivery %d for %s: %d attempts, state %v", id, row.Hook, len(row.Attempts), row.State)
@@ -70,14 +70,62 @@ func TestReplace(t *testing.T) {
 	arrived(t, slow, 3)
 }
 
+// hanging has a receiver hold its first answer until the channel is closed, and returns a hook to it.
+func hanging(slow *hooktest.Receiver) (answer chan struct{}, c hooks.Config) {
+	answer = make(chan struct{})
+	slow.Play(hooktest.Step{Wait: answer})
+	c = hookTo("slow", slow.URL())
+	c.Timeout = 60e9
+	return answer, c
+}
+
+// TestReplaceDuringOnce checks that a changed hook does not wait for an attempt of Once of its old configuration, and that
+// the end does, also after a second change.
+func TestReplaceDuringOnce(t *testing.T) {
+	slow, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
+	answer, c := hanging(slow)
+	d, _ := start(t, outbox, c)
+	first, done := d, make(chan error, 1)
+	go func() {
+		ev := event("1.1", 1)
+		done <- first.Once("slow", &ev)
+	}()
+	arrived(t, slow, 1)
+	for n, value := range []string{"second", "third"} {
+		c.Headers = map[string]string{"X-Version": value}
+		d = replace(t, d, outbox, c)
+		outbox.Add(event(value, 1), "slow")
+		d.Wake("slow")
+		arrived(t, slow, n+2)
+	}
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
+	closed := make(chan error, 1)
+	go func() { closed <- d.Close(t.Context()) }()
+	otherOutbox := hooktest.NewOutbox()
+	other, _ := start(t, otherOutbox, hookTo("other", hooktest.NewReceiver(t).URL()))
+	otherOutbox.Add(event("1.1", 1), "other") // a delivery and an end that wait for nothing take longer than one more end
+	other.Wake("other")
+	waitUntil(t, otherOutbox, func() bool { return otherOutbox.Pending() == 0 })
+	if err := other.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if len(closed) > 0 {
+		t.Error("the end did not wait for the attempt")
+	}
+	close(answer)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReplaceTakenOut checks that a hook that is removed and added again while its attempt hangs does not make
 // two attempts at the same time.
 func TestReplaceTakenOut(t *testing.T) {
 	slow, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
-	answer := make(chan struct{})
-	slow.Play(hooktest.Step{Wait: answer})
-	c := hookTo("slow", slow.URL())
-	c.Timeout = 60e9
+	answer, c := hanging(slow)
 	d, _ := start(t, outbox, c)
 	ids := outbox.Add(event("1.1", 1), "slow")
 	d.Wake("slow")
@@ -85,7 +133,7 @@ func TestReplaceTakenOut(t *testing.T) {
 	d = replace(t, d, outbox)
 	d = replace(t, d, outbox, c)
 	close(answer)
-	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
 	if row := outbox.Row(ids[0]); len(row.Attempts) != 1 {
 		t.Errorf("%d attempts", len(row.Attempts))
 	}

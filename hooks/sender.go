@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ringhook/httpclient"
+	"ringhook/loglimit"
 )
 
 const (
@@ -29,6 +30,7 @@ type sender struct {
 	client  *httpclient.Client
 	send    func(*httpclient.Request, time.Time) (*httpclient.Response, error)
 	tokens  *httpclient.Tokens // nil if the receiver wants none
+	own     bool               // tokens are of this sender alone
 	outbox  Outbox
 	log     *slog.Logger
 	metrics *metrics
@@ -52,7 +54,11 @@ type sender struct {
 	files      [sha256.Size]byte          // a digest of the certificates' files
 	stop       context.CancelFunc         // no new attempts
 	abandon    context.CancelFunc         // and no waiting for those in progress
-	ended      chan struct{}              // nil before start
+	drained    chan struct{}              // closed when the last delivery has ended
+	ended      chan struct{}              // closed when attempts of Once have ended too; nil before start
+
+	using  sync.RWMutex // held for reading by attempts beside those of the workers
+	closed bool         // guarded by using
 }
 
 // finished is a delivery that a worker has attempted or returns.
@@ -60,22 +66,23 @@ type finished struct {
 	result  Result
 	outcome outcome
 	unsent  bool
+	err     error         // of the outbox, which does not return the remembered values
 	noted   chan struct{} // receives when a failure is taken into account; the worker waits for it
 }
 
-func newSender(h *hook, client *httpclient.Client, outbox Outbox, log *slog.Logger) *sender {
+func newSender(h *hook, client *httpclient.Client, accounts httpclient.Accounts, outbox Outbox, log *slog.Logger) (*sender, error) {
 	room := h.cfg.Concurrency + prefetch + prefetchFresh
 	s := &sender{
 		hook: h, client: client, send: client.Do, outbox: outbox, log: log.With("hook", h.name),
 		wake: make(chan struct{}, 1), fresh: make(chan Delivery, room), results: make(chan finished, room),
-		feed: newFeed(outbox, h.name, room), committer: newCommitter(outbox),
+		feed: newFeed(outbox, h.name, h.limiter, room), committer: newCommitter(outbox),
 		skew:  -1, // no clock is, in whole seconds
 		files: digestFiles(h.cfg.CAFile, h.cfg.CertFile, h.cfg.KeyFile),
 	}
-	if h.cfg.OAuth2.TokenURL != "" {
-		s.tokens = httpclient.NewTokens(h.cfg.OAuth2, client)
-	}
-	return s
+	s.failures.limited = loglimit.New(s.log, logInterval)
+	var err error
+	s.tokens, s.own, err = h.cfg.Tokens(accounts, client)
+	return s, err
 }
 
 // start begins to deliver when another sender, which may be nil, has ended.
@@ -83,14 +90,19 @@ func (s *sender) start(d *Dispatcher, after *sender) {
 	s.dispatcher.Store(d)
 	stopping, stop := context.WithCancel(context.Background())
 	abandoned, abandon := context.WithCancel(context.Background())
-	s.stop, s.abandon, s.ended = stop, abandon, make(chan struct{})
+	s.stop, s.abandon, s.drained, s.ended = stop, abandon, make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(s.ended)
 		defer abandon()
 		if after != nil {
-			<-after.ended // also when stopped: what waits for this sender waits for both
+			<-after.drained // also when stopped: what waits for this sender waits for both
 		}
 		s.run(stopping, abandoned)
+		close(s.drained)
+		s.close()
+		if after != nil {
+			<-after.ended
+		}
 	}()
 }
 
@@ -113,7 +125,8 @@ func (s *sender) current() *sender {
 
 // sameAs reports whether two senders deliver in the same way, so that one can go on in place of the other.
 func (s *sender) sameAs(other *sender) bool {
-	return s.hook.address == other.hook.address && s.files == other.files && reflect.DeepEqual(s.hook.cfg, other.hook.cfg)
+	shared := s.own || s.tokens == other.tokens // an account of the same name may be another one
+	return shared && s.hook.address == other.hook.address && s.files == other.files && reflect.DeepEqual(s.hook.cfg, other.hook.cfg)
 }
 
 // digestFiles returns a digest of the contents of files. An empty path, or a file that cannot be read, is an empty file.
@@ -175,15 +188,18 @@ func (s *sender) run(stopping, abandoned context.Context) {
 	s.gather()
 	s.storeState(abandoned)
 	s.committer.drain(abandoned, s.confirm)
-	s.close()
 }
 
-// close releases what the sender holds. No attempt may be in progress.
+// close releases what the sender holds. The workers must have ended; an attempt of Once is waited for.
 func (s *sender) close() {
-	if s.tokens != nil {
+	s.using.Lock()
+	defer s.using.Unlock()
+	s.closed = true
+	if s.own {
 		s.tokens.Close()
 	}
 	s.client.Close()
+	s.failures.limited.Close()
 }
 
 // atWorkers is the number of deliveries that the workers have.
@@ -224,6 +240,7 @@ func (s *sender) accept(d *Delivery) {
 func (s *sender) canAccept(id int64) bool {
 	room := cap(s.feed.jobs)
 	return s.feed.canTake(id) &&
+		s.feed.allowed(time.Now()) > 0 &&
 		!s.paused.Load() &&
 		!s.committer.overloaded() &&
 		s.atWorkers() < room &&
@@ -231,9 +248,9 @@ func (s *sender) canAccept(id int64) bool {
 }
 
 // settle has a result committed. Only a success may wait for others: after a failure the time of the next attempt has to be
-// safe, and in a strict order the next delivery waits for this one.
+// safe, and in a strict order, or for a value that was remembered, the next delivery waits for this one.
 func (s *sender) settle(r *Result) {
-	s.committer.add(r, r.State != Delivered || s.hook.cfg.Order == orderStrict)
+	s.committer.add(r, r.State != Delivered || s.hook.cfg.Order == orderStrict || len(r.Values) > 0)
 }
 
 // take takes a worker's result into account.
@@ -244,9 +261,19 @@ func (s *sender) take(f finished) {
 		return
 	}
 	s.settle(&f.result)
-	s.noteClock(&f.outcome)
-	if s.breaker.disabled == "" {
-		s.judge(&f)
+	if f.err != nil {
+		s.failures.limited.Error("remembered", "cannot read remembered values, the delivery waits", "delivery", f.result.Delivery, "err", f.err)
+	}
+	switch {
+	case f.outcome.class == "" || f.outcome.class == classNeeds: // nothing was sent
+		if f.result.State == Pending {
+			s.feed.failed(f.result.Delivery)
+		}
+	default:
+		s.noteClock(&f.outcome)
+		if s.breaker.disabled == "" {
+			s.judge(&f)
+		}
 	}
 	if f.result.State != Delivered {
 		f.noted <- struct{}{}
@@ -255,7 +282,7 @@ func (s *sender) take(f finished) {
 
 // noteClock shows how far the receiver's clock is from ours.
 func (s *sender) noteClock(o *outcome) {
-	s.failures.clock(s.log, o.skew)
+	s.failures.clock(o.skew)
 	if skew := o.skew.Round(time.Second); skew != s.skew && o.status != 0 {
 		s.skew = skew
 		s.metrics.skew.WithLabelValues(s.hook.name).Set(skew.Seconds())
@@ -281,7 +308,7 @@ func (s *sender) judge(f *finished) {
 
 // confirm notes that results are committed, or are to be committed again.
 func (s *sender) confirm(c settlement) {
-	s.failures.outbox(s.log, c.err)
+	s.failures.outbox(c.err)
 	results := s.committer.end(c)
 	if c.err != nil {
 		return
@@ -319,10 +346,14 @@ func (s *sender) fill(now time.Time) {
 		f.look = now.Add(lookAgain)
 	case s.paused.Load() && atWorkers > 0:
 		f.look = now.Add(pause)
+	case f.allowed(now) < 1:
+		f.look = now.Add(min(f.untilAllowed(now), lookAgain))
 	default:
 		s.paused.Store(false)
-		if err := f.read(now, room-atWorkers); err != nil {
-			s.failures.outbox(s.log, err)
+		if err := f.read(now, min(room-atWorkers, f.allowed(now))); err != nil {
+			s.failures.outbox(err)
+		} else if f.outboxHasMore && f.limiter != nil {
+			f.look = now.Add(min(f.untilAllowed(now), lookAgain))
 		}
 	}
 }

@@ -290,6 +290,52 @@ func TestOffer(t *testing.T) {
 	})
 }
 
+// TestRateLeavesTheRestInTheOutbox checks that no delivery waits in memory for the rate: one that is dropped meanwhile is not
+// sent, and the others are sent as soon as the rate allows it.
+func TestRateLeavesTheRestInTheOutbox(t *testing.T) {
+	for limit, interval := range map[string]time.Duration{"1/m": time.Minute, "2/s": 500 * time.Millisecond} {
+		t.Run(limit, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testRate(t, limit, interval) })
+		})
+	}
+}
+
+// testRate checks a rate that allows an attempt after each interval, for a receiver that takes two seconds.
+func testRate(t *testing.T, limit string, interval time.Duration) {
+	outbox := hooktest.NewOutbox()
+	cfg := hookTo("crm", "http://crm.example/")
+	cfg.Rate, cfg.Burst = limit, 2
+	inBubble(t, outbox, cfg, func(d *hooks.Dispatcher, c *crm) {
+		d.SetSend("crm", func(req *httpclient.Request, deadline time.Time) (*httpclient.Response, error) {
+			defer time.Sleep(2 * time.Second)
+			return c.send(req, deadline)
+		})
+		var ids []int64
+		for n := range 10 {
+			ids = append(ids, outbox.Add(event(fmt.Sprint("1.", n), 1), "crm")...)
+		}
+		start := time.Now()
+		d.Wake("crm")
+		time.Sleep(interval / 2)
+		if _, err := outbox.Settle(t.Context(), []hooks.Result{{Delivery: ids[3], State: hooks.Dropped}}); err != nil {
+			t.Fatal(err)
+		}
+		row := outbox.Row(outbox.Add(event("2.1", 1), "crm")[0])
+		d.Offer(&row.Delivery)
+		time.Sleep(9*interval + 3*time.Second)
+		synctest.Wait()
+		times := c.attempts()
+		if len(times) != 10 || outbox.Pending() != 0 || len(outbox.Row(ids[3]).Attempts) != 0 {
+			t.Fatalf("%d attempts, %d pending, dropped: %+v", len(times), outbox.Pending(), outbox.Row(ids[3]))
+		}
+		for n, at := range times {
+			if want := time.Duration(max(0, n-1)) * interval; at.Sub(start).Round(interval/50) != want {
+				t.Errorf("attempt %d after %v, want %v", n, at.Sub(start), want)
+			}
+		}
+	})
+}
+
 // TestOfferWhileClosing checks that deliveries offered during Close stay in the outbox for the next
 // dispatcher.
 func TestOfferWhileClosing(t *testing.T) {

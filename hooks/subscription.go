@@ -1,8 +1,6 @@
 package hooks
 
 import (
-	"cmp"
-	"log/slog"
 	"slices"
 	"strings"
 )
@@ -60,21 +58,29 @@ func (d *Dispatcher) Match(ev *Event) []Route {
 	var routes []Route
 	hooks, ask := d.subs.to(ev.Name)
 	for _, h := range hooks {
-		if (!ask || h.cfg.subscribes(ev.Name)) && h.meets(ev, d.log) {
+		if (!ask || h.cfg.subscribes(ev.Name)) && h.meets(ev, d.warn) {
 			routes = append(routes, h.route(ev))
 		}
 	}
 	return routes
 }
 
-// meets reports whether an event meets the hook's condition.
-func (h *hook) meets(ev *Event, log *slog.Logger) bool {
-	if h.when == nil {
+// meets reports whether an event meets the hook's condition and that of its own request.
+func (h *hook) meets(ev *Event, warn func(msg string, args ...any)) bool {
+	if !h.holds(h.when, ev, warn) {
+		return false
+	}
+	r := h.of(ev.Name)
+	return r == nil || h.holds(r.when, ev, warn)
+}
+
+func (h *hook) holds(c *condition, ev *Event, warn func(msg string, args ...any)) bool {
+	if c == nil {
 		return true
 	}
-	ok, err := h.when.holds(ev)
+	ok, err := c.holds(ev)
 	if err != nil {
-		log.Warn("condition of hook failed", "hook", h.name, "event", ev.Name, "err", err)
+		warn("condition of hook failed", "hook", h.name, "event", ev.Name, "err", err)
 		return true
 	}
 	return ok
@@ -85,7 +91,7 @@ func (h *hook) route(ev *Event) Route {
 	r := Route{Hook: h.name, Hold: h.cfg.OrderHold}
 	switch h.cfg.Order {
 	case orderCall:
-		r.Key = cmp.Or(ev.LinkedID, ev.ID)
+		r.Key = ev.Call()
 	case orderNone:
 		r.Key = ev.ID
 	}

@@ -77,6 +77,18 @@ func TestRoute(t *testing.T) {
 	}
 }
 
+// TestRouteOfCall checks that the order of a call is not that of another Asterisk's call with the same linkedid.
+func TestRouteOfCall(t *testing.T) {
+	c := sample()
+	c.Name, c.Order, c.Events, c.When = "crm", "call", []string{"*"}, ""
+	d := testDispatcher(t, nil, c)
+	for _, id := range []string{"uuid-a", "uuid-b"} {
+		if got := d.Match(&Event{ID: "msg_" + id, Name: "call-dial", LinkedID: "1.1", Params: map[string]any{"call_uuid": id}}); len(got) != 1 || got[0].Key != id {
+			t.Errorf("got %+v, want the key %s", got, id)
+		}
+	}
+}
+
 func TestAny(t *testing.T) {
 	if testDispatcher(t, nil).Any() || !testDispatcher(t, nil, sample()).Any() {
 		t.Error("Any does not report whether there is a hook")

@@ -37,7 +37,7 @@ func TestToken(t *testing.T) {
 	first := outbox.Add(event("1.1", 1), "crm")[0]
 	second := outbox.Add(event("1.1", 2), "crm")[0]
 	start(t, outbox, cfg)
-	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
 	if n := len(outbox.Row(first).Attempts); n != 1 {
 		t.Errorf("%d attempts of the first event", n)
 	}
@@ -62,7 +62,7 @@ func TestTokenThatEnds(t *testing.T) {
 	}
 	outbox.Hurry()
 	start(t, outbox, cfg)
-	wait(t, outbox, func() bool { return outbox.Pending() == 0 })
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
 	if n := fetched.Load(); n != 2 {
 		t.Errorf("%d tokens were fetched", n)
 	}
@@ -77,7 +77,7 @@ func TestNoToken(t *testing.T) {
 		cfg.OAuth2 = httpclient.OAuth2{TokenURL: crm.URL() + "/token", ClientID: "ringhook", ClientSecret: "s3cret"}
 		id := outbox.Add(event("1.1", 1), "crm")[0]
 		_, stop := start(t, outbox, cfg)
-		wait(t, outbox, func() bool { return len(outbox.Row(id).Attempts) == 1 })
+		waitUntil(t, outbox, func() bool { return len(outbox.Row(id).Attempts) == 1 })
 		stop()
 		row := outbox.Row(id)
 		if row.State != hooks.Pending || row.Attempts[0].Class != class || !strings.Contains(row.Attempts[0].Excerpt, excerpt) || strings.Contains(row.Attempts[0].Excerpt, "s3cret") {

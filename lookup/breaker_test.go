@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ringhook/lookup/answer"
+	"ringhook/test/wait"
 )
 
 var (
@@ -147,10 +148,7 @@ func TestNoHerdAfterOutage(t *testing.T) {
 	}
 	up.Store(true)
 	found := 0
-	for deadline := time.Now().Add(time.Minute); found < calls/10; {
-		if time.Now().After(deadline) {
-			t.Fatalf("only %d calls got an answer a minute after the CRM recovered", found)
-		}
+	wait.Until(t, func() bool {
 		pendings := make([]*Pending, calls)
 		for i := range pendings {
 			pendings[i] = b.Ask(ask(fmt.Sprintf("+7499%07d", i)))
@@ -160,6 +158,38 @@ func TestNoHerdAfterOutage(t *testing.T) {
 				found++
 			}
 		}
-		time.Sleep(20 * time.Millisecond)
+		return found >= calls/10
+	}, "too few calls get an answer after the CRM recovered")
+}
+
+// TestOneCustomersData checks that answers which cannot be read because of one customer's data
+// do not make the source count as down, and that pages for people do.
+func TestOneCustomersData(t *testing.T) {
+	for name, c := range map[string]struct {
+		contentType, body string
+		asked             int32
+	}{
+		"JSON with a tag in a value, and cut": {"text/html", `{"name":"<b>Anna</b>`, 20},
+		"another structure":                   {"application/json", `[1]`, 20},
+		"a charset that it is not in":         {"application/json; charset=utf-8", "{\"name\":\"\xe9\"}", 20},
+		"a warning before the JSON":           {"text/html", "<br><b>Warning</b>{}", 20},
+		"a login page":                        {"text/html", "<!DOCTYPE html><html></html>", tripRow},
+	} {
+		var asked atomic.Int32
+		cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) {
+			asked.Add(1)
+			w.Header().Set("Content-Type", c.contentType)
+			io.WriteString(w, c.body)
+		})
+		cfg.Format, cfg.Map = "json", map[string]string{"name": ".name"}
+		b := start(t, cfg)
+		for i := range 20 {
+			if got := await(b.Ask(ask(fmt.Sprintf("+7495123%04d", i)))); got.Outcome != Failed {
+				t.Fatalf("%s: caller %d gets %s", name, i, got.Outcome)
+			}
+		}
+		if asked.Load() != c.asked {
+			t.Errorf("%s: asked about %d of 20 callers, want %d", name, asked.Load(), c.asked)
+		}
 	}
 }

@@ -23,8 +23,11 @@ func (s *source) peek(key string) cached {
 		return cached{}
 	}
 	c := cached{entry: e, fresh: age < s.cfg.Cache, stale: age < s.cfg.Stale}
-	if e.Missing {
+	switch {
+	case e.Missing:
 		c.fresh, c.stale = age < s.cfg.CacheMissing, false
+	case e.partial():
+		c.fresh = c.fresh && age < maxPartial
 	}
 	if !c.fresh && !c.stale {
 		return cached{}
@@ -35,10 +38,13 @@ func (s *source) peek(key string) cached {
 	return c
 }
 
+// maxPartial is the maximum time for which an answer without that of the second request is fresh.
+const maxPartial = time.Minute
+
 // keep stores a result. A failure stores nothing: what was known stays.
 func (s *source) keep(req *request, r result, asked time.Time) {
 	now := s.now()
-	e := Entry{Key: req.key, Lookup: s.cfg.Name, Number: req.number, Vars: encodeVars(r.vars), Asked: asked, Stored: now}
+	e := Entry{Key: req.key, Lookup: s.cfg.Name, Number: req.number, Vars: encodeVars(r.vars, r.partial), Asked: asked, Stored: now}
 	switch r.outcome {
 	case Found:
 		e.Expires = now.Add(max(s.cfg.Cache, s.cfg.Stale))

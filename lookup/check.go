@@ -18,6 +18,8 @@ const (
 	maxAge     = 10 * 365 * 24 * time.Hour
 )
 
+var settingName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+
 // namePattern allows names that can be a metric's label.
 var namePattern = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
@@ -60,13 +62,11 @@ func (c *Config) Check(report func(key, problem string)) {
 }
 
 func (c *Config) checkFormat(report func(key, problem string)) {
-	if _, err := answer.NewReader(c.answer()); err != nil {
-		var wrong *answer.KeyError
-		if errors.As(err, &wrong) {
-			report(wrong.Key, wrong.Err.Error())
-		}
+	_, err := answer.NewReader(c.answer())
+	for _, wrong := range answer.KeyErrors(err) {
+		report(wrong.Key, wrong.Err.Error())
 	}
-	if c.Format != "json" && c.Format != "xml" {
+	if !c.mapped() {
 		if len(c.Map) > 0 {
 			report("map", "is for the formats json and xml: leave it out, or change format")
 		}
@@ -100,6 +100,20 @@ func (c *Config) checkRequest(report func(key, problem string)) {
 			report(wrong.Key, wrong.Err.Error())
 		}
 	}
+	if _, err := newSecond(c); err != nil {
+		var wrong *answer.KeyError
+		if errors.As(err, &wrong) {
+			report(wrong.Key, wrong.Err.Error())
+		}
+	}
+	for name, value := range c.Settings {
+		if !settingName.MatchString(name) {
+			report("settings", fmt.Sprintf("%q is not a name: small letters, digits and underscores", name))
+		}
+		if value == httpclient.Required {
+			report("settings."+name, "is missing: the preset "+c.Preset+" needs it")
+		}
+	}
 	for name, value := range c.Headers {
 		if err := httpclient.CheckHeader(name, value, "content-type"); err != nil {
 			report("headers."+name, err.Error())
@@ -119,7 +133,7 @@ func (c *Config) checkRequest(report func(key, problem string)) {
 	}
 	for _, s := range c.Spellings {
 		if !number.IsSpelling(s) {
-			report("spellings", "has an unknown spelling: use e164, plus-less, national, digits, 00, and last:4 to last:15")
+			report("spellings", "has an unknown spelling: use e164, plus-less, national, digits, 00, last:4 to last:15, international-formatted and national-formatted")
 		}
 	}
 	c.Credentials.Check(c.Headers, report)

@@ -1,6 +1,8 @@
 package lookup
 
 import (
+	"maps"
+	"strings"
 	"time"
 
 	"ringhook/httpclient"
@@ -16,8 +18,18 @@ type Config struct {
 	Type string `toml:"type"`
 	// Points are the points that ask it.
 	Points []string `toml:"points"`
+	// Preset is the name of the preset that the other keys were applied to. The
+	// reader of the file applies them; here it is information only.
+	Preset string `toml:"preset"`
 	// URL is requested, with the call's parameters for its placeholders.
 	URL string `toml:"url"`
+	// Path is appended to URL, as presets have it: then URL is the base address
+	// of the source.
+	Path string `toml:"path"`
+	// Settings are the administrator's own values, which %name% takes like
+	// parameters, and $name in Map and Records of the format json. If there is
+	// none of the name site, it is scheme and host of URL.
+	Settings map[string]string `toml:"settings"`
 	// Method is GET or POST. If it is empty, it is GET, or POST with a body.
 	Method string `toml:"method"`
 	// Body is sent, with placeholders too. BodyType is its kind, which decides how
@@ -39,6 +51,8 @@ type Config struct {
 	// Map has the expression of each variable: of jq for an answer of format json,
 	// an XPath for xml.
 	Map map[string]string `toml:"map"`
+	// Then is a second request, about the one customer whom the first one found.
+	Then Then `toml:"then"`
 	// Records is an expression that returns every customer of such an answer;
 	// those of Map start there.
 	Records string `toml:"records"`
@@ -88,7 +102,19 @@ const renewBehind = "behind"
 
 // answer returns the part of the configuration that is about reading answers.
 func (c *Config) answer() answer.Config {
-	return answer.Config{Format: c.Format, Charset: c.Charset, Map: c.Map, Records: c.Records, Variable: c.Variable, Entities: c.Entities}
+	return answer.Config{Format: c.Format, Charset: c.Charset, Map: c.Map, Records: c.Records, Variable: c.Variable, Entities: c.Entities, Settings: c.settings()}
+}
+
+// settings returns the settings with site.
+func (c *Config) settings() map[string]string {
+	all := make(map[string]string, len(c.Settings)+1)
+	if scheme, rest, ok := strings.Cut(c.URL, "://"); ok {
+		host, _, _ := strings.Cut(rest, "/")
+		host, _, _ = strings.Cut(host, "?")
+		all["site"] = scheme + "://" + host[strings.LastIndexByte(host, '@')+1:]
+	}
+	maps.Copy(all, c.Settings)
+	return all
 }
 
 // DefaultConfig returns the defaults of a [[lookup]] table.

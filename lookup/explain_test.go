@@ -1,9 +1,11 @@
 package lookup
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -203,14 +205,44 @@ func TestExplainHidesWhatTheCacheHolds(t *testing.T) {
 		}
 	}
 	hidden("none")
-	if a := await(b.Ask(ask(anna))); a.value("note") != "hush-hush-1" {
-		t.Errorf("a call gets note = %q, want what the source says", a.value("note"))
+	if a := await(b.Ask(ask(anna))); a.value("note") != httpclient.Masked {
+		t.Errorf("a call gets note = %q, want it hidden", a.value("note"))
 	}
 	hidden("fresh")
 	redirect = true
 	b.pass(time.Hour)
 	hidden("stale")
-	if a := await(b.Ask(ask(anna))); a.value("note") != "hush-hush-1" {
-		t.Errorf("a call gets note = %q, want what the cache has", a.value("note"))
+	if a := await(b.Ask(ask(anna))); a.value("note") != httpclient.Masked {
+		t.Errorf("a call gets note = %q, want it hidden", a.value("note"))
+	}
+}
+
+// TestEchoedSecrets checks that no secret of the request reaches the channel, the cache or the log in
+// a variable, and that links and short values that only look like it stay.
+func TestEchoedSecrets(t *testing.T) {
+	body := ""
+	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
+	host := strings.TrimPrefix(strings.SplitN(cfg.URL, "?", 2)[0], "http://")
+	cfg.URL = strings.Replace(cfg.URL, "http://", "http://anna:pass%26word-1@", 1) + "&api_key=query-key-1&tenant=tenant-number-five"
+	cfg.Headers = map[string]string{"X-Token": "header-token-1", "X-Pin-Token": "4711"}
+	cfg.Environment = []string{host, "tenant-number-five", "4711"}
+	b := start(t, cfg)
+	for value, want := range map[string]string{
+		"https://" + host + "/4711?tenant=tenant-number-five": "https://" + host + "/4711?tenant=tenant-number-five",
+		"login pass&word-1":                                           "login ***",
+		"https://x/?k=pass%26word-1":                                  "https://x/?k=***",
+		"key query-key-1, token header-token-1.":                      "key ***, token ***.",
+		base64.StdEncoding.EncodeToString([]byte("anna:pass&word-1")): "***",
+	} {
+		body = "name=Anna&note=" + url.QueryEscape(value)
+		b.pass(time.Hour) // what the cache has is too old
+		for range 2 {     // from the source, and from the cache
+			if a := await(b.Ask(ask(anna))); a.value("note") != want {
+				t.Errorf("%s: a call gets %q, want %q", value, a.value("note"), want)
+			}
+		}
+	}
+	if log := b.log.text(); !strings.Contains(log, "repeats a secret") || strings.Contains(log, "word-1") || strings.Contains(log, "key-1") {
+		t.Errorf("log %s", log)
 	}
 }

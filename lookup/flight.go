@@ -12,6 +12,7 @@ import (
 type flight struct {
 	waiters []func(result)
 	report  func(result) // to the breaker
+	early   *result      // the answer as far as it is known; nil if it is not
 }
 
 // maxLanded is the number of requests whose end is remembered.
@@ -21,32 +22,45 @@ const maxLanded = 64
 var errLanded = &fault{reason: "landed", err: errors.New("an equal request has just been answered")}
 
 // share calls then with the result of a request: of an equal one in flight, or
-// of a new one. If neither is possible it returns why. Unless again is set, that is
+// of a new one, which it returns. If neither is possible it returns why. Unless again is set, that is
 // errLanded if an equal request was answered recently: a caller that missed the cache
 // just before has to look there once more.
-func (s *source) share(req *request, again bool, then func(result)) *fault {
+func (s *source) share(req *request, again bool, then func(result)) (*flight, *fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.flights[req.key]; f != nil {
 		f.waiters = append(f.waiters, then)
-		return nil
+		return f, nil
 	}
 	if !again && slices.Contains(s.landed[:], req.key) {
-		return errLanded
+		return nil, errLanded
 	}
 	if s.closed {
-		return s.refuse(reasonClosed, "shutting down")
+		return nil, s.refuse(reasonClosed, "shutting down")
 	}
 	report, refused := s.breaker.allow(len(s.flights))
 	if refused != "" {
-		return s.refuse(refused, "not asked")
+		return nil, s.refuse(refused, "not asked")
 	}
 	f := &flight{waiters: []func(result){then}, report: report}
 	s.flights[req.key] = f
 	s.metrics.inFlight.Inc()
 	s.running.Add(1)
 	go s.run(f, req)
-	return nil
+	return f, nil
+}
+
+// early returns the answer of a request in flight as far as it is known.
+func (s *source) early(f *flight) (r result, ok bool) {
+	if f == nil {
+		return result{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.early == nil {
+		return result{}, false
+	}
+	return *f.early, true
 }
 
 func (s *source) refuse(reason, text string) *fault {
@@ -58,6 +72,11 @@ func (s *source) refuse(reason, text string) *fault {
 func (s *source) run(f *flight, req *request) {
 	defer s.running.Done()
 	asked := s.now()
+	req.early = func(r result) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		f.early = &r
+	}
 	r := s.ask(req, time.Now().Add(max(s.cfg.Timeout, backgroundTimeout)))
 	s.keep(req, r, asked)
 	s.note(r)

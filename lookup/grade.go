@@ -77,14 +77,22 @@ func (g grader) grade(records []answer.Record, by string) result {
 	default:
 		r.outcome, r.vars = Missing, withMatch(nil, matchAmbiguous, len(known))
 	}
+	if err := checkSize(r.vars); err != nil {
+		return failure(err)
+	}
+	return r
+}
+
+// checkSize returns an error if the variables of an answer are longer than maxAnswer in total.
+func checkSize(vars []Var) error {
 	size := 0
-	for _, v := range r.vars {
+	for _, v := range vars {
 		size += len(v.Name) + len(v.Value)
 	}
 	if size > maxAnswer {
-		return failure(&fault{reason: answer.ReasonLimit, err: fmt.Errorf("variables of the answer are longer than %d bytes in total", maxAnswer)})
+		return &fault{reason: answer.ReasonLimit, err: fmt.Errorf("variables of the answer are longer than %d bytes in total", maxAnswer)}
 	}
-	return r
+	return nil
 }
 
 // isNobody reports whether a record says in the source's own way that it is no
@@ -157,7 +165,7 @@ func join(records []answer.Record) answer.Record {
 // gradeOf returns the grade of a match by a spelling.
 func gradeOf(spelling string) string {
 	switch {
-	case spelling == number.SpellNational:
+	case spelling == number.SpellNational, spelling == number.SpellNationalFormatted:
 		return matchNational
 	case strings.HasPrefix(spelling, number.SpellLast):
 		return matchSuffix

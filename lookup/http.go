@@ -25,17 +25,28 @@ const (
 type httpBackend struct {
 	cfg      *Config
 	template *requestTemplate
+	then     *second // nil if there is no second request
 	grader   grader
 	parse    func(ctx context.Context, body []byte, contentType string) (answer.Result, error)
 	client   *httpclient.Client
 	tokens   *httpclient.Tokens // nil if none are needed
-	mask     *httpclient.Mask
+	own      bool               // tokens are of this lookup alone
+	mask     *httpclient.Mask   // for texts that people see
+	answers  *httpclient.Mask   // for what calls get
 }
 
-func openHTTP(cfg *Config, _ resources) (backend, error) {
-	b := &httpBackend{cfg: cfg, grader: newGrader(cfg), mask: httpclient.MaskOf(&cfg.Credentials, []string{cfg.URL}, cfg.Headers, nil)}
+func openHTTP(cfg *Config, r resources) (backend, error) {
+	urls := []string{cfg.URL, cfg.Path, cfg.Then.URL, cfg.Then.Path}
+	named := []map[string]string{cfg.Settings}
+	b := &httpBackend{
+		cfg: cfg, grader: newGrader(cfg), mask: httpclient.MaskOf(&cfg.Credentials, urls, cfg.Headers, named),
+		answers: httpclient.MaskAnswers(&cfg.Credentials, urls, cfg.Headers, named),
+	}
 	var err error
 	if b.template, err = newRequestTemplate(cfg); err != nil {
+		return nil, err
+	}
+	if b.then, err = newSecond(cfg); err != nil {
 		return nil, err
 	}
 	reader, err := answer.NewReader(cfg.answer())
@@ -53,8 +64,8 @@ func openHTTP(cfg *Config, _ resources) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.OAuth2.TokenURL != "" {
-		b.tokens = httpclient.NewTokens(cfg.OAuth2, b.client)
+	if b.tokens, b.own, err = cfg.Tokens(r.accounts, b.client); err != nil {
+		return nil, err
 	}
 	return b, nil
 }
@@ -67,9 +78,31 @@ func (b *httpBackend) hide(text string) string {
 	return b.mask.Replace(text)
 }
 
+// clean replaces the secrets that the source repeats in its answer: a variable goes to the channel, to
+// events and so to other receivers, and is stored. It removes the variables that no source over HTTP may answer.
+func (b *httpBackend) clean(r *result) {
+	r.vars = slices.DeleteFunc(r.vars, func(v Var) bool {
+		own := v.Name == didTypeVariable || v.Name == didTargetVariable
+		if own {
+			r.notes = append(r.notes, v.Name+" is left out: only lookups of the type did answer it")
+		}
+		return own
+	})
+	for i, v := range r.vars {
+		value := v.Value
+		if b.tokens != nil {
+			value = b.tokens.MaskAnswer(value)
+		}
+		if value = b.answers.Replace(value); value != v.Value {
+			r.vars[i].Value = value
+			r.notes = append(r.notes, v.Name+" repeats a secret of the request, which is replaced")
+		}
+	}
+}
+
 // Close closes the connections. No request is in flight by then.
 func (b *httpBackend) Close() {
-	if b.tokens != nil {
+	if b.own {
 		b.tokens.Close()
 	}
 	b.client.Close()
@@ -84,7 +117,7 @@ func (b *httpBackend) prepare(q *Question) *request {
 		return nil
 	}
 	req := &request{key: r.key()}
-	req.ask = func(deadline time.Time) result { return b.fetch(&r, deadline, req.forPeople) }
+	req.ask = func(deadline time.Time) result { return b.fetch(&r, deadline, req) }
 	if b.template.byNumber {
 		req.number = q.Number
 	}
@@ -92,64 +125,83 @@ func (b *httpBackend) prepare(q *Question) *request {
 }
 
 // fetch makes one attempt after the other until one finds a customer.
-func (b *httpBackend) fetch(r *rendered, deadline time.Time, forPeople bool) (res result) {
+func (b *httpBackend) fetch(r *rendered, deadline time.Time, asked *request) (res result) {
 	start := time.Now()
 	for _, a := range r.attempts {
 		req := r.request(a)
-		req.KeepHeader = forPeople
-		resp, err := b.send(req, start, deadline)
+		req.KeepHeader = asked.forPeople
+		resp, err := b.send(req, false, start, deadline)
 		if err != nil {
 			res = failure(err)
 		} else {
 			res = b.read(resp, a.grade, deadline)
 		}
 		res.sent, res.response = req.Method+" "+httpclient.MaskURL(req.URL), resp
-		if forPeople && resp != nil {
+		if asked.forPeople && resp != nil {
 			res.text = answer.Text(resp.Body, resp.ContentType, b.cfg.Charset)
 		}
 		if res.outcome != Missing || res.count > 0 {
 			break
 		}
 	}
+	b.follow(&res, r, start, deadline, asked.early)
 	return res
 }
 
 // send makes one request. It makes it a second time if the server closed the
 // connection without an answer, which is most often one that it had kept idle
 // too long, or if it does not accept the token any more; both only while
-// a call still has the time.
-func (b *httpBackend) send(req *httpclient.Request, start, deadline time.Time) (*httpclient.Response, error) {
+// a call still has the time. A request that is apart carries no credentials.
+func (b *httpBackend) send(req *httpclient.Request, apart bool, start, deadline time.Time) (*httpclient.Response, error) {
 	out := *req
 	token := ""
-	if auth := b.cfg.Basic(); auth != "" {
+	tokens, auth := b.tokens, b.cfg.Basic()
+	if apart {
+		tokens, auth = nil, ""
+	}
+	if auth != "" {
 		out.Header = append(slices.Clip(out.Header), [2]string{"Authorization", auth})
 	}
-	if b.tokens != nil {
+	plain := out
+	if tokens != nil {
 		var err error
-		if token, err = b.tokens.Get(deadline); err != nil {
+		if token, err = tokens.Get(deadline); err != nil {
 			return nil, err
 		}
-		out.Header = append(slices.Clip(out.Header), [2]string{"Authorization", "Bearer " + token})
+		tokens.Authorize(&out, token)
 	}
 	resp, err := b.client.Do(&out, deadline)
-	if time.Since(start) >= b.cfg.Timeout*6/10 {
-		return resp, err
-	}
 	var e *httpclient.Error
+	refused := token != "" && tokens.Refused(resp)
+	if refused {
+		tokens.Forget(token)
+	}
+	late := time.Since(start) >= b.cfg.Timeout*6/10
 	switch {
+	case late && refused && resp.Status < 400:
+		return nil, errSession
+	case late:
+		return resp, err
 	case errors.As(err, &e) && e.Class == httpclient.ClassReset:
 		out.Fresh = true
-	case token != "" && err == nil && resp.Status == 401:
-		b.tokens.Forget(token)
-		if token, err = b.tokens.Get(deadline); err != nil {
+	case refused:
+		if token, err = tokens.Get(deadline); err != nil {
 			return nil, err
 		}
-		out.Header[len(out.Header)-1][1] = "Bearer " + token
+		out = plain
+		tokens.Authorize(&out, token)
+		if resp, err = b.client.Do(&out, deadline); tokens.Refused(resp) && resp.Status < 400 {
+			return nil, errSession
+		}
+		return resp, err
 	default:
 		return resp, err
 	}
 	return b.client.Do(&out, deadline)
 }
+
+// errSession is the error of an answer which says, with a status of success, that the session has ended.
+var errSession = &fault{reason: reasonStatus, err: errors.New("the answer says that the session has ended")}
 
 // read turns a response into a result.
 func (b *httpBackend) read(resp *httpclient.Response, grade string, deadline time.Time) result {
@@ -168,6 +220,7 @@ func (b *httpBackend) read(resp *httpclient.Response, grade string, deadline tim
 	}
 	r := b.grader.grade(read.Records, grade)
 	r.notes = read.Refused
+	b.clean(&r)
 	return r
 }
 
@@ -178,25 +231,18 @@ func canLookUp(caller string, minLength int) bool {
 	return !number.IsAnonymous(caller) && number.CountDigits(caller) >= max(1, minLength)
 }
 
-// httpParameters reports the parameters that a request contains.
-func httpParameters(c *Config, report func(key, name string)) {
+// httpTemplates reports the parts of a request that contain parameters.
+func httpTemplates(c *Config, report func(key string, t *httpclient.Template)) {
 	t, err := newRequestTemplate(c)
 	if err != nil {
 		return
 	}
-	each := func(key string, names []string) {
-		for _, name := range names {
-			if name != allSpellings {
-				report(key, name)
-			}
-		}
-	}
-	each("url", t.url.Names())
+	report("url", t.url.Template)
 	if t.body != nil {
-		each("body", t.body.Names())
+		report("body", t.body.Template)
 	}
 	for _, h := range t.headers {
-		each("headers."+h.name, h.value.Names())
+		report("headers."+h.name, h.value.Template)
 	}
 }
 

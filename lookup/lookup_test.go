@@ -68,6 +68,7 @@ type bench struct {
 	*Service
 	cache *memory
 	book  *book
+	dids  *numbersInUse
 	reg   *prometheus.Registry
 	skew  atomic.Int64 // added to the service's clock, in nanoseconds
 	log   *lockedBuffer
@@ -95,14 +96,14 @@ func (b *lockedBuffer) text() string {
 // start starts a service of lookups. A lookup without points is asked at the point p.
 func start(t testing.TB, cfgs ...Config) *bench {
 	t.Helper()
-	b := &bench{cache: newMemory(), book: &book{}, reg: prometheus.NewRegistry(), log: &lockedBuffer{}}
+	b := &bench{cache: newMemory(), book: &book{}, dids: &numbersInUse{}, reg: prometheus.NewRegistry(), log: &lockedBuffer{}}
 	for i := range cfgs {
 		if cfgs[i].Points == nil {
 			cfgs[i].Points = []string{"p"}
 		}
 		cfgs[i].Check(func(key, problem string) { t.Errorf("lookup %d: %s %s", i, key, problem) })
 	}
-	svc, err := New(cfgs, b.cache, b.book, slog.New(slog.NewTextHandler(b.log, nil)), b.reg)
+	svc, err := New(cfgs, b.cache, Own{Phonebook: b.book, DIDs: b.dids}, slog.New(slog.NewTextHandler(b.log, nil)), b.reg)
 	if err != nil {
 		t.Fatal(err)
 	}

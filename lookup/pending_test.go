@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ringhook/lookup/answer"
+	"ringhook/test/wait"
 )
 
 const (
@@ -453,9 +454,10 @@ func TestOnLate(t *testing.T) {
 		close(release)
 		<-b.cache.stored
 		if !first {
-			for end := time.Now().Add(10 * time.Second); len(late) == 0 && time.Now().Before(end); runtime.Gosched() {
+			wait.Until(t, func() bool {
 				p.OnLate(func(a Answer) { late <- a })
-			}
+				return len(late) > 0
+			}, "no late answer")
 		}
 		a := <-late
 		if a.Outcome != Found || a.Source != "crm" || !slices.Contains(a.Vars, Var{Name: "call_info", Value: "late"}) {
@@ -487,9 +489,7 @@ func TestNotLate(t *testing.T) {
 	p.OnLate(late)
 	close(release)
 	<-b.cache.stored
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := b.Close(ctx); err != nil {
+	if err := b.Close(wait.Context(t)); err != nil {
 		t.Error(err)
 	}
 }

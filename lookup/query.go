@@ -12,6 +12,7 @@ type sourceQuery struct {
 	peeked   bool        // into the cache
 	asked    bool
 	cached   cached
+	flight   *flight // nil if none was needed
 
 	done    bool
 	outcome Outcome
@@ -23,6 +24,7 @@ type sourceQuery struct {
 	skipped  bool   // the source is not asked about this caller
 	late     bool   // its time was over
 	fault    *fault // why the source gave no answer
+	lacks    string // why the answer is without that of the second request
 }
 
 // prepare renders the request. The question must not be used later: the call's
@@ -62,7 +64,7 @@ func (s *sourceQuery) peek() {
 		s.settle(outcomeHit, Found, s.cached.vars)
 	case s.cached.stale && s.source.cfg.Renew == renewBehind:
 		s.settle(string(Stale), Stale, s.cached.vars)
-		_ = s.source.share(s.request, true, func(result) {}) // if refused, the next call tries again
+		_, _ = s.source.share(s.request, true, func(result) {}) // if refused, the next call tries again
 	}
 }
 
@@ -74,19 +76,20 @@ func (p *Pending) begin(s *sourceQuery, then func(*sourceQuery, result)) {
 	}
 	s.asked, s.began = true, time.Now()
 	arrived := func(r result) { then(s, r) }
-	f := s.source.share(s.request, false, arrived)
+	flight, f := s.source.share(s.request, false, arrived)
 	if f == errLanded {
 		s.peeked, s.asked = false, false
 		if s.peek(); s.done {
 			return
 		}
 		s.asked = true
-		f = s.source.share(s.request, true, arrived)
+		flight, f = s.source.share(s.request, true, arrived)
 	}
 	if f != nil {
 		s.finish(failure(f))
 		return
 	}
+	s.flight = flight
 	timeout := s.source.cfg.Timeout
 	if p.deadline.IsZero() || s.began.Add(timeout).Before(p.deadline) {
 		s.timer = time.AfterFunc(timeout, func() { arrived(result{outcome: Timeout}) })
@@ -99,7 +102,12 @@ func (s *sourceQuery) finish(r result) {
 	if s.done {
 		return
 	}
-	s.fault, s.late = r.fault, r.outcome == Timeout
+	if r.outcome == Timeout {
+		if early, ok := s.source.early(s.flight); ok {
+			r = early
+		}
+	}
+	s.fault, s.lacks, s.late = r.fault, r.lacks, r.outcome == Timeout
 	switch {
 	case (r.outcome == Failed || r.outcome == Timeout) && s.cached.stale:
 		s.settle(string(Stale), Stale, s.cached.vars)

@@ -18,15 +18,62 @@ import (
 type requestTemplate struct {
 	seed        []byte // what the key covers beside the rendered request
 	method      string
-	url         *httpclient.Template
+	url         *text
 	headers     []header
-	body        *httpclient.Template // nil if there is none
+	body        *text // nil if there is none
 	contentType string
+	settings    map[string]string
 	spellings   []string
-	names       []string // of the placeholders
+	placed      []string // the spellings that placeholders name
 	bySpelling  bool     // contains %callerid%: one attempt for each spelling
-	byNumber    bool     // depends on the caller's number
+	byNumber    bool     // depends on the caller's number, it or the second request
 	byList      bool     // contains all spellings in one request
+}
+
+// text is a part of a request with its placeholders, prepared when the configuration is read.
+type text struct {
+	*httpclient.Template
+	holes []hole
+}
+
+// hole is what stands between two percent signs.
+type hole struct {
+	name, spelling string
+	setting        *string // the administrator's own value; nil for a parameter
+}
+
+// text parses a part of the request and notes what its placeholders need.
+func (t *requestTemplate) text(key, source string, place httpclient.Place) (*text, error) {
+	template, err := httpclient.ParseTemplate(source, place)
+	if err != nil {
+		return nil, &answer.KeyError{Key: key, Err: err}
+	}
+	x := &text{Template: template}
+	for _, placeholder := range template.Keys() {
+		name, spelling, spelled := strings.Cut(placeholder, ":")
+		if spelled && (!number.IsSpelling(spelling) || name == allSpellings) {
+			return nil, &answer.KeyError{Key: key, Err: fmt.Errorf("%%%s%% has a format that a lookup does not know: use a spelling such as plus-less, national or last:10, and :escaped, :json or :html", placeholder)}
+		}
+		h := hole{name: name, spelling: spelling}
+		if value, own := t.settings[name]; own {
+			h.setting = &value
+		}
+		x.holes = append(x.holes, h)
+		switch name {
+		case "callerid":
+			t.byNumber = true
+			if spelled {
+				t.placed = append(t.placed, spelling)
+			} else {
+				t.bySpelling = true
+			}
+		case allSpellings:
+			t.byNumber, t.byList = true, true
+		case "callerid_raw":
+			t.byNumber = true
+		}
+	}
+	return x, nil
 }
 
 // allSpellings is the placeholder of a number in every spelling of the source.
@@ -34,8 +81,9 @@ const allSpellings = "callerid_all"
 
 // header is one that every request has.
 type header struct {
-	name  string
-	value *httpclient.Template
+	name   string
+	value  *text
+	secret bool // holds a credential
 }
 
 // bodyTypes are the kinds of bodies, each with its place and its Content-Type.
@@ -50,41 +98,39 @@ var bodyTypes = map[string]struct {
 }
 
 func newRequestTemplate(cfg *Config) (*requestTemplate, error) {
-	t := &requestTemplate{method: cmp.Or(cfg.Method, "GET"), spellings: cfg.Spellings}
-	var err error
-	if t.url, err = httpclient.ParseTemplate(cfg.URL, httpclient.PlaceURL); err != nil {
-		return nil, &answer.KeyError{Key: "url", Err: err}
+	t := &requestTemplate{method: cmp.Or(cfg.Method, "GET"), spellings: cfg.Spellings, settings: cfg.settings()}
+	address, err := httpclient.JoinPath(cfg.URL, cfg.Path)
+	if err != nil {
+		return nil, &answer.KeyError{Key: "path", Err: err}
 	}
-	names := t.url.Names()
+	if t.url, err = t.text("url", address, httpclient.PlaceURL); err != nil {
+		return nil, err
+	}
 	if cfg.Body != "" {
 		kind, ok := bodyTypes[cfg.BodyType]
 		if !ok {
 			return nil, &answer.KeyError{Key: "body_type", Err: fmt.Errorf("unknown body type %q: use form, json, xml or text", cfg.BodyType)}
 		}
-		if t.body, err = httpclient.ParseTemplate(cfg.Body, kind.place); err != nil {
-			return nil, &answer.KeyError{Key: "body", Err: err}
+		if t.body, err = t.text("body", cfg.Body, kind.place); err != nil {
+			return nil, err
 		}
 		t.method, t.contentType = cmp.Or(cfg.Method, "POST"), kind.contentType
-		names = append(names, t.body.Names()...)
 	}
 	for name, value := range cfg.Headers {
 		h := header{name: name}
-		if h.value, err = httpclient.ParseTemplate(value, httpclient.PlaceHeader); err != nil {
-			return nil, &answer.KeyError{Key: "headers." + name, Err: err}
+		if h.value, err = t.text("headers."+name, value, httpclient.PlaceHeader); err != nil {
+			return nil, err
 		}
-		names = append(names, h.value.Names()...)
+		h.secret = cfg.SecretHeader(name, value, t.settings)
 		t.headers = append(t.headers, h)
 	}
 	slices.SortFunc(t.headers, func(x, y header) int { return strings.Compare(x.name, y.name) })
-	t.names = names
-	t.byList = slices.Contains(names, allSpellings)
-	t.bySpelling = slices.Contains(names, "callerid")
-	t.byNumber = t.byList || t.bySpelling || slices.Contains(names, "callerid_raw")
+	t.byNumber = t.byNumber || cfg.thenByNumber()
 	// What turns an answer into variables is part of the key: another mapping
 	// must not get what this one read. Secrets that change are not part of it.
 	t.seed = fmt.Appendf(nil, "%q\x00", []any{
-		cfg.Name, t.method, t.contentType, cfg.Username, cfg.OAuth2.ClientID,
-		cfg.Spellings, cfg.Format, cfg.Charset, cfg.Map, cfg.Records, cfg.Variable, cfg.Entities, cfg.Identity, cfg.Nobody, cfg.Ambiguous,
+		cfg.Name, t.method, t.contentType, cfg.Username, cfg.OAuth2.ClientID + cfg.Account,
+		cfg.Spellings, cfg.Format, cfg.Charset, cfg.Map, cfg.Records, cfg.Variable, cfg.Entities, cfg.Identity, cfg.Nobody, cfg.Ambiguous, t.settings, cfg.Then,
 	})
 	for _, h := range t.headers {
 		t.seed = fmt.Appendf(t.seed, "%q\x00", h.name)
@@ -96,6 +142,7 @@ func newRequestTemplate(cfg *Config) (*requestTemplate, error) {
 // is what is sent.
 type rendered struct {
 	template *requestTemplate
+	number   string // of the caller, for a second request
 	buffer   []byte
 	attempts []attempt
 }
@@ -111,7 +158,7 @@ type attempt struct {
 // render writes the requests of a question. There are none if the number has
 // too few digits in each spelling.
 func (t *requestTemplate) render(q *Question) rendered {
-	r := rendered{template: t, buffer: append(make([]byte, 0, 512), t.seed...)}
+	r := rendered{template: t, number: q.Number, buffer: append(make([]byte, 0, 512), t.seed...)}
 	if t.byNumber {
 		// Numbers that one spelling makes equal are different callers: what is kept of
 		// one must be found, and forgotten, under its own number.
@@ -129,37 +176,53 @@ func (t *requestTemplate) render(q *Question) rendered {
 	case t.byList:
 	case t.bySpelling:
 		for _, v := range spelled {
-			r.add(q, spelled, v.Text, gradeOf(v.Spelling))
+			r.add(q, spelled, v.Text, t.gradeOf(v.Spelling))
 		}
 	default:
-		r.add(q, spelled, q.Number, matchExact)
+		r.add(q, spelled, q.Number, weakest(t.placed))
 	}
 	return r
 }
 
-// add renders one attempt, with the caller's number in one spelling.
+// gradeOf returns the grade of a match by a spelling of %callerid%, beside the spellings that placeholders name.
+func (t *requestTemplate) gradeOf(spelling string) string {
+	if len(t.placed) == 0 {
+		return gradeOf(spelling)
+	}
+	return weakest(append(slices.Clip(t.placed), spelling))
+}
+
+// add renders one attempt, with the caller's number in one spelling. It is none if a
+// placeholder wants another spelling, of which the number has too few digits.
 func (r *rendered) add(q *Question, all []number.Variant, caller, grade string) {
-	value := func(key string) string {
-		name, format, formatted := strings.Cut(key, ":")
+	short := false
+	value := func(h *hole) string {
+		text := ""
 		switch {
-		case name == "callerid" && formatted && number.IsSpelling(format):
-			spelled, _ := number.Spell(q.Number, format)
-			return spelled
-		case key == "callerid":
+		case h.setting != nil:
+			return *h.setting
+		case h.name == "callerid" && h.spelling != "":
+			text = q.Number
+		case h.name == "callerid":
 			return caller
-		case key == allSpellings:
+		case h.name == allSpellings:
 			return number.Join(all)
-		case q.Param == nil:
-			return ""
+		case q.Param != nil:
+			text = q.Param(h.name)
 		}
-		return q.Param(key)
+		if h.spelling == "" {
+			return text
+		}
+		spelled, ok := number.Spell(text, h.spelling)
+		short = short || !ok && h.name == "callerid"
+		return spelled
 	}
 	t := r.template
 	a := attempt{begin: len(r.buffer), grade: grade, parts: make([]int, 0, 2+len(t.headers))}
-	part := func(template *httpclient.Template) {
+	part := func(x *text) {
 		begin := len(r.buffer)
-		if template != nil {
-			r.buffer = template.Append(r.buffer, value)
+		if x != nil {
+			r.buffer = x.AppendNth(r.buffer, func(n int) string { return value(&x.holes[n]) })
 		}
 		a.parts = append(a.parts, len(r.buffer))
 		// The length after each part makes the buffer unambiguous.
@@ -169,6 +232,10 @@ func (r *rendered) add(q *Question, all []number.Variant, caller, grade string) 
 	part(t.body)
 	for _, h := range t.headers {
 		part(h.value)
+	}
+	if short {
+		r.buffer = r.buffer[:a.begin]
+		return
 	}
 	r.attempts = append(r.attempts, a)
 }

@@ -24,18 +24,18 @@ import (
 	"ringhook/httpclient"
 )
 
-// echo answers with the text of the request.
+// echo answers with the text of the request. Its credentials are spelled out: an answer that repeats them loses them.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", "text/plain")
 	io.WriteString(w, strings.Join([]string{
-		r.Method, r.URL.RequestURI(), r.Header.Get("Content-Type"), r.Header.Get("Authorization"), string(body),
+		r.Method, r.URL.RequestURI(), r.Header.Get("Content-Type"), strings.Join(strings.Split(r.Header.Get("Authorization"), ""), "_"), string(body),
 	}, "|"))
 }
 
 // TestRequests checks the requests that a source gets.
 func TestRequests(t *testing.T) {
-	params := map[string]string{"queue_id": "5&0", "name": `A"<b>`}
+	params := map[string]string{"queue_id": "5&0", "name": `A"<b>`, "directid": "+78005553535"}
 	for _, tc := range []struct {
 		name   string
 		change func(*Config)
@@ -58,6 +58,15 @@ func TestRequests(t *testing.T) {
 			c.Spellings = []string{"e164", "national", "last:7"}
 			c.URL = strings.Replace(c.URL, "%callerid%", "%callerid_all%", 1)
 		}, "GET|/who?phone=%2B74951234567%2C84951234567%2C1234567|||"},
+		{"spellings at the placeholder", func(c *Config) {
+			c.Spellings = []string{"e164", "00", "digits"} // for %callerid% alone: one request
+			c.URL = strings.Replace(c.URL, "phone=%callerid%", "a=%callerid:national%&b=%callerid:last:7%&c=%directid:plus-less%", 1)
+			c.Body, c.BodyType = `{"q":"x?p=%callerid:national-formatted:escaped%"}`, "json"
+		}, `POST|/who?a=84951234567&b=1234567&c=78005553535|application/json||{"q":"x?p=8%20%28495%29%20123-45-67"}`},
+		{"path and settings", func(c *Config) {
+			c.URL, _, _ = strings.Cut(c.URL, "/who")
+			c.URL, c.Path, c.Settings = c.URL+"/api/", "/%module%/find?p=%callerid%&k=%key%", map[string]string{"module": "Contacts", "key": "a&b"}
+		}, "GET|/api/Contacts/find?p=%2B74951234567&k=a%26b|||"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := crm(t, echo)
@@ -65,7 +74,7 @@ func TestRequests(t *testing.T) {
 			tc.change(&cfg)
 			q := ask(anna)
 			q.Param = func(name string) string { return params[name] }
-			got := await(start(t, cfg).Ask(q)).value("echo")
+			got := strings.ReplaceAll(await(start(t, cfg).Ask(q)).value("echo"), "_", "")
 			// The template packages define the escaping of JSON and XML.
 			got = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", "&#34;", "&quot;").Replace(got)
 			if got != tc.want {
@@ -169,7 +178,7 @@ func oauthCRM(t *testing.T, i *issuer) Config {
 
 func bearer(a Answer) string {
 	parts := strings.Split(a.value("echo"), "|")
-	return strings.TrimPrefix(parts[min(3, len(parts)-1)], "Bearer ")
+	return strings.TrimPrefix(strings.ReplaceAll(parts[min(3, len(parts)-1)], "_", ""), "Bearer ")
 }
 
 // TestTokenIsKept checks that a token is reused.
@@ -331,8 +340,10 @@ func TestEntryBelongsToItsCaller(t *testing.T) {
 	cfg := crm(t, answers("name=Anna"))
 	cfg.Spellings = []string{"last:7"}
 	b := start(t, cfg)
-	for _, caller := range []string{"+74951234567", "+493011234567"} {
-		await(b.Ask(ask(caller)))
+	for _, caller := range []string{"+74951234567", "+79991234567", "+493011234567"} {
+		if got := await(b.Ask(ask(caller))); got.Cached {
+			t.Fatalf("%s got the answer of another caller from the cache", caller)
+		}
 		if e := <-b.cache.stored; e.Number != caller {
 			t.Errorf("entry of %s has the number %q", caller, e.Number)
 		}
@@ -403,11 +414,18 @@ func TestNoDigits(t *testing.T) {
 		{"+", []string{"digits"}, 0, nil},
 		{"*", []string{"plus-less"}, 0, nil},
 		{"anna101", []string{"digits"}, 7, nil},
+		{"agent1", []string{"digits"}, 0, nil},
+		{"*31", []string{"plus-less"}, 0, []string{"*31"}},
+		{"1234567", []string{"last:10"}, 0, nil},
 		{"101", []string{"last:10", "e164"}, 3, []string{"101"}},
 		{"+4930123456", []string{"last:10", "last:15", "last:9"}, 7, []string{"4930123456", "930123456"}},
 		{"+4930123456", []string{"last:15"}, 7, nil},
 	} {
-		for _, placeholder := range []string{"%callerid%", "%callerid_all%"} {
+		placeholders := []string{"%callerid%", "%callerid_all%"}
+		if len(tc.spellings) == 1 {
+			placeholders = append(placeholders, "%callerid:"+tc.spellings[0]+"%")
+		}
+		for _, placeholder := range placeholders {
 			var requests []string
 			cfg := crm(t, func(_ http.ResponseWriter, r *http.Request) { requests = append(requests, r.FormValue("phone")) })
 			cfg.URL = strings.Replace(cfg.URL, "%callerid%", placeholder, 1)

@@ -6,7 +6,7 @@ import "time"
 type SourceResult struct {
 	Lookup  string
 	Outcome string // as the metric's label; empty if the source was not asked
-	Why     string // it was not asked, or gave no answer
+	Why     string // it was not asked, gave no answer, or gave one without that of the second request
 	Took    time.Duration
 	Age     time.Duration // of the cached answer that was used, 0 if none was
 	Shadow  bool
@@ -45,6 +45,8 @@ func (s *sourceQuery) result() SourceResult {
 		r.Why = "the time was over before it was asked"
 	case s.late:
 		r.Why = "no answer in time"
+	default:
+		r.Why = s.lacks
 	}
 	return r
 }

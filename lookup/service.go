@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ringhook/httpclient"
 	"ringhook/loglimit"
 )
 
@@ -43,13 +44,20 @@ func (at *pointSources) sort() {
 	slices.SortStableFunc(at.sources, func(a, b *source) int { return a.cfg.Rank - b.cfg.Rank })
 }
 
-// New returns a Service of lookups that have passed Check. Those of the type
-// phonebook use book. Close ends it.
-func New(cfgs []Config, cache Cache, book Phonebook, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
+// Own holds what ringhook itself knows. A part may be nil if no lookup is of its type.
+type Own struct {
+	Phonebook Phonebook // for lookups of the type phonebook
+	DIDs      DIDs      // for lookups of the type did
+	// Accounts are the tokens of lookups that use an [[account]].
+	Accounts httpclient.Accounts
+}
+
+// New returns a Service of lookups that have passed Check. Close ends it.
+func New(cfgs []Config, cache Cache, own Own, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
 	svc := &Service{points: make(map[string]*pointSources), limited: loglimit.New(log, logInterval)}
 	m := newMetrics(reg)
 	for _, cfg := range cfgs {
-		src, err := newSource(cfg, cache, resources{book: book}, log, svc.limited, m)
+		src, err := newSource(cfg, cache, resources{book: own.Phonebook, dids: own.DIDs, accounts: own.Accounts}, log, svc.limited, m)
 		if err != nil {
 			return nil, fmt.Errorf("set up lookup %s: %w", cfg.Name, err)
 		}

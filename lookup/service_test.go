@@ -82,7 +82,7 @@ func TestReload(t *testing.T) {
 	cfg.Points = []string{"p"}
 	b := start(t, cfg)
 	await(b.Ask(ask(anna)))
-	next, err := New([]Config{cfg}, newMemory(), nil, b.sources[0].log, b.reg)
+	next, err := New([]Config{cfg}, newMemory(), Own{}, b.sources[0].log, b.reg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,9 @@ import (
 // sourceTypes are the values of the key type. A new one is a file with its
 // backend and a line here.
 var sourceTypes = map[string]sourceType{
-	typeHTTP:      {check: checkHTTP, open: openHTTP, parameters: httpParameters},
+	typeHTTP:      {check: checkHTTP, open: openHTTP, templates: httpTemplates},
 	typePhonebook: {check: checkPhonebook, open: openPhonebook},
+	typeDID:       {check: checkDID, open: openDID},
 }
 
 // typeNames returns the names of the source types, sorted.
@@ -25,14 +26,16 @@ type sourceType struct {
 	// open returns the backend of a checked configuration. A backend that holds
 	// connections has a method Close.
 	open func(c *Config, r resources) (backend, error)
-	// parameters reports the parameters of the call that a request contains, with
-	// the key that names them; nil if there are none.
-	parameters func(c *Config, report func(key, name string))
+	// templates reports the texts of a request that contain parameters of the call,
+	// with their keys; nil if there are none.
+	templates func(c *Config, report func(key string, t *httpclient.Template))
 }
 
 // resources are what backends may use.
 type resources struct {
-	book Phonebook
+	book     Phonebook
+	dids     DIDs
+	accounts httpclient.Accounts
 }
 
 // backend asks one source.
@@ -53,6 +56,8 @@ type request struct {
 	ask func(deadline time.Time) result
 	// forPeople asks for the parts of a result that only people look at.
 	forPeople bool
+	// early, if not nil, is called with an answer that can be used while the rest of it is asked for.
+	early func(result)
 }
 
 // result is what a source answered.
@@ -61,6 +66,8 @@ type result struct {
 	vars    []Var
 	count   int    // customers
 	fault   *fault // the cause of Timeout or Failed
+	partial bool   // the second request is not answered
+	lacks   string // why there are no variables of the second request
 
 	// For people only:
 	sent     string               // the last request that was made, without secrets
@@ -81,7 +88,7 @@ func failure(err error) result {
 // must have passed Check.
 func (c *Config) ByNumber() bool {
 	if c.Type != typeHTTP {
-		return true
+		return c.Type != typeDID
 	}
 	t, err := newRequestTemplate(c)
 	return err == nil && t.byNumber
@@ -90,7 +97,27 @@ func (c *Config) ByNumber() bool {
 // Parameters calls report for every parameter of the call that a request contains, with
 // the key that names it. The configuration must have passed Check.
 func (c *Config) Parameters(report func(key, name string)) {
-	if t := sourceTypes[c.Type]; t.parameters != nil {
-		t.parameters(c, report)
+	c.eachName((*httpclient.Template).Names, func(key, name string) {
+		if _, own := c.settings()[name]; name != allSpellings && !own {
+			report(key, name)
+		}
+	})
+}
+
+// Unclosed calls report for every name behind a percent sign that no other closes, with
+// its key. The names of parameters among them are placeholders that were to be closed.
+func (c *Config) Unclosed(report func(key, name string)) {
+	c.eachName((*httpclient.Template).Unclosed, report)
+}
+
+func (c *Config) eachName(names func(*httpclient.Template) []string, report func(key, name string)) {
+	kind := sourceTypes[c.Type]
+	if kind.templates == nil {
+		return
 	}
+	kind.templates(c, func(key string, t *httpclient.Template) {
+		for _, name := range names(t) {
+			report(key, name)
+		}
+	})
 }

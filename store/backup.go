@@ -20,8 +20,8 @@ import (
 const working = ".ringhook-backup-"
 
 // Backup writes the files of a folder that must not be lost into a tar file that only
-// its owner can read, and returns their names: the outbox, and the phonebook if there is
-// one. A server may be running on the folder; each file is copied as it was at one
+// its owner can read, and returns their names: the outbox, and the phonebook and the
+// desk's file if they are there. A server may be running on the folder; each file is copied as it was at one
 // moment, without delaying writers. The folder of the tar file is created if it does not
 // exist. An existing file is not touched, and the file has its name only when it is
 // complete.

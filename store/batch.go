@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"strconv"
 	"time"
@@ -104,7 +105,7 @@ func (t *try) releaseReserve() bool {
 		return false
 	}
 	t.tight = true
-	t.log.Error("disk is full: reserve released for results of deliveries", "bytes", t.reserve.Size())
+	t.limited.Error("released", "disk is full: reserve released for results of deliveries", "bytes", t.reserve.Size())
 	return true
 }
 
@@ -116,7 +117,7 @@ func (w *writer) wrote(batch []*task) {
 		return
 	}
 	w.failed.Store(nil)
-	w.log.Info("outbox commits again")
+	w.limited.Log(slog.LevelInfo, "commits", "outbox commits again")
 }
 
 // most returns the maximum number of pages of the file. SQLite does not go below the
@@ -222,7 +223,7 @@ func (w *writer) fail(batch []*task, err error) {
 	class := sqlite.ClassOf(err)
 	err = sqlite.Wrap("commit to the outbox", err)
 	if before := w.failed.Swap(&err); before == nil || sqlite.ClassOf(*before) != class {
-		w.log.Error("outbox does not commit", "class", string(class), "err", err, "hint", "calls continue without RINGHOOK_STATUS")
+		w.limited.Error("commits not "+string(class), "outbox does not commit", "class", string(class), "err", err, "hint", "calls continue without RINGHOOK_STATUS")
 	}
 	w.metrics.failure(class, len(batch))
 	select {

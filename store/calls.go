@@ -3,6 +3,8 @@ package store
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"slices"
 	"time"
 
 	"ringhook/dialplan"
@@ -17,6 +19,12 @@ type HeldCall struct {
 	State    json.RawMessage `json:"state"`
 }
 
+// UUID returns the call_uuid of the call.
+func (c *HeldCall) UUID() string { return dialplan.IdentityOf(c.Key).UUID() }
+
+// Asterisk returns the Asterisk of the call, empty if it is not known.
+func (c *HeldCall) Asterisk() string { return dialplan.IdentityOf(c.Key).Asterisk }
+
 const heldCalls = "select linkedid, seen_ms, state from call"
 
 func scanCall(scan func(...any) error) (HeldCall, error) {
@@ -29,23 +37,46 @@ func scanCall(scan func(...any) error) (HeldCall, error) {
 	return c, err
 }
 
-// Call returns what is known of a call, by its linkedid: the latest one if several Asterisks
-// had calls of that linkedid. It reports false if none is known.
-func (s *Store) Call(linkedid string) (c HeldCall, known bool, err error) {
+// Calls returns the calls of a linkedid on all Asterisks, the longest idle first.
+func (s *Store) Calls(linkedid string) (list []HeldCall, err error) {
 	rows, err := s.read.Query(heldCalls+" where linkedid = ?1 or linkedid > ?1 || ' @' and linkedid < ?1 || ' A' order by seen_ms", linkedid)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
-		var err error
-		c, err = scanCall(scan)
-		known = err == nil
+		c, err := scanCall(scan)
+		if err == nil {
+			list = append(list, c)
+		}
 		return err
 	})
-	return c, known, s.reading("read a call", err)
+	return list, s.reading("read the calls of a linkedid", err)
+}
+
+// EventCalls returns the calls of the stored events of a linkedid, as hooks.Event.Call names them, each once.
+func (s *Store) EventCalls(linkedid string) (calls []string, err error) {
+	rows, err := s.read.Query("select event_id, body from event where linkedid = ? order by id", linkedid)
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
+		var id string
+		var body sql.RawBytes
+		if err := scan(&id, &body); err != nil {
+			return err
+		}
+		ev, err := decodeEvent(id, linkedid, body)
+		if err == nil && !slices.Contains(calls, ev.Call()) {
+			calls = append(calls, ev.Call())
+		}
+		return err
+	})
+	return calls, s.reading("list the calls of events", err)
 }
 
 // Points returns the trace records of a call, the earliest first. Some may be missing,
 // because points do not wait until their records are stored.
 func (s *Store) Points(linkedid string) ([]dialplan.PointTrace, error) {
-	return s.traces.Find([][]byte{[]byte(linkedid)}, func(p *dialplan.PointTrace) bool { return p.LinkedID == linkedid })
+	return s.CallPoints(linkedid, time.Time{})
+}
+
+// CallPoints is Points for a call that began after a time, of which less has to be read.
+func (s *Store) CallPoints(linkedid string, since time.Time) ([]dialplan.PointTrace, error) {
+	return s.traces.FindSince(since, [][]byte{[]byte(linkedid)}, func(p *dialplan.PointTrace) bool { return p.LinkedID == linkedid })
 }
 
 // PointsSince calls f with every trace record since a time, in the order in which they
@@ -58,22 +89,43 @@ func (s *Store) PointsSince(since time.Time, f func(*dialplan.PointTrace)) error
 // first, until f returns false.
 func (s *Store) CallsSince(since time.Time, f func(HeldCall) (more bool)) error {
 	rows, err := s.read.Query(heldCalls+" where seen_ms >= ? order by seen_ms", since.UnixMilli())
-	more := true
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
-		if !more {
-			return nil
-		}
 		c, err := scanCall(scan)
-		more = err == nil && f(c)
+		if err == nil && !f(c) {
+			err = errEnough
+		}
 		return err
 	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	return s.reading("list calls", err)
 }
+
+// Place is a place in the list of calls, the latest first: before it are the calls whose last record is at Before or later.
+type Place struct {
+	Before time.Time
+	id     int64 // of a call of this very time; the list continues after it
+}
+
+// CallsAfter returns at most limit calls that come after a place in the list, and the place after them. A call that gets
+// a record moves to the beginning of the list.
+func (s *Store) CallsAfter(at Place, limit int) (list []HeldCall, next Place, err error) {
+	rows, err := s.read.Query("select linkedid, seen_ms, state, id from call where (seen_ms, id) < (?, ?) order by seen_ms desc, id desc limit ?", at.Before.UnixMilli(), at.id, limit)
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
+		c, err := scanCall(func(into ...any) error { return scan(append(into, &at.id)...) })
+		list, at.Before = append(list, c), c.Seen
+		return err
+	})
+	return list, at, s.reading("list calls", err)
+}
+
+var errEnough = errors.New("no more rows are wanted")
 
 // IdleCalls lists up to limit calls whose last record is later than after and not later
 // than until, the longest idle first.
 func (j *Journal) IdleCalls(after, until time.Time, limit int) ([]dialplan.IdleCall, error) {
-	if err := j.s.clockStep(); err != nil {
+	if _, err := j.s.clockStep(); err != nil {
 		return nil, err
 	}
 	rows, err := j.s.read.Query("select linkedid, seen_ms from call where seen_ms > ? and seen_ms <= ? order by seen_ms limit ?",

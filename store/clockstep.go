@@ -33,17 +33,28 @@ const (
 	stepCalls = "update call set seen_ms = seen_ms + ?1 where iif(?1 > 0, seen_ms + ?1 <= ?2, seen_ms > ?2)"
 )
 
+// look is a time at which the clocks agreed.
+type look struct {
+	at    time.Time
+	since func(last, now time.Time) time.Duration
+}
+
+// set returns by how much the wall clock was set since the look.
+func (l look) set(now time.Time) time.Duration {
+	return now.Round(0).Sub(l.at.Round(0)) - l.since(l.at, now)
+}
+
 // clockStep moves what is pending, dead or known of calls with the wall clock if
 // that was set. It must be called before a decision by a stored time.
-func (s *Store) clockStep() error {
-	if s.lock == nil {
-		return nil // a tool does not run for long
-	}
+func (s *Store) clockStep() (look, error) {
 	l := &s.steps
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := s.now()
-	set := now.Round(0).Sub(l.last.Round(0)) - l.since(l.last, now)
+	if s.lock == nil {
+		return look{now, l.since}, nil // a tool does not run for long
+	}
+	set := look{l.last, l.since}.set(now)
 	if set.Abs() >= leastClockStep {
 		err := s.w.do(context.Background(), result, 0, func(c *sqlite.Conn) error {
 			for _, move := range []string{stepPending, stepDead, stepGone, stepCalls} {
@@ -54,10 +65,10 @@ func (s *Store) clockStep() error {
 			return nil
 		})
 		if err != nil {
-			return err
+			return look{}, err
 		}
 		s.log.Warn("clock was set: stored times are moved with it", "by", set.Round(time.Second))
 	}
 	l.last = now
-	return nil
+	return look{now, l.since}, nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func TestClockSet(t *testing.T) {
 		t.Run(by.String(), func(t *testing.T) {
 			c := newClock()
 			s := testStore(t, c.now)
-			s.stop() // upkeep is the test's own
+			stopUpkeep(s) // upkeep is the test's own
 			s.steps.mu.Lock()
 			s.steps.since = func(last, now time.Time) time.Duration { return 0 } // the monotonic clock stands
 			s.steps.mu.Unlock()
@@ -48,8 +49,8 @@ func TestClockSet(t *testing.T) {
 				t.Errorf("tallies %+v, %v, want one pending and one dead", tallies, err)
 			}
 			for _, linkedid := range []string{"1.1", "1.2"} {
-				if call, known, err := s.Call(linkedid); err != nil || !known || !call.Seen.Equal(now) {
-					t.Errorf("call %s: %+v, %t, %v", linkedid, call, known, err)
+				if calls, err := s.Calls(linkedid); err != nil || len(calls) != 1 || !calls[0].Seen.Equal(now) {
+					t.Errorf("call %s: %+v, %v", linkedid, calls, err)
 				}
 			}
 			keep(t, s.Journal(), testRecord("2.1", 1, "a"))
@@ -57,5 +58,37 @@ func TestClockSet(t *testing.T) {
 				t.Errorf("due: %v, want what is new", got)
 			}
 		})
+	}
+}
+
+// TestClockSetBeforeUpkeep: a clock that is set between the look at it and the removal of what is old ends
+// nothing either.
+func TestClockSetBeforeUpkeep(t *testing.T) {
+	c := newClock()
+	var ahead atomic.Int64
+	ahead.Store(-1) // the clock is right
+	s := testStore(t, func() time.Time {
+		if n := ahead.Load(); n >= 0 && ahead.Add(1) > 1 {
+			return c.now().Add(365 * day) // from the second look on
+		}
+		return c.now()
+	})
+	stopUpkeep(s)
+	s.steps.since = func(last, now time.Time) time.Duration { return 0 }
+	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
+	_, list := due(t, s.Outbox(), "a", c.now())
+	settleOne(t, s.Outbox(), list[0].ID, hooks.Dead, time.Time{})
+	ahead.Store(0)
+	for more := true; more; {
+		var err error
+		if more, err = s.maintainOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tallies, err := s.Operator().HookCounts(); err != nil || len(tallies) != 1 || tallies[0].Dead != 1 {
+		t.Errorf("tallies %+v, %v, want one dead", tallies, err)
+	}
+	if calls, err := s.Calls("1.1"); err != nil || len(calls) != 1 {
+		t.Errorf("calls: %+v, %v", calls, err)
 	}
 }

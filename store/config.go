@@ -10,7 +10,7 @@ import (
 
 // Config is the [store] table.
 type Config struct {
-	// Folder holds outbox.db, cache.db, phonebook.db and trace.db. It is created if it is missing.
+	// Folder holds outbox.db, cache.db, phonebook.db, desk.db and trace.db. It is created if it is missing.
 	Folder string `toml:"folder"`
 	// Synchronous is "full" if a commit must survive a power cut, or "normal" if it
 	// must survive only the end of the process.

@@ -18,7 +18,7 @@ import (
 )
 
 // TestCrashChild is the child of TestCrash: it accepts events on eight
-// goroutines, settles what is due, and says what was acknowledged, until it is killed.
+// goroutines, settles the deliveries that are due, and prints what was acknowledged, until it is killed.
 func TestCrashChild(t *testing.T) {
 	if os.Getenv("STORE_TEST_FOLDER") == "" {
 		t.Skip("only as a child of TestCrash")
@@ -60,8 +60,8 @@ func TestCrashChild(t *testing.T) {
 	}
 }
 
-// T-CRASH, F15: killed at any moment, over and over. What was acknowledged is
-// stored, what was settled stays so, and the file is whole.
+// TestCrash kills the store repeatedly at random moments (T-CRASH, F15). Acknowledged records are stored,
+// settled deliveries stay settled, and the file is intact.
 func TestCrash(t *testing.T) {
 	rounds := 15
 	if testing.Short() {
@@ -84,7 +84,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// crashOnce runs the child until it has said something, and a while longer.
+// crashOnce kills the child some time after its first line.
 func crashOnce(t *testing.T, cfg Config, round int, said map[string]map[string]bool) {
 	t.Helper()
 	c := child(t, "TestCrashChild", cfg.Folder)
@@ -158,9 +158,10 @@ func checkCrashed(t *testing.T, s *Store, said map[string]map[string]bool) {
 	}
 }
 
-// T-PWR-1: whatever the power leaves of the write-ahead log, the file is whole and
-// holds every record up to some moment, none beyond a missing one.
+// TestCutLog cuts the write-ahead log at random places, like a power loss (T-PWR-1). The file is intact and
+// holds every record up to one of them, and none after it.
 func TestCutLog(t *testing.T) {
+	t.Parallel()
 	damageLog(t, func(log string, size int64) (at int64) {
 		at = rand.Int64N(size + 1)
 		if err := os.Truncate(log, at); err != nil {
@@ -170,9 +171,10 @@ func TestCutLog(t *testing.T) {
 	})
 }
 
-// T-PWR-1, F16: whatever of the write-ahead log is garbled, the file is whole and
-// holds every record before that place, none behind a missing one.
+// TestGarbledLog overwrites the write-ahead log at random places (T-PWR-1, F16). The file is intact and holds
+// every record before that place, and none after a missing one.
 func TestGarbledLog(t *testing.T) {
+	t.Parallel()
 	damageLog(t, func(log string, size int64) (at int64) {
 		at = rand.Int64N(size - 1)
 		scribble(t, log, at, 1)
@@ -180,8 +182,8 @@ func TestGarbledLog(t *testing.T) {
 	})
 }
 
-// damageLog damages copies of one write-ahead log from some place on, and checks what each
-// file still has.
+// damageLog damages copies of one write-ahead log from some place on, and checks the records that
+// each file still has.
 func damageLog(t *testing.T, damage func(log string, size int64) (at int64)) {
 	cfg := testConfig(t)
 	cfg.Synchronous = "full"

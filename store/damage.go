@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"ringhook/store/sqlite"
 )
@@ -123,6 +124,9 @@ func (s *Store) tryOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 	if err == nil {
 		err = outboxSchema.Migrate(c)
 	}
+	if err == nil {
+		err = s.recallChecked(c)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s %w", o.Path, err), c.Close())
 	}
@@ -168,4 +172,62 @@ func checkAlone(ctx context.Context, o sqlite.Options) error {
 		err = fmt.Errorf("%w: %s", errCheck, verdict)
 	}
 	return errors.Join(err, db.Close())
+}
+
+// recallTime is the time after which a start checks the whole outbox before it reads on: in a damaged file the pages may
+// refer to each other, so that reading does not end. The check visits no page twice.
+const recallTime = 30 * time.Second
+
+// recallChecked is recall, within bounds for any file.
+func (s *Store) recallChecked(c *sqlite.Conn) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.recallTime)
+	defer cancel()
+	err := s.recall(ctx, c)
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	s.log.Warn("reading the outbox takes long, it is checked first", "file", outboxFile, "size", fileSize(s.outboxOptions().Path))
+	if err := check(c, "quick_check"); err != nil {
+		return err
+	}
+	return s.recall(context.Background(), c) // a slow disk
+}
+
+// recall reads the keys of the stored calls into memory, and corrects attempts that a
+// wrong clock planned too far ahead.
+func (s *Store) recall(ctx context.Context, c *sqlite.Conn) error {
+	s.journal.calls = newCallSet()
+	err := ascending(ctx, c, "select linkedid from call order by linkedid", s.journal.knows)
+	if err == nil {
+		err = ascending(ctx, c, "select hook from tally order by hook", func(string) {})
+	}
+	if err == nil {
+		_, err = c.ExecContext(ctx, "delete from tally where pending = 0 and dead = 0")
+	}
+	if err == nil {
+		err = clamp(ctx, c, s.now())
+	}
+	if sqlite.ClassOf(err) == sqlite.Full {
+		s.log.Warn("disk is full: events cannot be kept", "folder", s.folder, "err", err, "hint", "free some room; calls continue")
+		return nil // these changes are not needed for a start
+	}
+	return sqlite.Wrap("read the outbox", err)
+}
+
+// ascending calls each with the values of a query, which are unique and sorted. It fails with errCheck if they are not: a
+// page that is read twice shows that way, before the rows become endless.
+func ascending(ctx context.Context, c *sqlite.Conn, query string, each func(string)) error {
+	first, last := true, ""
+	return c.AllContext(ctx, query, nil, func(scan func(...any) error) error {
+		var value string
+		if err := scan(&value); err != nil {
+			return err
+		}
+		if !first && value <= last {
+			return fmt.Errorf("%w: rows are repeated or not in order (%s)", errCheck, query)
+		}
+		first, last = false, value
+		each(value)
+		return nil
+	})
 }

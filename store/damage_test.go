@@ -16,6 +16,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/store/sqlite"
+	"ringhook/test/wait"
 )
 
 // filled creates a folder with a cleanly stopped store of some 60 pages.
@@ -67,6 +68,7 @@ func TestDamagedOutbox(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cfg := filled(t)
 			path := filepath.Join(cfg.Folder, outboxFile)
 			damage(t, path)
@@ -156,6 +158,7 @@ func TestClampedSchedule(t *testing.T) {
 	if next, err := s.Outbox().Next("a"); err != nil || !next.Equal(c.now().Add(farthest)) {
 		t.Errorf("next: got %v, %v", next, err)
 	}
+	stopUpkeep(s) // upkeep is the test's own
 	// An attempt that is not too far ahead keeps its time.
 	settleOne(t, s.Outbox(), list[0].ID, hooks.Pending, c.now().Add(time.Hour))
 	if _, err := s.maintainOnce(t.Context()); err != nil {
@@ -192,6 +195,7 @@ func TestOutboxTakenAway(t *testing.T) {
 		"with its folder": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := mustOpen(t, testConfig(t), time.Now)
 			keep(t, s.Journal(), testRecord("1.1", 1, "a"))
 			select {
@@ -205,7 +209,7 @@ func TestOutboxTakenAway(t *testing.T) {
 			keep(t, s.Journal(), testRecord("1.1", 2, "a"))
 			select {
 			case <-s.Damaged():
-			case <-time.After(time.Minute):
+			case <-time.After(wait.Limit):
 				t.Error("the damage was not noticed")
 			}
 			s.Close() // its error depends on what remains

@@ -13,7 +13,9 @@ import (
 const maxBody = 256 << 10
 
 // encodeEvent returns the event as it is stored: as JSON, without the fields that have
-// columns of their own.
+// columns of their own. Each event is encoded once and decoded at each attempt: encoding/json
+// takes twice as long and 50 allocations in place of 2 to encode one, and four times as long to
+// decode it.
 func encodeEvent(e *hooks.Event) ([]byte, error) {
 	b := e.AppendJSON(make([]byte, 0, 768))
 	if len(b) > maxBody {

@@ -19,7 +19,7 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// T-SQL-01: every connection has its settings, whatever pool it is of.
+// TestSettingsHoldOnEveryConnection checks the settings of the connections of each pool (T-SQL-01).
 func TestSettingsHoldOnEveryConnection(t *testing.T) {
 	s := testStore(t, time.Now)
 	var want int64
@@ -57,7 +57,7 @@ func TestSettingsHoldOnEveryConnection(t *testing.T) {
 	}
 }
 
-// F13: a second daemon is kept out, a tool is not.
+// TestSecondDaemonIsKeptOut checks that a second daemon cannot open the store, and a tool can (F13).
 func TestSecondDaemonIsKeptOut(t *testing.T) {
 	s := testStore(t, time.Now)
 	if _, err := Open(s.cfg, quiet, nil); err == nil || !strings.Contains(err.Error(), "in use by another ringhook") {
@@ -108,8 +108,8 @@ func lockOut(t *testing.T, s *Store) (release func()) {
 	}
 }
 
-// F13: a file that another process holds fails the batch, not the reading,
-// and commits go on when it is let go.
+// TestLockedByAnotherProcess checks a file that another process has locked: commits fail, reads do not, and
+// commits succeed after the lock is released (F13).
 func TestLockedByAnotherProcess(t *testing.T) {
 	s := testStore(t, time.Now)
 	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
@@ -195,6 +195,7 @@ func TestFull(t *testing.T) {
 			t.Fatal("still full, but kept")
 		}
 	}
+	stopUpkeep(s) // upkeep is the test's own
 	s.now = func() time.Time { return time.Now().Add(30 * day) }
 	for more := true; more; {
 		if more, err = s.maintainOnce(context.Background()); err != nil {
@@ -204,8 +205,8 @@ func TestFull(t *testing.T) {
 	keep(t, s.Journal(), testRecord("1.y", 1, "a"))
 }
 
-// F11, F17: the system lets no file grow. Commits fail, what is stored stays
-// readable, and commits go on when there is room again.
+// TestFileSizeLimit checks a process whose files may not grow: commits fail, stored records can be read, and
+// commits succeed when the limit is gone (F11, F17).
 func TestFileSizeLimit(t *testing.T) {
 	if os.Getenv("STORE_TEST_FOLDER") == "" {
 		child(t, "TestFileSizeLimit", t.TempDir()).run(t)

@@ -21,9 +21,10 @@ import (
 	"ringhook/hooks"
 	"ringhook/lookup"
 	"ringhook/store/sqlite"
+	"ringhook/test/wait"
 )
 
-// smallDisk mounts a file system of so many bytes.
+// smallDisk mounts a file system of a size in bytes.
 func smallDisk(t *testing.T, size int) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -31,9 +32,8 @@ func smallDisk(t *testing.T, size int) string {
 		t.Skipf("a small file system cannot be mounted here, which takes root: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(folder, 0); err != nil {
-			t.Errorf("unmount %s: %v", folder, err)
-		}
+		// A process that a test beside this one starts may still hold its files for a moment.
+		wait.Until(t, func() bool { return !errors.Is(syscall.Unmount(folder, 0), syscall.EBUSY) }, "cannot unmount %s", folder)
 	})
 	return folder
 }
@@ -61,9 +61,9 @@ func ballast(t *testing.T, folder string) (remove func()) {
 	}
 }
 
-// F11: the disk is full. Acceptances fail and say so, what is stored can be
-// read and its results written, for which the reserve is given up; with
-// room again all is as it was, without a restart. The log says each once.
+// TestDiskFull fills the disk (F11). New records are refused with the reason. Stored deliveries can be read and
+// their results written, for which the reserve is deleted. With room again records are accepted without a
+// restart. The log has one line for each change.
 func TestDiskFull(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.Folder = filepath.Join(smallDisk(t, 40<<20), "data")
@@ -73,8 +73,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mustClose(t, s)
-	s.stop() // the test recovers by itself
-	s.maintainers.Wait()
+	stopUpkeep(s) // the test recovers by itself
 	kept := 0
 	big := strings.Repeat("x", 100<<10)
 	fill := func() (refused error) {
@@ -140,9 +139,9 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// F11: the disk fills up and gets room again while every call is traced and cached
-// as fast as the machine can. What can be rebuilt leaves the outbox its room, and
-// the first commit that fails wakes the maintenance, whose next turn is an hour away.
+// TestRebuildableGivesWay fills the disk and frees it while calls are traced and cached as fast as the machine
+// can (F11). Cache and trace leave the outbox its room, and the first failed commit wakes the maintenance, whose
+// next regular run is an hour away.
 func TestRebuildableGivesWay(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.Folder = filepath.Join(smallDisk(t, 24<<20), "data")
@@ -199,8 +198,8 @@ func TestRebuildableGivesWay(t *testing.T) {
 	}
 }
 
-// F11: the first commit that fails wakes the maintenance, whose next turn is an
-// hour away: with room again the reserve comes back and commits succeed.
+// TestFailureWakesMaintenance checks that the first failed commit wakes the maintenance, whose next regular run
+// is an hour away: with room again the reserve is taken back and commits succeed (F11).
 func TestFailureWakesMaintenance(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.Folder = filepath.Join(smallDisk(t, 40<<20), "data")
@@ -247,15 +246,14 @@ func TestFailureWakesMaintenance(t *testing.T) {
 // hurryMaintenance sets the next regular maintenance an hour away, and recovery to moments.
 func (s *Store) hurryMaintenance(t *testing.T) {
 	t.Helper()
-	s.stop()
-	s.maintainers.Wait()
+	stopUpkeep(s)
 	s.maintainEvery, s.recoverEvery = time.Hour, 10*time.Millisecond
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.maintainers.Go(func() { s.maintain(ctx) })
 }
 
-// F11: a disk without room for the reserve is no reason not to start.
+// TestDiskFullAtStart checks that ringhook starts if the disk has no room for the reserve (F11).
 func TestDiskFullAtStart(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.MaxSize = 4 << 30
@@ -271,12 +269,12 @@ func TestDiskFullAtStart(t *testing.T) {
 	}
 }
 
-// F11: neither is a disk that has no room at all, where ringhook was killed: what
-// waits is delivered, and with room again points are answered.
+// TestKilledOnFullDisk checks that ringhook starts on a full disk after it was killed there: pending deliveries
+// are delivered, and with room again points are answered (F11).
 func TestKilledOnFullDisk(t *testing.T) {
 	before := testConfig(t)
 	s := mustOpen(t, before, time.Now)
-	s.stop()
+	stopUpkeep(s)
 	for n := range 20 {
 		keep(t, s.Journal(), testRecord(fmt.Sprint("1.", n), 1, "a"))
 	}
@@ -291,8 +289,7 @@ func TestKilledOnFullDisk(t *testing.T) {
 
 	s = mustOpen(t, cfg, time.Now)
 	defer mustClose(t, s)
-	s.stop() // the test recovers by itself
-	s.maintainers.Wait()
+	stopUpkeep(s)                  // the test recovers by itself
 	more := ballast(t, cfg.Folder) // what cache and trace gave back
 	if _, list := due(t, s.Outbox(), "a", time.Now()); len(list) != 20 {
 		t.Errorf("%d are due of 20", len(list))
@@ -310,8 +307,8 @@ func TestKilledOnFullDisk(t *testing.T) {
 	keep(t, s.Journal(), testRecord("2.1", 1, "a"))
 }
 
-// F11: a store that was closed in order needs some room to be opened; the error
-// says so, and nothing is lost by it.
+// TestNoRoomToStart checks that a store that was closed in order needs some room to be opened: the error says so,
+// and nothing is lost (F11).
 func TestNoRoomToStart(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.Folder = filepath.Join(smallDisk(t, 24<<20), "data")
@@ -335,7 +332,7 @@ func TestNoRoomToStart(t *testing.T) {
 	}
 }
 
-// left copies a folder as a process leaves it that is killed now.
+// left copies a folder in the state in which a killed process leaves it.
 func left(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {

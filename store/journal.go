@@ -182,9 +182,13 @@ func (r *record) insert(c *sqlite.Conn, e *event) error {
 		if slices.ContainsFunc(e.routes[:i], func(before hooks.Route) bool { return before.Hook == route.Hook }) {
 			continue
 		}
+		key, err := orderKey(c, e, route)
+		if err != nil {
+			return err
+		}
 		var id int64
 		var due bool
-		if _, err := c.One(keepDelivery, []any{number, route.Hook, route.Key, route.Hold.Milliseconds(), r.nowMS}, &id, &due); err != nil {
+		if _, err := c.One(keepDelivery, []any{number, route.Hook, key, route.Hold.Milliseconds(), r.nowMS}, &id, &due); err != nil {
 			return err
 		}
 		if due {
@@ -192,6 +196,20 @@ func (r *record) insert(c *sqlite.Conn, e *event) error {
 		}
 	}
 	return nil
+}
+
+// orderKey returns the key of a delivery's order. Deliveries that an older ringhook queued have the linkedid of their call as
+// their key: while such are pending, the later ones of that linkedid follow them.
+func orderKey(c *sqlite.Conn, e *event, route hooks.Route) (string, error) {
+	if e.LinkedID == "" || route.Key == e.LinkedID || route.Key != e.Call() {
+		return route.Key, nil
+	}
+	var one int
+	former, err := c.One("select 1 from delivery indexed by delivery_order where state = 0 and hook = ?1 and okey = ?2 limit 1", []any{route.Hook, e.linkedid}, &one)
+	if former {
+		return e.linkedid, err
+	}
+	return route.Key, err
 }
 
 // callSetParts is the number of parts of a callSet: small enough for an empty set, and

@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// A second connection of this process to a file that is open must not free
-// the locks of the first: then another process takes itself for the last one
-// and removes the write-ahead log.
+// TestLocksStay checks that closing a second connection of this process to an open file does not release the
+// locks of the first. Another process would then be the last one and remove the write-ahead log.
 func TestLocksStay(t *testing.T) {
 	s := testStore(t, newClock().now)
 	o := s.outboxOptions()

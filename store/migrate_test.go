@@ -104,6 +104,7 @@ func described(t *testing.T, path string) string {
 // TestUpgrade opens files as every earlier ringhook made them, with rows in them. They come out
 // as a new file would be, and nothing in them is lost.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	fresh := testConfig(t)
 	mustClose(t, mustOpen(t, fresh, time.Now))
 	for kind, s := range map[string]sqlite.Schema{"outbox": outboxSchema, "cache": cache.Schema, "phonebook": phonebook.Schema, "trace": trace.Schema} {

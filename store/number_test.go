@@ -16,6 +16,7 @@ func TestNumbersAreUsedOnce(t *testing.T) {
 	cfg := testConfig(t)
 	s := mustOpen(t, cfg, c.now)
 	defer func() { mustClose(t, s) }()
+	stopUpkeep(s) // upkeep is the test's own
 	last := int64(0)
 	attempt := func() int64 {
 		t.Helper()

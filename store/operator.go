@@ -36,6 +36,8 @@ type Item struct {
 	Class    string    // of the last attempt
 	Status   int       // of HTTP, of the last attempt
 	ReplayOf int64     // the delivery that this one repeats, 0 if it repeats none
+	// Remembered are the values that answers left for the hook's deliveries of the call, by name. Only Show sets it.
+	Remembered map[string]string
 }
 
 const items = `select d.id, d.hook, d.attempts, e.accepted_ms, e.event_id, e.linkedid, e.body,
@@ -130,6 +132,9 @@ func (o *Operator) Show(id int64) (Item, []hooks.Attempt, error) {
 		attempts = append(attempts, a)
 		return err
 	})
+	if err == nil {
+		item.Remembered, err = o.s.outbox.Remembered(item.Hook, item.Event.Call())
+	}
 	return item, attempts, o.s.reading("show the attempts of a delivery", err)
 }
 

@@ -32,7 +32,7 @@ const dueDeliveries = `select d.id, d.hook, d.attempts, coalesce(d.begun_ms, e.a
 // the longest due first, never two of one key and never one that an
 // earlier pending one of its key holds back. Those in underWay are left out.
 func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) ([]hooks.Delivery, error) {
-	if err := o.s.clockStep(); err != nil {
+	if _, err := o.s.clockStep(); err != nil {
 		return nil, err
 	}
 	var due []hooks.Delivery
@@ -92,6 +92,27 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released b
 	return err == nil && n > 0, err
 }
 
+// remember keeps a value of an answer with the delivery's hook and call. A later answer replaces it.
+const remember = `insert into remembered (hook, call, name, value, linkedid)
+	select d.hook, ?2, ?3, ?4, e.linkedid from delivery d join event e on e.id = d.event where d.id = ?1
+	on conflict (hook, call, name) do update set value = excluded.value`
+
+// Remembered returns the values that answers left for a hook's later deliveries of a call, by name.
+func (o *Outbox) Remembered(hook, call string) (map[string]string, error) {
+	rows, err := o.s.read.Query("select name, value from remembered where hook = ? and call = ?", hook, call)
+	var values map[string]string
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
+		var name, value string
+		err := scan(&name, &value)
+		if values == nil {
+			values = make(map[string]string)
+		}
+		values[name] = value
+		return err
+	})
+	return values, o.s.reading("read remembered values", err)
+}
+
 const (
 	addAttempt  = `insert or replace into attempt (delivery, n, started_ms, took_us, class, status, excerpt) values (?, ?, ?, ?, ?, ?, ?)`
 	trimAttempt = `delete from attempt where delivery = ? and n <= ?`
@@ -127,6 +148,11 @@ func settle(c *sqlite.Conn, r *hooks.Result, nowMS int64) (released int, err err
 	}
 	if err != nil || !found {
 		return 0, err
+	}
+	for name, value := range r.Values {
+		if _, err := c.Exec(remember, r.Delivery, r.Call, name, value); err != nil {
+			return 0, err
+		}
 	}
 	if others {
 		if released, err = c.Changes(releaseNext, hook, okey, nowMS+pace(okey)); err != nil {

@@ -262,7 +262,7 @@ func TestNoScans(t *testing.T) {
 	s := testStore(t, time.Now)
 	for _, query := range []string{
 		keepCall, keepEvent, keepDelivery, settlePending, settleFinished, releaseNext, trimAttempt, dueDeliveries,
-		retryFirst, retryAttempt, holdLater, dropOne, replayOne, items + " where d.id = ?", "select state from call where linkedid = ?",
+		retryFirst, retryAttempt, holdLater, dropOne, replayOne, remember, items + " where d.id = ?", "select state from call where linkedid = ?",
 	} {
 		err := s.w.do(context.Background(), upkeep, 0, func(c *sqlite.Conn) error {
 			args := make([]any, 9)
@@ -294,8 +294,10 @@ func parameterCount(query string) int {
 
 // Old rows are removed in steps, needed ones stay, and the file does not grow.
 func TestRetention(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	s := testStore(t, c.now)
+	stopUpkeep(s) // upkeep is the test's own
 	day0 := func(d int) {
 		for i := range 250 {
 			linkedid := fmt.Sprintf("%d.%d", d, i)

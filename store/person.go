@@ -1,12 +1,11 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"ringhook/dialplan"
@@ -23,68 +22,19 @@ type Person struct {
 	Points     []dialplan.PointTrace
 }
 
-// longNumber is the length from which a number is also found inside other text. A
-// shorter one must be a whole JSON string, because it may be part of any number.
-const longNumber = 7
-
-// mentions reports whether JSON contains one of the numbers.
-func mentions(text []byte, numbers []string) bool {
-	for _, number := range numbers {
-		if bytes.Contains(text, []byte(`"`+number+`"`)) {
-			return true
-		}
-		for rest := text; len(number) >= longNumber; {
-			i := bytes.Index(rest, []byte(number))
-			if i < 0 {
-				break
-			}
-			end := i + len(number)
-			if (i == 0 || !isDigit(rest[i-1])) && (end == len(rest) || !isDigit(rest[end])) {
-				return true
-			}
-			rest = rest[end:]
-		}
-	}
-	return false
-}
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
-// mentionSQL returns the SQL condition that a column may contain one of the numbers. It
-// scans the whole table, so only operators' commands use it.
-func mentionSQL(column string, numbers []string) (condition string, args []any) {
-	var parts []string
-	for _, number := range numbers {
-		if len(number) < longNumber {
-			number = `"` + number + `"`
-		}
-		parts = append(parts, "instr("+column+", ?) > 0")
-		args = append(args, []byte(number))
-	}
-	return "(" + strings.Join(parts, " or ") + ")", args
-}
-
 // Person returns the stored data about the holder of a number, given in all its spellings.
 func (s *Store) Person(numbers ...string) (Person, error) {
 	var p Person
-	where, args := mentionSQL("state", numbers)
-	rows, err := s.read.Query(heldCalls+" where "+where+" order by id", args...)
-	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
-		c, err := scanCall(scan)
-		if mentions(c.State, numbers) {
-			p.Calls = append(p.Calls, c)
-		}
-		return err
-	})
-	if err != nil {
-		return p, sqlite.Wrap("list calls of a number", err)
+	var err error
+	if p.Calls, err = s.heldOf(numbers); err != nil {
+		return p, err
 	}
-	events, linkedids, err := s.eventsOf(numbers)
+	events, own, err := s.eventsOf(numbers)
 	if err != nil {
 		return p, err
 	}
 	for _, id := range events {
-		rows, err = s.read.Query(items+" where e.id = ? order by d.id", id)
+		rows, err := s.read.Query(items+" where e.id = ? order by d.id", id)
 		err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 			item, err := scanItem(scan)
 			p.Deliveries = append(p.Deliveries, item)
@@ -94,42 +44,104 @@ func (s *Store) Person(numbers ...string) (Person, error) {
 			return p, sqlite.Wrap("list deliveries of a number", err)
 		}
 	}
-	for _, c := range p.Calls {
-		linkedids = append(linkedids, c.LinkedID)
+	sole, err := s.soleOf(append(own, callsOf(p.Calls)...))
+	if err == nil {
+		p.Points, err = s.traces.Find(pointsOf(sole, numbers))
 	}
-	p.Points, err = s.traces.Find(pointsOf(linkedids, numbers))
 	return p, err
 }
 
-// eventsOf returns the events that mention one of the numbers, and their calls.
-func (s *Store) eventsOf(numbers []string) (ids []int64, linkedids []string, err error) {
-	where, args := mentionSQL("body", numbers)
-	rows, err := s.read.Query("select id, linkedid, body from event where "+where+" order by id", args...)
+// heldOf returns the stored calls that mention one of the numbers.
+func (s *Store) heldOf(numbers []string) (held []HeldCall, err error) {
+	where, args := sqlite.MentionSQL("state", numbers)
+	rows, err := s.read.Query(heldCalls+" where "+where+" order by id", args...)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
-		var id int64
-		var linkedid string
-		var body sql.RawBytes
-		err := scan(&id, &linkedid, &body)
-		if mentions(body, numbers) {
-			ids, linkedids = append(ids, id), append(linkedids, linkedid)
+		c, err := scanCall(scan)
+		if sqlite.Mentions(c.State, numbers) {
+			held = append(held, c)
 		}
 		return err
 	})
-	return ids, linkedids, sqlite.Wrap("list events of a number", err)
+	return held, sqlite.Wrap("list calls of a number", err)
+}
+
+// ownCall is a call of a person, named as hooks.Event.Call does.
+type ownCall struct{ linkedid, call string }
+
+func callsOf(held []HeldCall) (own []ownCall) {
+	for _, c := range held {
+		own = append(own, ownCall{c.LinkedID, c.UUID()})
+	}
+	return own
+}
+
+// soleOf returns the linkedids of a person's calls that no call of another person has. Events without a call_uuid are
+// of a ringhook that knew one call of each linkedid.
+func (s *Store) soleOf(own []ownCall) (sole map[string]bool, err error) {
+	mine := make(map[ownCall]bool, len(own))
+	for _, o := range own {
+		mine[o] = true
+	}
+	sole = map[string]bool{}
+	for _, o := range own {
+		if _, known := sole[o.linkedid]; known {
+			continue
+		}
+		shared := false
+		other := func(call string) {
+			shared = shared || call != o.linkedid && !mine[ownCall{o.linkedid, call}]
+		}
+		held, err := s.Calls(o.linkedid)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range callsOf(held) {
+			other(c.call)
+		}
+		calls, err := s.EventCalls(o.linkedid)
+		if err != nil {
+			return nil, err
+		}
+		for _, call := range calls {
+			other(call)
+		}
+		sole[o.linkedid] = !shared
+	}
+	maps.DeleteFunc(sole, func(_ string, alone bool) bool { return !alone })
+	return sole, nil
+}
+
+// eventsOf returns the events that mention one of the numbers, and their calls.
+func (s *Store) eventsOf(numbers []string) (ids []int64, calls []ownCall, err error) {
+	where, args := sqlite.MentionSQL("body", numbers)
+	rows, err := s.read.Query("select id, event_id, linkedid, body from event where "+where+" order by id", args...)
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
+		var id int64
+		var name, linkedid string
+		var body sql.RawBytes
+		err := scan(&id, &name, &linkedid, &body)
+		if err != nil || !sqlite.Mentions(body, numbers) {
+			return err
+		}
+		ev, err := decodeEvent(name, linkedid, body)
+		ids, calls = append(ids, id), append(calls, ownCall{linkedid, ev.Call()})
+		return err
+	})
+	return ids, calls, sqlite.Wrap("list events of a number", err)
 }
 
 // pointsOf selects the trace records of a person: those that mention a number, and all
-// others of these calls, because they may contain the caller's name.
-func pointsOf(linkedids, numbers []string) (words [][]byte, fits func(*dialplan.PointTrace) bool) {
-	for _, w := range slices.Concat(linkedids, numbers) {
+// others of these linkedids, because they may contain the caller's name.
+func pointsOf(linkedids map[string]bool, numbers []string) (words [][]byte, fits func(*dialplan.PointTrace) bool) {
+	for _, w := range slices.AppendSeq(slices.Clone(numbers), maps.Keys(linkedids)) {
 		words = append(words, []byte(w))
 	}
 	return words, func(p *dialplan.PointTrace) bool {
-		if slices.Contains(linkedids, p.LinkedID) {
+		if linkedids[p.LinkedID] {
 			return true
 		}
 		text, err := json.Marshal(p)
-		return err != nil || mentions(text, numbers)
+		return err != nil || sqlite.Mentions(text, numbers)
 	}
 }
 
@@ -143,16 +155,17 @@ type Erased struct {
 // Erase removes the stored data about the holder of a number, given in all its
 // spellings: calls, events with their deliveries and attempts, and trace records. A
 // call in progress is stored again by its next point. Deliveries that waited for an
-// erased one continue.
+// erased one continue. If another person's call has the same linkedid, only the trace
+// records that mention a number are removed.
 func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 	var e Erased
-	p, err := s.Person(numbers...)
+	held, err := s.heldOf(numbers)
 	if err != nil {
 		return e, err
 	}
-	var keys, linkedids []string
-	for _, c := range p.Calls {
-		keys, linkedids = append(keys, c.Key), append(linkedids, c.LinkedID)
+	var keys []string
+	for _, c := range held {
+		keys = append(keys, c.Key)
 	}
 	err = inSteps(ctx, s.w, keys, func(c *sqlite.Conn, key string) error {
 		_, err := c.Exec("delete from call where linkedid = ?", key)
@@ -162,7 +175,7 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 	if err != nil {
 		return e, err
 	}
-	e.Calls = len(p.Calls)
+	e.Calls = len(held)
 	events, others, err := s.eventsOf(numbers)
 	if err != nil {
 		return e, err
@@ -173,13 +186,26 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 	if err != nil {
 		return e, err
 	}
+	own := append(others, callsOf(held)...)
+	sole, err := s.soleOf(own)
+	if err != nil {
+		return e, err
+	}
+	// An event that names no number may keep those of the call.
+	err = inSteps(ctx, s.w, own, func(c *sqlite.Conn, o ownCall) error {
+		_, err := c.Exec("delete from remembered where linkedid = ?1 and (call = ?2 or ?3)", o.linkedid, o.call, sole[o.linkedid])
+		return err
+	})
+	if err != nil {
+		return e, err
+	}
 	// A running server writes the trace records that it has buffered.
 	select {
 	case <-ctx.Done():
 		return e, ctx.Err()
 	case <-time.After(2 * trace.Delay):
 	}
-	e.Points, err = s.traces.Erase(pointsOf(slices.Concat(linkedids, others), numbers))
+	e.Points, err = s.traces.Erase(pointsOf(sole, numbers))
 	return e, err
 }
 

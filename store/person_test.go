@@ -28,7 +28,13 @@ func TestErase(t *testing.T) {
 	add("1.3", other, 1)
 	add("1.4", "02079460142", 1)
 	_, list := due(t, s.Outbox(), "a", c.now())
-	settleOne(t, s.Outbox(), list[0].ID, hooks.Delivered, time.Time{})
+	left := hooks.Result{Delivery: list[0].ID, State: hooks.Delivered, Call: "1.1", Values: map[string]string{"crm_call": "7"}, Attempt: hooks.Attempt{Started: c.now()}}
+	if _, err := s.Outbox().Settle(context.Background(), []hooks.Result{left}); err != nil {
+		t.Fatal(err)
+	}
+	if item, _, err := s.Operator().Show(list[0].ID); err != nil || item.Remembered["crm_call"] != "7" {
+		t.Errorf("shown: %+v, %v", item, err)
+	}
 
 	p, err := s.Person(wanted, "02079460142")
 	if err != nil || len(p.Calls) != 2 || len(p.Deliveries) != 4 || p.Calls[0].LinkedID != "1.1" || !p.Calls[0].Seen.Equal(c.now()) || len(p.Calls[0].State) == 0 {
@@ -49,11 +55,49 @@ func TestErase(t *testing.T) {
 	}
 	for what, query := range map[string]string{
 		"events": "select count(*) from event", "deliveries": "select count(*) from delivery", "calls": "select count(*) from call",
-		"attempts": "select 2 + count(*) from attempt", "pending": "select pending from tally",
+		"attempts": "select 2 + count(*) from attempt", "remembered values": "select 2 + count(*) from remembered", "pending": "select pending from tally",
 	} {
 		var n int
 		if _, err := sqlite.One(s.read, query, nil, &n); err != nil || n != 2 {
 			t.Errorf("%d %s remain, %v, want 2", n, what, err)
 		}
+	}
+}
+
+// TestEraseSparesTheOther checks that what is stored of another Asterisk's call with the same linkedid is neither returned
+// nor erased.
+func TestEraseSparesTheOther(t *testing.T) {
+	s := testStore(t, newClock().now)
+	const linkedid, hers, his = "1.1", "+442079460142", "+442079460500"
+	for n, number := range []string{hers, his} {
+		id := dialplan.Identity{Asterisk: fmt.Sprint("pbx", n), LinkedID: linkedid}
+		ev := testEvent(linkedid, n+1)
+		ev.Params["callerid"], ev.Params["call_uuid"] = number, id.UUID()
+		keep(t, s.Journal(), dialplan.Record{Call: id.Key(), State: fmt.Appendf(nil, `{"known":{"callerid":%q}}`, number),
+			Events: []dialplan.Accepted{{Event: ev, Hooks: []hooks.Route{{Hook: "a", Key: id.UUID(), Hold: time.Minute}}}}})
+		for _, caller := range []string{number, ""} {
+			s.Journal().Trace(s.now(), dialplan.EncodeTrace(&dialplan.PointTrace{At: s.now(), Point: "call-dial", LinkedID: linkedid, Caller: caller}))
+		}
+	}
+	_, list := due(t, s.Outbox(), "a", s.now())
+	var left []hooks.Result
+	for _, d := range list {
+		left = append(left, hooks.Result{Delivery: d.ID, State: hooks.Delivered, Call: d.Event.Call(), Values: map[string]string{"crm_call": "7"}, Attempt: hooks.Attempt{Started: s.now()}})
+	}
+	if _, err := s.Outbox().Settle(context.Background(), left); err != nil || len(left) != 2 {
+		t.Fatal(len(left), err)
+	}
+	if e, err := s.Erase(context.Background(), hers); err != nil || e != (Erased{Calls: 1, Events: 1, Deliveries: 1, Points: 1}) {
+		t.Errorf("erased %+v, %v", e, err)
+	}
+	p, err := s.Person(his)
+	if err != nil || len(p.Calls) != 1 || len(p.Deliveries) != 1 || len(p.Points) != 3 {
+		t.Errorf("held of the other: %+v, %v", p, err)
+	}
+	if kept, err := s.Outbox().Remembered("a", dialplan.Identity{Asterisk: "pbx1", LinkedID: linkedid}.UUID()); err != nil || kept["crm_call"] != "7" {
+		t.Errorf("remembered of the other: %v, %v", kept, err)
+	}
+	if gone, err := s.Outbox().Remembered("a", dialplan.Identity{Asterisk: "pbx0", LinkedID: linkedid}.UUID()); err != nil || len(gone) > 0 {
+		t.Errorf("remembered: %v, %v", gone, err)
 	}
 }

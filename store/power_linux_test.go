@@ -10,7 +10,7 @@ import (
 )
 
 // TestSyncChild is the child of TestSyncBeforeAcknowledgement: it accepts
-// events, one after the other, and says each that is acknowledged.
+// events, one after the other, and prints each that is acknowledged.
 func TestSyncChild(t *testing.T) {
 	if os.Getenv("STORE_TEST_FOLDER") == "" {
 		t.Skip("only as a child of TestSyncBeforeAcknowledgement")
@@ -23,8 +23,8 @@ func TestSyncChild(t *testing.T) {
 	}
 }
 
-// T-PWR-2, F16: with synchronous = "full" nothing is acknowledged before the
-// write-ahead log that holds it is synced, seen from the system's calls.
+// TestSyncBeforeAcknowledgement checks by the system calls that with synchronous = "full" no record is
+// acknowledged before the write-ahead log that holds it is synced (T-PWR-2, F16).
 func TestSyncBeforeAcknowledgement(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("strace is missing here")

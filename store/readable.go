@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"ringhook/store/cache"
+	"ringhook/store/desk"
 	"ringhook/store/phonebook"
 	"ringhook/store/trace"
 )
@@ -18,7 +19,7 @@ func warnReadable(folder string, log *slog.Logger) {
 		log.Warn("store's folder belongs to another user, who can replace its files", "path", folder, "uid", owner, "hint", "chown it to the user that runs ringhook")
 	}
 	paths := []string{folder}
-	for _, name := range []string{outboxFile, cache.File, phonebook.File, trace.Name} {
+	for _, name := range []string{outboxFile, cache.File, phonebook.File, desk.File, trace.Name} {
 		paths = append(paths, filepath.Join(folder, name))
 	}
 	for _, path := range paths {

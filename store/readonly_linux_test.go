@@ -15,8 +15,8 @@ import (
 	"ringhook/store/phonebook"
 )
 
-// TestReadOnlyFileSystem: on one, what reads works, after an orderly stop and after a
-// kill, and what would write says why it cannot.
+// TestReadOnlyFileSystem checks that reading works on a read-only file system, after an orderly stop and after a
+// kill, and that the error of a write has the reason.
 func TestReadOnlyFileSystem(t *testing.T) {
 	for name, stop := range map[string]bool{"stopped": true, "killed": false} {
 		t.Run(name, func(t *testing.T) {
@@ -61,8 +61,8 @@ func TestReadOnlyFileSystem(t *testing.T) {
 			if list, err := tool.Points("1.1"); err != nil || len(list) != 1 {
 				t.Errorf("points: %v, %v", list, err)
 			}
-			if _, known, err := tool.Call("1.1"); err != nil || !known {
-				t.Errorf("call: %v, %v", known, err)
+			if list, err := tool.Calls("1.1"); err != nil || len(list) != 1 {
+				t.Errorf("calls: %v, %v", list, err)
 			}
 			if list, err := tool.Cache().Show("+1"); err != nil || stop && len(list) != 1 {
 				t.Errorf("cache: %v, %v", list, err)
@@ -78,8 +78,11 @@ func TestReadOnlyFileSystem(t *testing.T) {
 			if _, err := tool.Operator().Drop(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "readonly") {
 				t.Errorf("drop: got %v", err)
 			}
+			if err := Scrub(folder); !errors.Is(err, syscall.EROFS) {
+				t.Errorf("scrub: got %v", err)
+			}
 			file := filepath.Join(t.TempDir(), "backup.tar")
-			if names, err := Backup(t.Context(), folder, file); err != nil || len(names) != 2 {
+			if names, err := Backup(t.Context(), folder, file); err != nil || len(names) != 3 {
 				t.Fatalf("backup: %v, %v", names, err)
 			}
 			f, err := os.Open(file)

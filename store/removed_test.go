@@ -18,7 +18,7 @@ func TestHookRemoved(t *testing.T) {
 	defer func() { mustClose(t, s) }()
 	keepHouse := func(names ...string) {
 		t.Helper()
-		s.stop() // upkeep is the test's own
+		stopUpkeep(s) // upkeep is the test's own
 		if names != nil {
 			s.Outbox().SetConfiguredHooks(names)
 		}
@@ -91,7 +91,7 @@ func TestHookRemoved(t *testing.T) {
 func TestHookRemovedAndClockSet(t *testing.T) {
 	c := newClock()
 	s := testStore(t, c.now)
-	s.stop()
+	stopUpkeep(s)
 	s.steps.mu.Lock()
 	s.steps.since = func(last, now time.Time) time.Duration { return 0 } // the monotonic clock stands
 	s.steps.mu.Unlock()

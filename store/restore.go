@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"ringhook/store/desk"
 	"ringhook/store/phonebook"
 	"ringhook/store/sqlite"
 )
@@ -19,7 +20,7 @@ import (
 var backedUp = []struct {
 	name   string
 	schema sqlite.Schema
-}{{outboxFile, outboxSchema}, {phonebook.File, phonebook.Schema}}
+}{{outboxFile, outboxSchema}, {phonebook.File, phonebook.Schema}, {desk.File, desk.Schema}}
 
 // restoring is the beginning of the name of the folder in which a restore prepares files.
 const restoring = ".ringhook-restore-"
@@ -28,6 +29,7 @@ const restoring = ".ringhook-restore-"
 type Restored struct {
 	Names []string // of the files restored
 	Kept  string   // the folder with the files that were replaced, empty if there were none
+	Root  bool     // root has created the folder, and owns it and the files
 }
 
 // Restore puts the files of a backup into folder, which it creates if it does not
@@ -41,8 +43,12 @@ func Restore(folder, file string) (r Restored, err error) {
 		return r, fmt.Errorf("read the backup: %w", err)
 	}
 	defer f.Close()
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	made, err := makeFolder(folder)
+	if err != nil {
 		return r, fmt.Errorf("create the store's folder: %w", err)
+	}
+	if owner, ok := ownerOf(folder); made && ok && owner == 0 {
+		r.Root = true
 	}
 	lock, err := takeLock(folder)
 	if err != nil {
@@ -75,6 +81,26 @@ func Restore(folder, file string) (r Restored, err error) {
 	}
 	r.Kept, err = replace(folder, work, r.Names)
 	return r, err
+}
+
+// makeFolder creates a folder if it does not exist, with its parents. What root creates gets the owner of the folder
+// around it.
+func makeFolder(path string) (made bool, err error) {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	if _, err := makeFolder(filepath.Dir(path)); err != nil {
+		return false, err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return false, err
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return true, err
+	}
+	sqlite.GiveToOwner(d)
+	return true, d.Close()
 }
 
 // unpack extracts the files of a backup into a folder, and returns their names.
@@ -165,7 +191,11 @@ func takeOwner(work, folder string, names []string) error {
 // of work into their places. If that fails, what was moved is moved back.
 func replace(folder, work string, names []string) (kept string, err error) {
 	kept = filepath.Join(folder, "replaced-"+time.Now().UTC().Format("20060102T150405.000Z"))
-	if err := os.Mkdir(kept, 0o700); err != nil {
+	made, err := makeFolder(kept)
+	if err == nil && !made {
+		err = &fs.PathError{Op: "create", Path: kept, Err: fs.ErrExist}
+	}
+	if err != nil {
 		return "", err
 	}
 	var undo []func() error

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"ringhook/store/desk"
 	"ringhook/store/phonebook"
 )
 
@@ -56,7 +57,7 @@ func TestRestore(t *testing.T) {
 	first, second := backupOf(t, "1.1"), backupOf(t, "2.2")
 	folder := filepath.Join(t.TempDir(), "data")
 	r, err := Restore(folder, first)
-	if err != nil || r.Kept != "" || strings.Join(r.Names, " ") != outboxFile+" "+phonebook.File {
+	if err != nil || r.Kept != "" || strings.Join(r.Names, " ") != outboxFile+" "+phonebook.File+" "+desk.File {
 		t.Fatalf("restore into a new folder: %+v, %v", r, err)
 	}
 	if got := callsIn(t, folder); len(got) != 1 || got[0] != "1.1" {
@@ -212,6 +213,17 @@ func TestRestoreOwner(t *testing.T) {
 	if _, err := Restore(fresh, file); err != nil {
 		t.Fatal(err)
 	}
+	again, err := Restore(fresh, file) // and what it replaced
+	if err != nil || again.Root || again.Kept == "" {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	within := filepath.Join(fresh, "new", "data")
+	if got, err := Restore(within, file); err != nil || got.Root {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got, err := Restore(filepath.Join(t.TempDir(), "data"), file); err != nil || !got.Root {
+		t.Errorf("nothing says that the new folder belongs to root: %+v, %v", got, err)
+	}
 	imported := t.TempDir()
 	if err := os.Chown(imported, uid, uid); err != nil {
 		t.Fatal(err)
@@ -223,7 +235,7 @@ func TestRestoreOwner(t *testing.T) {
 	if err := book.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, folder := range []string{fresh, imported} {
+	for _, folder := range []string{fresh, again.Kept, within, imported} {
 		entries, err := os.ReadDir(folder)
 		if err != nil || len(entries) == 0 {
 			t.Fatalf("%d files, %v", len(entries), err)
@@ -239,6 +251,7 @@ func TestRestoreOwner(t *testing.T) {
 // TestBracketsInFolder restores, starts and backs up where a folder's name has what patterns of
 // file names are made of.
 func TestBracketsInFolder(t *testing.T) {
+	t.Parallel()
 	from := backupOf(t, "1.1")
 	for _, name := range []string{"pbx[1", "pbx[1]", "pbx*"} {
 		folder := filepath.Join(t.TempDir(), name)

@@ -17,6 +17,7 @@ import (
 // The readable deliveries of a damaged outbox are copied in order and once, however often
 // it is salvaged. Newer deliveries are not changed.
 func TestSalvage(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t)
 	s := mustOpen(t, cfg, time.Now)
 	for n := range 400 {
@@ -79,6 +80,51 @@ func TestSalvage(t *testing.T) {
 	for _, id := range ids {
 		if second := id[len(id)-1] == '2'; second && slices.Contains(ids, id[:len(id)-1]+"1") {
 			t.Errorf("%s is due together with the first of its call", id)
+		}
+	}
+}
+
+// TestSalvageRemembered checks that deliveries are copied with the values that answers left for them, but not over newer
+// ones.
+func TestSalvageRemembered(t *testing.T) {
+	cfg := testConfig(t)
+	s := mustOpen(t, cfg, time.Now)
+	fetch := func(linkedid, value string) {
+		t.Helper()
+		_, list := due(t, s.Outbox(), "a", time.Now())
+		for _, d := range list {
+			if d.Event.LinkedID != linkedid {
+				continue
+			}
+			r := hooks.Result{Delivery: d.ID, State: hooks.Delivered, Call: d.Event.Call(), Values: map[string]string{"crm_call": value}, Attempt: hooks.Attempt{Started: time.Now(), Class: "delivered"}}
+			if _, err := s.Outbox().Settle(context.Background(), []hooks.Result{r}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, linkedid := range []string{"1.1", "1.2"} {
+		keep(t, s.Journal(), testRecord(linkedid, 1, "a"))
+		keep(t, s.Journal(), testRecord(linkedid, 2, "a"))
+		fetch(linkedid, "old")
+	}
+	mustClose(t, s)
+	path := filepath.Join(cfg.Folder, outboxFile)
+	aside := filepath.Join(t.TempDir(), "aside.db")
+	if err := os.Rename(path, aside); err != nil {
+		t.Fatal(err)
+	}
+
+	s = mustOpen(t, cfg, time.Now)
+	defer mustClose(t, s)
+	keep(t, s.Journal(), testRecord("1.2", 3, "a"))
+	fetch("1.2", "new")
+	if got, err := s.Operator().Salvage(context.Background(), aside); err != nil || got.Copied != 2 || got.Unreadable != 0 {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	_, list := due(t, s.Outbox(), "a", time.Now())
+	for i, want := range []string{"old", "new"} {
+		if got, err := s.Outbox().Remembered("a", list[i].Event.Call()); err != nil || got["crm_call"] != want {
+			t.Errorf("%s: got %v, %v, want %s", list[i].Event.LinkedID, got, err, want)
 		}
 	}
 }
@@ -151,6 +197,7 @@ func TestDamagedWhileInUse(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cfg := filled(t)
 			path := filepath.Join(cfg.Folder, outboxFile)
 			s := mustOpen(t, cfg, time.Now)

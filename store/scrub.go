@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"ringhook/store/cache"
+	"ringhook/store/desk"
 	"ringhook/store/phonebook"
 	"ringhook/store/sqlite"
 	"ringhook/store/trace"
@@ -26,8 +28,11 @@ var errLogInUse = errors.New("the write-ahead log is in use by another process a
 // Scrub removes deleted data that remains in free pages and in write-ahead logs of a
 // folder's files. A server may be running on them: it commits between the steps.
 func Scrub(folder string) error {
+	if (sqlite.Options{Path: filepath.Join(folder, outboxFile)}).Beside().ReadOnly {
+		return fmt.Errorf("remove deleted data from %s: %w", folder, syscall.EROFS)
+	}
 	var all error
-	for _, name := range []string{outboxFile, cache.File, phonebook.File, trace.Name} {
+	for _, name := range []string{outboxFile, cache.File, phonebook.File, desk.File, trace.Name} {
 		path := filepath.Join(folder, name)
 		if _, err := os.Stat(path); err == nil {
 			all = errors.Join(all, sqlite.Wrap("scrub "+name, scrub(path)))

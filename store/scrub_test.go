@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"ringhook/dialplan"
+	"ringhook/store/sqlite"
+	"ringhook/test/wait"
 )
 
 // TestScrub checks that no file contains deleted data, including values on overflow
@@ -67,7 +69,7 @@ func TestMentions(t *testing.T) {
 		{`{"agent":"101"}`, "101", true},
 		{`{"a":"1.101","b":"x 101"}`, "101", false},
 	} {
-		if got := mentions([]byte(test.text), []string{test.number}); got != test.want {
+		if got := sqlite.Mentions([]byte(test.text), []string{test.number}); got != test.want {
 			t.Errorf("%s in %s: %v", test.number, test.text, got)
 		}
 	}
@@ -98,19 +100,15 @@ func pointRecord(linkedid, caller string, at time.Time) []byte {
 // points waits until the trace has this number of points of a call, and returns them.
 func points(t *testing.T, s *Store, linkedid string, want int) []dialplan.PointTrace {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
-		got, err := s.Points(linkedid)
-		if err != nil {
+	var got []dialplan.PointTrace
+	wait.Until(t, func() bool {
+		var err error
+		if got, err = s.Points(linkedid); err != nil {
 			t.Fatal(err)
 		}
-		if len(got) == want {
-			return got
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d points of call %s, want %d", len(got), linkedid, want)
-		}
-	}
+		return len(got) == want
+	}, "call %s does not come to have %d points", linkedid, want)
+	return got
 }
 
 func TestPoints(t *testing.T) {

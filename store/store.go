@@ -11,7 +11,8 @@
 // same moment together. The cache is another, so that its writes never wait
 // for the outbox's sync, and so that it can be thrown away. The phonebook is
 // a third, which commands write to, and what happened at points a fourth, which
-// may be lost as well.
+// may be lost as well. What people and programs do with the PBX is in a fifth, which is
+// backed up.
 package store
 
 import (
@@ -29,7 +30,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ringhook/loglimit"
 	"ringhook/store/cache"
+	"ringhook/store/credentials"
+	"ringhook/store/desk"
 	"ringhook/store/disk"
 	"ringhook/store/phonebook"
 	"ringhook/store/sqlite"
@@ -58,6 +62,7 @@ type Store struct {
 	cfg     Config
 	folder  string
 	log     *slog.Logger
+	limited *loglimit.Limiter // for log lines that calls can cause
 	metrics *metrics
 	now     func() time.Time
 	lock    *lock // nil for a tool
@@ -68,7 +73,9 @@ type Store struct {
 	outbox    *Outbox
 	cache     *cache.Cache
 	traces    *trace.File
-	phonebook *phonebook.Phonebook // nil for a tool
+	phonebook *phonebook.Phonebook     // nil for a tool
+	desk      *desk.Desk               // nil for a tool
+	secrets   *credentials.Credentials // nil for a tool
 
 	steps      clockSteps
 	behind     time.Duration // how long the rows removed by upkeep's last step had been due
@@ -79,6 +86,8 @@ type Store struct {
 	room          *disk.Room
 	maintainEvery time.Duration // a test has its own
 	recoverEvery  time.Duration
+	recallTime    time.Duration
+	salvageRead   time.Duration
 
 	stop        context.CancelFunc
 	wg          sync.WaitGroup
@@ -100,6 +109,14 @@ func (s *Store) Cache() *cache.Cache { return s.cache }
 // Phonebook is the part that stores the administrator's own numbers and names. It is nil
 // for a tool, which opens the phonebook itself.
 func (s *Store) Phonebook() *phonebook.Phonebook { return s.phonebook }
+
+// Desk is the part that stores commands, tokens and campaigns. It is nil for a tool, which
+// opens the file itself.
+func (s *Store) Desk() *desk.Desk { return s.desk }
+
+// Credentials is the part that stores tokens that other systems issue. It is nil for a tool, which
+// opens the file itself.
+func (s *Store) Credentials() *credentials.Credentials { return s.secrets }
 
 // Folder is the folder of the files.
 func (s *Store) Folder() string { return s.folder }
@@ -181,7 +198,7 @@ func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 	if s.read, err = o.Pool(readers); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	s.w = newWriter(c, o.Writer, 0, log, s.metrics)
+	s.w = newWriter(c, o.Writer, 0, log, s.limited, s.metrics)
 	s.wg.Go(s.w.run)
 	s.cache.OpenBeside()
 	s.wg.Go(s.cache.Run)
@@ -189,8 +206,8 @@ func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 }
 
 func newStore(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() time.Time) *Store {
-	s := &Store{cfg: cfg, folder: cfg.Folder, log: log, metrics: newMetrics(reg), now: now, stop: func() {}, damagedCh: make(chan struct{})}
-	s.maintainEvery, s.recoverEvery = maintainEvery, recoverEvery
+	s := &Store{cfg: cfg, folder: cfg.Folder, log: log, limited: loglimit.New(log, time.Minute), metrics: newMetrics(reg), now: now, stop: func() {}, damagedCh: make(chan struct{})}
+	s.maintainEvery, s.recoverEvery, s.recallTime, s.salvageRead = maintainEvery, recoverEvery, recallTime, salvageRead
 	s.reserve = disk.NewReserve(cfg.Folder, int64(cfg.MaxSize))
 	s.room = disk.NewRoom(cfg.Folder, s.reserve)
 	s.steps.last, s.steps.since = now(), func(last, now time.Time) time.Duration { return now.Sub(last) }
@@ -225,13 +242,10 @@ func (s *Store) start() error {
 	if s.read, err = o.Pool(readers); err != nil {
 		return errors.Join(err, c.Close())
 	}
-	if err := s.recall(c); err != nil {
-		return errors.Join(err, s.read.Close(), c.Close())
-	}
 	if err := s.lock.mark(running); err != nil {
 		return errors.Join(err, s.read.Close(), c.Close())
 	}
-	s.w = newWriter(c, o.Writer, o.MaxPages, s.log, s.metrics)
+	s.w = newWriter(c, o.Writer, o.MaxPages, s.log, s.limited, s.metrics)
 	s.w.reserve, s.w.room = s.reserve, s.room
 	if err := s.w.reserve.Take(); err != nil {
 		s.log.Warn("disk has little room: no reserve for results of deliveries", "err", err)
@@ -249,6 +263,8 @@ func (s *Store) start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.openPhonebook()
+	s.openDesk()
+	s.openCredentials()
 	s.cache.Open()
 	s.traces.Open()
 	s.wg.Go(s.w.run)
@@ -271,26 +287,24 @@ func (s *Store) openPhonebook() {
 	}
 }
 
-// recall reads the keys of the stored calls into memory, and corrects attempts that a
-// wrong clock planned too far ahead.
-func (s *Store) recall(c *sqlite.Conn) error {
-	err := c.All("select linkedid from call", nil, func(scan func(...any) error) error {
-		var linkedid string
-		err := scan(&linkedid)
-		s.journal.knows(linkedid)
-		return err
-	})
-	if err == nil {
-		_, err = c.Exec("delete from tally where pending = 0 and dead = 0")
+// openDesk opens the file of commands and tokens. If that fails, calls continue without it. The file
+// is not changed, because it cannot be rebuilt.
+func (s *Store) openDesk() {
+	var err error
+	if s.desk, err = desk.Make(s.folder); err != nil {
+		s.log.Error("cannot open desk.db, commands for the PBX and tokens of the API fail", "err", err, "hint", "repair or restore the file, then restart ringhook")
+		s.desk = desk.Broken(err)
 	}
-	if err == nil {
-		err = clamp(c, s.now())
+}
+
+// openCredentials opens the file of tokens. If that fails, calls continue without it. The file is not
+// changed, because the administrator may have to add the accounts again without it.
+func (s *Store) openCredentials() {
+	var err error
+	if s.secrets, err = credentials.Make(s.folder); err != nil {
+		s.log.Error("cannot open credentials.db, accounts get no tokens", "err", err, "hint", "repair or remove the file, then restart ringhook")
+		s.secrets = credentials.Broken(err)
 	}
-	if sqlite.ClassOf(err) == sqlite.Full {
-		s.log.Warn("disk is full: events cannot be kept", "folder", s.folder, "err", err, "hint", "free some room; calls continue")
-		return nil // these changes are not needed for a start
-	}
-	return sqlite.Wrap("read the outbox", err)
 }
 
 // Close commits all queued tasks and closes the files. Later operations return ErrClosed.
@@ -301,9 +315,16 @@ func (s *Store) Close() error {
 	s.cache.Close()
 	s.traces.End()
 	s.wg.Wait()
+	s.limited.Close()
 	err := errors.Join(s.read.Close(), s.w.close(), s.traces.Shut())
 	if s.phonebook != nil {
 		err = errors.Join(err, s.phonebook.Close())
+	}
+	if s.desk != nil {
+		err = errors.Join(err, s.desk.Close())
+	}
+	if s.secrets != nil {
+		err = errors.Join(err, s.secrets.Close())
 	}
 	if s.lock != nil {
 		state := clean

@@ -67,6 +67,12 @@ func testStore(t testing.TB, now func() time.Time) *Store {
 	return s
 }
 
+// stopUpkeep ends the upkeep of a store whose test does it by itself.
+func stopUpkeep(s *Store) {
+	s.stop()
+	s.maintainers.Wait()
+}
+
 // The fixtures of the suite serve the tests of this package too.
 var (
 	testEvent  = storetest.Event
@@ -84,6 +90,7 @@ type sqliteHome struct {
 
 func TestHome(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, now func() time.Time) (storetest.Home, func() storetest.Home) {
+		t.Parallel()
 		cfg := testConfig(t)
 		s := mustOpen(t, cfg, now)
 		t.Cleanup(func() { mustClose(t, s) })

@@ -29,6 +29,7 @@ func TestTampered(t *testing.T) {
 		"generated":  "drop table number; create table number (id integer primary key, last integer as (id) virtual)",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cfg := filled(t)
 			path := filepath.Join(cfg.Folder, outboxFile)
 			alter(t, path, change)
@@ -49,6 +50,7 @@ func TestTampered(t *testing.T) {
 		})
 	}
 	t.Run("cache and trace", func(t *testing.T) {
+		t.Parallel()
 		cfg := filled(t)
 		alter(t, filepath.Join(cfg.Folder, cache.File), "drop table entry; create view entry (id, key, number)"+endless+"select id, '', '' from n")
 		alter(t, filepath.Join(cfg.Folder, trace.Name), "drop table batch; create view batch (id, last_ms, body)"+endless+"select id, 0, x'00' from n")
@@ -62,6 +64,7 @@ func TestTampered(t *testing.T) {
 		}
 	})
 	t.Run("an index of the administrator's", func(t *testing.T) {
+		t.Parallel()
 		cfg := filled(t)
 		alter(t, filepath.Join(cfg.Folder, outboxFile), "create index mine on event (accepted_ms); create table notes (text); insert into notes values ('x'); analyze")
 		s := mustOpen(t, cfg, time.Now)
@@ -87,26 +90,27 @@ func alter(t *testing.T, path, change string) {
 // touch no file elsewhere.
 func TestLinksAreNotFollowed(t *testing.T) {
 	for _, name := range []string{outboxFile, outboxFile + "-wal", cache.File, trace.Name, "ringhook.lock", "outbox.reserve"} {
-		cfg := testConfig(t)
-		if err := os.MkdirAll(cfg.Folder, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		elsewhere := filepath.Join(t.TempDir(), "precious")
-		const content = "precious content\n"
-		if err := os.WriteFile(elsewhere, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(elsewhere, filepath.Join(cfg.Folder, name)); err != nil {
-			t.Fatal(err)
-		}
-		if s, err := Open(cfg, quiet, nil); err == nil {
-			keep(t, s.Journal(), testRecord("1.1", 1, "a"))
-			mustClose(t, s)
-		} else if strings.HasPrefix(name, outboxFile) && !strings.Contains(err.Error(), "not a regular file") {
-			t.Errorf("%s: got %v", name, err)
-		}
-		if text, err := os.ReadFile(elsewhere); err != nil || string(text) != content {
-			t.Errorf("%s: the file elsewhere is now %q, %v", name, text, err)
+		for _, content := range []string{"precious content\n", ""} { // SQLite writes into an empty file
+			cfg := testConfig(t)
+			if err := os.MkdirAll(cfg.Folder, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			elsewhere := filepath.Join(t.TempDir(), "precious")
+			if err := os.WriteFile(elsewhere, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(elsewhere, filepath.Join(cfg.Folder, name)); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := Open(cfg, quiet, nil); err == nil {
+				keep(t, s.Journal(), testRecord("1.1", 1, "a"))
+				mustClose(t, s)
+			} else if strings.HasPrefix(name, outboxFile) && !strings.Contains(err.Error(), "not a regular file") {
+				t.Errorf("%s: got %v", name, err)
+			}
+			if text, err := os.ReadFile(elsewhere); err != nil || string(text) != content {
+				t.Errorf("%s: the file elsewhere is now %q, %v", name, text, err)
+			}
 		}
 	}
 }

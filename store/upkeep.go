@@ -40,6 +40,7 @@ func (s *Store) maintain(ctx context.Context) {
 	defer timer.Stop()
 	p := newPace()
 	recovering := false // the timer is set to recoverEvery at most
+	var tidied time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -62,7 +63,11 @@ func (s *Store) maintain(ctx context.Context) {
 			p = newPace()
 		}
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
-			s.log.Warn("upkeep of the outbox failed, it is tried again", "in", s.maintainEvery, "err", err)
+			s.limited.Warn("upkeep", "upkeep of the outbox failed, it is tried again", "err", err)
+		}
+		if since := time.Since(tidied); since < 0 || since >= tidyEvery {
+			tidied = time.Now()
+			s.tidyDesk()
 		}
 		s.giveBack()
 		s.recover()
@@ -71,6 +76,18 @@ func (s *Store) maintain(ctx context.Context) {
 			wait = min(wait, s.recoverEvery)
 		}
 		timer.Reset(wait)
+	}
+}
+
+// tidyEvery is the time between two removals of what desk.db keeps long enough.
+const tidyEvery = time.Hour
+
+func (s *Store) tidyDesk() {
+	if s.desk == nil || s.desk.Err() != nil {
+		return
+	}
+	if err := s.desk.Tidy(s.now()); err != nil {
+		s.log.Warn("cannot remove old commands, it is tried again", "in", tidyEvery, "err", err)
 	}
 }
 
@@ -136,19 +153,24 @@ func (s *Store) recoverReserve() {
 		return nil
 	})
 	if err == nil {
-		s.log.Info("disk has room again: reserve taken back")
+		s.limited.Log(slog.LevelInfo, "taken back", "disk has room again: reserve taken back")
 	}
 }
 
 // maintainOnce takes one step, and reports whether there is more to do.
 func (s *Store) maintainOnce(ctx context.Context) (more bool, err error) {
-	if err := s.clockStep(); err != nil {
+	seen, err := s.clockStep()
+	if err != nil {
 		return false, err
 	}
 	var forgotten []string
 	// Close lets the writer finish, so that this ends soon in any case.
 	err = s.w.do(context.Background(), upkeep, 0, func(c *sqlite.Conn) error {
 		m := maintenance{Store: s, c: c, now: s.now()}
+		if seen.set(m.now).Abs() >= leastClockStep {
+			more = true // the clock was set since: what is stored has to be moved before
+			return nil
+		}
 		var err error
 		more, err = m.run()
 		s.behind, forgotten = m.behind, m.calls
@@ -178,7 +200,7 @@ type maintenance struct {
 // run removes up to upkeepRows of each kind, and returns pages to the file
 // system if there was nothing to remove.
 func (m *maintenance) run() (more bool, err error) {
-	if err := clamp(m.c, m.now); err != nil {
+	if err := clamp(context.Background(), m.c, m.now); err != nil {
 		return false, err
 	}
 	used, free, err := sqlite.Pages(m.c)
@@ -262,10 +284,10 @@ func (m *maintenance) idleCalls() (n int, err error) {
 }
 
 // clamp moves attempts that are due later than any schedule allows.
-func clamp(c *sqlite.Conn, now time.Time) error {
+func clamp(ctx context.Context, c *sqlite.Conn, now time.Time) error {
 	latest := now.Add(farthest).UnixMilli()
 	var names []string
-	err := c.All("select hook from tally where pending > 0", nil, func(scan func(...any) error) error {
+	err := c.AllContext(ctx, "select hook from tally where pending > 0", nil, func(scan func(...any) error) error {
 		var name string
 		err := scan(&name)
 		names = append(names, name)
@@ -273,7 +295,7 @@ func clamp(c *sqlite.Conn, now time.Time) error {
 	})
 	for _, name := range names {
 		if err == nil {
-			_, err = c.Exec("update delivery set next_ms = ?2 where state = 0 and hook = ?1 and next_ms > ?2", name, latest)
+			_, err = c.ExecContext(ctx, "update delivery set next_ms = ?2 where state = 0 and hook = ?1 and next_ms > ?2", name, latest)
 		}
 	}
 	return err

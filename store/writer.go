@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ringhook/dialplan"
+	"ringhook/loglimit"
 	"ringhook/store/disk"
 	"ringhook/store/sqlite"
 )
@@ -62,6 +63,7 @@ type writer struct {
 	after    func(*sqlite.Conn) // called between two batches
 	damaged  func(error)        // called if the file is damaged
 	log      *slog.Logger
+	limited  *loglimit.Limiter
 	metrics  *metrics
 	maxPages int64
 	reserve  *disk.Reserve // nil for a tool
@@ -74,9 +76,9 @@ type writer struct {
 	failed atomic.Pointer[error]
 }
 
-func newWriter(c *sqlite.Conn, open func() (*sqlite.Conn, error), maxPages int64, log *slog.Logger, m *metrics) *writer {
+func newWriter(c *sqlite.Conn, open func() (*sqlite.Conn, error), maxPages int64, log *slog.Logger, limited *loglimit.Limiter, m *metrics) *writer {
 	w := &writer{
-		open: open, c: c, maxPages: maxPages, log: log, metrics: m,
+		open: open, c: c, maxPages: maxPages, log: log, limited: limited, metrics: m,
 		troubled: make(chan struct{}, 1),
 		quit:     make(chan struct{}), gone: make(chan struct{}), after: func(*sqlite.Conn) {}, damaged: func(error) {},
 	}

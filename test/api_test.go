@@ -15,9 +15,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"ringhook/api"
+	"ringhook/test/wait"
 )
 
 const testToken = "0123456789abcdef"
@@ -58,20 +58,8 @@ func daemonLogging(t *testing.T, token, more string, log *bytes.Buffer) (file, w
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
-	deadline := time.Now().Add(30 * time.Second)
-	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
-		resp, err := http.Get(web + "/readyz")
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				tick.Stop()
-				return file, web
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("ringhook is not ready")
-		}
-	}
+	wait.Until(t, func() bool { return ready(web) }, "ringhook is not ready")
+	return file, web
 }
 
 // withCRM is a configuration with a CRM that counts its requests.
@@ -144,6 +132,7 @@ func TestAPIRefuses(t *testing.T) {
 		{"more after it", "forget", number + "x", func(*http.Request) {}, 400, "after"},
 		{"another key", "forget", `{"phone": "1"}`, func(*http.Request) {}, 400, "phone"},
 		{"nobody", "forget", `{"number": "anonymous"}`, func(*http.Request) {}, 400, "not a caller"},
+		{"a word", "forget", `{"number": "anna"}`, func(*http.Request) {}, 400, "not a caller"},
 		{"unknown point", "lookup", `{"number": "1", "point": "queue"}`, func(*http.Request) {}, 400, "unknown point"},
 		{"a point without lookups", "lookup", `{"number": "1", "point": "call-dial"}`, func(*http.Request) {}, 400, "call-dial"},
 		{"no number", "lookup", `{}`, func(*http.Request) {}, 400, "number"},
@@ -281,6 +270,27 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// TestLookupFails checks that a command of which a source does not answer fails, and that one without a customer does not.
+func TestLookupFails(t *testing.T) {
+	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(map[bool]int{true: http.StatusInternalServerError, false: http.StatusNotFound}[r.FormValue("n") == "+442079460142"])
+	}))
+	defer crm.Close()
+	file, _ := configured(t, testToken, fmt.Sprintf("[[lookup]]\nname = \"crm\"\npoints = [\"queue-dial\"]\nurl = \"%s/?n=%%callerid%%\"\n", crm.URL))
+	for number, want := range map[string]struct {
+		code int
+		text string
+	}{
+		"+442079460142": {exitFailure, "no answer: crm ERROR"},
+		"+442079460143": {exitOK, "a call gets now: NOTFOUND"},
+	} {
+		var out bytes.Buffer
+		if code := run(t.Context(), []string{"lookup", number, "-c", file}, &out, &out); code != want.code || !strings.Contains(out.String(), want.text) {
+			t.Errorf("%s: ended with %d, want %d and %q:\n%s", number, code, want.code, want.text, &out)
+		}
+	}
+}
+
 // F21: a client that holds connections and sends nothing does not block /healthz
 // for other clients, and is served again after it closed them.
 func TestHTTPSlowLoris(t *testing.T) {
@@ -303,16 +313,13 @@ func TestHTTPSlowLoris(t *testing.T) {
 		c.Close()
 	}
 	client := http.Client{Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	wait.Until(t, func() bool {
 		resp, err := client.Get(web + "/healthz")
 		if err == nil {
 			resp.Body.Close()
-			break
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("an address whose connections are closed is not served again: %v", err)
-		}
-	}
+		return err == nil
+	}, "an address whose connections are closed is not served again")
 }
 
 // Values of a CRM or a receiver reach the administrator's terminal without escape sequences, line breaks and

@@ -14,12 +14,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ringhook/test/wait"
 )
 
 // TestBackup checks a lost disk: a backup is made during calls, ringhook is killed, its folder is removed,
 // and the backup is restored. All events accepted before the backup arrive, in order, and repeated ones
 // have the same id.
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	l := newLedger(t)
 	dead := make(chan struct{})
 	l.answer = func(_ http.ResponseWriter, _ *http.Request, take func()) {
@@ -48,8 +51,7 @@ func TestBackup(t *testing.T) {
 	defer c.kill()
 	command(exitOK, "1 numbers", "phonebook", "import", contacts, "-c", file)
 
-	ctx, cancel := context.WithTimeout(t.Context(), slowest)
-	defer cancel()
+	ctx := wait.Context(t)
 	calls, stop := context.WithCancel(ctx)
 	var callers sync.WaitGroup
 	for n := range 4 {
@@ -80,7 +82,7 @@ func TestBackup(t *testing.T) {
 	l.mu.Lock()
 	before := maps.Clone(l.promised)
 	l.mu.Unlock()
-	command(exitOK, "outbox.db and phonebook.db", "backup", "-c", file, backup)
+	command(exitOK, "outbox.db, phonebook.db and desk.db", "backup", "-c", file, backup)
 	info, err := os.Stat(backup)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the backup's mode is %v, %v", info.Mode(), err)
@@ -99,7 +101,7 @@ func TestBackup(t *testing.T) {
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
-	command(exitOK, "outbox.db and phonebook.db restored", "restore", "-c", file, backup)
+	command(exitOK, "outbox.db, phonebook.db and desk.db restored", "restore", "-c", file, backup)
 	close(dead)
 	l.mu.Lock()
 	twice := len(l.came)

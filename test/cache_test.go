@@ -6,7 +6,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
+
+	"ringhook/test/wait"
 )
 
 // TestCacheCommands checks the commands that show and clear the cache while the server runs.
@@ -24,17 +25,12 @@ func TestCacheCommands(t *testing.T) {
 	// The server notices within seconds that a command has removed an entry.
 	kept := func() {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; <-time.After(20 * time.Millisecond) {
+		wait.Until(t, func() bool {
 			f("RINGHOOK_STATUS = FOUND", "call", "queue-dial", "queue_id=500", "--from", "02079460142")
 			var out bytes.Buffer
 			run(t.Context(), []string{"cache", "show", "020 7946 0142", "-c", file}, &out, &out)
-			if strings.Contains(out.String(), "CALLERID(name) = Zoë") {
-				return
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("the answer is not kept:\n%s", &out)
-			}
-		}
+			return strings.Contains(out.String(), "CALLERID(name) = Zoë")
+		}, "the answer is not kept")
 	}
 	f("nothing is kept for +442079460142", "cache", "show", "020 7946 0142")
 	kept()

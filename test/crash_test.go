@@ -59,6 +59,7 @@ type crash struct {
 	promised int
 	// open holds the events that were answered OK and have neither arrived nor died, by hook.
 	open map[string]map[string]bool
+	died map[string]map[string]bool // the events that were ever dead, by hook
 }
 
 // TestCrash is T-CRASH-01, F15: ringhook is killed at every step of accept,
@@ -109,6 +110,9 @@ func setting(t *testing.T, name string, otherwise int) int {
 
 // keepFolder copies a folder out of the temporary folder of the test, for inspection.
 func keepFolder(t *testing.T, folder string) string {
+	for _, socket := range []string{"api.sock", "reload.sock"} { // left by the kill, and no file to copy
+		os.Remove(filepath.Join(folder, socket))
+	}
 	kept, err := os.MkdirTemp("", "ringhook-crash-")
 	if err == nil {
 		err = os.CopyFS(kept, os.DirFS(folder))
@@ -122,14 +126,14 @@ func keepFolder(t *testing.T, folder string) string {
 func newCrash(t *testing.T, seed uint64) *crash {
 	c := &crash{
 		t: t, rnd: rand.New(rand.NewPCG(seed, 0)), takers: map[string]*recordingReceiver{}, hits: map[failpoint.Point]int{},
-		open: map[string]map[string]bool{},
+		open: map[string]map[string]bool{}, died: map[string]map[string]bool{},
 	}
 	var hooks strings.Builder
 	for name, events := range map[string]string{"steady": "*", "flaky": "*", "gone": "call-hangup"} {
 		k := newTaker(t, name)
 		server := httptest.NewServer(k)
 		t.Cleanup(server.Close)
-		c.takers[name], c.open[name] = k, map[string]bool{}
+		c.takers[name], c.open[name], c.died[name] = k, map[string]bool{}, map[string]bool{}
 		fmt.Fprintf(&hooks, "[[hook]]\nname = %q\nevents = [%q]\nurl = %q\nformat = \"json\"\nschedule = \"fast\"\n", name, events, server.URL)
 	}
 	c.file, c.agi, c.web = config(t, hooks.String())
@@ -352,6 +356,7 @@ func (c *crash) check(after string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name, k := range c.takers {
+		k.checkOrder(c.died[name])
 		k.settle(c.open[name])
 		for key := range c.open[name] {
 			switch state, kept := states[name][key]; {
@@ -367,8 +372,8 @@ func (c *crash) check(after string) {
 	}
 }
 
-// states returns the state of every delivery, by hook and event. If an event was replayed, the best state
-// counts.
+// states returns the state of every delivery, by hook and event, and notes what is dead. If an event was
+// replayed, the best state counts.
 func (c *crash) states(db *sql.DB) map[string]map[string]string {
 	c.t.Helper()
 	states := map[string]map[string]string{}
@@ -380,7 +385,7 @@ func (c *crash) states(db *sql.DB) map[string]map[string]string {
 		return states // it died before it created the outbox
 	}
 	rows, err := db.Query(`select d.hook, e.linkedid || ' ' || json_extract(e.body, '$.name'),
-		min(case d.state when 0 then 0 when 1 then 2 when 2 then 1 else 3 end) from delivery d join event e on e.id = d.event group by 1, 2`)
+		min(case d.state when 0 then 0 when 1 then 2 when 2 then 1 else 3 end), max(d.state = 2) from delivery d join event e on e.id = d.event group by 1, 2`)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -388,8 +393,12 @@ func (c *crash) states(db *sql.DB) map[string]map[string]string {
 	for rows.Next() {
 		var hook, key string
 		var state int
-		if err := rows.Scan(&hook, &key, &state); err != nil {
+		var died bool
+		if err := rows.Scan(&hook, &key, &state, &died); err != nil {
 			c.t.Fatal(err)
+		}
+		if died {
+			c.died[hook][key] = true
 		}
 		states[hook][key] = []string{"pending", "dead", "delivered", "dropped"}[state]
 	}

@@ -9,6 +9,7 @@ import (
 
 // TestCrashFileCannotBeHad checks that ringhook serves if it cannot write the crash file.
 func TestCrashFileCannotBeHad(t *testing.T) {
+	t.Parallel()
 	file, _, web := config(t, "")
 	data := filepath.Join(filepath.Dir(file), "data")
 	if err := os.MkdirAll(filepath.Join(data, "crash.log"), 0o700); err != nil {

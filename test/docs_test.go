@@ -49,17 +49,20 @@ func documents(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	further, err := filepath.Glob("../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+	for _, folder := range []string{"docs", "docs/crm"} {
+		further, err := filepath.Glob("../" + folder + "/*.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, further...)
 	}
-	return append(files, further...)
+	return files
 }
 
 var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
-	fenced  = regexp.MustCompile("(?ms)^```.*?^```")
+	fenced  = regexp.MustCompile("(?ms)^ *```.*?^ *```")
 	source  = regexp.MustCompile("`([a-z]+(?:/[a-z]+)*/[a-z_]+\\.go)`")
 )
 
@@ -118,6 +121,31 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s names the file %s, which does not exist", file, m[1])
 			}
 		}
+	}
+}
+
+// TestNamedPages checks that every page of docs that a preset or a sample names exists.
+func TestNamedPages(t *testing.T) {
+	page := regexp.MustCompile(`docs/[a-z0-9/-]+\.md`)
+	named := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".toml" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, name := range page.FindAllString(string(text), -1) {
+			named++
+			if _, err := os.Stat(filepath.Join("..", name)); err != nil {
+				t.Errorf("%s names %s, which does not exist", path, name)
+			}
+		}
+		return nil
+	})
+	if err != nil || named < 30 {
+		t.Errorf("%d pages are named, %v", named, err)
 	}
 }
 

@@ -96,8 +96,15 @@ func startFaults(t *testing.T) *faults {
 	away := freePort(t)
 	for name, misbehave := range wayward {
 		l := newLedger(t)
+		l.remembers = name != "gone"
 		var n atomic.Int64
 		l.answer = func(w http.ResponseWriter, r *http.Request, take func()) {
+			took := take
+			take = func() {
+				took()
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprintf(w, `{"first": %q}`, r.Header.Get("webhook-id"))
+			}
 			if well.Load() && name != "gone" {
 				take()
 				return
@@ -128,17 +135,21 @@ func startFaults(t *testing.T) *faults {
 
 func (f *faults) config() string {
 	var b strings.Builder
-	for name, url := range f.urls {
-		fmt.Fprintf(&b, "[[hook]]\nname = %q\nevents = [\"*\"]\nurl = %q\nschedule = \"fast\"\ntimeout = \"500ms\"\n", name, url)
+	for name, url := range f.urls { // a run may take longer than the usual order_hold
+		fmt.Fprintf(&b, "[[hook]]\nname = %q\nevents = [\"*\"]\nurl = %q\nschedule = \"fast\"\ntimeout = \"500ms\"\norder_hold = \"2h\"\n", name, url)
+		// A call whose first event a kill took has nothing to remember: its other events are dead.
+		fmt.Fprint(&b, "needs = [\"first\"]\n[hook.on.queue-dial]\nremember = { first = \".first\" }\n")
 	}
 	return b.String()
 }
 
 // TestFaults checks receivers that fail, hang, answer 410 or 429 with Retry-After, reset the
 // connection, or are down and recover, while ringhook is killed many times. Every
-// event that was answered OK reaches each of them, in order within its call and with one id.
+// event that was answered OK reaches each of them, in order within its call and with one id, and with
+// what the answer to the call's first event left; it is dead if that event was never kept.
 // For the receiver that answers 410 it is delivered or dead.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	calls, kills := faultCalls(t)
 	f := startFaults(t)
 	file, agi, web := config(t, f.config())
@@ -171,6 +182,9 @@ func TestFaults(t *testing.T) {
 	c := spawn(t, file, web)
 	defer func() { c.kill() }()
 	callers.Wait()
+	if !book.play(ctx, agi, withoutFirst, "agent-dial") {
+		t.Error("the event of a call without queue-dial is not kept")
+	}
 	f.back()
 	c.kill() // during deliveries
 	c = spawn(t, file, web)
@@ -204,8 +218,11 @@ func (f *faults) allSettled(metrics string) bool {
 	return true
 }
 
-// deadIn returns the dead deliveries of a folder, by hook, and then by call and event.
-func deadIn(t *testing.T, folder string) map[string]map[string]bool {
+// withoutFirst is a call of which queue-dial was never kept.
+const withoutFirst = "0.1"
+
+// deadIn returns the classes of the dead deliveries of a folder, by hook, and then by call and event.
+func deadIn(t *testing.T, folder string) map[string]map[string]string {
 	st, err := store.OpenTool(folder, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -215,31 +232,40 @@ func deadIn(t *testing.T, folder string) map[string]map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := map[string]map[string]bool{}
+	dead := map[string]map[string]string{}
 	for _, d := range list {
 		if dead[d.Hook] == nil {
-			dead[d.Hook] = map[string]bool{}
+			dead[d.Hook] = map[string]string{}
 		}
-		dead[d.Hook][d.Event.LinkedID+" "+d.Event.Name] = true
+		dead[d.Hook][d.Event.LinkedID+" "+d.Event.Name] = d.Class
 	}
 	return dead
 }
 
 // check compares the events answered OK with those that arrived or are dead.
-func (f *faults) check(t *testing.T, book *ledger, dead map[string]map[string]bool) {
+func (f *faults) check(t *testing.T, book *ledger, dead map[string]map[string]string) {
 	ids := map[string]string{}
 	for name, l := range f.ledgers {
 		missing := 0
 		for key := range book.promised {
-			if _, ok := l.came[key]; !ok && !dead[name][key] {
+			if _, ok := l.came[key]; !ok && dead[name][key] == "" {
 				missing++
 			}
 		}
 		if missing > 0 {
 			t.Errorf("%s: %d of %d promised events neither came nor are dead", name, missing, len(book.promised))
 		}
-		if (len(dead[name]) > 0) != (name == "gone") {
-			t.Errorf("%s has %d dead letters", name, len(dead[name]))
+		for key, class := range dead[name] {
+			call, _, _ := strings.Cut(key, " ")
+			if name != "gone" && (class != "needs" || book.promised[call+" queue-dial"]) {
+				t.Errorf("%s: %s is dead: %s", name, key, class)
+			}
+		}
+		if class := dead[name][withoutFirst+" agent-dial"]; name != "gone" && class != "needs" {
+			t.Errorf("%s: the event of a call without queue-dial is not dead: %q", name, class)
+		}
+		if name == "gone" && len(dead[name]) == 0 {
+			t.Error("gone has no dead letters")
 		}
 		for id, key := range l.ids {
 			if before, ok := ids[id]; ok && before != key {

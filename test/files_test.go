@@ -17,6 +17,7 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/fastagi/asterisk"
+	"ringhook/test/wait"
 )
 
 // F22: with a low limit of open files, many connections that send nothing do not use the files that
@@ -31,8 +32,7 @@ func TestFewFiles(t *testing.T) {
 	}
 	defer c.kill()
 	c.ready(web)
-	ctx, cancel := context.WithTimeout(t.Context(), slowest)
-	defer cancel()
+	ctx := wait.Context(t)
 	crowding, disperse := context.WithCancel(ctx)
 	var crowd sync.WaitGroup
 	defer crowd.Wait()

@@ -20,6 +20,7 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/fastagi/asterisk"
+	"ringhook/test/wait"
 )
 
 // asNeighbour makes the test binary a CRM and a receiver at an address. It prints the events that it gets.
@@ -45,14 +46,14 @@ func neighbour(addr string) {
 // may take. After it continues, every call ends, events that were answered OK arrive in order, and calls
 // are answered OK again.
 func TestFrozen(t *testing.T) {
+	t.Parallel()
 	l := newLedger(t)
 	receiver := httptest.NewServer(l)
 	defer receiver.Close()
 	file, agi, web := config(t, fmt.Sprintf("[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nformat = \"json\"\nschedule = \"fast\"\n", receiver.URL))
 	c := spawn(t, file, web)
 	defer func() { c.kill() }()
-	ctx, cancel := context.WithTimeout(t.Context(), slowest)
-	defer cancel()
+	ctx := wait.Context(t)
 
 	calling, hangUp := context.WithCancel(ctx)
 	good := make(chan struct{})
@@ -101,6 +102,7 @@ func TestFrozen(t *testing.T) {
 // waits beyond its budget. After it continues, the events that were answered OK arrive, and it is asked
 // again.
 func TestFrozenNeighbour(t *testing.T) {
+	t.Parallel()
 	l := newLedger(t)
 	addr := freePort(t)
 	other := exec.Command(os.Args[0])
@@ -128,8 +130,7 @@ func TestFrozenNeighbour(t *testing.T) {
 			l.take(ev)
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), slowest)
-	defer cancel()
+	ctx := wait.Context(t)
 	for { // until it listens
 		if conn, err := net.Dial("tcp", addr); err == nil {
 			conn.Close()
@@ -172,9 +173,8 @@ func TestFrozenNeighbour(t *testing.T) {
 		t.Errorf("while the CRM is frozen a lookup is %s, want TIMEOUT", got)
 	}
 	for i := range 20 {
-		if !l.play(ctx, agi, fmt.Sprintf("1.%d", i+1)) {
-			t.Errorf("call %d was not answered OK while the receiver is frozen:\n%s", i, c.log)
-		}
+		wait.Until(t, func() bool { return l.play(ctx, agi, fmt.Sprintf("1.%d", i+1)) },
+			"call %d is not answered OK while the receiver is frozen:\n%s", i, c.log)
 	}
 	if missing, _ := l.missing(); len(missing) == 0 {
 		t.Error("the receiver took what it cannot have taken")

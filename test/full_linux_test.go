@@ -2,21 +2,27 @@ package test
 
 import (
 	"bytes"
-	"context"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"ringhook/test/wait"
 )
 
 // TestNoRoom checks a full disk, or a limit of the file size, while the server runs (F11). Calls continue
 // without a RINGHOOK_STATUS, and events that were answered OK are delivered. When there is space again,
-// points are answered OK without a restart.
+// points are answered OK without a restart. The log has few lines and the number of the points.
 func TestNoRoom(t *testing.T) {
+	t.Parallel()
 	for name, fill := range map[string]func(t *testing.T, data string, pid int) (empty func()){
 		"disk": fillDisk,
 		"file": limitFiles,
@@ -35,15 +41,13 @@ func TestNoRoom(t *testing.T) {
 				t.Skipf("a small file system cannot be mounted here, which takes root: %v", err)
 			}
 			t.Cleanup(func() {
-				if err := syscall.Unmount(data, 0); err != nil {
-					t.Error(err)
-				}
+				// A process that a test beside this one starts may still hold its files for a moment.
+				wait.Until(t, func() bool { return !errors.Is(syscall.Unmount(data, 0), syscall.EBUSY) }, "cannot unmount %s", data)
 			})
-			ctx, cancel := context.WithTimeout(context.Background(), slowest)
-			defer cancel()
+			ctx := wait.Context(t)
 			c := spawn(t, file, web)
 			defer func() { c.kill() }()
-			n := 0
+			n, began := 0, time.Now()
 			until := func(ok bool) {
 				t.Helper()
 				for l.play(ctx, agi, fmt.Sprintf("1.%d", n)) != ok {
@@ -60,7 +64,8 @@ func TestNoRoom(t *testing.T) {
 			if strings.Contains(get(t, web+"/metrics"), `ringhook_store_failures_total{class="full"} 0`) {
 				t.Error("no failure of class full is counted")
 			}
-			for range 5 { // calls continue, answered or not
+			const calls = 50  // of six points each
+			for range calls { // calls continue, answered or not
 				l.play(ctx, agi, fmt.Sprintf("2.%d", n))
 				n++
 			}
@@ -69,6 +74,7 @@ func TestNoRoom(t *testing.T) {
 			c.untilMetric(web, "ringhook_store_reserve_bytes 4.194304e+06")
 			l.await(ctx, c)
 			c.stop()
+			checkFlood(t, c.log.String(), 6*calls/2, time.Since(began))
 		})
 	}
 }
@@ -109,4 +115,35 @@ func limitFiles(t *testing.T, data string, pid int) (empty func()) {
 	}
 	set(fmt.Sprint(info.Size()))
 	return func() { set("unlimited") }
+}
+
+// checkFlood checks that the log has a line about points without events at once and one for each minute, which count at least
+// so many points, and hardly any other.
+func checkFlood(t *testing.T, log string, points int, took time.Duration) {
+	t.Helper()
+	lines, counted, others := 0, 0, 0
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, "event not kept") {
+			others++
+			continue
+		}
+		lines++
+		counted++
+		if m := regexp.MustCompile(` repeated=(\d+) within=1m0s`).FindStringSubmatch(line); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			counted += n - 1 // the line is one of them
+		}
+	}
+	if most := 2 + int(took/time.Minute); lines > most || lines == 0 {
+		t.Errorf("%d lines for the points, want at most %d", lines, most)
+	}
+	if counted < points {
+		t.Errorf("the log counts %d points, want %d at least", counted, points)
+	}
+	if others > 30+int(took/time.Second) {
+		t.Errorf("%d other lines", others)
+	}
+	if t.Failed() {
+		t.Logf("the log:\n%s", log)
+	}
 }

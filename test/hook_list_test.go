@@ -9,21 +9,16 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"ringhook/api"
 	"ringhook/hooks/hooktest"
+	"ringhook/test/wait"
 )
 
 // until polls until a condition is true.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(slowest)
-	for tick := time.NewTicker(10 * time.Millisecond); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not in time", what)
-		}
-	}
+	wait.Until(t, ok, "%s: not in time", what)
 }
 
 // ringhook runs a command, checks that it ends with 0, and returns its output.
@@ -40,6 +35,7 @@ func ringhook(t *testing.T, args ...string) string {
 // the other hooks get an event about it, and it gets nothing after a restart. After it is enabled it gets
 // events again.
 func TestHookDisabled(t *testing.T) {
+	t.Parallel()
 	good, bad, ops := hooktest.NewReceiver(t), hooktest.NewReceiver(t), hooktest.NewReceiver(t)
 	bad.Play(hooktest.Step{Status: http.StatusGone})
 	file, agi, web := config(t, fmt.Sprintf(`
@@ -160,5 +156,36 @@ func TestHookListUnknown(t *testing.T) {
 	c.stop()
 	if text := c.log.String(); !strings.Contains(text, "hook=old pending=1 until=") {
 		t.Errorf("the start does not warn:\n%s", text)
+	}
+}
+
+// TestHookListFailing checks that a hook of which the first attempt failed is not shown as fine, but with the reason and the
+// time of the next attempt.
+func TestHookListFailing(t *testing.T) {
+	file, _ := daemon(t, "", "[[hook]]\nname = \"crm\"\nevents = [\"*\"]\nurl = \"http://127.0.0.1:1/\"\n")
+	ringhook(t, "call", "queue-dial", "queue_id=500", "--uniqueid", "1.1", "-c", file)
+	shown := ""
+	wait.Until(t, func() bool {
+		shown = ringhook(t, "hook", "list", "-c", file)
+		return strings.Contains(shown, "failing: connection refused, next at 2")
+	}, "hook list does not come to say why the hook fails")
+}
+
+// TestRaw checks that --raw prints the request as it is sent, with its secrets, and that nothing else does.
+func TestRaw(t *testing.T) {
+	receiver := hooktest.NewReceiver(t)
+	file, _ := daemon(t, "", fmt.Sprintf("[[hook]]\nname = \"crm\"\nevents = [\"*\"]\nurl = \"%s/x\"\nheaders = { X-Key = \"sesame-open\" }\n", receiver.URL()))
+	ringhook(t, "call", "queue-dial", "queue_id=500", "--uniqueid", "1.1", "-c", file)
+	if _, err := receiver.Wait(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"hook", "test", "crm"}, {"outbox", "show", "1"}} {
+		args = append(args, "-c", file)
+		if got := ringhook(t, args...); strings.Contains(got, "sesame-open") || !strings.Contains(got, "X-Key: ***") {
+			t.Errorf("%q prints\n%s", args, got)
+		}
+		if got := ringhook(t, append(args, "--raw")...); !strings.Contains(got, " /x HTTP/1.1\r\n") || !strings.Contains(got, "X-Key: sesame-open\r\n") {
+			t.Errorf("%q --raw prints\n%s", args, got)
+		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/BurntSushi/toml"
+
 	"ringhook/hooks"
 	"ringhook/hooks/hooktest"
 )
@@ -38,6 +40,11 @@ url = "%[1]s/sipsim"
 		{"journal", hooktest.Step{Body: "taken, sesame-open"}, exitOK, []string{"POST " + receiver.URL(), `"event":"queue-abandon"`, "delivered after", "status 200", "taken, ***"}},
 		{"journal agent-answer", hooktest.Step{Status: 404, Body: "no page"}, exitFailure, []string{"would not get this sample", `"event":"agent-answer"`, "rejected", "status 404", "no page", "did not take"}},
 		{"journal agent-anwser", hooktest.Step{}, exitUsage, []string{"no point makes an event \"agent-anwser\"", "agent-answer", "queue-abandon"}},
+		{"journal queue-abandon --set wait_time=77 --set callerid=+33199001234 --set presumed=true --set directid=", hooktest.Step{}, exitOK,
+			[]string{`"wait_time":77`, `"callerid":"+33199001234"`, `"presumed":true`}},
+		{"journal --set wait_time=long", hooktest.Step{}, exitUsage, []string{`--set wait_time is a number, "long" is none`}},
+		{"journal --set presumed=1", hooktest.Step{}, exitUsage, []string{`--set presumed is true or false, not "1"`}},
+		{"journal --set event_id=x", hooktest.Step{}, exitUsage, []string{"--set event_id belongs to the event"}},
 		{"sipsim call-hangup", hooktest.Step{}, exitOK, []string{`"event":"incoming_call_end"`, `"duration":"102.0"`, "delivered"}},
 	} {
 		receiver.Play(c.step)
@@ -51,14 +58,17 @@ url = "%[1]s/sipsim"
 				t.Errorf("%s: does not say %q:\n%s", c.args, want, &out)
 			}
 		}
+		if strings.Contains(c.args, "directid=") && strings.Contains(out.String(), "directid") {
+			t.Errorf("%s: has directid:\n%s", c.args, &out)
+		}
 		for _, secret := range []string{"open-sesame", "sesame-open", "whsec_", "AAEC"} {
 			if strings.Contains(out.String(), secret) {
 				t.Errorf("%s: says %q:\n%s", c.args, secret, &out)
 			}
 		}
 	}
-	if n := len(receiver.Requests()); n != 3 {
-		t.Errorf("the receiver got %d requests, want 3", n)
+	if n := len(receiver.Requests()); n != 4 {
+		t.Errorf("the receiver got %d requests, want 4", n)
 	}
 }
 
@@ -66,10 +76,34 @@ url = "%[1]s/sipsim"
 func TestSampleEvents(t *testing.T) {
 	for _, name := range hooks.Presets() {
 		var out bytes.Buffer
-		file, _, _ := config(t, fmt.Sprintf("[[hook]]\nname = \"crm\"\npreset = %q\nurl = \"http://127.0.0.1:1/x\"\n", name))
-		run(context.Background(), []string{"hook", "test", "-c", file, "crm"}, &out, &out)
-		if !strings.Contains(out.String(), "connect after") {
+		product, _, _ := strings.Cut(name, "-")
+		file, _, _ := config(t, fmt.Sprintf("[[hook]]\nname = \"crm\"\npreset = %q\nurl = \"http://127.0.0.1:1/x\"\n%s", name, required(t, name)))
+		args := []string{"hook", "test", "-c", file, "crm", "--set", "agent_id_" + product + "=9101"}
+		if !strings.HasSuffix(name, "-unknown") {
+			args = append(args, "--set", "customer_id=4711")
+		}
+		run(context.Background(), args, &out, &out)
+		if !strings.Contains(out.String(), "connect after") || name != "freshdesk" && strings.Contains(out.String(), "would not get this sample") { // the sample is no missed call
 			t.Errorf("%s: the sample is not sent:\n%s", name, &out)
 		}
 	}
+}
+
+// required returns the keys that a preset leaves to the administrator.
+func required(t *testing.T, preset string) (keys string) {
+	t.Helper()
+	text, _ := hooks.Preset(preset)
+	var c hooks.Config
+	if _, err := toml.Decode(string(text), &c); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range c.Settings {
+		if value == "(required)" {
+			keys += fmt.Sprintf("settings.%s = \"77\"\n", name)
+		}
+	}
+	if c.Password != "" {
+		keys += "username = \"key\"\n"
+	}
+	return keys
 }

@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +21,7 @@ import (
 	"ringhook/fastagi/asterisk"
 	"ringhook/hooks"
 	"ringhook/store"
+	"ringhook/test/wait"
 )
 
 // long returns n, or the value of an environment variable.
@@ -71,8 +71,7 @@ func TestManyCallsOneNumber(t *testing.T) {
 	c := spawn(t, file, web)
 	defer c.kill()
 	call := func(n int, hangup <-chan struct{}) string {
-		ctx, cancel := context.WithTimeout(t.Context(), slowest)
-		defer cancel()
+		ctx := wait.Context(t)
 		for {
 			got, err := asterisk.Call(ctx, agi, asterisk.CallRequest{
 				Env:    fastagi.Env{Point: "lookup", Channel: "PJSIP/trunk", UniqueID: fmt.Sprintf("1.%d", n), CallerNum: "+442079460142"},
@@ -150,6 +149,7 @@ func TestSeriesStayTheSame(t *testing.T) {
 		"[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = \"http://127.0.0.1:1/%callerid%\"\n")
 	c := spawn(t, file, web)
 	defer c.kill()
+	ctx := wait.Context(t)
 	points := []string{"lookup", "queue-dial", "agent-dial", "call-hangup", "event?name=%s", "%s", ""}
 	var next atomic.Int64
 	play := func(until int) {
@@ -162,7 +162,6 @@ func TestSeriesStayTheSame(t *testing.T) {
 					if strings.Contains(point, "%s") {
 						point = fmt.Sprintf(point, some)
 					}
-					ctx, cancel := context.WithTimeout(t.Context(), slowest)
 					asterisk.Call(ctx, agi, asterisk.CallRequest{
 						Env: fastagi.Env{
 							Point: point, Channel: "PJSIP/" + some, UniqueID: some, CallerNum: fmt.Sprintf("+4420%08d", rand.IntN(1e8)), CallerName: some,
@@ -170,7 +169,6 @@ func TestSeriesStayTheSame(t *testing.T) {
 						},
 						Variables: map[string]string{"CHANNEL(linkedid)": some},
 					})
-					cancel()
 				}
 			})
 		}
@@ -207,8 +205,7 @@ func TestMemoryPressure(t *testing.T) {
 	c := spawn(t, file, web)
 	defer c.kill()
 	book := newLedger(t)
-	ctx, cancel := context.WithTimeout(t.Context(), slowest)
-	defer cancel()
+	ctx := wait.Context(t)
 	until := time.Now().Add(time.Duration(seconds) * time.Second)
 	var callers sync.WaitGroup
 	for n := range 100 {

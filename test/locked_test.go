@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -11,12 +10,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ringhook/test/wait"
 )
 
 // TestLockedOutside checks a running server whose outbox another process has locked (F13). Calls continue
 // without a RINGHOOK_STATUS, and with one after the lock is released. Events that were answered OK arrive.
 // A second server on the folder does not start.
 func TestLockedOutside(t *testing.T) {
+	t.Parallel()
 	l := newLedger(t)
 	receiver := httptest.NewServer(l)
 	defer receiver.Close()
@@ -34,8 +36,7 @@ func TestLockedOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), slowest)
-	defer cancel()
+	ctx := wait.Context(t)
 	var out bytes.Buffer
 	if code := run(ctx, []string{"serve", "-c", other}, &out, &out); code != exitFailure || !strings.Contains(out.String(), "in use by another ringhook") {
 		t.Errorf("a second server ended with %d: %s", code, &out)

@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"ringhook/fastagi"
 	"ringhook/fastagi/asterisk"
 	"ringhook/hooks/hooktest"
+	"ringhook/test/wait"
 )
 
 // T-LOG-02, T-LOG-03, T-SEC-01: in a call in which everything fails, neither the caller nor the text of a
@@ -65,8 +65,7 @@ url = "http://127.0.0.1:1/%%callerid%%?token=%[4]s&name=%%callerid_name%%"
 			t.Fatal(err)
 		}
 		ask := func(point string, args ...string) {
-			ctx, cancel := context.WithTimeout(t.Context(), slowest)
-			defer cancel()
+			ctx := wait.Context(t)
 			_, err := asterisk.Call(ctx, cfg.FastAGI.Listen, asterisk.CallRequest{
 				Env: fastagi.Env{Point: point, Channel: "Local/" + number + "@agents-1", UniqueID: "1.1", CallerNum: number, CallerName: name, Args: args},
 			})

@@ -3,7 +3,6 @@ package test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,11 +11,13 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/fastagi/asterisk"
+	"ringhook/test/wait"
 )
 
 // F12: the log is a pipe that is not read, and later one without a reader. Calls are not affected, lost
 // lines are counted, and the gap is logged.
 func TestLogNobodyReads(t *testing.T) {
+	t.Parallel()
 	file, agi, web := config(t, "")
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -39,8 +40,7 @@ func TestLogNobodyReads(t *testing.T) {
 		var callers sync.WaitGroup
 		for range calls {
 			callers.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), slowest)
-				defer cancel()
+				ctx := wait.Context(t)
 				got, err := asterisk.Call(ctx, agi, asterisk.CallRequest{Env: fastagi.Env{Point: "no-such-point", Channel: name, UniqueID: "1.1"}})
 				if err != nil || len(got.Set) != 1 || got.Set[0].Value != "ERROR" {
 					t.Errorf("call gives %+v, %v", got.Set, err)

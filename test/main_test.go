@@ -11,10 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"ringhook/app"
 	"ringhook/command"
+	"ringhook/test/wait"
 )
 
 // asRinghook makes the test binary run ringhook, for tests that need a separate process.
@@ -40,10 +40,6 @@ const (
 	exitFailure = 1
 	exitUsage   = 2
 )
-
-// slowest is the time after which a test that waits for something fails. It is far longer than any test
-// takes on a slow and busy machine.
-const slowest = 10 * time.Minute
 
 // run runs a command in this process.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
@@ -80,22 +76,17 @@ func spawn(t *testing.T, config, health string) *process {
 // ready waits until the process reports it.
 func (c *process) ready(health string) {
 	c.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
-		resp, err := http.Get(health + "/readyz")
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				tick.Stop()
-				return
-			}
-		}
-		if time.Now().After(deadline) {
-			c.cmd.Process.Signal(syscall.SIGQUIT) // prints the goroutines
-			c.cmd.Wait()
-			c.t.Fatalf("ringhook is not ready:\n%s", c.log)
-		}
+	wait.Until(c.t, func() bool { return ready(health) }, "ringhook is not ready:\n%s", c.log)
+}
+
+// ready reports whether a server is.
+func ready(web string) bool {
+	resp, err := http.Get(web + "/readyz")
+	if err != nil {
+		return false
 	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // kill ends the process with SIGKILL.
@@ -119,12 +110,7 @@ func (c *process) stop() {
 // not wait.
 func (c *process) untilMetric(web, line string) {
 	c.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for tick := time.NewTicker(10 * time.Millisecond); !strings.Contains(get(c.t, web+"/metrics"), line); <-tick.C {
-		if time.Now().After(deadline) {
-			c.t.Fatalf("/metrics does not come to say %s", line)
-		}
-	}
+	wait.Until(c.t, func() bool { return strings.Contains(get(c.t, web+"/metrics"), line) }, "/metrics does not come to say %s", line)
 }
 
 // config writes a configuration that uses free ports, and returns the file and the two
@@ -190,11 +176,22 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// TestDemo runs the demo once, like make run.
+// TestDemo runs the demo once, like make run. It runs with the limits of a real call, which a machine may be too busy
+// for at one moment; such a run is repeated.
 func TestDemo(t *testing.T) {
 	var out, errOut bytes.Buffer
-	if code := run(context.Background(), []string{"demo", "--once"}, &out, &errOut); code != exitOK {
-		t.Fatalf("the demo ended with %d:\n%s\n%s", code, &out, &errOut)
+	for range 10 {
+		out.Reset()
+		errOut.Reset()
+		code := run(context.Background(), []string{"demo", "--once"}, &out, &errOut)
+		if strings.Contains(errOut.String(), "deadline exceeded") {
+			t.Logf("too busy: %s", &errOut)
+			continue
+		}
+		if code != exitOK {
+			t.Fatalf("the demo ended with %d:\n%s\n%s", code, &out, &errOut)
+		}
+		break
 	}
 	for _, want := range []string{"CALLERID(name) = Zoë Müller", "RINGHOOK_STATUS = FOUND", "status busy", "talked 2 s", "(final)"} {
 		if !strings.Contains(out.String(), want) {
@@ -214,10 +211,7 @@ func TestServe(t *testing.T) {
 	if body := get(t, web+"/healthz"); body != "ok\n" {
 		t.Errorf("/healthz says %q", body)
 	}
-	var out bytes.Buffer
-	if code := run(context.Background(), []string{"call", "queue-dial", "queue_id=500", "--server", agi}, &out, &out); code != exitOK || !strings.Contains(out.String(), "RINGHOOK_STATUS = OK") {
-		t.Errorf("ringhook call ended with %d:\n%s", code, &out)
-	}
+	c.played(agi, 1)
 	for _, want := range []string{
 		`ringhook_agi_sessions_total{point="queue-dial",status="OK"} 1`, "ringhook_agi_sessions_active 0",
 		"ringhook_config_last_reload_successful 1", "ringhook_build_info{", "ringhook_store_commit_duration_seconds_count",

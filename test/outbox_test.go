@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"ringhook/api"
 	"ringhook/hooks/hooktest"
+	"ringhook/test/wait"
 )
 
 // TestOutboxAPI checks that the API shows why a receiver refuses an event, and retries it.
@@ -47,17 +47,11 @@ url = "%s/cti?key=sesame-open"
 	until := func(state string) (d api.DeliveryReport) {
 		t.Helper()
 		var list struct{ Deliveries []api.DeliveryReport }
-		deadline := time.Now().Add(20 * time.Second)
-		for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+		wait.Until(t, func() bool {
 			get("/v1/outbox?hook=journal&call=1.1&since=1h&until=0s&limit=1", 200, &list)
-			if len(list.Deliveries) == 1 && list.Deliveries[0].Attempts > 0 && list.Deliveries[0].State == state {
-				tick.Stop()
-				return list.Deliveries[0]
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("no delivery becomes %s: %+v", state, list)
-			}
-		}
+			return len(list.Deliveries) == 1 && list.Deliveries[0].Attempts > 0 && list.Deliveries[0].State == state
+		}, "no delivery becomes %s", state)
+		return list.Deliveries[0]
 	}
 	d := until("pending")
 	if d.Class != "rejected" || d.Status != 404 || d.Next == nil || d.Event != "queue-dial" {
@@ -83,6 +77,11 @@ url = "%s/cti?key=sesame-open"
 	var refused map[string]string
 	get("/v1/outbox/999", 404, &refused)
 	get("/v1/outbox/x", 404, &refused)
+	get("/v1/outbox?hook=jornal", 404, &refused)
+	for _, path := range []string{"retry", "drop"} {
+		post("/v1/outbox/"+path, `{"hook": "jornal"}`, 404, "has journal")
+	}
+	post("/v1/outbox/replay", `{"hook": "jornal", "since": "1h"}`, 404, "has journal")
 	get("/v1/outbox?state=lost", 400, &refused)
 	get("/v1/outbox?since=soon", 400, &refused)
 	get("/v1/outbox?limit=x", 400, &refused)

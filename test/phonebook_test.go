@@ -35,8 +35,11 @@ func TestPhonebookCommands(t *testing.T) {
 	f(exitFailure, "a.csv:5: ", "phonebook", "import", csv, "--strict")
 	f(exitFailure, "phonebook import", "phonebook", "list") // nothing was imported
 	f(exitUsage, ".vcf is expected", "phonebook", "import", write("c.xls", ""))
-	f(exitFailure, "first line", "phonebook", "import", write("d.csv", ""))
+	f(exitFailure, "it is empty", "phonebook", "import", write("d.csv", ""))
 	f(exitFailure, "it is an HTML page", "phonebook", "import", write("e.vcf", "<!DOCTYPE html>"))
+	f(exitFailure, "it is an HTML page", "phonebook", "import", write("j.csv", "<!DOCTYPE html><html>"))
+	f(exitFailure, "it holds vCards", "phonebook", "import", write("k.csv", "BEGIN:VCARD\nFN:A\nTEL:1\nEND:VCARD\n"))
+	f(exitFailure, "may be two numbers", "phonebook", "import", write("l.csv", "number,name\n020 79460145-46,A\n"))
 	f(exitFailure, "it is a table (CSV)", "phonebook", "import", write("f.vcf", "number,name\n1,A\n"))
 	f(exitFailure, "no number is imported", "phonebook", "import", write("g.csv", "number,name\n"), "--strict")
 	f(exitFailure, "may be two numbers", "phonebook", "import", write("h.csv", "number,name\n020 79460142/43,A\n"))

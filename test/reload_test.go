@@ -116,7 +116,7 @@ func TestReloads(t *testing.T) {
 	}
 
 	ctx := t.Context()
-	back.play(ctx, agi, "1.1")
+	until(t, "the first call is answered OK", func() bool { return back.play(ctx, agi, "1.1") })
 	goroutines := runtime.NumGoroutine()
 	reload(wrong[0], 0)
 	reload(without, 1)
@@ -157,10 +157,11 @@ func TestReloads(t *testing.T) {
 	}
 }
 
-// TestReloadDuringLookup checks that a call that waits for its first source during a reload keeps its old
-// configuration, and asks the second source (F30).
+// TestReloadDuringLookup checks that a call and a request of the API that wait for their first source during a reload keep
+// their old configuration, and ask the second source (F30).
 func TestReloadDuringLookup(t *testing.T) {
-	asked, release := make(chan struct{}, 1), make(chan struct{})
+	t.Parallel()
+	asked, release := make(chan struct{}, 2), make(chan struct{})
 	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/first" {
 			asked <- struct{}{}
@@ -179,6 +180,7 @@ func TestReloadDuringLookup(t *testing.T) {
 	text, err := os.ReadFile(file)
 	if err == nil {
 		text = bytes.Replace(text, []byte("[fastagi]\n"), []byte("[fastagi]\nbudget = \"30s\"\n"), 1)
+		text = bytes.Replace(text, []byte("[http]\n"), []byte("[http]\ntoken = \""+testToken+"\"\n"), 1)
 		err = os.WriteFile(file, text, 0o600)
 	}
 	if err != nil {
@@ -189,18 +191,26 @@ func TestReloadDuringLookup(t *testing.T) {
 	defer c.kill()
 	next(t, said, `^READY=1`)
 	c.ready(web)
-	shown := make(chan string, 1)
-	go func() {
-		var out bytes.Buffer
-		run(t.Context(), []string{"call", "queue-dial", "queue_id=500", "--from", "+442079460142", "--server", agi}, &out, &out)
-		shown <- out.String()
-	}()
-	<-asked
+	shown := func(args ...string) <-chan string {
+		shown := make(chan string, 1)
+		go func() {
+			var out bytes.Buffer
+			run(t.Context(), args, &out, &out)
+			shown <- out.String()
+		}()
+		<-asked
+		return shown
+	}
+	call := shown("call", "queue-dial", "queue_id=500", "--from", "+442079460142", "--server", agi)
+	lookup := shown("lookup", "+442079460143", "--point", "queue-dial", "-c", file)
 	c.cmd.Process.Signal(syscall.SIGHUP)
 	next(t, said, `^RELOADING=1`)
 	next(t, said, `^READY=1`)
 	close(release)
-	if got := <-shown; !strings.Contains(got, "CALLERID(name) = Anna") || !strings.Contains(got, "RINGHOOK_STATUS = FOUND") {
+	if got := <-lookup; !strings.Contains(got, "a call gets now: FOUND, from second") {
+		t.Errorf("a request from before the reload got\n%s", got)
+	}
+	if got := <-call; !strings.Contains(got, "CALLERID(name) = Anna") || !strings.Contains(got, "RINGHOOK_STATUS = FOUND") {
 		t.Errorf("a call from before the reload got\n%s", got)
 	}
 	c.stop()
@@ -214,7 +224,7 @@ func TestReloadCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reload := func(text string, code int, want ...string) {
+	reload := func(text string, code int, want ...string) string {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -224,21 +234,36 @@ func TestReloadCommand(t *testing.T) {
 			t.Errorf("ringhook reload ended with %d, want %d:\n%s", got, code, &out)
 		}
 		wants(t, out.String(), want...)
+		return out.String()
 	}
 	metric := func(value int) {
 		t.Helper()
 		wants(t, get(t, web+"/metrics"), fmt.Sprintf("ringhook_config_last_reload_successful %d\n", value))
 	}
+	reload(string(good)+"wrong = 1\n", exitFailure, file+":", "wrong", "no ringhook serves")
 	reload(string(good), exitFailure, "no ringhook serves")
 	c := spawn(t, file, web)
 	defer c.kill()
 	reload(string(good), exitOK, "nothing changed")
-	reload(strings.Replace(string(good), "Sales", "Service", 1), exitOK, "[[queue]] 500")
+	service := strings.Replace(string(good), "Sales", "Service", 1)
+	reload(service, exitOK, "[[queue]] 500")
 	metric(1)
-	reload(string(good)+"wrong = 1\n", exitFailure, "wrong")
-	metric(1) // the server was not asked
-	moved := strings.Replace(string(good), "[store]\n", "[store]\nkeep_dead = \"800h\"\n", 1)
-	moved = strings.Replace(moved, agi, "127.0.0.1:1", 1)
+	for wrong, text := range map[string]string{
+		"wrong = 1":        string(good) + "wrong = 1\n",
+		"name = ":          string(good) + "name = \n", // no TOML
+		"keep_dead = 800h": strings.Replace(string(good), "[store]\n", "[store]\nkeep_dead = 800h\n", 1),
+	} {
+		before, _, _ := strings.Cut(text, wrong+"\n")
+		reload(text, exitFailure, fmt.Sprintf("%s:%d: ", file, strings.Count(before, "\n")+1), "not applied")
+		metric(0) // the server was asked
+		reload(service, exitOK, "nothing changed")
+		metric(1)
+	}
+	later := strings.NewReplacer("[store]\n", "[store]\nkeep_dead = \"800h\"\n")
+	if said := reload(later.Replace(service), exitFailure, "[store] keep_dead", "restart"); strings.Contains(said, "nothing changed") {
+		t.Errorf("ringhook reload with a change that needs a restart says %q", said)
+	}
+	moved := strings.Replace(later.Replace(string(good)), agi, "127.0.0.1:1", 1)
 	reload(moved+"[[queue]]\nid = \"600\"\nname = \"Six\"\n", exitFailure, "[[queue]] 600 added", "[fastagi] listen, [store] keep_dead", "restart")
 	metric(0)
 	t.Setenv("STATE_DIRECTORY", filepath.Join(filepath.Dir(file), "data")) // set by systemd for ExecReload
@@ -258,6 +283,7 @@ func TestReloadCommand(t *testing.T) {
 
 // TestJournal checks the log under systemd: each line has a priority and no time.
 func TestJournal(t *testing.T) {
+	t.Parallel()
 	file, _, web := config(t, "[log]\nlevel = \"warn\"\n[[hook]]\nname = \"crm\"\nevents = [\"agent-hangpu\"]\nurl = \"http://127.0.0.1:1/\"\n")
 	log, err := os.Create(filepath.Join(t.TempDir(), "journal"))
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ringhook/test/wait"
 )
 
 // notified listens like systemd, and returns the notifications.
@@ -39,7 +41,7 @@ func notified(t *testing.T) (env string, said <-chan string) {
 // next waits for the next notification. It skips those of the watchdog unless the caller wants them.
 func next(t *testing.T, said <-chan string, pattern string) {
 	t.Helper()
-	limit := time.After(slowest)
+	limit := time.After(wait.Limit)
 	for {
 		select {
 		case text := <-said:
@@ -59,6 +61,7 @@ func next(t *testing.T, said <-chan string, pattern string) {
 // TestNotify checks the notifications of a start, of reloads with a good and a bad file,
 // and of a stop, and those of the watchdog all the while.
 func TestNotify(t *testing.T) {
+	t.Parallel()
 	file, agi, web := config(t, "")
 	env, said := notified(t)
 	c := start(t, file, env, "WATCHDOG_USEC=100000")

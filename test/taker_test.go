@@ -31,6 +31,7 @@ type recordingReceiver struct {
 	came map[string]arrival // by event id
 	ids  map[string]string  // by call and event
 	last map[string]int     // seq of a call's last first delivery
+	late map[string]int     // seq of the last that came before an earlier one, by call and event of the earlier one
 }
 
 type arrival struct {
@@ -40,7 +41,7 @@ type arrival struct {
 }
 
 func newTaker(t *testing.T, name string) *recordingReceiver {
-	return &recordingReceiver{t: t, name: name, came: map[string]arrival{}, ids: map[string]string{}, last: map[string]int{}}
+	return &recordingReceiver{t: t, name: name, came: map[string]arrival{}, ids: map[string]string{}, last: map[string]int{}, late: map[string]int{}}
 }
 
 // ServeHTTP accepts an event. By its name the receiver may refuse it, or accept it without an answer.
@@ -85,13 +86,27 @@ func (k *recordingReceiver) take(body []byte) {
 		k.t.Errorf("%s: %s came with the ids %s and %s", k.name, a.key, id, ev.ID)
 	}
 	if ev.Seq <= k.last[ev.LinkedID] {
-		k.t.Errorf("%s: %s came with seq %d after %d", k.name, a.key, ev.Seq, k.last[ev.LinkedID])
+		k.late[a.key] = k.last[ev.LinkedID]
 	}
 	// A later point reports what an earlier one could not.
 	if !slices.ContainsFunc(crashPoints, func(point string) bool { return ev.Mark == mark(ev.LinkedID, point) }) {
 		k.t.Errorf("%s: %s came with what is another's: %q", k.name, a.key, ev.Mark)
 	}
-	k.came[ev.ID], k.ids[a.key], k.last[ev.LinkedID] = a, ev.ID, ev.Seq
+	k.came[ev.ID], k.ids[a.key], k.last[ev.LinkedID] = a, ev.ID, max(ev.Seq, k.last[ev.LinkedID])
+}
+
+// checkOrder checks that only an event that was dead, by a panic, came after a later one of its call: it was replayed.
+func (k *recordingReceiver) checkOrder(died map[string]bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for key, seq := range k.late {
+		if !died[key] {
+			k.t.Errorf("%s: %s came after seq %d", k.name, key, seq)
+			continue
+		}
+		k.t.Logf("%s: %s was dead, and came by a replay after seq %d", k.name, key, seq)
+	}
+	clear(k.late)
 }
 
 // settle removes the events that have arrived from open.

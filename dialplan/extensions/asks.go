@@ -20,6 +20,7 @@ type ask struct {
 	inQueue bool       // it is the AGI argument of Queue()
 	via     *extension // the helper that asks, nil if there is none
 	lost    int        // the number of arguments that the helper does not pass on
+	passed  int        // the number of arguments that are passed to the helper
 }
 
 // agiURL is the first argument of AGI().
@@ -84,6 +85,8 @@ func (l *linter) ours(u agiURL) bool {
 	path, _, _ := strings.Cut(u.path, "|")
 	p := dialplan.Point(path)
 	switch {
+	case !u.dynamic && l.foreign(u):
+		return false
 	case l.points[string(p)] && !common(p):
 		return true
 	case u.meets(l.options.Listen) && !u.dynamic:
@@ -229,7 +232,7 @@ func (l *linter) asksVia(st *step, t target) *ask {
 	if !ok || strings.Contains(u.path, "$") || !l.ours(u) {
 		return nil
 	}
-	return &ask{step: st, point: dialplan.Point(u.path), query: u.query, args: args, via: ext, lost: max(0, len(t.args)-h.args)}
+	return &ask{step: st, point: dialplan.Point(u.path), query: u.query, args: args, via: ext, lost: max(0, len(t.args)-h.args), passed: len(t.args)}
 }
 
 // given returns the arguments of an ask by name, their names in order, the names that are given

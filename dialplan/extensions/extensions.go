@@ -16,6 +16,7 @@ import (
 type Options struct {
 	Listen         string          // [fastagi] listen, the address that AGI lines should have
 	ExtraVariables map[string]bool // as in dialplan.Config.ExtraVariables
+	Reported       []string        // the points that the manager interface reports, whose lines are not missed
 }
 
 // asteriskFolder is the folder in which Asterisk looks for included files.
@@ -24,11 +25,12 @@ const asteriskFolder = "/etc/asterisk"
 // Check checks a dialplan, and the queues.conf in the same folder. It returns an error if the file
 // itself cannot be read; an included file that cannot be read is a finding.
 func Check(file string, o Options) (*Report, error) {
-	found := &report{}
-	r := &reader{folders: []string{filepath.Dir(file), asteriskFolder}, report: found, sections: map[string]*section{}, whole: true}
+	r := newReader(file)
+	found := r.report
 	if err := r.readFile(filepath.Clean(file)); err != nil {
 		return nil, fmt.Errorf("dialplan: %w", err)
 	}
+	r.alone(filepath.Clean(file))
 	l := newLinter(newPlan(r), found, o)
 	l.lint(place{filepath.Clean(file), 0})
 	l.queues(filepath.Clean(file))
@@ -49,6 +51,7 @@ type linter struct {
 	links      []link
 	linksFrom  map[*step][]link
 	lives      map[*extension]reach
+	scripts    bool // another service has ringhook's address
 }
 
 func newLinter(p *plan, found *report, o Options) *linter {
@@ -65,6 +68,7 @@ func newLinter(p *plan, found *report, o Options) *linter {
 
 // lint runs the checks. Findings about the dialplan as a whole are reported at whole.
 func (l *linter) lint(whole place) {
+	l.findScripts()
 	l.each(func(st *step) {
 		l.asksAt[st] = l.asksIn(st)
 		l.asks = append(l.asks, l.asksAt[st]...)
@@ -79,7 +83,11 @@ func (l *linter) lint(whole place) {
 		}
 	})
 	l.addresses()
+	l.sharedAddress()
+	l.inherited()
+	l.replacedOptions()
 	l.places()
+	l.summarizeRaw()
 	if len(l.asks) == 0 && len(l.findings) == 0 {
 		l.add(whole, Note, "no-ask", "no line of this file or of the files that it includes asks ringhook: is this the right file?")
 	}

@@ -80,6 +80,47 @@ func TestClean(t *testing.T) {
 	}
 }
 
+// TestFreePBX checks that the files for FreePBX have no findings in the dialplans of its shape that the lab
+// plays, except values that FreePBX itself passes unfiltered.
+func TestFreePBX(t *testing.T) {
+	const contrib = "../../contrib/freepbx/"
+	for shape, overrides := range map[string]string{"freepbx16.conf": "15-16", "freepbx17.conf": "17"} {
+		for _, level := range []string{"level1", "level2"} {
+			folder := t.TempDir()
+			files := map[string]string{
+				"extensions.conf": "../../test/lab/testdata/" + shape, "extensions_custom.conf": contrib + level + "/extensions_custom.conf",
+				"extensions_override_freepbx.conf": "", "globals_custom.conf": "",
+			}
+			if level == "level2" {
+				files["extensions_override_freepbx.conf"] = contrib + level + "/" + overrides + "/extensions_override_freepbx.conf"
+				files["globals_custom.conf"] = contrib + level + "/globals_custom.conf"
+			}
+			for name, from := range files {
+				var text []byte
+				if from != "" {
+					var err error
+					if text, err = os.ReadFile(from); err != nil {
+						t.Fatal(err)
+					}
+				}
+				write(t, filepath.Join(folder, name), string(text))
+			}
+			r, err := Check(filepath.Join(folder, "extensions.conf"), Options{Listen: "127.0.0.1:4575"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Files != 4 || r.Asks == 0 {
+				t.Errorf("%s, %s: %d files, %d asks", shape, level, r.Files, r.Asks)
+			}
+			for _, f := range r.Findings {
+				if f.Code != "raw" || filepath.Base(f.File) != "extensions.conf" {
+					t.Errorf("%s, %s: %s", shape, level, f)
+				}
+			}
+		}
+	}
+}
+
 func write(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -215,6 +256,20 @@ func TestDocumented(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)\[([a-z-]+)\]$`).FindAllStringSubmatch(found, -1) {
 		if !listed[m[1]] {
 			t.Errorf("%s is not documented", m[1])
+		}
+	}
+}
+
+// TestReportedEnds checks that the sample with one line misses nothing if the manager interface reports the ends.
+func TestReportedEnds(t *testing.T) {
+	const sample = "../../contrib/extensions_oneline.conf"
+	for reported, want := range map[string]int{"": 2, "queue-hangup call-hangup": 0} {
+		r, err := Check(sample, Options{Listen: "127.0.0.1:4573", Reported: strings.Fields(reported)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Findings) != want {
+			t.Errorf("with %q reported there are %d findings, want %d: %v", reported, len(r.Findings), want, r.Findings)
 		}
 	}
 }

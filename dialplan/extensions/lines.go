@@ -127,6 +127,8 @@ func (l *linter) syntaxOf(st *step) {
 			l.agiSyntax(st, c)
 		case c.is("Gosub"):
 			l.gosubSyntax(st, c)
+		case c.is("FastAGI"):
+			l.add(st.at, Error, "url", "there is no application FastAGI(), and the call ends: write AGI(agi://%s/POINT)", l.options.Listen)
 		}
 	}
 	lower := strings.ToLower(st.app)

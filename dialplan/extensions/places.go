@@ -270,6 +270,11 @@ func (l *linter) inQueue(a *ask) {
 	}
 }
 
+// reported reports whether the manager interface reports a point.
+func (l *linter) reported(p dialplan.Point) bool {
+	return slices.Contains(l.options.Reported, string(p))
+}
+
 // ends checks that the end of everything that begins is reported, also after a hangup.
 func (l *linter) ends() {
 	first := map[dialplan.Point]*ask{}
@@ -282,7 +287,7 @@ func (l *linter) ends() {
 	l.each(func(st *step) { doubt = doubt || l.unclear(st) })
 	for _, w := range works {
 		begin := first[w.begin]
-		if begin == nil {
+		if begin == nil || slices.ContainsFunc(w.ends, l.reported) {
 			continue
 		}
 		if !slices.ContainsFunc(w.ends, func(p dialplan.Point) bool { return first[p] != nil }) {
@@ -298,7 +303,7 @@ func (l *linter) ends() {
 			}
 		}
 	}
-	if len(l.asks) > 0 && first[dialplan.CallHangup] == nil && !doubt && (first[dialplan.CallDial] != nil || first[dialplan.QueueDial] != nil || first[dialplan.AgentDial] != nil) {
+	if len(l.asks) > 0 && first[dialplan.CallHangup] == nil && !l.reported(dialplan.CallHangup) && !doubt && (first[dialplan.CallDial] != nil || first[dialplan.QueueDial] != nil || first[dialplan.AgentDial] != nil) {
 		l.add(l.asks[0].step.at, Note, "end", "no line asks call-hangup: the end of a call is reported only after [dialplan] max_call; "+
 			"push a hangup handler where the call begins: Set(CHANNEL(hangup_handler_push)=CONTEXT,EXTEN,1)")
 	}

@@ -38,10 +38,12 @@ type plan struct {
 	order    []*context
 	globals  map[string]string
 	whole    bool // everything that is included has been read
+	// generated has the files that a program writes.
+	generated map[string]bool
 }
 
 func newPlan(r *reader) *plan {
-	p := &plan{contexts: map[string]*context{}, globals: map[string]string{}, whole: r.whole}
+	p := &plan{contexts: map[string]*context{}, globals: map[string]string{}, whole: r.whole, generated: r.generated}
 	for _, s := range r.order {
 		switch {
 		case s.template || strings.EqualFold(s.name, "general"):

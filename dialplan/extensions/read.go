@@ -54,10 +54,30 @@ type reader struct {
 	settings int
 	open     []string // the files being read, the innermost last
 	whole    bool     // everything that is included has been read
+	// generated has the files that a program writes.
+	generated map[string]bool
+}
+
+// newReader returns a reader for a file, which searches included files in the file's folder first.
+func newReader(file string) *reader {
+	return &reader{folders: []string{filepath.Dir(file), asteriskFolder}, report: &report{}, sections: map[string]*section{}, whole: true}
 }
 
 // aelOrLua matches a dialplan in AEL or Lua, the other two dialplan languages.
 var aelOrLua = regexp.MustCompile(`(?m)^\s*(?:(?:abstract\s+)?(?:context|macro)\s+[\w-]+\s*(?:\([^)]*\)\s*)?\{|globals\s*\{|(?:local\s+)?extensions\s*=\s*\{)`)
+
+// isAELOrLua reports whether a text is in one of these languages, outside comments.
+func isAELOrLua(text []byte) bool {
+	if !aelOrLua.Match(text) {
+		return false
+	}
+	var comments commentStripper
+	var b strings.Builder
+	for line := range strings.Lines(string(text)) {
+		b.WriteString(comments.strip(strings.TrimSuffix(line, "\n")) + "\n")
+	}
+	return aelOrLua.MatchString(b.String())
+}
 
 // readFile reads one file and the files that it includes. It returns an error if the file cannot be
 // read or exceeds the limits.
@@ -102,10 +122,16 @@ func (r *reader) text(name string, text []byte) {
 		r.whole = false
 		return
 	}
-	if ext := filepath.Ext(name); ext == ".ael" || ext == ".lua" || aelOrLua.Match(text) {
+	if ext := filepath.Ext(name); ext == ".ael" || ext == ".lua" || isAELOrLua(text) {
 		r.report.add(place{name, 0}, Error, "ael", "the file is AEL or Lua: only the syntax of extensions.conf (exten => ...) is checked")
 		r.whole = false
 		return
+	}
+	if isGenerated(text) {
+		if r.generated == nil {
+			r.generated = map[string]bool{}
+		}
+		r.generated[name] = true
 	}
 	var comments commentStripper
 	for i, line := range strings.Split(string(text), "\n") {

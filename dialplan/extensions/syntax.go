@@ -185,8 +185,18 @@ func parseSubroutine(text string) target {
 	return target{context: strings.TrimSpace(parts[0]), exten: "s", priority: "1", args: parts[1:], parts: 3}
 }
 
-// option returns the value of an option of Dial() such as U; ok reports whether it is set.
+// option returns the value of an option of Dial() such as U; ok reports whether it is set. If it is set
+// twice, the last one counts.
 func option(options string, letter byte) (value string, ok bool) {
+	all := allOptions(options, letter)
+	if len(all) == 0 {
+		return "", false
+	}
+	return all[len(all)-1], true
+}
+
+// nextOption returns the value of the first occurrence of an option, and the options after it.
+func nextOption(options string, letter byte) (value, rest string, ok bool) {
 	for i := 0; i < len(options); i++ {
 		c := options[i]
 		if c == '$' { // ${OPTIONS}
@@ -210,10 +220,10 @@ func option(options string, letter byte) (value string, ok bool) {
 			value = options[min(start, len(options)):min(i, len(options))]
 		}
 		if c == letter {
-			return value, true
+			return value, options[min(i+1, len(options)):], true
 		}
 	}
-	return "", false
+	return "", "", false
 }
 
 // closing returns the index of the brace that closes the one before s, or -1.

@@ -5,6 +5,7 @@ package hooktest
 import (
 	"container/heap"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type Outbox struct {
 	pending int
 	hooks   map[string]*queue
 	stands  map[string]hooks.HookState
+	memory  map[[2]string]map[string]string // by hook and call
 	err     error
 	hurry   bool
 	done    chan struct{} // closed and renewed when results are stored
@@ -47,7 +49,7 @@ type queue struct {
 
 // NewOutbox makes an empty outbox.
 func NewOutbox() *Outbox {
-	return &Outbox{Now: time.Now, rows: make(map[int64]*Row), hooks: make(map[string]*queue), stands: make(map[string]hooks.HookState), done: make(chan struct{})}
+	return &Outbox{Now: time.Now, rows: make(map[int64]*Row), hooks: make(map[string]*queue), stands: make(map[string]hooks.HookState), memory: make(map[[2]string]map[string]string), done: make(chan struct{})}
 }
 
 // Add accepts an event for hooks now, and returns the ids of its deliveries.
@@ -133,6 +135,12 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released b
 			row.Attempts = append(row.Attempts, r.Attempt)
 		}
 		row.State = r.State
+		if of := [2]string{row.Hook, r.Call}; len(r.Values) > 0 {
+			if o.memory[of] == nil {
+				o.memory[of] = make(map[string]string)
+			}
+			maps.Copy(o.memory[of], r.Values)
+		}
 		q := o.hooks[row.Hook]
 		if r.State == hooks.Pending {
 			row.Next = r.Next
@@ -158,6 +166,13 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released b
 	close(o.done)
 	o.done = make(chan struct{})
 	return released, nil
+}
+
+// Remembered implements hooks.Outbox.
+func (o *Outbox) Remembered(hook, call string) (map[string]string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.memory[[2]string{hook, call}]), o.err
 }
 
 // State implements hooks.Outbox.

@@ -64,6 +64,10 @@ type Config struct {
 	Records  string
 	Variable string
 	Entities bool // values contain HTML entities such as &amp;
+	// Settings are values that expressions of jq take as variables: portal is $portal.
+	Settings map[string]string
+	// Whole reads the expressions of Map once, of the whole answer, also if that stands for no customer, such as [].
+	Whole bool
 }
 
 // Reader reads answers of one source. It may be used from many goroutines.
@@ -77,7 +81,7 @@ type Reader struct {
 // on the answer.
 const readTime = 500 * time.Millisecond
 
-// NewReader makes a Reader. Its error is a *KeyError.
+// NewReader makes a Reader. Its error is a *KeyError, or several; see KeyErrors.
 func NewReader(cfg Config) (*Reader, error) {
 	newParser := formats[cfg.Format]
 	if newParser == nil {
@@ -121,6 +125,20 @@ func (r *Reader) Read(ctx context.Context, body []byte, contentType string) (Res
 type KeyError struct {
 	Key string
 	Err error
+}
+
+// KeyErrors returns the mistakes that an error of NewReader joins.
+func KeyErrors(err error) (list []*KeyError) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, part := range joined.Unwrap() {
+			list = append(list, KeyErrors(part)...)
+		}
+		return list
+	}
+	if wrong := (*KeyError)(nil); errors.As(err, &wrong) {
+		list = append(list, wrong)
+	}
+	return list
 }
 
 // Error returns the key and what is wrong with it.
@@ -236,7 +254,8 @@ func explain(err *Error, body []byte, contentType, format string) *Error {
 		}
 		return &Error{ReasonHTML, errors.New("answer has HTML in it, such as a warning of PHP")}
 	case looks != "" && looks != format && !(strings.HasPrefix(looks, "pairs") && strings.HasPrefix(format, "pairs")):
-		return &Error{err.Reason, fmt.Errorf("%w; the answer looks like another format: set format = %q", err.Err, looks)}
+		problem := strings.TrimSuffix(err.Err.Error(), rawHint)
+		return &Error{err.Reason, fmt.Errorf("%s; the answer looks like another format: set format = %q", problem, looks)}
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf16"
 )
 
 func newParserOf(t testing.TB, cfg Config) parser {
@@ -72,6 +73,11 @@ func TestParseText(t *testing.T) {
 	p := newParserOf(t, Config{Format: "text", Variable: "CALLERID(name)"})
 	res, err := p(t.Context(), document{body: []byte("Anna & Boris = 100%")})
 	checkParsed(t, "text", res.Records, err, []Var{{"CALLERID(name)", "Anna & Boris = 100%"}}, "")
+	for _, nobody := range nobodyTexts {
+		if res, err := p(t.Context(), document{body: []byte(nobody)}); err != nil || len(res.Records) > 0 {
+			t.Errorf("%s becomes %v, %v, want nobody", nobody, res.Records, err)
+		}
+	}
 }
 
 func TestParseJSON(t *testing.T) {
@@ -114,6 +120,24 @@ func TestParseJSON(t *testing.T) {
 	} {
 		res, err := p(t.Context(), document{body: []byte(tc.body)})
 		checkParsed(t, tc.body, res.Records, err, tc.want, tc.reason)
+	}
+}
+
+// TestDeclaresUTF16 reads XML that says it is UTF-16, by itself or in the Content-Type, and is UTF-8 as servers send it.
+func TestDeclaresUTF16(t *testing.T) {
+	const text = `<?xml version="1.0" encoding="utf-16"?><c><name>Żółw</name></c>`
+	wide := []byte{0xff, 0xfe}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		wide = append(wide, byte(unit), byte(unit>>8))
+	}
+	cfg := Config{Format: "xml", Map: map[string]string{"name": "/c/name"}}
+	for contentType, body := range map[string]string{
+		"": text, "text/xml; charset=utf-16": text, "text/xml; charset=UTF-16LE": `<c><name>Żółw</name></c>`, "application/xml": string(wide),
+	} {
+		res, err := read(t, cfg, body, contentType)
+		if err != nil || len(res.Records) != 1 || res.Records[0].Value("name") != "Żółw" {
+			t.Errorf("%q: %v, %v", contentType, res.Records, err)
+		}
 	}
 }
 
@@ -249,6 +273,9 @@ func TestRemedy(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s as %s: %v, want %s", tc.body, tc.cfg.Format, err, tc.want)
 		}
+		if err != nil && strings.Count(err.Error(), "format = ") > 1 {
+			t.Errorf("%s as %s: two remedies: %v", tc.body, tc.cfg.Format, err)
+		}
 		if err != nil && strings.Contains(err.Error(), "Anna") {
 			t.Errorf("the error quotes the answer: %v", err)
 		}
@@ -282,18 +309,31 @@ func TestRefusedAlone(t *testing.T) {
 	if len(res.Refused) != 2 || !strings.HasPrefix(res.Refused[0], "map.company: ") || !strings.HasPrefix(res.Refused[1], "map.tags: ") {
 		t.Errorf("refused = %q, want company and tags", res.Refused)
 	}
+	cfg = Config{Format: "xml", Records: "//c", Map: map[string]string{"name": "name", "phone": "phone"}}
+	res, err = read(t, cfg, `<l><c><name>Anna</name><phone>1</phone><phone>2</phone></c><c><name>Boris</name><phone>3</phone></c></l>`, "")
+	if err != nil || len(res.Records) != 2 || res.Records[0].Value("name") != "Anna" || res.Records[0].Value("phone") != "" || res.Records[1].Value("phone") != "3" {
+		t.Errorf("records of XML = %v, %v", res.Records, err)
+	}
+	if len(res.Refused) != 1 || !strings.HasPrefix(res.Refused[0], "map.phone: ") {
+		t.Errorf("refused of XML = %q, want phone", res.Refused)
+	}
 }
 
 // No customer in another shape than the mapping expects is NOTFOUND.
 func TestNobody(t *testing.T) {
 	list := Config{Format: "json", Records: ".data[]", Map: map[string]string{"name": ".name"}}
 	object := Config{Format: "json", Map: map[string]string{"name": ".data.name"}}
-	for _, body := range []string{`[]`, `false`, `""`, `null`, `{}`, `{"data":[]}`, `{"data":false}`, `{"data":""}`, `{"data":null}`} {
+	for _, body := range []string{`[]`, `false`, `""`, `null`, `{}`, `{"data":[]}`, `{"data":false}`, `{"data":""}`, `{"data":null}`, `[false]`, `[null]`, `[[]]`, `[{}]`, `[[[]],{}]`} {
 		for _, cfg := range []Config{list, object, jsonConfig} {
 			res, err := read(t, cfg, body, "")
 			if err != nil || len(res.Records) > 1 || len(res.Records) == 1 && len(res.Records[0]) > 0 {
 				t.Errorf("%s with %s %v becomes %v, %v, want nobody", body, cfg.Records, cfg.Map, res.Records, err)
 			}
+		}
+	}
+	for _, body := range []string{`{"data":[[false]]}`, `{"data":[null,[],[{}]]}`} {
+		if res, err := read(t, list, body, ""); err != nil || len(res.Records) > 0 {
+			t.Errorf("%s becomes %v, %v, want nobody", body, res.Records, err)
 		}
 	}
 }

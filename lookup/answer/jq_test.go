@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // results runs an expression as a mapping does, without the conversion to text.
 func results(t testing.TB, expression, body string) (string, error) {
 	t.Helper()
-	q, err := parseJQ(expression)
+	q, err := parseJQ(expression, jqVariables{})
 	if err != nil {
 		return "", err
 	}
@@ -24,7 +25,7 @@ func results(t testing.TB, expression, body string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r := newJQ(&mapping[*gojq.Query]{records: &q}).newRunner()
+	r := newJQ(&mapping[*gojq.Query]{records: &q}, jqVariables{}).newRunner()
 	ctx, cancel := context.WithTimeout(t.Context(), readTime)
 	defer cancel()
 	r.Context = ctx
@@ -47,38 +48,58 @@ func results(t testing.TB, expression, body string) (string, error) {
 func TestExpressions(t *testing.T) {
 	const body = `{"a":{"b":[1,2,{"c":"x"}]},"name":"Anna","last":"Berg","n":3,"s":"a-b-c","t":true,"list":[{"k":"x","v":1},{"k":"y","v":2}],"phones":["+49 30","+49 40"]}`
 	for expression, want := range map[string]string{
-		`.`:                                    "",
-		`.a.b[2].c`:                            `"x"`,
-		`.a["b"][0]`:                           `1`,
-		`.a.b[-1:]`:                            `[{"c":"x"}]`,
-		`.a.b[.n - 2]`:                         `2`,
-		`.a.b | .[1:2][0]`:                     `2`,
-		`.name + " " + .last`:                  `"Anna Berg"`,
-		`"\(.name) \(.last)!"`:                 `"Anna Berg!"`,
-		`[.name, .last] | join(" ")`:           `"Anna Berg"`,
-		`[.name,.missing,.n] | join("-")`:      `"Anna--3"`,
-		`.n * 2 - 1`:                           `5`,
-		`-.n`:                                  `-3`,
-		`"ab" * 3`:                             `"ababab"`,
-		`[1,2,3] - [2]`:                        `[1,3]`,
-		`.s / "-"`:                             `["a","b","c"]`,
-		`.s | split("-")[1]`:                   `"b"`,
-		`.s | gsub("-"; "")`:                   `"abc"`,
-		`.s | sub("(?<x>b)"; "<\(.x)>")`:       `"a-<b>-c"`,
-		`.s | test("^a")`:                      `true`,
-		`.s | [match("[a-z]"; "g").string]`:    `["a","b","c"]`,
-		`[.s | scan("[a-z]")] | length`:        `3`,
-		`.list[] | select(.k == "y") | .v`:     `2`,
-		`[.list[] | .v] | add`:                 `3`,
-		`.list | map(.v * 10)`:                 `[10,20]`,
-		`.list | map({(.k): .v}) | add`:        `{"x":1,"y":2}`,
-		`.list | from_entries? // "none"`:      `"none"`,
-		`.list | INDEX(.k)`:                    "error",
-		`first(.list[] | select(.v > 1)) | .k`: `"y"`,
-		`[limit(1; .list[])] | .[0].k`:         `"x"`,
-		`.list | sort_by(-.v) | .[0].k`:        `"y"`,
-		`.list | max_by(.v).k`:                 `"y"`,
-		`if .t then "VIP" elif .n > 2 then 2 else 3 end`: `"VIP"`,
+		`.`:                                 "",
+		`.a.b[2].c`:                         `"x"`,
+		`.a["b"][0]`:                        `1`,
+		`.a.b[-1:]`:                         `[{"c":"x"}]`,
+		`.a.b[.n - 2]`:                      `2`,
+		`.a.b | .[1:2][0]`:                  `2`,
+		`.name + " " + .last`:               `"Anna Berg"`,
+		`"\(.name) \(.last)!"`:              `"Anna Berg!"`,
+		`[.name, .last] | join(" ")`:        `"Anna Berg"`,
+		`[.name,.missing,.n] | join("-")`:   `"Anna--3"`,
+		`.n * 2 - 1`:                        `5`,
+		`-.n`:                               `-3`,
+		`"ab" * 3`:                          `"ababab"`,
+		`[1,2,3] - [2]`:                     `[1,3]`,
+		`.s / "-"`:                          `["a","b","c"]`,
+		`.s | split("-")[1]`:                `"b"`,
+		`.s | gsub("-"; "")`:                `"abc"`,
+		`.s | sub("(?<x>b)"; "<\(.x)>")`:    `"a-<b>-c"`,
+		`.s | test("^a")`:                   `true`,
+		`.s | [match("[a-z]"; "g").string]`: `["a","b","c"]`,
+		`[.s | scan("[a-z]")] | length`:     `3`,
+		`.list[] | select(.k == "y") | .v`:  `2`,
+		`[.list[] | .v] | add`:              `3`,
+		`.list | map(.v * 10)`:              `[10,20]`,
+		`.list | map({(.k): .v}) | add`:     `{"x":1,"y":2}`,
+		`.list | from_entries? // "none"`:   `"none"`,
+		`.list | INDEX(.k)`:                 `{"x":{"k":"x","v":1},"y":{"k":"y","v":2}}`,
+		`INDEX(.list[]; .v) | keys`:         `["1","2"]`,
+		`[[1,2],[3]] | transpose`:           `[[1,3],[2,null]]`,
+		`[] | transpose`:                    `[]`,
+		`.list | JOIN({"x":7}; .k)`:         `[[{"k":"x","v":1},7],[{"k":"y","v":2},null]]`,
+		`.name |= ascii_upcase | .name`:     `"ANNA"`,
+		`.a.b[0] = 7 | .a.b[0]`:             `7`,
+		`.a.b[-1] = 9 | .a.b`:               `[1,2,9]`,
+		`.n -= 1 | .n *= 4 | .n /= 2 | .n %= 3 | .n += 40 | .n`:        `41`,
+		`.missing //= "x" | .name //= "x" | [.missing, .name]`:         `["x","Anna"]`,
+		`.new.deep[1].x = 1 | .new`:                                    `{"deep":[null,{"x":1}]}`,
+		`(.list[] | select(.k == "y") | .v) += 40 | [.list[].v]`:       `[1,42]`,
+		`(.phones[] | select(startswith("+49 3"))) |= empty | .phones`: `["+49 40"]`,
+		`.phones[] |= ltrimstr("+") | .phones`:                         `["49 30","49 40"]`,
+		`setpath(["a","b"]; 1) | .a`:                                   `{"b":1}`,
+		`pick(.a.b[1])`:                                                `{"a":{"b":[null,2]}}`,
+		`def INDEX(f): "mine"; .list | INDEX(.k)`:                      `"mine"`,
+		`.a.b[1:] = 3`:                                       "error",
+		`.name.x = 3`:                                        "error",
+		`def _ringhook_guard: .; .n`:                         "error",
+		`_ringhook_modify(.n; 1)`:                            "error",
+		`first(.list[] | select(.v > 1)) | .k`:               `"y"`,
+		`[limit(1; .list[])] | .[0].k`:                       `"x"`,
+		`.list | sort_by(-.v) | .[0].k`:                      `"y"`,
+		`.list | max_by(.v).k`:                               `"y"`,
+		`if .t then "VIP" elif .n > 2 then 2 else 3 end`:     `"VIP"`,
 		`.missing // .name`:                                  `"Anna"`,
 		`.missing.deep[0].er`:                                `null`,
 		`[.missing[]]`:                                       `[]`,
@@ -89,7 +110,7 @@ func TestExpressions(t *testing.T) {
 		`reduce .list[] as $r (0; . + $r.v)`:                 `3`,
 		`[foreach .list[] as {v: $v} (0; . + $v)]`:           `[1,3]`,
 		`.list | to_entries | map(.key)`:                     `[0,1]`,
-		`.a | with_entries(.value |= length)`:                "error",
+		`.a | with_entries(.value |= length)`:                `{"b":3}`,
 		`.a | with_entries({key, value: (.value | length)})`: `{"b":3}`,
 		`del(.list, .a, .phones, .name) | keys`:              `["last","n","s","t"]`,
 		`[paths] | length`:                                   `21`,
@@ -105,8 +126,8 @@ func TestExpressions(t *testing.T) {
 		`.list | map_values(.v)`:                     `[1,2]`,
 		`.n | tostring | tonumber`:                   `3`,
 		`"2024-01-02T03:04:05Z" | fromdate | todate`: `"2024-01-02T03:04:05Z"`,
-		`env.HOME`: "error", `$ENV.HOME`: "error", `input`: "error", `.a = 1`: "error", `.[500000000] = 1`: "error",
-		`setpath([500000000]; 1)`: "error", `import "x" as x; .`: "error", `_ringhook_guard`: "error", `$__prog_args`: "error",
+		`env.HOME`: "error", `$ENV.HOME`: "error", `input`: "error", `.a.b[500000000] = 1`: "error",
+		`.a.b | setpath([500000000]; 1)`: "error", `import "x" as x; .`: "error", `_ringhook_guard`: "error", `$__prog_args`: "error",
 	} {
 		got, err := results(t, expression, body)
 		switch {
@@ -185,7 +206,21 @@ func TestBounded(t *testing.T) {
 		`[while(true; .)]`:                                            `{}`,
 		`.[1e18]`:                                                     `[]`,
 		`flatten(1e9)`:                                                `[[[[1]]]]`,
-		`strftime("` + strings.Repeat("%c", 5000) + `")`:              `1e300`,
+		`.[100000000] = 1`:                                            `[]`,
+		`.a[19999].a[19999].a[19999].a[19999] = 1`:                    `{}`,
+		`reduce range(20000) as $i ([]; .[$i] = $i)`:                  `{}`,
+		`reduce range(20000) as $i ({}; .["\($i)"] = $i)`:             `{}`,
+		`reduce range(100) as $i ({}; . as $x | .a = $x | .b = $x)`:   `{}`,
+		`reduce range(100) as $i ({}; .a = . | .b |= (., .))`:         `{}`,
+		`.[] |= ([range(10000)] | map(tostring))`:                     "[" + strings.Repeat("1,", 10000) + "1]",
+		`.[] |= empty`:    "[" + strings.Repeat("1,", 19000) + "1]",
+		`.x *= 100000000`: `{"x":"abc"}`,
+		`reduce range(100) as $i ({x: [1]}; .x += .x)`:              `{}`,
+		`[range(5000)] | INDEX(.) | tojson | length`:                `{}`,
+		`[range(3000) | [range(3000)]] | transpose | length`:        `{}`,
+		`pick(.[19999][19999])`:                                     `[]`,
+		`[range(1000)] | JOIN([range(1000)]; range(1000)) | length`: `{}`,
+		`strftime("` + strings.Repeat("%c", 5000) + `")`:            `1e300`,
 	} {
 		name := expression[:min(len(expression), 60)]
 		t.Run(name, func(t *testing.T) {
@@ -236,5 +271,54 @@ func TestGuardedAreFunctions(t *testing.T) {
 		if !slices.ContainsFunc(jqFunctions, func(f string) bool { return strings.HasPrefix(f, name+"/") }) {
 			t.Errorf("%s is no function that may be called", name)
 		}
+	}
+}
+
+// TestRefusedFunctions checks that a refusal says why, and that the manual names every function of jq that is refused.
+func TestRefusedFunctions(t *testing.T) {
+	for expression, want := range map[string]string{
+		`env.HOME`:              "reads the environment",
+		`$ENV.HOME`:             "reads the environment",
+		`input`:                 "calls input with 0 arguments, which cannot be used here",
+		`.[] | combinations`:    "calls combinations with 0 arguments, which cannot be used here",
+		`limit(3)`:              "calls limit with 1 arguments, which is no function of jq",
+		`.name | uppercase`:     "calls uppercase with 0 arguments, which is no function of jq",
+		`import "x" as x; .`:    "must not import modules",
+		`def _ringhook_x: .; .`: "must not define",
+	} {
+		if _, err := parseJQ(expression, jqVariables{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", expression, err, want)
+		}
+	}
+	manual, err := os.ReadFile("../../CONFIGURATION.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(manual), "These functions of jq are refused")
+	text, _, ended := strings.Cut(text, "\n\n")
+	if !found || !ended {
+		t.Fatal("the manual has no list of refused functions")
+	}
+	var listed []string
+	for i, part := range strings.Split(text, "`") {
+		if i%2 == 1 {
+			listed = append(listed, part)
+		}
+	}
+	query, err := gojq.Parse("builtins")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, _ := query.Run(nil).Next()
+	var refused []string
+	for _, f := range all.([]any) {
+		if name, _, _ := strings.Cut(f.(string), "/"); !slices.Contains(jqFunctions, f.(string)) && !slices.Contains(refused, name) {
+			refused = append(refused, name)
+		}
+	}
+	slices.Sort(listed)
+	slices.Sort(refused)
+	if !slices.Equal(listed, refused) {
+		t.Errorf("the manual lists\n%q\nrefused are\n%q", listed, refused)
 	}
 }

@@ -10,15 +10,18 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"github.com/itchyny/gojq"
 )
 
 // newJSON reads JSON through expressions of jq.
 func newJSON(cfg *Config) (parser, error) {
-	m, err := newMapping(cfg, parseJQ)
+	vars, wholeOnly := variablesOf(cfg.Settings), cfg.Whole
+	m, err := newMapping(cfg, func(text string) (*gojq.Query, error) { return parseJQ(text, vars) })
 	if err != nil {
 		return nil, err
 	}
-	j := newJQ(m)
+	j := newJQ(m, vars)
 	return func(ctx context.Context, d document) (Result, error) {
 		text, err := d.text()
 		if err != nil {
@@ -31,12 +34,19 @@ func newJSON(cfg *Config) (parser, error) {
 		r := j.runners.Get().(*jqRunner)
 		defer j.runners.Put(r)
 		r.Context, r.value, r.made, r.over = ctx, d.value, 0, false
+		if wholeOnly {
+			record, refused, err := r.record(whole)
+			return Result{Records: []Record{record}, Refused: refused}, err
+		}
 		return r.read(whole)
 	}, nil
 }
 
 // read takes the customers and their variables out of an answer.
 func (r *jqRunner) read(whole any) (res Result, err error) {
+	if isNobody(whole) {
+		return Result{}, nil
+	}
 	customers := []any{whole}
 	if r.records != nil {
 		customers, err = r.run(r.records, whole, maxRecords)
@@ -48,7 +58,7 @@ func (r *jqRunner) read(whole any) (res Result, err error) {
 		}
 	}
 	for _, customer := range customers {
-		if isNothing(customer) {
+		if isNobody(customer) {
 			continue
 		}
 		record, refused, err := r.record(customer)

@@ -3,8 +3,8 @@ package answer
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 )
 
 // mapping is how variables are taken out of an answer in JSON or XML.
@@ -18,30 +18,30 @@ type field[E any] struct {
 	expr E
 }
 
-// newMapping compiles the expressions of a configuration.
+// newMapping compiles the expressions of a configuration. Its error joins those of all keys.
 func newMapping[E any](cfg *Config, compile func(string) (E, error)) (*mapping[E], error) {
 	if len(cfg.Map) == 0 {
 		return nil, &KeyError{"map", fmt.Errorf(`is missing: format %s needs the expression of each variable, such as "CALLERID(name)" = %q`,
 			cfg.Format, map[string]string{"json": ".contact.name", "xml": "//contact/name"}[cfg.Format])}
 	}
 	m := &mapping[E]{}
+	var wrong []error
 	if cfg.Records != "" {
 		e, err := compile(cfg.Records)
 		if err != nil {
-			return nil, &KeyError{"records", err}
+			wrong = append(wrong, &KeyError{"records", err})
 		}
 		m.records = &e
 	}
-	for name, text := range cfg.Map {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Map)) {
+		e, err := compile(cfg.Map[name])
 		if !IsVarName(name) {
-			return nil, &KeyError{"map." + name, errors.New("is no name of a variable")}
+			err = errors.New("is no name of a variable")
 		}
-		e, err := compile(text)
 		if err != nil {
-			return nil, &KeyError{"map." + name, err}
+			wrong = append(wrong, &KeyError{"map." + name, err})
 		}
 		m.fields = append(m.fields, field[E]{name, e})
 	}
-	slices.SortFunc(m.fields, func(a, b field[E]) int { return strings.Compare(a.name, b.name) })
-	return m, nil
+	return m, errors.Join(wrong...)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -100,6 +101,9 @@ func rawEnd(s string) int {
 	}
 }
 
+// nobodyTexts are whole answers with which programs that write JSON say that there is no value.
+var nobodyTexts = []string{"false", "null", "[]", "{}", `""`}
+
 // newText reads the whole answer as one variable's value.
 func newText(cfg *Config) (parser, error) {
 	name := cfg.Variable
@@ -113,6 +117,9 @@ func newText(cfg *Config) (parser, error) {
 		text, err := d.text()
 		if err != nil {
 			return Result{}, err
+		}
+		if slices.Contains(nobodyTexts, text) {
+			return Result{}, nil
 		}
 		r, err := Record(nil).add(name, d.value(text))
 		return Result{Records: []Record{r}}, err

@@ -34,6 +34,7 @@ func TestParsePairs(t *testing.T) {
 		{"name", nil, ReasonSyntax},
 		{"a=1&", []Var{{"a", "1"}}, ""},
 		{"a=1&&b=2", []Var{{"a", "1"}, {"b", "2"}}, ""},
+		{"a=1& &b=2\n \n", []Var{{"a", "1"}, {"b", "2"}}, ""},
 		{"a=1\r\nb=2\n\nc=3", []Var{{"a", "1"}, {"b", "2"}, {"c", "3"}}, ""},
 		{"name=ACME%0D%0ACorp.%09Ltd", []Var{{"name", "ACME Corp. Ltd"}}, ""},
 		{"a=1& b=2", []Var{{"a", "1"}, {"b", "2"}}, ""},

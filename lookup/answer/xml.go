@@ -24,6 +24,7 @@ func newXML(cfg *Config) (parser, error) {
 	if _, err := newMapping(cfg, compileXPath); err != nil {
 		return nil, err
 	}
+	whole := cfg.Whole
 	// An expression keeps state while it is evaluated.
 	mappings := sync.Pool{New: func() any {
 		m, err := newMapping(cfg, compileXPath)
@@ -49,7 +50,7 @@ func newXML(cfg *Config) (parser, error) {
 		}
 		m := mappings.Get().(*mapping[*xpath.Expr])
 		defer mappings.Put(m)
-		return readXML(ctx, m, root, d.value)
+		return readXML(ctx, m, root, d.value, whole)
 	}, nil
 }
 
@@ -62,7 +63,7 @@ func compileXPath(text string) (*xpath.Expr, error) {
 }
 
 // readXML takes the customers and their variables out of an answer.
-func readXML(ctx context.Context, m *mapping[*xpath.Expr], root *xmlquery.Node, value func(string) string) (res Result, err error) {
+func readXML(ctx context.Context, m *mapping[*xpath.Expr], root *xmlquery.Node, value func(string) string, whole bool) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			late, ok := p.(errDeadline)
@@ -81,7 +82,7 @@ func readXML(ctx context.Context, m *mapping[*xpath.Expr], root *xmlquery.Node, 
 		if err != nil {
 			return Result{}, err
 		}
-		if len(r) == 0 && len(refused) > 0 {
+		if len(r) == 0 && len(refused) > 0 && !whole {
 			return Result{}, &Error{ReasonType, errors.New(refused[0])}
 		}
 		res.Records = append(res.Records, r)

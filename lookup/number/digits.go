@@ -2,6 +2,7 @@ package number
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -80,7 +81,7 @@ var (
 	spreadsheet = regexp.MustCompile(`^(\+?\d+)\.0+$`)
 	// suffix is what follows a number: an extension, pauses and what is dialled after
 	// them, or a remark.
-	suffix = regexp.MustCompile(`(?i)^(.*[\d)\]])\s*(?:[,;][\d\s,;*#pwx=a-z-]*|[xpw#]\s*\d{1,8}#?|(?:ext(?:n|ension)?|доб|вн|внутр|שלוחה|poste|anexo|ramal|int|dw|durchwahl|nst)[.:]?\s*\d{1,8}#?|\([^()]*\pL[^()]*\)|\[[^\[\]]*\pL[^\[\]]*\])$`)
+	suffix = regexp.MustCompile(`(?i)^(.*[\d)\]])\s*(?:[,;][\d\s,;*#pwx=a-z-]*|[xpw#]\s*\d{1,8}#?|(?:ext(?:n|ension)?|доб|вн|внутр|שלוחה|poste|anexo|ramal|int|dw|durchwahl|nst|app|apparat)[.:]?\s*\d{1,8}#?|\([^()]*\pL[^()]*\)|\[[^\[\]]*\pL[^\[\]]*\])$`)
 )
 
 // digits returns the digits of a number, with a plus sign before them if it has
@@ -88,24 +89,8 @@ var (
 // around and between them. A letter makes it no number, though the plans of
 // some countries would dial one.
 func digits(raw string) (string, bool) {
-	text := strings.Map(func(r rune) rune {
-		if r = ascii(r); r == 0 {
-			return -1
-		}
-		return r
-	}, raw)
-	text = strings.Trim(text, " '\"`’‘´")
-	if len(text) > 4 && strings.EqualFold(text[:4], "tel:") {
-		text = text[4:]
-	}
-	if m := spreadsheet.FindStringSubmatch(text); m != nil {
-		text = m[1]
-	}
-	// There may be several, such as x12 (office).
-	for m := suffix.FindStringSubmatch(text); m != nil; m = suffix.FindStringSubmatch(text) {
-		text = m[1]
-	}
-	if hasTail(text) {
+	text, several := base(raw)
+	if several {
 		return "", false
 	}
 	out := make([]byte, 0, len(text))
@@ -121,6 +106,87 @@ func digits(raw string) (string, bool) {
 		}
 	}
 	return string(out), len(out) > 0 && out[len(out)-1] != '+'
+}
+
+// inserted is the national prefix that people put in brackets behind a country's code, as in +49 (0)30 234567.
+var inserted = regexp.MustCompile(`^(\s*(?:\+|00)[\d\s.-]+)\(0\)`)
+
+// Dialable returns what to dial for a number as people, spreadsheets and web pages write it: its digits, after a plus sign or not,
+// without what stands around and between them, and without the extension or the remark behind it. Stars and hashes stay, as
+// in *43. ok is false for a text that is no number, and several is true if it may be two of them, of which the digits make
+// the number of a third.
+func Dialable(raw string) (dialled string, several, ok bool) {
+	raw = strings.TrimSpace(raw)
+	if strings.ContainsFunc(raw, func(r rune) bool { return r != '\t' && unicode.IsControl(r) }) {
+		return "", strings.ContainsAny(raw, "\r\n"), false
+	}
+	text := inserted.ReplaceAllString(written(clip(raw)), "$1")
+	if code := separators.Replace(text); strings.ContainsAny(code, "*#") && strings.Trim(code, "+0123456789*#") == "" {
+		return code, false, true
+	}
+	if dialled, ok = digits(text); ok {
+		return dialled, false, true
+	}
+	_, several = base(text)
+	return "", several, false
+}
+
+// separators are what people write between the digits of a number.
+var separators = strings.NewReplacer(" ", "", "-", "", ".", "", "(", "", ")", "", "[", "", "]", "", "/", "")
+
+// base returns a number without what follows it, and reports whether it is two numbers in one.
+func base(raw string) (text string, several bool) {
+	text = written(raw)
+	if m := spreadsheet.FindStringSubmatch(text); m != nil {
+		text = m[1]
+	}
+	if list.MatchString(text) {
+		return text, true
+	}
+	// There may be several suffixes, such as x12 (office).
+	for m := suffix.FindStringSubmatch(text); m != nil; m = suffix.FindStringSubmatch(text) {
+		text = m[1]
+	}
+	return text, hasTail(text)
+}
+
+// written returns a number in ASCII, without what stands before it: a word such as Tel., the equals sign and the
+// quotes with which spreadsheets keep a text.
+func written(raw string) string {
+	text := strings.Map(func(r rune) rune {
+		if r = ascii(r); r == 0 {
+			return -1
+		}
+		return r
+	}, raw)
+	text = strings.Trim(text, " '\"`’‘´=")
+	return text[len(label.FindString(text)):]
+}
+
+var (
+	// label is what people write before a number.
+	label = regexp.MustCompile(`(?i)^(?:tel(?:efon|ephone)?|phone|mobile?|handy|cell|тел|моб|טל|נייד)(?:[.:]\s*|\s+)`)
+	// list is a number with another one behind it.
+	list = regexp.MustCompile(`\d\s*[,;]\s*(?:\+|0)[\d\s()/-]{6,}$`)
+	// span is the first and the last of several numbers, as in 030 23456705-06.
+	span = regexp.MustCompile(`^([^-]*\d)\s*-\s*(\d{1,3})$`)
+)
+
+// spanned returns the first of several numbers of which only the last digits of the last one follow, such as
+// 030 23456705-06: the tail counts on where the number ends, by nine at most or from 00 to 99. Another tail is the
+// extension of a switchboard, as in 030 234567-01.
+func spanned(text string) (first string, several bool) {
+	m := span.FindStringSubmatch(text)
+	if m == nil {
+		return "", false
+	}
+	head, _ := digits(m[1])
+	if len(head) < len(m[2]) {
+		return "", false
+	}
+	from, _ := strconv.Atoi(head[len(head)-len(m[2]):])
+	to, _ := strconv.Atoi(m[2])
+	return head, to > from && (to-from <= 9 || from == 0 && to == 99)
 }
 
 // hasTail knows two numbers in one, such as 030 23456701/02 or 030 23456701 (02): which one calls

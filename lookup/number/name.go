@@ -28,13 +28,27 @@ func charset(name string) (encoding.Encoding, error) {
 	return c, nil
 }
 
+// IsCharset reports whether a caller's name can be in a charset of this name.
+func IsCharset(name string) bool {
+	_, err := charset(name)
+	return err == nil
+}
+
 // Name returns a caller's name in UTF-8. A name that is not UTF-8 is read in the
-// charset that [number] names; characters that are none there either become U+FFFD.
-func (n *Reader) Name(raw string) string {
-	if utf8.ValidString(raw) || n.charset == nil {
+// charset of the trunk, or in that of [number] if the trunk's is empty; characters that
+// are none there either become U+FFFD.
+func (n *Reader) Name(raw, trunk string) string {
+	if utf8.ValidString(raw) {
 		return raw
 	}
-	name, err := n.charset.NewDecoder().String(raw)
+	c := n.charset
+	if trunk != "" {
+		c, _ = charset(trunk) // of an unknown charset it is nil
+	}
+	if c == nil {
+		return raw
+	}
+	name, err := c.NewDecoder().String(raw)
 	if err != nil {
 		return raw
 	}

@@ -179,18 +179,57 @@ func (n *Reader) read(raw string) Number {
 	case CountDigits(digits) < MinE164:
 		number.Kind = n.shortKind(strings.TrimPrefix(digits, "+"))
 		return number
-	}
-	parsed, kind := n.parse(digits)
-	if parsed == nil {
+	case n.Several(number.Raw):
 		return number
 	}
-	number.Kind = kind
-	number.E164 = phonenumbers.Format(parsed, phonenumbers.E164)
+	parsed, kind := n.parse(digits)
+	// A number of an unknown range can begin with several national prefixes, of which one reading removes one.
+	before := ""
+	for range maxNumber {
+		if parsed == nil {
+			return number
+		}
+		e164 := phonenumbers.Format(parsed, phonenumbers.E164)
+		switch {
+		case CountDigits(e164) < MinE164:
+			return number
+		case kind == Normal || e164 == before:
+			number.Kind, number.E164 = kind, e164
+			n.place(&number, parsed)
+			return number
+		}
+		before = e164
+		parsed, kind = n.parse(e164)
+	}
+	return number
+}
+
+// place sets what the tables know about where a number is.
+func (n *Reader) place(number *Number, parsed *phonenumbers.PhoneNumber) {
 	number.Country = phonenumbers.GetRegionCodeForNumber(parsed)
 	number.RegionName, _ = phonenumbers.GetGeocodingForNumber(parsed, n.cfg.Language)
 	names, _ := phonenumbers.GetTimezonesForNumber(parsed)
 	number.zones = n.locations(names)
-	return number
+}
+
+// Several reports whether a text may be two numbers or more by the plan of any country, such as 030 23456701/02.
+func Several(raw string) bool {
+	_, several := base(clip(raw))
+	return several
+}
+
+// Several reports whether a text may be two numbers or more, such as 030 23456701/02 or 030 23456705-06.
+func (n *Reader) Several(raw string) bool {
+	text, several := base(clip(raw))
+	if several {
+		return true
+	}
+	first, several := spanned(text)
+	if !several || CountDigits(first) < MinE164 {
+		return false
+	}
+	_, kind := n.parse(first)
+	return kind == Normal
 }
 
 // parse tries the number as it stands, and then as an international one whose

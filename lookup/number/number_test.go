@@ -52,7 +52,7 @@ func TestNormalize(t *testing.T) {
 // Numbers as people, spreadsheets and phones write them.
 func TestNormalizeAsWritten(t *testing.T) {
 	readers := map[string]*Reader{}
-	for _, country := range []string{"DE", "IL", "TZ", "MX", "RU"} {
+	for _, country := range []string{"DE", "EG", "IL", "TZ", "MX", "RU"} {
 		readers[country] = NewReader(Config{Country: country, Language: "en"})
 	}
 	for _, tc := range []struct {
@@ -67,6 +67,26 @@ func TestNormalizeAsWritten(t *testing.T) {
 		{"DE", "0171 1234567/8", Invalid, "0171 1234567/8"},
 		{"DE", "030 23456701/030 23456702", Invalid, "030 23456701/030 23456702"},
 		{"DE", "030/23456701", Normal, "+493023456701"},
+		{"DE", "030 23456705-06", Invalid, "030 23456705-06"},
+		{"DE", "030 23456707 - 8", Invalid, "030 23456707 - 8"},
+		{"DE", "03023456710\u201312", Invalid, "03023456710\u201312"},
+		{"DE", "030 23456700-99", Invalid, "030 23456700-99"},
+		{"DE", "+49 30 2345670-9", Invalid, "+49 30 2345670-9"},
+		{"DE", "030 23456701, 030 23456702", Invalid, "030 23456701, 030 23456702"},
+		{"DE", "030 23456701; +49 171 1234567", Invalid, "030 23456701; +49 171 1234567"},
+		{"DE", "030 23456701,,123456789#", Normal, "+493023456701"},
+		{"DE", "030 234567-89", Normal, "+493023456789"},
+		{"DE", "030-23456701", Normal, "+493023456701"},
+		{"RU", "8 495 123-45-46", Normal, "+74951234546"},
+		{"IL", "03-612-3457", Normal, "+97236123457"},
+		{"MX", "55-1234-5678", Normal, "+525512345678"},
+		{"DE", "=03023456701", Normal, "+493023456701"},
+		{"DE", "=\"03023456701\"", Normal, "+493023456701"},
+		{"DE", "Tel. 030 23456701", Normal, "+493023456701"},
+		{"DE", "Mobil: 0171 1234567", Normal, "+491711234567"},
+		{"DE", "telstra", Invalid, "telstra"},
+		{"DE", "(030) 23456701 App. 12", Normal, "+493023456701"},
+		{"DE", "4.93023E+11", Invalid, "4.93023E+11"},
 		{"DE", "030/234567-01", Normal, "+493023456701"},
 		{"DE", "+49/30/23456701", Normal, "+493023456701"},
 		// C8: invisible and typographic marks.
@@ -119,6 +139,9 @@ func TestNormalizeAsWritten(t *testing.T) {
 		{"IL", "972501234567", Possible, "+972501234567"},
 		{"IL", "00972501234567", Possible, "+972501234567"},
 		{"IL", "050-123-4567", Possible, "+972501234567"},
+		{"EG", "002000000000001", Possible, "+2000000001"},
+		{"EG", "+200000000001", Possible, "+2000000001"},
+		{"DE", "+49000000100", Invalid, "+49000000100"},
 		{"TZ", "0721234567", Possible, "+255721234567"},
 		{"TZ", "+255 72 123 4567", Possible, "+255721234567"},
 		{"MX", "+52 1 55 1234 5678", Normal, "+525512345678"},
@@ -203,11 +226,20 @@ func TestName(t *testing.T) {
 		cfg.Check(func(key, problem string) { t.Errorf("%s %s", key, problem) })
 		n := NewReader(cfg)
 		other, _ := n.In("DE")
-		if got := n.Name(tc.raw); got != tc.want || other.Name(tc.raw) != tc.want {
+		if got := n.Name(tc.raw, ""); got != tc.want || other.Name(tc.raw, "") != tc.want {
 			t.Errorf("Name(%q) in %s = %q, want %q", tc.raw, tc.charset, got, tc.want)
 		}
 	}
+	n := NewReader(Config{Country: "RU", Language: "en", Charset: "windows-1251"})
+	for trunk, want := range map[string]string{"windows-1255": "חנה", "": "зрд", "utf-8": "\xe7\xf0\xe4", "WINDOWS-1251": "зрд"} {
+		if got := n.Name("\xe7\xf0\xe4", trunk); got != want || !IsCharset(trunk) {
+			t.Errorf("from a trunk with %q: %q, want %q", trunk, got, want)
+		}
+	}
 	for _, wrong := range []string{"martian", "utf-16le", "iso-2022-kr"} {
+		if IsCharset(wrong) {
+			t.Errorf("%s is taken for a charset of names", wrong)
+		}
 		cfg := Config{Language: "en", Charset: wrong}
 		got := ""
 		cfg.Check(func(key, _ string) { got += key })
@@ -222,6 +254,7 @@ func FuzzNormalize(f *testing.F) {
 	for _, s := range []string{
 		"+74951234567", "84951234567", "", "anonymous", "112", "tel:+7;ext=5", "+7 495 x 12", "\x00", "٣٤٥٦٧٨٩", "+1-800-FLOWERS",
 		";phone-context=+1", "00", "\xff\xfe", "+++++++", "(((((((", "12345678901234567890",
+		"002000000000001", "+49000000100",
 	} {
 		f.Add(s)
 	}

@@ -18,12 +18,15 @@ const (
 	SpellDigits   = "digits"    // its digits
 	SpellZeros    = "00"        // 0074951234567
 	SpellLast     = "last:"
+	// The following are as people write the number in its country, with blanks, hyphens and parentheses.
+	SpellInternationalFormatted = "international-formatted" // +7 495 123-45-67
+	SpellNationalFormatted      = "national-formatted"      // 8 (495) 123-45-67
 )
 
 // IsSpelling reports whether Spell knows a spelling.
 func IsSpelling(s string) bool { return spellingPattern.MatchString(s) }
 
-var spellingPattern = regexp.MustCompile(`^(?:e164|plus-less|national|digits|00|last:(?:[4-9]|1[0-5]))$`)
+var spellingPattern = regexp.MustCompile(`^(?:e164|plus-less|national|digits|00|last:(?:[4-9]|1[0-5])|(?:inter)?national-formatted)$`)
 
 // Spell writes a number in one spelling. A number that is not in E.164 has no
 // country, so it is only shortened. It reports false if there is nothing to ask
@@ -56,6 +59,14 @@ func spell(number, spelling string) string {
 	case spelling == SpellNational && international:
 		if parsed, err := phonenumbers.Parse(number, ""); err == nil {
 			return onlyDigits(phonenumbers.Format(parsed, phonenumbers.NATIONAL))
+		}
+	case spelling == SpellInternationalFormatted && international:
+		if parsed, err := phonenumbers.Parse(number, ""); err == nil {
+			return phonenumbers.Format(parsed, phonenumbers.INTERNATIONAL)
+		}
+	case spelling == SpellNationalFormatted && international:
+		if parsed, err := phonenumbers.Parse(number, ""); err == nil {
+			return phonenumbers.Format(parsed, phonenumbers.NATIONAL)
 		}
 	case strings.HasPrefix(spelling, SpellLast):
 		n, _ := strconv.Atoi(strings.TrimPrefix(spelling, SpellLast))

@@ -3,6 +3,7 @@ package phonebook
 import (
 	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 
 	"ringhook/lookup"
@@ -18,14 +19,31 @@ type addressBook struct {
 	fallback int // what the entry is filed under, -1 if there is none
 }
 
-// phoneColumn knows the headers of columns with numbers.
-var phoneColumn = regexp.MustCompile(`(?i)^(?:phone \d+ - value|(?:business|home|mobile|other|primary|car|company main|assistant's|radio) phone(?: \d)?|mobile|callback|telephone)$`)
+// phoneColumn and otherColumn know the headers of columns with numbers: they contain a word of the first, and none
+// of the second. Outlook writes them in its own language.
+var (
+	phoneColumn = regexp.MustCompile(`(?i)phone|^tel\b|telefon|t[eé]l[eé]fono|t[eé]l[eé]phone|^t[eé]l\.|телефон|טלפון|` +
+		`^(?:mobile|cell|callback|mobil|handy|m[oó]vil|celular|rückmeldung|мобильный|сотовый|обратный вызов|נייד)$`)
+	otherColumn = regexp.MustCompile(`(?i)fax|факс|פקס|telex|телекс|tty|tdd|pager|isdn|type|typ$|label|e-?mail|e-?post|name|extension|durchwahl|phonetic`)
+)
 
 // nameColumns are the headers of the parts of a name, in the order in which they
 // are said.
 var nameColumns = [][]string{
-	{"name prefix", "title"}, {"first name", "given name"}, {"middle name", "additional name"}, {"last name", "family name"}, {"name suffix", "suffix"},
+	{"name prefix", "title", "anrede", "titre", "tratamiento", "título", "обращение", "תואר"},
+	{"first name", "given name", "vorname", "prénom", "nombre", "имя", "שם פרטי"},
+	{"middle name", "additional name", "weitere vornamen", "deuxième prénom", "segundo nombre", "отчество", "שם אמצעי"},
+	{"last name", "family name", "surname", "nachname", "nom", "apellidos", "apellido", "фамилия", "שם משפחה"},
+	{"name suffix", "suffix", "suffixe", "sufijo", "суффикс", "סיומת"},
 }
+
+// wholeColumns and companyColumns are the headers of a whole name and of an organization.
+var (
+	wholeColumns   = []string{"name", "full name", "display name", "contact name", "contact", "customer name", "customer", "фио"}
+	companyColumns = []string{
+		"company", "organization", "organization name", "organization 1 - name", "firma", "société", "organización", "compañía", "empresa", "организация", "חברה",
+	}
+)
 
 // newAddressBook returns the columns of an exported address book, or nil if the header
 // is none.
@@ -35,11 +53,11 @@ func newAddressBook(header []string) *addressBook {
 	for i, name := range header {
 		lower[i] = strings.ToLower(strings.TrimSpace(name))
 		switch {
-		case phoneColumn.MatchString(lower[i]):
+		case phoneColumn.MatchString(lower[i]) && !otherColumn.MatchString(lower[i]):
 			a.phones = append(a.phones, i)
-		case lower[i] == "name":
+		case slices.Contains(wholeColumns, lower[i]):
 			a.whole = i
-		case lower[i] == "company", lower[i] == "organization name", lower[i] == "organization 1 - name":
+		case slices.Contains(companyColumns, lower[i]):
 			a.company = i
 		case lower[i] == "file as":
 			a.fallback = i
@@ -50,11 +68,14 @@ func newAddressBook(header []string) *addressBook {
 	}
 	for _, part := range nameColumns {
 		for i, name := range lower {
-			if name == part[0] || name == part[1] {
+			if slices.Contains(part, name) {
 				a.names = append(a.names, i)
 				break
 			}
 		}
+	}
+	if len(a.names) == 0 && a.whole < 0 && a.company < 0 && a.fallback < 0 {
+		return nil
 	}
 	return a
 }

@@ -21,7 +21,7 @@ const maxRecord = 50
 // ReadCSV reads a table whose first line names the columns: one is number or
 // phone, and the others are variables; name is CALLERID(name). Columns without
 // a name are left out. Tables that Google Contacts and Outlook export are known by
-// their headers. Between the columns stand commas, semicolons or tabs, or what a first
+// their headers. Between the columns stand commas, semicolons, tabs or bars, or what a first
 // line such as sep=; names, and the text is UTF-8 or UTF-16. An error that is no
 // *Mistake ends the sequence.
 func ReadCSV(r io.Reader) iter.Seq2[Entry, error] {
@@ -77,7 +77,7 @@ func (t *table) readHeader() error {
 		return errors.New("line 1 is too long to name the columns")
 	case t.comma == 0:
 		t.comma = ','
-		for _, other := range []rune{';', '\t'} {
+		for _, other := range []rune{';', '\t', '|'} {
 			if strings.Count(text, string(other)) > strings.Count(text, string(t.comma)) {
 				t.comma = other
 			}
@@ -89,12 +89,23 @@ func (t *table) readHeader() error {
 	if err != nil {
 		return fmt.Errorf("line %d does not name the columns: %w", t.line, err)
 	}
-	t.number = slices.IndexFunc(names, isNumberColumn)
-	if t.number < 0 {
+	err = t.name(names)
+	if t.number < 0 || errors.Is(err, errNoVariable) {
 		if t.book = newAddressBook(names); t.book != nil {
 			t.columns = names
 			return nil
 		}
+	}
+	return err
+}
+
+// errNoVariable is a column whose name no variable can have.
+var errNoVariable = errors.New("is no name of a variable: use a name such as CALLERID(name), call_info or customer_id")
+
+// name reads the names of the columns.
+func (t *table) name(names []string) error {
+	t.number = slices.IndexFunc(names, isNumberColumn)
+	if t.number < 0 {
 		return errors.New("no column is called number or phone: the first line must name the columns, such as number,name")
 	}
 	for i, name := range names {
@@ -108,7 +119,7 @@ func (t *table) readHeader() error {
 		case lower == "name":
 			name = callerName
 		case name != "" && !namePattern.MatchString(name):
-			return fmt.Errorf("column %d is called %q, which is no name of a variable: use a name such as CALLERID(name), call_info or customer_id", i+1, name)
+			return fmt.Errorf("column %d is called %q, which %w", i+1, name, errNoVariable)
 		}
 		if name != "" && slices.Contains(t.columns, name) {
 			return fmt.Errorf("column %d is the second with the name %s", i+1, name)
@@ -128,8 +139,7 @@ func (t *table) filled() (text string, long bool, err error) {
 }
 
 func isNumberColumn(name string) bool {
-	name = strings.ToLower(strings.TrimSpace(name))
-	return name == "number" || name == "phone"
+	return slices.Contains([]string{"number", "phone", "phone number", "phone_number"}, strings.ToLower(strings.TrimSpace(name)))
 }
 
 // next returns the entries of the next row.

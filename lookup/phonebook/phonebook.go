@@ -47,7 +47,7 @@ type lines struct {
 	back []string
 }
 
-func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(decoded(r), maxLine)} }
+func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(Decoded(r), maxLine)} }
 
 // next returns the next line, or its beginning and long if it is longer than
 // maxLine.

@@ -61,7 +61,7 @@ func TestDescribe(t *testing.T) {
 		"hello":                    "BEGIN:VCARD",
 		wide("a;b\n", unicode.LittleEndian, true): "CSV",
 	} {
-		if got := Describe(strings.NewReader(text)); !strings.Contains(got, want) {
+		if got, _ := Describe(strings.NewReader(text)); !strings.Contains(got, want) {
 			t.Errorf("%q is described as %q, want %s", text, got, want)
 		}
 	}
@@ -96,6 +96,18 @@ func TestReadCSV(t *testing.T) {
 		{"Google, as it was", "Name,Given Name,Family Name,Organization 1 - Name,Phone 1 - Type,Phone 1 - Value\nAnna Berg,Anna,Berg,ACME,Work,1\n", "2: 1 CALLERID(name)=Anna Berg call_info=ACME\n"},
 		{"Outlook", "\"Title\",\"First Name\",\"Last Name\",\"Company\",\"Business Fax\",\"Business Phone\",\"Business Phone 2\",\"Mobile Phone\",\"E-mail Address\"\n\"Dr.\",\"Anna\",\"Berg\",\"ACME\",\"9\",\"1\",\"2\",\"3\",\"a@b\"\n,,,,,7,,,\n",
 			"2: 1 CALLERID(name)=Dr. Anna Berg call_info=ACME\n2: 2 CALLERID(name)=Dr. Anna Berg call_info=ACME\n2: 3 CALLERID(name)=Dr. Anna Berg call_info=ACME\nline 3: has numbers and no name\n"},
+		{"bars", "number|name\n1|A,B\n", "2: 1 CALLERID(name)=A,B\n"},
+		{"a header in two words", "Name,Phone number,Email\nAnna Berg,+49 30 1,a@b\n", "2: +49 30 1 CALLERID(name)=Anna Berg Email=a@b\n"},
+		{"a phone beside what is no variable", "First Name,Last Name,Phone Number,E-mail Address\nAnna,Berg,+49 30 1,a@b\n", "2: +49 30 1 CALLERID(name)=Anna Berg\n"},
+		{"Outlook in German", "Anrede;Vorname;Weitere Vornamen;Nachname;Suffix;Firma;Fax geschäftlich;Telefon geschäftlich;Telefon privat 2;Mobiltelefon;E-Mail-Adresse;Telefontyp\nDr.;Anna;;Berg;;ACME;9;1;2;3;a@b;x\n",
+			"2: 1 CALLERID(name)=Dr. Anna Berg call_info=ACME\n2: 2 CALLERID(name)=Dr. Anna Berg call_info=ACME\n2: 3 CALLERID(name)=Dr. Anna Berg call_info=ACME\n"},
+		{"Outlook in Russian", "Имя;Отчество;Фамилия;Организация;Рабочий факс;Рабочий телефон;Мобильный телефон\nАнна;Петровна;Берг;АКМЕ;9;1;2\n",
+			"2: 1 CALLERID(name)=Анна Петровна Берг call_info=АКМЕ\n2: 2 CALLERID(name)=Анна Петровна Берг call_info=АКМЕ\n"},
+		{"Outlook in French", "Prénom,Nom,Société,Téléphone (bureau),Tél. mobile,Télécopie (bureau)\nAnna,Berg,ACME,1,2,\n",
+			"2: 1 CALLERID(name)=Anna Berg call_info=ACME\n2: 2 CALLERID(name)=Anna Berg call_info=ACME\n"},
+		{"Outlook in Hebrew", "שם פרטי,שם משפחה,טלפון בעבודה,פקס,נייד\nחנה,כהן,1,9,2\n", "2: 1 CALLERID(name)=חנה כהן\n2: 2 CALLERID(name)=חנה כהן\n"},
+		{"Google with a phonetic name", "First Name,Phonetic First Name,Phone 1 - Label,Phone 1 - Value\nAnna,x,Work,1\n", "2: 1 CALLERID(name)=Anna\n"},
+		{"a phone and no name", "phone,Street name\n1,A\n", "column 2 is called \"Street name\", which is no name of a variable: use a name such as CALLERID(name), call_info or customer_id\n"},
 		{"empty", "", "the file is empty: its first line must name the columns, such as number,name\n"},
 		{"no number", "name,info\n", "no column is called number or phone: the first line must name the columns, such as number,name\n"},
 		{"two numbers", "number,name,phone\n", "columns 1 and 3 are both called number or phone: only one may be\n"},
@@ -134,6 +146,11 @@ func TestReadVCard(t *testing.T) {
 		{"unknown charset", "BEGIN:VCARD\nFN;CHARSET=X-OWN:a\nTEL:1\nEND:VCARD\n", "line 2: unknown charset \"X-OWN\" of FN\n"},
 		{"bad quoted-printable", "BEGIN:VCARD\nFN;QUOTED-PRINTABLE:a\x01\nTEL:1\nEND:VCARD\n", "line 2: FN is not quoted-printable, which it declares\n"},
 		{"a long name", "BEGIN:VCARD\nFN:" + long + "\nTEL:1\nEND:VCARD\n", "line 2: FN is longer than 65536 bytes\n"},
+		{"an agent, 2.1", "BEGIN:VCARD\nFN:Anna\nAGENT:\nBEGIN:VCARD\nFN:Susan\nTEL:2\nEND:VCARD\nTEL:1\nEND:VCARD\n", "6: 2 CALLERID(name)=Susan\n8: 1 CALLERID(name)=Anna\n"},
+		{"an agent, 3.0", `BEGIN:VCARD` + "\n" + `FN:Anna` + "\n" + `AGENT:BEGIN:VCARD\nFN:Susan\, S.\nTEL\;TYPE=work:+1-919-\n` + "\n" + ` EMAIL\;X=y:s@b\nEND:VCARD\n` + "\nTEL:1\nEND:VCARD\n", "3: +1-919- CALLERID(name)=Susan, S.\n5: 1 CALLERID(name)=Anna\n"},
+		{"an agent elsewhere", "BEGIN:VCARD\nFN:Anna\nAGENT;VALUE=uri:CID:x@y\nTEL:1\nEND:VCARD\n", "4: 1 CALLERID(name)=Anna\n"},
+		{"a bad agent", "BEGIN:VCARD\nFN:Anna\nAGENT:\nBEGIN:VCARD\nTEL:2\nEND:VCARD\nTEL:1\nEND:VCARD\n", "7: 1 CALLERID(name)=Anna\nline 4: the card has numbers and no name\n"},
+		{"an agent without an end", "BEGIN:VCARD\nFN:Anna\nAGENT:BEGIN:VCARD\\nFN:Susan\nTEL:1\nEND:VCARD\n", "4: 1 CALLERID(name)=Anna\nline 3: the card does not end\n"},
 		{"nothing of it", "hello\n\nnumber,name\n", ""},
 	} {
 		if got := listed(ReadVCard(strings.NewReader(tc.text))); got != tc.want {
@@ -198,7 +215,7 @@ func FuzzReadCSV(f *testing.F) {
 func FuzzReadVCard(f *testing.F) {
 	for _, s := range []string{
 		"BEGIN:VCARD\nFN:A\nTEL:1\nEND:VCARD\n", "BEGIN:VCARD\r\nN;ENCODING=QUOTED-PRINTABLE;CHARSET=KOI8-R:=C1=\r\n=C2;\r\nTEL;VALUE=uri:tel:+1;ext=2\r\nEND:VCARD",
-		"begin:vcard\nPHOTO:x\n y\nitem.tel;x=\":\":1\nORG:a\\;b;c\nEND:VCARD\nBEGIN:VCARD\n",
+		"BEGIN:VCARD\nFN:A\nAGENT:\nBEGIN:VCARD\nFN:B\nTEL:2\nEND:VCARD\nAGENT:BEGIN:VCARD\\nFN:C\\nTEL:3\\nEND:VCARD\nTEL:1\nEND:VCARD", "begin:vcard\nPHOTO:x\n y\nitem.tel;x=\":\":1\nORG:a\\;b;c\nEND:VCARD\nBEGIN:VCARD\n",
 	} {
 		f.Add([]byte(s))
 	}
@@ -208,7 +225,7 @@ func FuzzReadVCard(f *testing.F) {
 // checkEntries checks what holds of every entry, and that its line is one of
 // the file. In a CSV lines come in their order.
 func checkEntries(t *testing.T, entries iter.Seq2[Entry, error], data []byte, inOrder bool) {
-	text, err := io.ReadAll(decoded(bytes.NewReader(data)))
+	text, err := io.ReadAll(Decoded(bytes.NewReader(data)))
 	if err != nil {
 		t.Fatal(err)
 	}

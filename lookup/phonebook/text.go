@@ -15,10 +15,10 @@ import (
 // byteOrderMark stands before the first line if Windows wrote the file.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// decoded returns a file's text in UTF-8 with line feeds as the only ends of lines.
+// Decoded returns a file's text in UTF-8 with line feeds as the only ends of lines.
 // UTF-16, which spreadsheets and phones export, is known by its mark or by its zero
 // bytes.
-func decoded(r io.Reader) io.Reader {
+func Decoded(r io.Reader) io.Reader {
 	b := bufio.NewReaderSize(r, 4<<10)
 	head, _ := b.Peek(12) // the first words are ASCII: number, phone, sep=; or BEGIN:
 	var e encoding.Encoding
@@ -75,32 +75,33 @@ func (l *lineEnds) Read(p []byte) (int, error) {
 	}
 }
 
-// Describe returns what a file is, for the error that no number was read from it.
-func Describe(r io.Reader) string {
+// Describe returns what a file is, for the error that no number was read from it, and reports whether it is certainly
+// no table.
+func Describe(r io.Reader) (what string, wrong bool) {
 	raw := make([]byte, 4<<10)
 	n, err := io.ReadFull(r, raw)
 	if n == 0 && errors.Is(err, io.EOF) {
-		return "it is empty"
+		return "it is empty", true
 	}
 	if bytes.HasPrefix(raw, []byte("PK\x03\x04")) || bytes.HasPrefix(raw, []byte{0xd0, 0xcf, 0x11, 0xe0}) {
-		return "it is a spreadsheet or an archive: save it as CSV"
+		return "it is a spreadsheet or an archive: save it as CSV", true
 	}
-	text, _ := io.ReadAll(io.LimitReader(decoded(bytes.NewReader(raw[:n])), 4<<10))
+	text, _ := io.ReadAll(io.LimitReader(Decoded(bytes.NewReader(raw[:n])), 4<<10))
 	head := strings.ToLower(strings.TrimSpace(strings.TrimPrefix(string(text), byteOrderMark)))
 	first, _, _ := strings.Cut(head, "\n")
 	switch {
 	case strings.HasPrefix(head, "<!doctype html"), strings.HasPrefix(head, "<html"):
-		return "it is an HTML page, such as a login"
+		return "it is an HTML page, such as a login", true
 	case strings.HasPrefix(head, "<"):
-		return "it is XML"
+		return "it is XML", true
 	case strings.HasPrefix(head, "{"), strings.HasPrefix(head, "["):
-		return "it is JSON"
-	case strings.Contains(head, "begin:vcard"):
-		return "it holds vCards without a number, or the name of a .csv file"
-	case strings.ContainsAny(first, ",;\t"):
-		return "it is a table (CSV) without entries, or has the name of a .vcf file"
-	case bytes.IndexByte(raw[:n], 0) >= 0:
-		return "it is no text"
+		return "it is JSON", true
+	case strings.HasPrefix(head, "begin:vcard"):
+		return "it holds vCards without a number, or the name of a .csv file", true
+	case bytes.IndexByte(text, 0) >= 0:
+		return "it is no text", true
+	case strings.ContainsAny(first, ",;\t|"):
+		return "it is a table (CSV) without entries, or has the name of a .vcf file", false
 	}
-	return "it has neither BEGIN:VCARD nor a first line that names columns"
+	return "it has neither BEGIN:VCARD nor a first line that names columns", false
 }

@@ -21,7 +21,8 @@ import (
 // ReadVCard reads vCards of the versions 2.1, 3.0 and 4.0 (RFC 6350). Each of
 // a card's numbers is an entry: CALLERID(name) is the card's name, else its
 // organization, and call_info the organization of a person. Cards without a
-// number are left out. An error that is no *Mistake ends the sequence.
+// number are left out. A card in a card, that of a person's agent, is one of its
+// own. An error that is no *Mistake ends the sequence.
 //
 // It is a parser of our own because phones still export version 2.1, with its
 // quoted-printable in charsets of its own, and because a mistake must name its
@@ -52,6 +53,7 @@ type binder struct {
 	*lines
 	peeked *physical // a line that was read too early
 	begun  int       // line of a BEGIN that was read too early, 0 if there was none
+	wrong  []error   // mistakes of cards in cards, which are returned after the card around them
 }
 
 // physical is a line as it is in the file.
@@ -72,6 +74,11 @@ const maxNumbers = 100
 
 // next returns the entries of the next card.
 func (b *binder) next() ([]Entry, error) {
+	if len(b.wrong) > 0 {
+		wrong := b.wrong[0]
+		b.wrong = b.wrong[1:]
+		return nil, wrong
+	}
 	begun := b.begun
 	b.begun = 0
 	for begun == 0 {
@@ -83,22 +90,79 @@ func (b *binder) next() ([]Entry, error) {
 			begun = p.line
 		}
 	}
+	return b.card(begun, 0)
+}
+
+// maxAgents is the maximum depth of cards in cards.
+const maxAgents = 4
+
+// card reads the rest of a card.
+func (b *binder) card(begun, depth int) ([]Entry, error) {
 	var c card
+	var agents []Entry
+	inner := false // the property before announces a card
 	for {
 		p, err := b.property()
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil, &Mistake{begun, "the card does not end"}
+			return agents, &Mistake{begun, "the card does not end"}
 		case err != nil:
-			return nil, err
+			return agents, err
+		case p.is("BEGIN", "VCARD") && inner && depth < maxAgents:
+			entries, err := b.card(p.line, depth+1)
+			if agents = append(agents, entries...); b.isFatal(err) {
+				return agents, err
+			}
 		case p.is("BEGIN", "VCARD"):
 			b.begun = p.line
-			return nil, &Mistake{begun, "the card does not end before the next begins"}
+			return agents, &Mistake{begun, "the card does not end before the next begins"}
 		case p.is("END", "VCARD"):
-			return c.entries(begun)
+			entries, err := c.entries(begun)
+			return append(agents, entries...), err
+		case p.name == "AGENT" && len(p.value) > 0 && depth < maxAgents:
+			entries, err := p.agent(depth + 1)
+			if agents = append(agents, entries...); b.isFatal(err) {
+				return agents, err
+			}
+		default:
+			c.take(p)
 		}
-		c.take(p)
+		inner = p.name == "AGENT" && strings.TrimSpace(p.value) == ""
 	}
+}
+
+// isFatal reports whether an error of a card in a card ends the reading. A mistake costs
+// that card alone.
+func (b *binder) isFatal(err error) bool {
+	var mistake *Mistake
+	if errors.As(err, &mistake) {
+		b.wrong = append(b.wrong, mistake)
+		return false
+	}
+	return err != nil
+}
+
+// agent reads the card that version 3.0 writes as a value in one line.
+func (p *property) agent(depth int) ([]Entry, error) {
+	value := escapes.Replace(p.value)
+	if !strings.HasPrefix(strings.ToUpper(strings.TrimSpace(value)), "BEGIN:VCARD") {
+		return nil, nil // a URI
+	}
+	if p.long {
+		return nil, &Mistake{p.line, fmt.Sprintf("AGENT is longer than %d bytes", maxLine)}
+	}
+	b := &binder{lines: newLines(strings.NewReader(value))}
+	if _, err := b.property(); err != nil {
+		return nil, err
+	}
+	entries, err := b.card(p.line, depth)
+	for i := range entries {
+		entries[i].Line = p.line
+	}
+	if mistake := (*Mistake)(nil); errors.As(err, &mistake) {
+		mistake.Line = p.line
+	}
+	return entries, err
 }
 
 // take keeps what is used.

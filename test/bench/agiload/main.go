@@ -171,14 +171,7 @@ func main() {
 		fail("unexpected argument %q", flag.Arg(0))
 	}
 	target := loopback(*addr)
-	var levels []int
-	for _, s := range strings.Split(*concurrency, ",") {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			fail("-c must be a number, or with -compare several: %q", *concurrency)
-		}
-		levels = append(levels, n)
-	}
+	levels := numbers(*concurrency)
 	if len(levels) > 1 && *compare == "" {
 		fail("-c takes several numbers only with -compare")
 	}
@@ -193,18 +186,7 @@ func main() {
 	cfg := &config{
 		addr: target, script: *script, args: args, sessions: *sessions, duration: *duration, concurrency: levels[0],
 		callers: *callers, warmup: *warmup, timeout: *timeout, envWrites: *envWrites,
-		sources: *sources, rate: *rate, pid: *pid, chanVars: map[string]string{},
-	}
-	for _, c := range chans {
-		name, value, _ := strings.Cut(c, "=")
-		cfg.chanVars[name] = value
-	}
-	for _, e := range strings.Split(*expect, ",") {
-		if e = strings.TrimSpace(e); e == "" {
-			continue
-		}
-		name, value, has := strings.Cut(e, "=")
-		cfg.expect = append(cfg.expect, expectation{name, value, has})
+		sources: *sources, rate: *rate, pid: *pid, chanVars: variables(chans), expect: expectations(*expect),
 	}
 
 	if *idle > 0 {
@@ -229,6 +211,40 @@ func main() {
 	if r.Failed > 0 {
 		os.Exit(1)
 	}
+}
+
+// numbers reads the list of -c.
+func numbers(list string) (levels []int) {
+	for _, s := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			fail("-c must be a number, or with -compare several: %q", list)
+		}
+		levels = append(levels, n)
+	}
+	return levels
+}
+
+// variables reads the values of -chanvar.
+func variables(list []string) map[string]string {
+	values := map[string]string{}
+	for _, c := range list {
+		name, value, _ := strings.Cut(c, "=")
+		values[name] = value
+	}
+	return values
+}
+
+// expectations reads the list of -expect.
+func expectations(list string) (all []expectation) {
+	for _, e := range strings.Split(list, ",") {
+		if e = strings.TrimSpace(e); e == "" {
+			continue
+		}
+		name, value, has := strings.Cut(e, "=")
+		all = append(all, expectation{name, value, has})
+	}
+	return all
 }
 
 // loopback resolves an address and refuses one that is not on this machine.

@@ -1,0 +1,82 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/dialplan"
+	"ringhook/dialplan/kept"
+	"ringhook/hooks"
+	"ringhook/store"
+)
+
+// TestTraceOfTwoCalls checks that the calls of two Asterisks with one linkedid are both shown and listed, each with what is
+// its own.
+func TestTraceOfTwoCalls(t *testing.T) {
+	cfg := store.DefaultConfig()
+	cfg.Folder, cfg.MaxSize = filepath.Join(t.TempDir(), "data"), 64<<20
+	st, err := store.Open(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var uuids []string
+	for n, asterisk := range []string{"east", "west"} {
+		id := dialplan.Identity{Asterisk: asterisk, LinkedID: "1.1"}
+		uuids = append(uuids, id.UUID())
+		state, err := json.Marshal(&kept.Call{LinkedID: "1.1", Asterisk: asterisk, Began: time.Now(), Known: map[string]any{"callerid": "caller " + asterisk}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev := hooks.Event{ID: "msg_" + asterisk, Name: "queue-dial", LinkedID: "1.1", Seq: 1, Time: time.Now(), Params: map[string]any{"call_uuid": id.UUID()}}
+		r := dialplan.Record{Call: id.Key(), State: state, Events: []dialplan.Accepted{{Event: ev, Hooks: []hooks.Route{{Hook: fmt.Sprint("crm", n), Key: id.UUID(), Hold: time.Minute}}}}}
+		commit, err := st.Journal().Queue(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := commit.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	held, err := heldOf(st, "1.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := held.print(&out, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Asterisk east, call_uuid " + uuids[0], "Asterisk west, call_uuid " + uuids[1], "caller east", "caller west", "queue-dial  call_uuid=" + uuids[0], "queue-dial  call_uuid=" + uuids[1]} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the trace has no %q:\n%s", want, out.String())
+		}
+	}
+
+	c := traceCmd{Limit: 10}
+	c.Since.Time, c.Until.Time = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	var list strings.Builder
+	if err := c.list(&streams{out: &list, err: &list}, st); err != nil {
+		t.Fatal(err)
+	}
+	for n, asterisk := range []string{"east", "west"} {
+		found := false
+		for line := range strings.Lines(list.String()) {
+			found = found || strings.Contains(line, "caller "+asterisk) && strings.Contains(line, fmt.Sprint("crm", n)) && !strings.Contains(line, fmt.Sprint("crm", 1-n))
+		}
+		if !found {
+			t.Errorf("the list does not have the call of %s with its delivery:\n%s", asterisk, list.String())
+		}
+	}
+}

@@ -1,0 +1,318 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"ringhook/ami"
+	"ringhook/dialplan"
+	"ringhook/store/desk"
+)
+
+// longestPause is the latest end of a pause that can be given.
+const longestPause = 7 * 24 * time.Hour
+
+// PauseRequest asks to pause an agent in queues, or to resume.
+type PauseRequest struct {
+	Agent  string     `json:"-"` // id
+	Server string     `json:"-"`
+	Queues []string   `json:"queues,omitempty"` // default: all in which the agent is
+	Reason string     `json:"reason,omitempty"`
+	Until  *time.Time `json:"until,omitempty"` // when the pause ends by itself
+}
+
+// Pause pauses an agent, or changes the reason of a pause.
+func (c *Control) Pause(ctx context.Context, who Actor, in PauseRequest) (Results, error) {
+	at := &on{server: in.Server, agent: in.Agent, detail: in}
+	return run(ctx, c, who, "pause", at, func(ctx context.Context) (r Results, err error) {
+		settings, a, err := c.subject(who, "pause", in.Agent)
+		if err != nil {
+			return r, err
+		}
+		reason, err := settings.reason(in.Reason, who)
+		if err != nil {
+			return r, err
+		}
+		now := time.Now()
+		until := in.Until
+		if until == nil && reason.Ends == "resume" && reason.Longest > 0 {
+			end := now.Add(reason.Longest)
+			until = &end
+		}
+		if until != nil && (!until.After(now) || until.Sub(now) > longestPause) {
+			return r, errorf(BadRequest, "until must be in the future, and at most %d days away", longestPause/(24*time.Hour))
+		}
+		iface := memberOf(a)
+		return c.each(ctx, who, a, in.Server, in.Queues, func(s *server, queue string) error {
+			err := s.pause(ctx, queue, iface, true, in.Reason)
+			switch {
+			case err != nil && !ami.MayHaveRun(err):
+			case until != nil:
+				err = cmp.Or(err, c.keepPauseEnd(desk.PauseEnd{Server: s.config.Name, Interface: iface, Queue: queue, From: now, At: *until, Who: who.Name}))
+			case err == nil:
+				c.forgetPauseEnds(s.config.Name, iface, queue)
+			}
+			return err
+		})
+	})
+}
+
+// Resume ends the pause of an agent.
+func (c *Control) Resume(ctx context.Context, who Actor, in PauseRequest) (Results, error) {
+	at := &on{server: in.Server, agent: in.Agent, detail: in}
+	return run(ctx, c, who, "resume", at, func(ctx context.Context) (r Results, err error) {
+		_, a, err := c.subject(who, "resume", in.Agent)
+		if err == nil && (in.Reason != "" || in.Until != nil) {
+			err = errorf(BadRequest, "reason and until are for pause")
+		}
+		if err != nil {
+			return r, err
+		}
+		iface := memberOf(a)
+		return c.each(ctx, who, a, in.Server, in.Queues, func(s *server, queue string) error {
+			err := s.pause(ctx, queue, iface, false, "")
+			if err == nil {
+				c.forgetPauseEnds(s.config.Name, iface, queue)
+			}
+			return err
+		})
+	})
+}
+
+// pause pauses a member of a queue, or ends the pause.
+func (s *server) pause(ctx context.Context, queue, iface string, paused bool, reason string) error {
+	fields := []ami.Field{{Key: "Queue", Value: queue}, {Key: "Interface", Value: iface}, {Key: "Paused", Value: fmt.Sprint(paused)}}
+	if reason != "" {
+		fields = append(fields, ami.Field{Key: "Reason", Value: reason})
+	}
+	_, err := s.client.Do(ctx, ami.Action{Name: "QueuePause", Fields: fields})
+	if rejectedWith(err, "Interface not found") {
+		return errorf(State, "not logged in to %s", queue)
+	}
+	if err != nil {
+		return err
+	}
+	s.settle(ctx, func(s *state) bool {
+		q := s.queues[queue]
+		return q == nil || q.members[iface] == nil || q.members[iface].paused == paused && (!paused || q.members[iface].reason == reason)
+	})
+	return nil
+}
+
+// keepPauseEnd keeps the end of a pause, and stores it for the time after a restart.
+func (c *Control) keepPauseEnd(e desk.PauseEnd) error {
+	c.endsMu.Lock()
+	defer c.endsMu.Unlock()
+	c.ends = append(slices.DeleteFunc(c.ends, e.SameMember), e)
+	if c.desk == nil {
+		return nil
+	}
+	if err := c.desk.SetPauseEnds(e); err != nil {
+		return &Error{Broken, "paused, but the end of the pause could not be stored: it is lost if ringhook restarts; the log has the reason", err}
+	}
+	return nil
+}
+
+// forgetPauseEnds removes the end of a pause that was ended, or has none.
+func (c *Control) forgetPauseEnds(server, iface, queue string) {
+	c.endsMu.Lock()
+	defer c.endsMu.Unlock()
+	e := desk.PauseEnd{Server: server, Interface: iface, Queue: queue}
+	if !slices.ContainsFunc(c.ends, e.SameMember) {
+		return
+	}
+	c.ends = slices.DeleteFunc(c.ends, e.SameMember)
+	if c.desk != nil {
+		if err := c.desk.RemovePauseEnds(e); err != nil {
+			c.log.Warn("cannot remove the end of a pause", "queue", queue, "err", err)
+		}
+	}
+}
+
+// pauseEnd returns when a pause ends by itself, nil if it does not.
+func (c *Control) pauseEnd(server, iface, queue string) *time.Time {
+	c.endsMu.Lock()
+	defer c.endsMu.Unlock()
+	e := desk.PauseEnd{Server: server, Interface: iface, Queue: queue}
+	if i := slices.IndexFunc(c.ends, e.SameMember); i >= 0 {
+		end := c.ends[i].At // a copy: the list moves when another pause ends
+		return &end
+	}
+	return nil
+}
+
+// workEvery is the time between two looks at what has to be done in the background.
+const workEvery = time.Second
+
+// work ends pauses and stores the states of agents, until ctx ends.
+func (c *Control) work(ctx context.Context) {
+	known := c.desk != nil && c.begin()
+	tick := time.NewTicker(workEvery)
+	defer tick.Stop()
+	var times agentTimes
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			c.endPauses(ctx, time.Now())
+			switch {
+			case c.desk == nil:
+			case known:
+				times.observe(c, time.Now())
+			default:
+				known = c.begin()
+			}
+		}
+	}
+}
+
+// begin reads what an earlier process stored, or reports false if it must be called again.
+func (c *Control) begin() bool {
+	ends, err := c.desk.PauseEnds()
+	if err == nil {
+		err = c.desk.CutStates(time.Now().Add(-longestGap))
+	}
+	if err != nil {
+		c.limited.Error("begin", "cannot read what an earlier process stored", "err", err, "hint", "pauses of that time do not end by themselves until it is read")
+		return c.desk.Err() != nil // a file that cannot be used stays so
+	}
+	c.endsMu.Lock()
+	defer c.endsMu.Unlock()
+	for _, e := range ends {
+		if !slices.ContainsFunc(c.ends, e.SameMember) {
+			c.ends = append(c.ends, e)
+		}
+	}
+	return true
+}
+
+// endPauses ends the pauses that are due on connected Asterisks.
+func (c *Control) endPauses(ctx context.Context, now time.Time) {
+	c.endsMu.Lock()
+	due := slices.DeleteFunc(slices.Clone(c.ends), func(e desk.PauseEnd) bool { return e.At.After(now) })
+	c.endsMu.Unlock()
+	for _, e := range due {
+		i := slices.IndexFunc(c.all(), func(s *server) bool { return s.config.Name == e.Server })
+		if i < 0 {
+			if now.Sub(e.At) > longestPause { // the server was removed from the configuration
+				c.forgetPauseEnds(e.Server, e.Interface, e.Queue)
+			}
+			continue
+		}
+		c.endPause(ctx, c.all()[i], e)
+	}
+}
+
+// pauseSlack is how much later than ringhook Asterisk can have noted the beginning of a pause.
+const pauseSlack = 2 * time.Second
+
+// endPause ends one pause, unless it has ended already, or a later one was begun by other means.
+func (c *Control) endPause(ctx context.Context, s *server, e desk.PauseEnd) {
+	s.mu.Lock()
+	connected, paused := s.connected, false
+	if q := s.state.queues[e.Queue]; q != nil && q.members[e.Interface] != nil {
+		m := q.members[e.Interface]
+		paused = m.paused && !m.lastPause.After(e.From.Add(pauseSlack))
+	}
+	s.mu.Unlock()
+	if !connected {
+		return
+	}
+	if paused {
+		who := Actor{Name: "end of the pause by " + e.Who, Role: dialplan.RoleAdministrator}
+		at := &on{server: e.Server, agent: c.settings.Load().agentOf(e.Interface), queue: e.Queue}
+		_, err := run(ctx, c, who, "resume", at, func(ctx context.Context) (any, error) {
+			return nil, s.pause(ctx, e.Queue, e.Interface, false, "")
+		})
+		if code := errorOf(err); code != nil && code.Code != State && code.Code != PBX {
+			return // it is tried again
+		}
+	}
+	c.forgetPauseEnds(e.Server, e.Interface, e.Queue)
+}
+
+// agentTimes stores when agents are logged in and paused.
+type agentTimes struct {
+	last    map[desk.AgentState]bool
+	at      time.Time
+	failing bool
+}
+
+const (
+	// observeEvery is the longest time between two notes of states that last.
+	observeEvery = time.Minute
+	// longestGap is the longest time in which nothing was known of a state that counts as one that lasted.
+	longestGap = 5 * time.Minute
+)
+
+// observe stores the states of now if they have changed, or a minute is over. While an Asterisk is not connected
+// nothing is stored: the states are not known.
+func (t *agentTimes) observe(c *Control, now time.Time) {
+	states, known := c.agentStates()
+	if !known || len(states) == 0 && t.last == nil {
+		return
+	}
+	same := len(states) == len(t.last)
+	list := make([]desk.AgentState, 0, len(states))
+	for s := range states {
+		list = append(list, s)
+		same = same && t.last[s]
+	}
+	if same && now.Sub(t.at) < observeEvery && !now.Before(t.at) {
+		return
+	}
+	err := c.desk.ObserveStates(list, now)
+	if err != nil && !t.failing {
+		c.log.Warn("cannot store the states of agents", "err", err)
+	}
+	if t.failing = err != nil; !t.failing {
+		t.last = states
+	}
+	t.at = now
+}
+
+// agentStates returns who is logged in and who is paused; known is false if an Asterisk is not connected.
+func (c *Control) agentStates() (states map[desk.AgentState]bool, known bool) {
+	settings, states := c.settings.Load(), map[desk.AgentState]bool{}
+	type seen struct {
+		in, free bool
+		reason   string
+	}
+	byInterface := map[string]*seen{}
+	servers := c.all()
+	for _, s := range servers {
+		s.mu.Lock()
+		if !s.connected {
+			s.mu.Unlock()
+			return nil, false
+		}
+		for _, q := range s.state.queues {
+			for iface, m := range q.members {
+				if byInterface[iface] == nil {
+					byInterface[iface] = &seen{in: true}
+				}
+				byInterface[iface].free = byInterface[iface].free || !m.paused
+				if m.paused && m.reason > byInterface[iface].reason {
+					byInterface[iface].reason = m.reason
+				}
+			}
+		}
+		s.mu.Unlock()
+	}
+	for i := range settings.Agents {
+		a := &settings.Agents[i]
+		have := byInterface[memberOf(a)]
+		if a.ID == "" || have == nil {
+			continue
+		}
+		states[desk.AgentState{Agent: a.ID, State: desk.AgentIn}] = true
+		if !have.free { // in every queue
+			states[desk.AgentState{Agent: a.ID, State: desk.AgentPaused, Reason: have.reason}] = true
+		}
+	}
+	return states, len(servers) > 0
+}

@@ -1,0 +1,132 @@
+package report
+
+import (
+	"slices"
+	"time"
+
+	"ringhook/ami"
+	"ringhook/dialplan"
+)
+
+func (t *Translator) join(e *Event) {
+	c := t.channels[e.UniqueID]
+	if c == nil {
+		return
+	}
+	t.leftBefore(c)
+	c.stay = &stay{Stay: dialplan.Stay{Channel: c.id, Queue: e.Queue, Joined: e.At}, linkedID: e.LinkedID, position: e.Position}
+}
+
+// leftBefore ends the stay of a channel that now does something else.
+func (t *Translator) leftBefore(c *channel) {
+	if c.stay != nil && !c.stay.ended {
+		t.endStay(c, "")
+	}
+}
+
+// leave is sent for every end of the waiting. Only what follows says which it was.
+func (t *Translator) leave(e *Event) {
+	c := t.channels[e.UniqueID]
+	if c == nil || !c.stay.waiting() {
+		return
+	}
+	if c.stay.answering {
+		return // AgentConnect follows, or Hangup
+	}
+	t.leaves(c, e.At)
+}
+
+// leaves has the end of a stay wait for what explains it: a hangup, QUEUESTATUS, or a second without either.
+func (t *Translator) leaves(c *channel, at time.Time) {
+	c.stay.left = at
+	if !c.stay.connected && !c.hangingUp {
+		if status := t.Read(c.id, ami.QueueStatus); status != "" {
+			t.endStay(c, status)
+			return
+		}
+	}
+	t.pending = append(t.pending, c)
+}
+
+// endStay reports the end of a stay in a queue.
+func (t *Translator) endStay(c *channel, status string) {
+	s := c.stay
+	s.ended = true
+	t.pending = slices.DeleteFunc(t.pending, func(p *channel) bool { return p == c })
+	if s.left.IsZero() {
+		s.left = t.now
+	}
+	r := t.report(dialplan.QueueHangup, s.left, s.linkedID, c.id, c.name)
+	r.Stay = &s.Stay
+	r.Args["cause"] = c.cause
+	switch {
+	case s.connected:
+		r.Args["agent_phone"], r.Args["wait_time"], r.Args["queue_position"] = s.iface, s.waited, s.position
+	case status == "" && c.hangingUp:
+		r.Args["abandoned"] = "TRUE"
+	case status == "":
+		status = t.Read(c.id, ami.QueueStatus)
+	}
+	r.Args["queue_status"], r.Args["recording_file"] = status, c.recording
+}
+
+func (t *Translator) agentCalled(e *Event) {
+	own := t.channels[e.DestUniqueID]
+	if own == nil {
+		return
+	}
+	t.members[member(e.Interface)] = true
+	l := &leg{kind: queued, linkedID: e.LinkedID, phone: member(e.Interface), stay: t.stayOf(e), began: e.At}
+	own.leg = l
+	if own.other != nil { // the dialplan's points run on the other half
+		own = own.other
+		own.leg = l
+	}
+	l.channel, l.name, l.own = own.id, own.name, own.id
+	t.reportLeg(dialplan.AgentDial, l, e.At)
+	t.claim(own)
+}
+
+// stayOf returns the stay of a caller for whom a member is rung.
+func (t *Translator) stayOf(e *Event) *dialplan.Stay {
+	c := t.channels[e.UniqueID]
+	if c == nil {
+		return &dialplan.Stay{Channel: e.UniqueID, Queue: e.Queue, Joined: e.At}
+	}
+	if c.stay == nil || c.stay.ended || c.stay.Queue != e.Queue { // the caller has joined unseen
+		c.stay = &stay{Stay: dialplan.Stay{Channel: c.id, Queue: e.Queue, Joined: e.At}, linkedID: e.LinkedID}
+	}
+	return &c.stay.Stay
+}
+
+func (t *Translator) agentConnect(e *Event) {
+	s := t.stayOf(e)
+	if c := t.channels[e.UniqueID]; c != nil {
+		c.stay.connected, c.stay.left = true, time.Time{}
+		c.stay.iface, c.stay.waited = e.Interface, e.HoldTime
+		t.pending = slices.DeleteFunc(t.pending, func(p *channel) bool { return p == c })
+	}
+	d := t.channels[e.DestUniqueID]
+	if d == nil {
+		return
+	}
+	if d.leg == nil {
+		t.agentCalled(e) // rung unseen
+	}
+	l := d.leg
+	l.stay = s
+	t.answer(l, dialplan.AgentAnswer, e.At).Args["wait_time"] = e.HoldTime
+}
+
+func (t *Translator) ringNoAnswer(e *Event) {
+	if d := t.channels[e.DestUniqueID]; d != nil && d.leg != nil {
+		d.leg.noAnswer = true
+	}
+}
+
+// agentComplete is missing after some transfers; the caller's Hangup ends the stay then.
+func (t *Translator) agentComplete(e *Event) {
+	if c := t.channels[e.UniqueID]; c != nil && c.stay != nil && c.stay.connected && !c.stay.ended && c.stay.left.IsZero() {
+		t.leaves(c, e.At)
+	}
+}

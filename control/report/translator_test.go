@@ -1,0 +1,365 @@
+package report
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ringhook/ami"
+	"ringhook/dialplan"
+)
+
+// recorded returns what an Asterisk of the lab sent in one scenario, of the events that are used.
+func recorded(t testing.TB, version, scenario string) []Event {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + version + "/" + scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parse(string(text))
+}
+
+func readScenario(name string) ([]byte, error) { return os.ReadFile("testdata/22/" + name) }
+
+// parse reads the events of a recorded stream, a millisecond apart.
+func parse(text string) (all []Event) {
+	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	for part := range strings.SplitSeq(text, "\r\n\r\n") {
+		var m ami.Message
+		for line := range strings.SplitSeq(strings.TrimPrefix(part, "\r\n"), "\r\n") {
+			if key, value, ok := strings.Cut(line, ":"); ok {
+				m = append(m, ami.Field{Key: key, Value: strings.TrimPrefix(value, " ")})
+			}
+		}
+		if m != nil {
+			at = at.Add(time.Millisecond)
+			all = append(all, NewEvent(m, at))
+		}
+	}
+	return all
+}
+
+func newTranslator(variables map[string]string) *Translator {
+	t := &Translator{
+		Points: dialplan.ReportablePoints(), Asterisk: "pbx",
+		Agent: func(phone string) bool { return phone == "210" },
+		Read: func(_ string, v ami.Variable) string {
+			return variables[v.String()]
+		},
+	}
+	t.Reset()
+	return t
+}
+
+// later moves the queue's events of each phone that refuses behind all that the phone's own channel does, as a busy
+// Asterisk sends them: the dialplan of the Local channel's other half runs in a thread of its own.
+func later(events []Event) []Event {
+	for _, begin := range slices.Clone(events) {
+		of := func(name string) int {
+			return slices.IndexFunc(events, func(e Event) bool { return e.Name == name && e.DestUniqueID == begin.DestUniqueID })
+		}
+		end := of("DialEnd")
+		if begin.Name != "DialBegin" || !strings.HasPrefix(begin.DestChannel, "Local/") || end < 0 || events[end].DialStatus == "ANSWER" {
+			continue
+		}
+		for _, name := range []string{"AgentCalled", "DialBegin"} {
+			at := of(name)
+			moved := events[at]
+			events = slices.Insert(slices.Delete(events, at, at+1), end-1, moved)
+		}
+	}
+	return events
+}
+
+// TestLateDialBegin checks that the refusal of a phone has its cause, also if the queue's event comes after it.
+func TestLateDialBegin(t *testing.T) {
+	for _, version := range []string{"16", "22"} {
+		tr := newTranslator(nil)
+		var got []string
+		for _, e := range later(recorded(t, version, "busy-declined-answered")) {
+			for _, r := range tr.Event(&e) {
+				if r.Args["status"] != "" {
+					got = append(got, r.Args["agent_phone"]+" "+r.Args["status"]+" "+r.Args["cause"])
+				}
+			}
+		}
+		if want := []string{"121 BUSY 17", "122 CHANUNAVAIL 21", "123 ANSWER 16"}; !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", version, got, want)
+		}
+		if len(tr.channels) > 0 {
+			t.Errorf("%s: %d channels are left", version, len(tr.channels))
+		}
+	}
+}
+
+var instance = regexp.MustCompile(`-[0-9a-f]{8}`)
+
+// short describes a report: its point, its channel and its arguments.
+func short(r *dialplan.Report) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s on %s", r.Point, instance.ReplaceAllString(r.Name, ""))
+	if r.Stay != nil {
+		fmt.Fprintf(&b, " in %s", r.Stay.Queue)
+	}
+	for _, name := range []string{"agent_phone", "dialed", "status", "cause", "queue_status", "abandoned", "queue_position", "wait_time", "billsec", "recording_file"} {
+		if v := r.Args[name]; v != "" && (name != "cause" || v != "0") {
+			fmt.Fprintf(&b, " %s=%s", name, v)
+		}
+	}
+	return b.String()
+}
+
+// TestScenarios translates what both versions of Asterisk sent in calls of the lab.
+func TestScenarios(t *testing.T) {
+	f := func(scenario string, variables map[string]string, want ...string) {
+		t.Helper()
+		for _, version := range []string{"16", "22"} {
+			tr := newTranslator(variables)
+			var got []string
+			var last time.Time
+			for _, e := range recorded(t, version, scenario) {
+				last = e.At
+				for _, r := range tr.Event(&e) {
+					got = append(got, short(r))
+				}
+			}
+			late, _ := tr.Due(last.Add(time.Hour))
+			for _, r := range late {
+				got = append(got, "late "+short(r))
+			}
+			// The ends of channels come in any order.
+			slices.Sort(got)
+			slices.Sort(want)
+			if strings.Join(got, "\n") != strings.Join(want, "\n") {
+				t.Errorf("%s of %s: got\n\t%s\nwant\n\t%s", scenario, version, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+			}
+			if len(tr.channels) > 0 || len(tr.pending) > 0 {
+				t.Errorf("%s of %s: %d channels and %d stays are left", scenario, version, len(tr.channels), len(tr.pending))
+			}
+		}
+	}
+	answered := []string{
+		"agent-dial on Local/121@ringhook-agents;2 in 520 agent_phone=121",
+		"agent-answer on Local/121@ringhook-agents;2 in 520 agent_phone=121 wait_time=1",
+		"agent-hangup on Local/121@ringhook-agents;2 in 520 agent_phone=121 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 520 agent_phone=Local/121@ringhook-agents/n cause=16 queue_position=1 wait_time=1 recording_file=a.wav",
+		"call-hangup on PJSIP/trunk cause=16 billsec=2 recording_file=a.wav",
+	}
+	started := float64(time.Date(2026, 3, 2, 8, 59, 57, 5e8, time.UTC).UnixMicro()) / 1e6
+	vars := map[string]string{"MIXMONITOR_FILENAME": "a.wav", "CDR(answer,u)": fmt.Sprintf("%.6f", started)}
+	f("answered-caller-ends", vars, answered...)
+	f("answered-agent-ends", vars, answered...)
+	// Asterisk sends QueueCallerAbandon after a timeout too.
+	f("abandoned", nil,
+		"agent-dial on Local/121@ringhook-agents;2 in 520 agent_phone=121",
+		"agent-hangup on Local/121@ringhook-agents;2 in 520 agent_phone=121 status=CANCEL",
+		"queue-hangup on PJSIP/trunk in 520 cause=127 abandoned=TRUE",
+		"call-hangup on PJSIP/trunk cause=127")
+	f("queue-times-out", map[string]string{"QUEUESTATUS": "TIMEOUT"},
+		"agent-dial on Local/121@ringhook-agents;2 in 520 agent_phone=121",
+		"agent-hangup on Local/121@ringhook-agents;2 in 520 agent_phone=121 status=NOANSWER",
+		"queue-hangup on PJSIP/trunk in 520 queue_status=TIMEOUT",
+		"agent-dial on Local/206@ringhook-agents;2 in 599 agent_phone=206",
+		"agent-answer on Local/206@ringhook-agents;2 in 599 agent_phone=206 wait_time=0",
+		"agent-hangup on Local/206@ringhook-agents;2 in 599 agent_phone=206 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 599 agent_phone=Local/206@ringhook-agents/n cause=16 queue_position=1 wait_time=0",
+		"call-hangup on PJSIP/trunk cause=16")
+	// The events of a refused phone all say NOANSWER; only the cause distinguishes them.
+	f("busy-declined-answered", nil,
+		"agent-dial on Local/121@ringhook-agents;2 in 520 agent_phone=121",
+		"agent-hangup on Local/121@ringhook-agents;2 in 520 agent_phone=121 status=BUSY cause=17",
+		"agent-dial on Local/122@ringhook-agents;2 in 520 agent_phone=122",
+		"agent-hangup on Local/122@ringhook-agents;2 in 520 agent_phone=122 status=CHANUNAVAIL cause=21",
+		"agent-dial on Local/123@ringhook-agents;2 in 520 agent_phone=123",
+		"agent-answer on Local/123@ringhook-agents;2 in 520 agent_phone=123 wait_time=0",
+		"agent-hangup on Local/123@ringhook-agents;2 in 520 agent_phone=123 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 520 agent_phone=Local/123@ringhook-agents/n cause=16 queue_position=1 wait_time=0",
+		"call-hangup on PJSIP/trunk cause=16")
+	f("unavailable-answered", nil,
+		"agent-dial on Local/121@ringhook-agents;2 in 520 agent_phone=121",
+		"agent-hangup on Local/121@ringhook-agents;2 in 520 agent_phone=121 status=CONGESTION cause=34",
+		"agent-dial on Local/122@ringhook-agents;2 in 520 agent_phone=122",
+		"agent-answer on Local/122@ringhook-agents;2 in 520 agent_phone=122 wait_time=0",
+		"agent-hangup on Local/122@ringhook-agents;2 in 520 agent_phone=122 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 520 agent_phone=Local/122@ringhook-agents/n cause=16 queue_position=1 wait_time=0",
+		"call-hangup on PJSIP/trunk cause=16")
+	f("no-answer-answered", nil,
+		"agent-dial on Local/121@ringhook-agents;2 in 520 agent_phone=121",
+		"agent-hangup on Local/121@ringhook-agents;2 in 520 agent_phone=121 status=NOANSWER",
+		"agent-dial on Local/122@ringhook-agents;2 in 520 agent_phone=122",
+		"agent-answer on Local/122@ringhook-agents;2 in 520 agent_phone=122 wait_time=16",
+		"agent-hangup on Local/122@ringhook-agents;2 in 520 agent_phone=122 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 520 agent_phone=Local/122@ringhook-agents/n cause=16 queue_position=1 wait_time=16",
+		"call-hangup on PJSIP/trunk cause=16")
+	f("ring-all", nil,
+		"agent-dial on Local/203@ringhook-agents;2 in 591 agent_phone=203",
+		"agent-dial on Local/204@ringhook-agents;2 in 591 agent_phone=204",
+		"agent-hangup on Local/203@ringhook-agents;2 in 591 agent_phone=203 status=CANCEL cause=26",
+		"agent-answer on Local/204@ringhook-agents;2 in 591 agent_phone=204 wait_time=2",
+		"agent-hangup on Local/204@ringhook-agents;2 in 591 agent_phone=204 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 591 agent_phone=Local/204@ringhook-agents/n cause=16 queue_position=1 wait_time=2",
+		"call-hangup on PJSIP/trunk cause=16")
+	f("plain-members", nil,
+		"agent-dial on PJSIP/200 in 590 agent_phone=200",
+		"agent-hangup on PJSIP/200 in 590 agent_phone=200 status=BUSY cause=17",
+		"agent-dial on PJSIP/201 in 590 agent_phone=201",
+		"agent-hangup on PJSIP/201 in 590 agent_phone=201 status=NOANSWER",
+		"agent-dial on PJSIP/202 in 590 agent_phone=202",
+		"agent-answer on PJSIP/202 in 590 agent_phone=202 wait_time=17",
+		"agent-hangup on PJSIP/202 in 590 agent_phone=202 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 590 agent_phone=PJSIP/202 cause=16 queue_position=1 wait_time=17",
+		"call-hangup on PJSIP/trunk cause=16")
+	f("plain-abandoned", nil,
+		"agent-dial on PJSIP/200 in 590 agent_phone=200",
+		"agent-hangup on PJSIP/200 in 590 agent_phone=200 status=CANCEL",
+		"queue-hangup on PJSIP/trunk in 590 cause=127 abandoned=TRUE",
+		"call-hangup on PJSIP/trunk cause=127")
+	f("optimized", nil,
+		"agent-dial on Local/205@ringhook-agents;2 in 592 agent_phone=205",
+		"agent-answer on Local/205@ringhook-agents;2 in 592 agent_phone=205 wait_time=1",
+		"agent-hangup on Local/205@ringhook-agents;2 in 592 agent_phone=205 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 592 agent_phone=Local/205@ringhook-agents cause=16 queue_position=1 wait_time=1",
+		"call-hangup on PJSIP/trunk cause=16")
+	// A queue that takes no caller sends nothing.
+	f("refused", nil,
+		"agent-dial on Local/206@ringhook-agents;2 in 599 agent_phone=206",
+		"agent-answer on Local/206@ringhook-agents;2 in 599 agent_phone=206 wait_time=0",
+		"agent-hangup on Local/206@ringhook-agents;2 in 599 agent_phone=206 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 599 agent_phone=Local/206@ringhook-agents/n cause=16 queue_position=1 wait_time=0",
+		"call-hangup on PJSIP/trunk cause=16")
+	f("ring-group", nil,
+		"agent-dial on PJSIP/trunk agent_phone=208",
+		"agent-dial on PJSIP/trunk agent_phone=209",
+		"agent-hangup on PJSIP/trunk agent_phone=208 status=CANCEL cause=26",
+		"call-answer on PJSIP/209 agent_phone=209",
+		"agent-answer on PJSIP/trunk agent_phone=209",
+		"agent-hangup on PJSIP/trunk agent_phone=209 status=ANSWER cause=16",
+		"call-hangup on PJSIP/trunk status=ANSWER cause=16")
+	f("direct", nil,
+		"agent-dial on PJSIP/trunk agent_phone=208",
+		"call-answer on PJSIP/208 agent_phone=208",
+		"agent-answer on PJSIP/trunk agent_phone=208",
+		"agent-hangup on PJSIP/trunk agent_phone=208 status=ANSWER cause=16",
+		"call-hangup on PJSIP/trunk status=ANSWER cause=16")
+	f("direct-busy", nil,
+		"agent-dial on PJSIP/trunk agent_phone=208",
+		"agent-hangup on PJSIP/trunk agent_phone=208 status=BUSY cause=17",
+		"call-hangup on PJSIP/trunk status=BUSY cause=17")
+	f("out-answered", nil,
+		"agent-custom on PJSIP/210 agent_phone=210 dialed=79261110100",
+		"agent-dialout-answer on PJSIP/210 agent_phone=210 dialed=79261110100",
+		"agent-dialout-hangup on PJSIP/210 agent_phone=210 dialed=79261110100 status=ANSWER cause=16",
+		"call-hangup on PJSIP/210 status=ANSWER cause=16")
+	f("out-busy", nil,
+		"agent-custom on PJSIP/210 agent_phone=210 dialed=79261110100",
+		"agent-dialout-hangup on PJSIP/210 agent_phone=210 dialed=79261110100 status=BUSY cause=17",
+		"call-hangup on PJSIP/210 status=BUSY cause=17")
+	f("out-given-up", nil,
+		"agent-custom on PJSIP/210 agent_phone=210 dialed=79261110100",
+		"agent-dialout-hangup on PJSIP/210 agent_phone=210 dialed=79261110100 status=CANCEL cause=127",
+		"call-hangup on PJSIP/210 status=CANCEL cause=127")
+	// The half of the Local channel goes on, the caller's channel stays in the first queue.
+	f("transferred", nil,
+		"agent-dial on Local/121@ringhook-agents;2 in 520 agent_phone=121",
+		"agent-answer on Local/121@ringhook-agents;2 in 520 agent_phone=121 wait_time=0",
+		"agent-hangup on Local/121@ringhook-agents;2 in 520 agent_phone=121 status=ANSWER cause=16",
+		"agent-dial on Local/124@ringhook-agents;2 in 521 agent_phone=124",
+		"agent-answer on Local/124@ringhook-agents;2 in 521 agent_phone=124 wait_time=0",
+		"agent-hangup on Local/124@ringhook-agents;2 in 521 agent_phone=124 status=ANSWER cause=16",
+		"queue-hangup on Local/121@ringhook-agents;2 in 521 agent_phone=Local/124@ringhook-agents/n cause=16 queue_position=1 wait_time=0",
+		"queue-hangup on PJSIP/trunk in 520 agent_phone=Local/121@ringhook-agents/n cause=16 queue_position=1 wait_time=0",
+		"call-hangup on PJSIP/trunk cause=16")
+	f("plain-transferred", nil,
+		"agent-dial on PJSIP/200 in 590 agent_phone=200",
+		"agent-answer on PJSIP/200 in 590 agent_phone=200 wait_time=0",
+		"agent-hangup on PJSIP/200 in 590 agent_phone=200 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 590 agent_phone=PJSIP/200 queue_position=1 wait_time=0",
+		"agent-dial on Local/124@ringhook-agents;2 in 521 agent_phone=124",
+		"agent-answer on Local/124@ringhook-agents;2 in 521 agent_phone=124 wait_time=0",
+		"agent-hangup on Local/124@ringhook-agents;2 in 521 agent_phone=124 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 521 agent_phone=Local/124@ringhook-agents/n cause=16 queue_position=1 wait_time=0",
+		"call-hangup on PJSIP/trunk cause=16")
+	f("transferred-to-colleague", nil,
+		"agent-dial on Local/121@ringhook-agents;2 in 520 agent_phone=121",
+		"agent-answer on Local/121@ringhook-agents;2 in 520 agent_phone=121 wait_time=0",
+		"agent-hangup on Local/121@ringhook-agents;2 in 520 agent_phone=121 status=ANSWER cause=16",
+		"agent-dial on Local/121@ringhook-agents;2 in 520 agent_phone=124",
+		"agent-answer on Local/121@ringhook-agents;2 in 520 agent_phone=124",
+		"agent-hangup on Local/121@ringhook-agents;2 in 520 agent_phone=124 status=ANSWER cause=16",
+		"queue-hangup on PJSIP/trunk in 520 agent_phone=Local/121@ringhook-agents/n cause=16 queue_position=1 wait_time=0",
+		"call-hangup on PJSIP/trunk cause=16")
+}
+
+// plainEvents are events as text, without line ends.
+func plainEvents(events ...string) []Event {
+	return parse(strings.ReplaceAll(strings.Join(events, "\n\n")+"\n\n", "\n", "\r\n"))
+}
+
+// TestInside checks calls from phone to phone, with an agent's phone that answers or is busy.
+func TestInside(t *testing.T) {
+	f := func(status string, want ...string) {
+		t.Helper()
+		tr := newTranslator(nil)
+		events := plainEvents(
+			"Event: Newchannel\nChannel: PJSIP/210-1\nUniqueid: 1.1\nLinkedid: 1.1\nExten: 211\nCallerIDNum: 210",
+			"Event: Newchannel\nChannel: PJSIP/211-2\nUniqueid: 1.2\nLinkedid: 1.1",
+			"Event: DialBegin\nChannel: PJSIP/210-1\nUniqueid: 1.1\nLinkedid: 1.1\nExten: s\nDestChannel: PJSIP/211-2\nDestUniqueid: 1.2\nDialString: 211",
+			"Event: DialEnd\nChannel: PJSIP/210-1\nUniqueid: 1.1\nLinkedid: 1.1\nDestChannel: PJSIP/211-2\nDestUniqueid: 1.2\nDialStatus: "+status,
+			"Event: Hangup\nChannel: PJSIP/211-2\nUniqueid: 1.2\nLinkedid: 1.1\nCause: 16",
+			"Event: Hangup\nChannel: PJSIP/210-1\nUniqueid: 1.1\nLinkedid: 1.1\nCause: 16")
+		var got []string
+		for i := range events {
+			for _, r := range tr.Event(&events[i]) {
+				got = append(got, strings.TrimSpace(short(r)+" "+r.Args["direction"]))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got\n\t%s\nwant\n\t%s", status, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+		}
+	}
+	f("ANSWER",
+		"agent-custom on PJSIP/210-1 agent_phone=210 dialed=211 internal",
+		"agent-dial on PJSIP/210-1 agent_phone=211",
+		"agent-answer on PJSIP/210-1 agent_phone=211",
+		"agent-hangup on PJSIP/210-1 agent_phone=211 status=ANSWER cause=16",
+		"agent-dialout-hangup on PJSIP/210-1 agent_phone=210 dialed=211 status=ANSWER cause=16",
+		"call-hangup on PJSIP/210-1 status=ANSWER cause=16")
+	f("BUSY",
+		"agent-custom on PJSIP/210-1 agent_phone=210 dialed=211 internal",
+		"agent-dial on PJSIP/210-1 agent_phone=211",
+		"agent-hangup on PJSIP/210-1 agent_phone=211 status=BUSY cause=16",
+		"agent-dialout-hangup on PJSIP/210-1 agent_phone=210 dialed=211 status=BUSY cause=16",
+		"call-hangup on PJSIP/210-1 status=BUSY cause=16")
+}
+
+// TestNothingButTheEnd checks that a call whose end is its only report has its caller.
+func TestNothingButTheEnd(t *testing.T) {
+	tr := newTranslator(nil)
+	tr.All = true
+	events := plainEvents(
+		"Event: Newchannel\nChannel: PJSIP/trunk-1\nUniqueid: 1.1\nLinkedid: 1.1\nExten: 74951234500\nCallerIDNum: 79161234567\nCallerIDName: Anna",
+		"Event: Hangup\nChannel: PJSIP/trunk-1\nUniqueid: 1.1\nLinkedid: 1.1\nCause: 16")
+	tr.Event(&events[0])
+	got := tr.Event(&events[1])
+	want := dialplan.Caller{Number: "79161234567", Name: "Anna", DNID: "74951234500"}
+	if len(got) != 1 || *got[0].Caller != want {
+		t.Errorf("got %+v", got)
+	}
+	if len(tr.channels) != 0 {
+		t.Errorf("channels are left: %v", tr.channels)
+	}
+}
+
+// TestTransfersInCircles checks that channels that claim to have called each other do no harm.
+func TestTransfersInCircles(t *testing.T) {
+	tr := newTranslator(nil)
+	a, b := &channel{}, &channel{}
+	a.other, b.other, a.called, b.called = b, a, a, b
+	if tr.stayBehind(a) != nil {
+		t.Error("a stay was found")
+	}
+}

@@ -1,0 +1,157 @@
+package switching
+
+import (
+	"strings"
+	"testing"
+
+	"ringhook/ami/amitest"
+	"ringhook/lookup/number"
+)
+
+// event is one of the first channel, whose id is ID.
+func event(name string, fields ...string) string {
+	return amitest.Text(append([]string{"Event: " + name, "Channel: PJSIP/101-00000001", "Uniqueid: ID", "Linkedid: ID"}, fields...)...)
+}
+
+// lost stands for the end of the connection among events.
+const lost = "lost"
+
+// TestCourse plays the events of a call, and looks at its outcome.
+func TestCourse(t *testing.T) {
+	f := func(want Outcome, events ...string) {
+		t.Helper()
+		s, c, _ := newPBX(t)
+		course, err := Start(t.Context(), c, Dial{ID: "ID", Channel: "PJSIP/101", To: Place{"desk", "7999"}, Number: "101", Name: `A "b" <c>`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer course.Close()
+		for _, e := range events {
+			if e == lost {
+				s.Drop()
+				continue
+			}
+			s.Send(e)
+		}
+		for {
+			got, final := course.Next(t.Context())
+			if !final {
+				continue
+			}
+			if got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+			return
+		}
+	}
+	newchannel := event("Newchannel")
+	ringing := event("Newstate", "ChannelStateDesc: Ringing")
+	answered := event("OriginateResponse", "Response: Success", "Reason: 4")
+	failed := event("OriginateResponse", "Response: Failure", "Reason: 0")
+	hangup := func(cause, text string) string { return event("Hangup", "Cause: "+cause, "Cause-txt: "+text) }
+
+	f(Outcome{StagePhone, Unreachable, 0, "", 0}, failed)
+	f(Outcome{StagePhone, Busy, 17, "User busy", 0}, newchannel, hangup("17", "User busy"), failed)
+	f(Outcome{StagePhone, Busy, 17, "User busy", 0}, newchannel, failed, hangup("17", "User busy"))
+	f(Outcome{StagePhone, Rejected, 21, "Call Rejected", 603}, newchannel, ringing, event("Hangup", "Cause: 21", "Cause-txt: Call Rejected", "TechCause: 603"), failed)
+	f(Outcome{StagePhone, NoAnswer, 0, "Unknown", 0}, newchannel, ringing, event("OriginateResponse", "Response: Failure", "Reason: 3"), hangup("0", "Unknown"))
+	f(Outcome{StagePhone, Busy, 0, "", 0}, newchannel, event("OriginateResponse", "Response: Failure", "Reason: 5"), hangup("0", ""))
+	f(Outcome{StagePhone, Failed, 0, "", 0}, newchannel, failed) // the Hangup does not come
+	f(Outcome{StageNumber, Answered, 0, "", 0}, newchannel, ringing, answered, event("DialBegin"), event("DialEnd", "DialStatus: ANSWER"))
+	f(Outcome{StageNumber, Busy, 17, "User busy", 0}, newchannel, answered, event("DialBegin"), event("DialEnd", "DialStatus: BUSY"), hangup("17", "User busy"))
+	f(Outcome{StageNumber, NoAnswer, 16, "Normal Clearing", 0}, newchannel, answered, event("DialBegin"), hangup("16", "Normal Clearing"))
+	f(Outcome{StageNumber, Answered, 0, "", 0}, newchannel, answered, event("DialBegin"), event("DialEnd", "DialStatus: CHANUNAVAIL"),
+		event("DialBegin"), event("DialEnd", "DialStatus: ANSWER")) // a second trunk
+	f(Outcome{StagePhone, Answered, 16, "Normal Clearing", 0}, newchannel, answered, hangup("16", "Normal Clearing"))
+	f(Outcome{StagePhone, Lost, 0, "", 0}, newchannel, lost)
+}
+
+// What reaches Asterisk for a call, and what does not.
+func TestStart(t *testing.T) {
+	s, c, _ := newPBX(t)
+	start := func(d Dial) error {
+		course, err := Start(t.Context(), c, d)
+		if err == nil {
+			course.Close()
+		}
+		return err
+	}
+	good := Dial{ID: "ID", Channel: "PJSIP/101", To: Place{"desk", "7999"}, Number: "101", Name: "A\"b\\ <c>\r\nAction: x"}
+	if err := start(good); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, s, `Originate Channel=PJSIP/101 Context=desk Exten=7999 Priority=1 Timeout=1000 Async=true ChannelId=ID CallerID="Ab c  Action: x" <101>`)
+	for _, change := range []func(*Dial){
+		func(d *Dial) { d.Channel = "Local/1@x/n,y" },
+		func(d *Dial) { d.Channel = "PJSIP/101\r\nAction: x" },
+		func(d *Dial) { d.Channel = "" },
+		func(d *Dial) { d.Number = "1>\n" },
+		func(d *Dial) { d.Number = "Anna" },
+		func(d *Dial) { d.ID = "" },
+		func(d *Dial) { d.To = Place{} },
+	} {
+		d := good
+		change(&d)
+		code(t, start(d), BadRequest)
+	}
+	if n := len(s.Requests("Originate")); n != 1 {
+		t.Errorf("%d calls were begun", n)
+	}
+	if a, b := NewID(), NewID(); len(a) != 32 || len(b) != 32 || a == b {
+		t.Error(a, b)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	n := NewNumbers([]Rule{{`^\+49(\d+)$`, "0$1"}, {`^00`, "bad"}, {`^(\d{3})$`, "${1}"}}, []string{"0*", "1??", "+7*", "4*"}, number.NewReader(number.Config{Country: "DE", Language: "en"}))
+	f := func(number, want string) {
+		t.Helper()
+		got, why := n.Dialled(number)
+		if got != want || (why == "") != (want != "") {
+			t.Errorf("%q: got %q, %q; want %q", number, got, why, want)
+		}
+	}
+	f("+49 (30) 123-456", "030123456")
+	f("101", "101")
+	f("+79161234567", "+79161234567")
+	f("+1 212", "")
+	f("201", "")
+	f("00", "")
+	f("", "")
+	f("0\r\nAction: x", "")
+	// Numbers as web pages, spreadsheets and address books have them.
+	f("\u202a+49 30 123456\u202c", "030123456")
+	f("+49\u00a030\u2011123456", "030123456")
+	f("tel: ٠٣٠ ١٢٣٤٥٦", "030123456")
+	f("+49 (0)30 123456", "030123456")
+	f("030 234567 ext. 12", "030234567")
+	f("030 234567,,12#", "030234567")
+	f("030 234567 (office)", "030234567")
+	f("'030234567", "030234567")
+	f("49302345670.0", "49302345670")
+	f("030 23456701/02", "")
+	f("030 23456705-06", "")
+	f("030 23456701, 030 23456702", "")
+	f("030 23456701\n030 23456702", "")
+	f("030 234567-01", "03023456701")
+	f("0*43", "0*43")
+	f(strings.Repeat("0", 65), "")
+	for _, bad := range []Rule{{"(", "1"}, {"", "1"}, {"1", ""}} {
+		wrong := 0
+		bad.Check(func(string, string) { wrong++ })
+		if wrong != 1 {
+			t.Errorf("%+v: %d problems", bad, wrong)
+		}
+	}
+}
+
+func FuzzDialled(f *testing.F) {
+	n := NewNumbers([]Rule{{`^\+49(.*)$`, "0$1"}, {`(.)`, "$1$1"}}, []string{"*"}, nil)
+	f.Add("+49 30 1")
+	f.Add("1\nAction: x")
+	f.Fuzz(func(t *testing.T, number string) {
+		if got, why := n.Dialled(number); why == "" && !Digits(got) {
+			t.Errorf("%q is dialled as %q", number, got)
+		}
+	})
+}

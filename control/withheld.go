@@ -1,0 +1,96 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"ringhook/ami"
+)
+
+// presentation is whether a channel's caller ID may be shown. Lists and most events of Asterisk do not say so.
+type presentation int
+
+const (
+	unasked presentation = iota // not shown until Asterisk is asked
+	public
+	withheld // by the caller
+)
+
+// presented reports what Asterisk says about a channel's presentation: the name of CALLERID(num-pres).
+func presented(name string) presentation {
+	if ami.Withheld(name) {
+		return withheld
+	}
+	return public
+}
+
+// presentedBy reads the presentation of a NewCallerid event, such as "32 (Presentation Prohibited, Not Screened)".
+func presentedBy(m ami.Message, before presentation) presentation {
+	number, _, ok := strings.Cut(m.Get("CID-CallingPres"), " ")
+	switch {
+	case !ok:
+		return before
+	case integer(number)&0x60 == 0x20: // as in AST_PRES_RESTRICTION
+		return withheld
+	}
+	return public
+}
+
+// asks reports whether Asterisk has to be asked for a channel's presentation.
+func (c *channel) asks() bool { return c.presentation == unasked && c.number+c.callerName != "" }
+
+// shownCaller returns the number and name of a channel as they may be shown, given those that it has. Those of a channel that is
+// not known are shown only if all are.
+func (s *state) shownCaller(uniqueID, number, name string, all bool) (string, string) {
+	if c := s.channels[uniqueID]; !all && (c == nil || c.presentation != public) {
+		return "", ""
+	}
+	return number, name
+}
+
+// toAsk returns the channels whose presentation has to be asked.
+func (s *state) toAsk() (ids []string) {
+	for id, c := range s.channels {
+		if c.asks() {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// keepPresentations asks for the presentation of channels as soon as there are new ones, until ctx ends.
+func (s *server) keepPresentations(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.asking:
+		}
+		s.mu.Lock()
+		ids := s.state.toAsk()
+		s.mu.Unlock()
+		for _, id := range ids {
+			name, err := s.client.Variable(ctx, id, ami.Presentation)
+			to := presented(name)
+			if rejected := (*ami.RejectedError)(nil); errors.As(err, &rejected) {
+				to = withheld // it has hung up, or the account at Asterisk may not read variables
+			} else if err != nil {
+				break // the next list asks again
+			}
+			s.mu.Lock()
+			if c := s.state.channels[id]; c != nil && c.presentation == unasked {
+				c.presentation = to
+			}
+			s.mu.Unlock()
+		}
+	}
+}
+
+// ask wakes keepPresentations.
+func (s *server) ask() {
+	select {
+	case s.asking <- struct{}{}:
+	default: // it is awake
+	}
+}

@@ -1,0 +1,81 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"ringhook/dialplan"
+)
+
+var calls = []test{
+	{"state", callState},
+	{"records of one call in one commit", oneCommit},
+	{"broken lineage", brokenLineage},
+	{"a waiter that gave up", canceledWait},
+}
+
+func callState(t *testing.T, _ *clock, h Home, reopen func() Home) {
+	if state, err := h.Call("1.1"); state != nil || err != nil {
+		t.Fatalf("unknown call: got %q, %v", state, err)
+	}
+	Keep(t, h, dialplan.Record{Call: "1.1", State: []byte("one")})
+	h.KeepLater(dialplan.Record{Call: "1.1", State: []byte("two")})
+	Keep(t, h, dialplan.Record{Call: "1.2", State: []byte("other")})
+	for range 2 {
+		for linkedid, want := range map[string]string{"1.1": "two", "1.2": "other"} {
+			if state, err := h.Call(linkedid); string(state) != want || err != nil {
+				t.Errorf("call %s: got %q, %v, want %q", linkedid, state, err, want)
+			}
+		}
+		h = reopen()
+	}
+}
+
+func oneCommit(t *testing.T, c *clock, h Home, _ func() Home) {
+	var queued []dialplan.Commit
+	lineage := &dialplan.Lineage{}
+	for seq := range 60 {
+		r := Record("1.1", seq+1, "a")
+		r.State, r.Lineage = fmt.Append(nil, seq), lineage
+		q, err := h.Queue(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		queued = append(queued, q)
+	}
+	for _, q := range queued {
+		if _, err := q.Wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if state, err := h.Call("1.1"); string(state) != "59" || err != nil {
+		t.Errorf("state %q, %v, want the last one", state, err)
+	}
+}
+
+func brokenLineage(t *testing.T, c *clock, h Home, _ func() Home) {
+	lineage := &dialplan.Lineage{}
+	lineage.Break()
+	r := Record("1.1", 1, "a")
+	r.State, r.Lineage = []byte("one"), lineage
+	if _, err := commit(context.Background(), h, r); err == nil {
+		t.Error("a record of a broken lineage was kept")
+	}
+	h.KeepLater(r)
+	Keep(t, h, Record("1.2", 1, "a"))
+	if state, err := h.Call("1.1"); state != nil || err != nil {
+		t.Errorf("state %q, %v, want none", state, err)
+	}
+}
+
+func canceledWait(t *testing.T, c *clock, h Home, _ func() Home) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := commit(ctx, h, Record("1.1", 1, "a"))
+	Keep(t, h, Record("1.2", 1, "a"))
+	if got, _ := Due(t, h, "a", c.now()); err == nil && !slices.Contains(got, "msg_1.1_1") {
+		t.Errorf("kept, but not there: %v", got)
+	}
+}
