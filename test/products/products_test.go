@@ -1,0 +1,448 @@
+// Package products plays calls to strict fakes of products, with the configuration that docs/crm shows for each. A fake is made
+// from the product's documentation: it checks method, path, authentication, required fields and enumerations, and that ids are
+// those of its earlier answers. No product itself was called.
+package products
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/conf"
+	"ringhook/hooks"
+	"ringhook/hooks/hooktest"
+	"ringhook/lookup"
+	"ringhook/test/wait"
+)
+
+// The customer whom every fake knows, and the number that none does.
+const (
+	known      = "+493012345678"
+	unknown    = "+493087654321"
+	customerID = "4711"
+	secret     = "s3cret-t0ken-77"
+	trunk      = "+49301110"
+)
+
+// entry is a call in a product's journal, in the terms of this test.
+type entry struct {
+	key      string // against repeats, empty if the product has none
+	out      bool
+	number   string
+	customer string // id, empty if the entry stands at none
+	agent    string // the phone of the agent; empty for none
+	answered bool
+	seconds  int
+	started  time.Time
+}
+
+// product is a product with its fake.
+type product struct {
+	name  string // of docs/crm/NAME.md
+	serve func(f *fake, r *request) (status int, body string)
+	// keyed says that a repeated request makes no second entry.
+	keyed bool
+	// needsCustomer says that there is no entry of callers whom the lookup did not find.
+	needsCustomer bool
+	// only limits the calls that have an entry.
+	only func(c *call) bool
+	// lacks are the fields that an entry of this product cannot show: agent, seconds, started, customer, number.
+	lacks []string
+	// screens says that the agent's screen shows the call while the phone rings; knownScreens that it does so for known
+	// callers only.
+	screens, knownScreens bool
+}
+
+// fake is a product that is played.
+type fake struct {
+	t       *testing.T
+	product *product
+
+	mu       sync.Mutex
+	entries  []entry
+	shown    []string // phones of the agents whose screens show the call
+	ids      map[string]string
+	problems []string
+	down     int // requests that are answered 503
+	lost     int // requests whose answer is lost
+	requests int
+}
+
+// request is what a product got.
+type request struct {
+	*http.Request
+	body string
+}
+
+// wrong notes a request that the product would refuse.
+func (f *fake) wrong(r *request, format string, args ...any) (int, string) {
+	f.problems = append(f.problems, fmt.Sprintf("%s %s: %s\n%s", r.Method, r.RequestURI, fmt.Sprintf(format, args...), r.body))
+	return http.StatusBadRequest, `{"error": "wrong request"}`
+}
+
+// add adds an entry to the journal, unless its key is there.
+func (f *fake) add(e entry) {
+	if e.key != "" && slices.ContainsFunc(f.entries, func(had entry) bool { return had.key == e.key }) {
+		return
+	}
+	f.entries = append(f.entries, e)
+}
+
+// ServeHTTP implements http.Handler.
+func (f *fake) ServeHTTP(w http.ResponseWriter, in *http.Request) {
+	body, err := io.ReadAll(in.Body)
+	if err != nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.requests++
+	if f.down > 0 {
+		f.down--
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	r := &request{in, string(body)}
+	if strings.HasSuffix(in.URL.Path, "token") && in.Method == http.MethodPost {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer"}`, secret)
+		return
+	}
+	status, answer := f.product.serve(f, r)
+	if f.lost > 0 && in.Method != http.MethodGet {
+		f.lost--
+		panic(http.ErrAbortHandler)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	io.WriteString(w, answer)
+}
+
+// object reads a body of JSON that has exactly these keys, the last ones of which may be missing.
+func (f *fake) object(text string, required, optional []string) (map[string]any, error) {
+	var v map[string]any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	for _, key := range required {
+		if s := str(v[key]); s == "" {
+			return nil, fmt.Errorf("%s is missing", key)
+		}
+	}
+	for key := range v {
+		if !slices.Contains(required, key) && !slices.Contains(optional, key) {
+			return nil, fmt.Errorf("%s is no field", key)
+		}
+	}
+	return v, nil
+}
+
+// str returns a value of JSON as text.
+func str(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return fmt.Sprint(v)
+}
+
+// number returns a value that must be a number of JSON or its digits.
+func number(v any) int {
+	n, err := strconv.Atoi(str(v))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// clock reads a time.
+func clock(layout, text string) time.Time {
+	at, err := time.ParseInLocation(layout, text, time.UTC)
+	if err != nil {
+		return time.Time{}
+	}
+	return at.UTC()
+}
+
+// userOf is the id of an agent in a product, by phone.
+func userOf(phone string) string { return "9" + phone }
+
+// phoneOf is the phone of the agent with an id in a product, empty for an id of no agent.
+func phoneOf(user string) string {
+	if len(user) == 4 && user[0] == '9' {
+		return user[1:]
+	}
+	return ""
+}
+
+var (
+	tomlBlock = regexp.MustCompile("(?ms)^```toml\n(.*?)^```")
+	address   = regexp.MustCompile(`https://[a-z0-9.-]+(/[^"]*/token)?`)
+)
+
+// configuration returns that of the product's page, with the fake in place of the product. More is added to it.
+func configuration(t *testing.T, p *product, url string) *conf.Config {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/crm/" + p.name + ".md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "[number]\ncountry = \"DE\"\n"
+	for _, block := range tomlBlock.FindAllStringSubmatch(string(page), -1) {
+		text += block[1]
+	}
+	text = address.ReplaceAllStringFunc(text, func(found string) string {
+		if strings.HasSuffix(found, "/token") {
+			return url + "/token"
+		}
+		return url
+	})
+	c, err := conf.Parse(p.name+".md", []byte(text), func(string) (string, bool) { return secret, true })
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	for _, warning := range c.Warnings {
+		// The page says how agents get their ids. A key whose name looks like that of a secret, such as assignedUserId, is not quoted.
+		if !strings.Contains(warning.Problem, "agent_id_") && !strings.HasPrefix(warning.Problem, "the text between two percent signs") {
+			t.Errorf("warning: %v", warning)
+		}
+	}
+	for i := range c.Lookups {
+		c.Lookups[i].Timeout = wait.Limit // whatever the speed of the test's machine
+	}
+	return c
+}
+
+// noCache is a lookup.Cache that keeps nothing.
+type noCache struct{}
+
+// Get implements lookup.Cache.
+func (noCache) Get(string) (lookup.Entry, bool) { return lookup.Entry{}, false }
+
+// Put implements lookup.Cache.
+func (noCache) Put(lookup.Entry) {}
+
+// play plays one call to a product, and returns the fake after it.
+func play(t *testing.T, p *product, c *call, change func(*fake)) *fake {
+	t.Helper()
+	f := &fake{t: t, product: p, ids: make(map[string]string)}
+	server := httptest.NewServer(f)
+	defer server.Close()
+	cfg := configuration(t, p, server.URL)
+
+	// The lookup comes before the fake may be down.
+	found := f.lookup(cfg, c)
+	outbox := hooktest.NewOutbox()
+	outbox.Hurry()
+	d, err := hooks.New(cfg.Hooks, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(f)
+	}
+	d.Start()
+	for _, ev := range c.events(p.name, found) {
+		var to []string
+		for _, route := range d.Match(&ev) {
+			to = append(to, route.Hook)
+		}
+		outbox.Add(ev, to...)
+	}
+	d.WakeAll()
+	if err := outbox.WaitUntil(wait.Context(t), func() bool { return outbox.Pending() == 0 }); err != nil {
+		f.mu.Lock()
+		t.Fatalf("%v: %v", err, f.problems)
+	}
+	if err := d.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	for id := int64(1); id <= outbox.Last(); id++ {
+		if row := outbox.Row(id); row.State != hooks.Delivered {
+			t.Errorf("%s for %s is %v: %+v", row.Event.Name, row.Hook, row.State, row.Attempts)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, problem := range f.problems {
+		t.Error(problem)
+	}
+	return f
+}
+
+// lookup returns what the page's lookups find at the points of the call. They are not asked at other points than the page shows.
+func (f *fake) lookup(cfg *conf.Config, c *call) map[string]any {
+	f.t.Helper()
+	found := map[string]any{}
+	svc, err := lookup.New(cfg.Lookups, noCache{}, lookup.Own{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() {
+		if err := svc.Close(context.Background()); err != nil {
+			f.t.Error(err)
+		}
+	}()
+	i := slices.IndexFunc(c.steps, func(s step) bool { return svc.Wants(s.event) })
+	if i < 0 {
+		return found
+	}
+	pending := svc.Ask(lookup.Question{Point: c.steps[i].event, Number: c.number})
+	done := make(chan struct{})
+	pending.OnDone(func() { close(done) })
+	select {
+	case <-done:
+	case <-wait.Context(f.t).Done():
+	}
+	answer := pending.Answer()
+	want := lookup.Found
+	if c.number == unknown {
+		want = lookup.Missing
+	}
+	if answer.Outcome != want {
+		f.t.Fatalf("lookup of %s: %+v; %v", c.number, answer, f.problems)
+	}
+	for _, v := range answer.Vars {
+		if v.Name == "CALLERID(name)" {
+			found["callerid_name"] = v.Value
+		} else if v.Name != "match_count" && v.Value != "" {
+			found[v.Name] = v.Value
+		}
+	}
+	if want == lookup.Found && (found["callerid_name"] != "Zoë Müller" || found["customer_id"] != customerID || found["call_info"] == nil) {
+		f.t.Errorf("lookup: %v", found)
+	}
+	return found
+}
+
+// expected returns the entry that a call makes in a product, and false if it makes none.
+func (p *product) expected(c *call) (entry, bool) {
+	if p.only != nil && !p.only(c) || p.needsCustomer && c.number == unknown {
+		return entry{}, false
+	}
+	e := entry{out: c.out, number: c.number, agent: c.agent, answered: c.agent != "", seconds: c.seconds, started: began}
+	if c.number == known {
+		e.customer = customerID
+	}
+	return p.shorten(e), true
+}
+
+// shorten removes what an entry of the product cannot show.
+func (p *product) shorten(e entry) entry {
+	e.key = ""
+	e.started = e.started.Truncate(time.Second)
+	for _, field := range p.lacks {
+		switch field {
+		case "agent":
+			e.agent = ""
+		case "seconds":
+			e.seconds = 0
+		case "minutes":
+			e.seconds = (e.seconds + 59) / 60 * 60
+		case "started":
+			e.started = time.Time{}
+		case "day":
+			e.started = e.started.Truncate(24 * time.Hour)
+		case "customer":
+			e.customer = ""
+		case "number":
+			e.number = ""
+		}
+	}
+	return e
+}
+
+// check compares the journal after a call with what is expected.
+func (f *fake) check(t *testing.T, c *call, atLeast bool) {
+	t.Helper()
+	want, made := f.product.expected(c)
+	var got []entry
+	for _, e := range f.entries {
+		got = append(got, f.product.shorten(e))
+	}
+	switch {
+	case !made && len(got) > 0:
+		t.Errorf("the journal has %+v, want nothing", got)
+	case !made:
+	case len(got) == 0 || len(got) > 1 && !atLeast:
+		t.Errorf("the journal has %d entries, want one: %+v", len(got), got)
+	default:
+		for _, e := range got {
+			if e != want {
+				t.Errorf("the journal has\n%+v, want\n%+v", e, want)
+			}
+		}
+	}
+	if f.product.screens && !c.out {
+		slices.Sort(f.shown)
+		if !slices.Equal(slices.Compact(f.shown), c.rang) && !(c.number == unknown && f.product.knownScreens) {
+			t.Errorf("screens of %v, want %v", f.shown, c.rang)
+		}
+	}
+}
+
+// TestProducts plays every call to every product; then each with the product down for some requests, and with an answer that
+// is lost after the product has taken the request.
+func TestProducts(t *testing.T) {
+	for _, p := range all {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			for _, c := range calls {
+				t.Run(c.name, func(t *testing.T) { play(t, p, c, nil).check(t, c, false) })
+			}
+			t.Run("down and back", func(t *testing.T) {
+				c := calls[0]
+				if p.only != nil && !p.only(c) {
+					c = calls[2]
+				}
+				play(t, p, c, func(f *fake) { f.down = 2 }).check(t, c, false)
+			})
+			t.Run("answer lost", func(t *testing.T) {
+				for _, c := range calls {
+					play(t, p, c, func(f *fake) { f.lost = 1 }).check(t, c, !p.keyed)
+				}
+			})
+		})
+	}
+}
+
+// TestPages checks that every page of docs/crm is played here, and says how sure it is.
+func TestPages(t *testing.T) {
+	files, err := os.ReadDir("../../docs/crm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(file.Name(), ".md")
+		if name != "README" && !slices.ContainsFunc(all, func(p *product) bool { return p.name == name }) {
+			t.Errorf("docs/crm/%s.md is not played", name)
+		}
+		text, err := os.ReadFile("../../docs/crm/" + file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(strings.ToLower(strings.Join(strings.Fields(string(text)), " ")), "not run against the product") {
+			t.Errorf("docs/crm/%s.md does not say that it was not run against the product", name)
+		}
+	}
+}
