@@ -15,9 +15,6 @@ import (
 
 const (
 	asteriskProgram = "/usr/sbin/asterisk"
-	// asteriskStarts is the maximum time until an Asterisk is ready; 3 to 7
-	// seconds are usual.
-	asteriskStarts = time.Minute
 	// workplace is where an Asterisk in its chroot finds the folder that the
 	// test keeps for it.
 	workplace = "/mnt"
@@ -27,6 +24,7 @@ const (
 type asterisk struct {
 	root    string // of the chroot
 	folder  string // etc, log, run ... of this run
+	net     string // begins its addresses and those of its phones
 	version string
 	process *exec.Cmd
 }
@@ -36,7 +34,13 @@ type asterisk struct {
 // has as a rule.
 func startAsterisk(t *testing.T, suite string, over map[string]string) *asterisk {
 	t.Helper()
-	a := &asterisk{root: filepath.Join(os.Getenv(chrootsVariable), suite), folder: t.TempDir()}
+	return startAsteriskOn(t, suite, firstNet, over)
+}
+
+// startAsteriskOn does the same at addresses that begin otherwise than those of the lab.
+func startAsteriskOn(t *testing.T, suite, net string, over map[string]string) *asterisk {
+	t.Helper()
+	a := &asterisk{root: filepath.Join(os.Getenv(chrootsVariable), suite), folder: t.TempDir(), net: net}
 	for _, sub := range []string{"etc", "run", "log/cdr-csv", "spool", "db"} {
 		if err := os.MkdirAll(filepath.Join(a.folder, sub), 0o755); err != nil {
 			t.Fatal(err)
@@ -52,6 +56,18 @@ func startAsterisk(t *testing.T, suite string, over map[string]string) *asterisk
 		t.Fatal(err)
 	}
 
+	a.start(t)
+	t.Cleanup(a.stop)
+	return a
+}
+
+// start starts the process, and returns when it is ready.
+func (a *asterisk) start(t *testing.T) {
+	t.Helper()
+	logged := 0
+	if info, err := os.Stat(filepath.Join(a.folder, "log", "full")); err == nil {
+		logged = int(info.Size())
+	}
 	a.process = a.command("-f", "-C", workplace+"/etc/asterisk.conf")
 	console, err := os.Create(filepath.Join(a.folder, "console"))
 	if err != nil {
@@ -62,11 +78,9 @@ func startAsterisk(t *testing.T, suite string, over map[string]string) *asterisk
 	if err := a.process.Start(); err != nil {
 		t.Fatalf("start %s: %v", a.version, err)
 	}
-	t.Cleanup(a.stop)
-	eventually(t, asteriskStarts, a.version+" is ready", func() bool {
-		return strings.Contains(a.log(0), "Asterisk Ready.")
+	eventually(t, a.version+" is ready", func() bool {
+		return strings.Contains(a.log(logged), "Asterisk Ready.")
 	})
-	return a
 }
 
 // mount provides the chroot with what a process expects of a system, and with the
@@ -108,6 +122,11 @@ func bind(t *testing.T, from, to string) {
 	})
 }
 
+// entity is the Asterisk's own id, which is in no other of the lab.
+func (a *asterisk) entity() string {
+	return fmt.Sprintf("02:00:00:00:00:%02d", len(filepath.Base(a.root)))
+}
+
 // command is the Asterisk program with arguments, as the chroot has it.
 func (a *asterisk) command(args ...string) *exec.Cmd {
 	c := exec.Command(asteriskProgram, args...)
@@ -121,6 +140,15 @@ func (a *asterisk) stop() {
 	force := time.AfterFunc(10*time.Second, func() { a.process.Process.Kill() })
 	defer force.Stop()
 	a.process.Process.Signal(syscall.SIGTERM)
+	a.process.Wait()
+}
+
+// at returns the address of the Asterisk or one of its phones, of that in the lab.
+func (a *asterisk) at(ip string) string { return a.net + strings.TrimPrefix(ip, firstNet) }
+
+// kill ends the Asterisk as a crash does.
+func (a *asterisk) kill() {
+	a.process.Process.Kill()
 	a.process.Wait()
 }
 

@@ -23,7 +23,7 @@ func answered(t *testing.T, l *lab) {
 	answer.has(t, map[string]string{
 		"agent_phone": "101", "queue_id": "500", "ring_time": "1~", "wait_time": "1~", "directid": "74951234500",
 		"callerid_name": "Карл Ивáнов", "queue_prio": "7", "direction": "incoming",
-		"call_uuid": dialplan.NewIdentity(answer.text("linkedid"), "", entityID).UUID(),
+		"call_uuid": dialplan.NewIdentity(answer.text("linkedid"), "", l.asterisk.entity()).UUID(),
 	})
 	for device, want := range map[string]map[string]string{
 		"PJSIP/trunk": {"Caller ID Name": "Карл Ивáнов", "QUEUE_PRIO": "7", "call_info": "https://crm.example/17?a=1&b=2", "RINGHOOK_STATUS": "FOUND"},
@@ -150,7 +150,7 @@ func failoverQueue(t *testing.T, l *lab) {
 
 // vip calls last of four who wait for one agent, and is served first of them.
 func vip(t *testing.T, l *lab) {
-	l.phone(t, soloPhone, phone{Talk: 4 * time.Second})
+	agent := l.phone(t, soloPhone, phone{EndTold: true})
 	var numbers []string
 	var waiting []*sipp
 	for range 4 {
@@ -159,20 +159,22 @@ func vip(t *testing.T, l *lab) {
 	l.crm.say(numbers[3], known("QUEUE_PRIO", "10"))
 	for i, number := range numbers {
 		waiting = append(waiting, l.call(t, queueNumber(soloQueue), caller{Number: number}))
-		await := "queue-dial"
 		if i == 0 {
-			await = "agent-answer"
+			l.crm.of(number).wait(t, "agent-answer", 1)
 		}
-		l.crm.of(number).wait(t, await, 1)
+		l.waiting(t, queue{id: soloQueue}, i)
+	}
+	c := manager(t, "lab")
+	var served []string
+	for n := range waiting {
+		told := story{l.crm.receiver, "queue_id", soloQueue}
+		served = append(served, strings.TrimPrefix(told.wait(t, "agent-answer", n+1).text("callerid"), "+"))
+		talks(t, c, "PJSIP/"+soloPhone, "PJSIP/trunk")
+		agent.tell(t)
+		told.wait(t, "agent-hangup", n+1)
 	}
 	for _, w := range waiting {
 		w.wait(t)
-	}
-	var served []string
-	for _, e := range l.crm.where("queue_id", soloQueue) {
-		if e.text("event") == "agent-answer" {
-			served = append(served, strings.TrimPrefix(e.text("callerid"), "+"))
-		}
 	}
 	want := []string{numbers[0], numbers[3], numbers[1], numbers[2]}
 	if strings.Join(served, " ") != strings.Join(want, " ") {

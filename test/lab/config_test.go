@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,12 +15,13 @@ import (
 // The lab's addresses. Every phone has one of its own, 127.0.0.101 for 101 and
 // so on; the namespace's loopback has them all.
 const (
-	asteriskIP = "127.0.0.1"
-	trunkIP    = "127.0.0.9"
+	firstNet   = "127.0.0."
+	asteriskIP = firstNet + "1"
+	trunkIP    = firstNet + "9"
 	sipPort    = 5060
 )
 
-func phoneIP(phone string) string { return "127.0.0." + phone }
+func phoneIP(phone string) string { return firstNet + phone }
 
 // The lab has queues of its own beside those of the sample, so that no call of one
 // test meets another's: each with three phones, and one with a single phone.
@@ -27,6 +29,7 @@ const (
 	labQueues     = 26
 	firstLabQueue = 520
 	firstLabPhone = 121
+	lastPhone     = 219 // after those of the lab's queues and of the calls that are reported in all ways
 	soloQueue     = "519"
 	soloPhone     = "120"
 	emptyQueue    = "518" // has no members, and is left at once
@@ -34,7 +37,6 @@ const (
 	plainPhone    = "119"
 	askedQueue    = "516" // the same, with agent-answer as the queue's AGI
 	askedPhone    = "118"
-	entityID      = "02:00:00:00:00:01"
 )
 
 // queue is one that a test has to itself.
@@ -77,18 +79,25 @@ func writeConfig(a *asterisk, over map[string]string) error {
 		modules = []string{a.root + "/usr/lib/asterisk/modules"}
 	}
 	files := map[string]string{
-		"asterisk.conf":   asteriskConf(strings.TrimPrefix(modules[0], a.root)),
-		"modules.conf":    "[modules]\nautoload=yes\nnoload=" + strings.Join(noload, ".so\nnoload=") + ".so\n",
-		"logger.conf":     "[general]\ndateformat=%T.%3q\n[logfiles]\nfull => notice,warning,error,verbose(4)\n",
-		"rtp.conf":        "[general]\nrtpstart=10000\nrtpend=11000\n",
-		"manager.conf":    managerConf,
-		"pjsip.conf":      pjsipConf(phoneIP),
-		"queues.conf":     queuesConf(),
-		"extensions.conf": extensionsConf + benchExtensions,
+		"asterisk.conf": asteriskConf(strings.TrimPrefix(modules[0], a.root), a.entity()),
+		"modules.conf":  "[modules]\nautoload=yes\nnoload=" + strings.Join(noload, ".so\nnoload=") + ".so\n",
+		"logger.conf":   "[general]\ndateformat=%T.%3q\n[logfiles]\nfull => notice,warning,error,verbose(4)\n",
+		"rtp.conf":      "[general]\nrtpstart=10000\nrtpend=11000\n",
+		"manager.conf":  managerConf,
+		// Without a sound a held caller hears nothing, and Asterisk sends no MusicOnHoldStart.
+		"musiconhold.conf": "[default]\nmode=files\ndirectory=" + workplace + "/moh\n",
+		// Without this file Asterisk has no PJSIPNotify.
+		"pjsip_notify.conf": "",
+		"pjsip.conf":        pjsipConf(phoneIP),
+		"queues.conf":       queuesConf() + reportQueues(),
+		"extensions.conf":   extensionsConf + usedExtensions + benchExtensions + reportExtensions,
 	}
 	var failed []error
 	queues, err := os.ReadFile(filepath.Join("..", "..", "contrib", "queues_ringhook.conf"))
 	files["queues_ringhook.conf"] = string(queues)
+	failed = append(failed, err)
+	callID, err := os.ReadFile(filepath.Join("..", "..", "contrib", "examples", "extensions_callid.conf"))
+	files["extensions_callid.conf"] = string(callID)
 	failed = append(failed, err)
 	files["extensions_ringhook.conf"], err = sampleDialplan()
 	failed = append(failed, err)
@@ -96,8 +105,13 @@ func writeConfig(a *asterisk, over map[string]string) error {
 	for name, text := range files {
 		failed = append(failed, os.WriteFile(filepath.Join(a.folder, "etc", name), []byte(text), 0o644))
 	}
+	failed = append(failed, os.Mkdir(filepath.Join(a.folder, "moh"), 0o755),
+		os.WriteFile(filepath.Join(a.folder, "moh", "silence.alaw"), bytes.Repeat([]byte{0xd5}, 8000), 0o644))
 	// The rest is as Debian has it.
-	for _, name := range []string{"acl", "ccss", "cdr", "cel", "codecs", "features", "indications", "musiconhold", "res_parking", "sorcery", "stasis"} {
+	for _, name := range []string{"acl", "ccss", "cdr", "cel", "codecs", "features", "indications", "res_parking", "sorcery", "stasis"} {
+		if _, own := over[name+".conf"]; own {
+			continue
+		}
 		text, err := os.ReadFile(filepath.Join(a.root, "etc", "asterisk", name+".conf"))
 		failed = append(failed, err, os.WriteFile(filepath.Join(a.folder, "etc", name+".conf"), text, 0o644))
 	}
@@ -115,12 +129,12 @@ func sampleDialplan() (string, error) {
 	if used == string(text) {
 		return "", errors.New("the sample dialplan has no line for a second server")
 	}
-	return used, nil
+	return reportable(used)
 }
 
 // asteriskConf lists the folders of Asterisk. Without entityid it would look
 // for a network card.
-func asteriskConf(modules string) string {
+func asteriskConf(modules, entity string) string {
 	return fmt.Sprintf(`[directories]
 astetcdir => %[1]s/etc
 astdbdir => %[1]s/db
@@ -135,7 +149,7 @@ astagidir => /usr/share/asterisk/agi-bin
 [options]
 verbose = 4
 entityid = %[3]s
-`, workplace, modules, entityID)
+`, workplace, modules, entity)
 }
 
 // pjsipConf has the trunk and every phone, which is called at the address that at returns.
@@ -153,17 +167,22 @@ direct_media=no
 %[4]s
 [%[1]s]
 type=aor
-contact=sip:%[1]s@%[6]s:%[5]d
+%[5]s
 [%[1]s]
 type=identify
 endpoint=%[1]s
 match=%[2]s
-`, name, from, context, more, sipPort, at)
+`, name, from, context, more, at)
 	}
-	endpoint("trunk", trunkIP, trunkIP, "ringhook-incoming", "trust_id_inbound=yes")
-	for phone := 101; phone < firstLabPhone+3*labQueues; phone++ {
+	contact := func(name, at string) string { return fmt.Sprintf("contact=sip:%s@%s:%d", name, at, sipPort) }
+	endpoint("trunk", trunkIP, contact("trunk", trunkIP), "ringhook-incoming", "trust_id_inbound=yes")
+	for phone := 101; phone <= lastPhone; phone++ {
 		name := fmt.Sprint(phone)
-		endpoint(name, phoneIP(name), at(name), "ringhook-phones", "callerid=Agent "+name+" <"+name+">")
+		reached := contact(name, at(name))
+		if name == registeringPhone {
+			reached = "max_contacts=2"
+		}
+		endpoint(name, phoneIP(name), reached, "ringhook-phones", "callerid=Agent "+name+" <"+name+">")
 	}
 	return b.String()
 }
@@ -192,6 +211,7 @@ static=yes
 #include extensions_ringhook.conf
 [ringhook-numbers](+)
 exten => _749600005XX,1,Goto(ringhook-queues,${EXTEN:-3},1)
+exten => _749630005XX,1,Goto(ringhook-queues,${EXTEN:-3},1)
 exten => 74962000500,1,MixMonitor(${UNIQUEID}.wav)
  same => n,Goto(ringhook-queues,500,1)
 exten => 74960000517,1,Goto(plain,517,1)
@@ -211,4 +231,13 @@ exten => wait,1,Answer()
  same => n,Wait(60)
 exten => _X.,1,AGI(agi://127.0.0.1:4573/lookup,callerid=+${EXTEN})
  same => n,Wait(60)
+`
+
+// usedExtensions are a number that goes where the lookup of the type did says.
+const usedExtensions = `[ringhook-numbers](+)
+exten => 74962000501,1,Goto(used,${did_type},1)
+#include extensions_callid.conf
+[used]
+exten => sip,1,AGI(agi://127.0.0.1:4573/agent-dial,agent_phone=${did_target},call_id=${FILTER(0-9A-Za-z._\-,${PJSIP_HEADER(read,X-Call-ID)})})
+ same => n,Dial(PJSIP/${FILTER(0-9,${did_target})},30,b(ringhook-callid^send^1(${did_target})))
 `

@@ -55,6 +55,17 @@ func known(variables ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(values.Encode())) }
 }
 
+// silent has the CRM hang when it is asked about a number, and returns what is closed then.
+func (a *answers) silent(number string) <-chan struct{} {
+	asked := make(chan struct{})
+	var once sync.Once
+	a.say(number, func(w http.ResponseWriter, r *http.Request) {
+		once.Do(func() { close(asked) })
+		silence(w, r)
+	})
+	return asked
+}
+
 // silence is the answer of a CRM that hangs.
 func silence(_ http.ResponseWriter, r *http.Request) {
 	select {
@@ -84,7 +95,7 @@ func startSamples(t *testing.T) {
 			c.Process.Kill()
 			c.Wait()
 		})
-		eventually(t, 20*time.Second, name+" listens", func() bool {
+		eventually(t, name+" listens", func() bool {
 			c, err := net.Dial("tcp", address)
 			if err == nil {
 				c.Close()

@@ -42,8 +42,28 @@ var atOnce = []scenario{
 	{"CRM talks rubbish", rubbishCRM},
 }
 
+// commanded are those with commands for the PBX, tried at the same time after the others: the lab has not enough
+// queues for all.
+var commanded = []scenario{
+	{"hold, queue call", holdQueueCall},
+	{"hold, direct call", holdDirectCall},
+	{"hold by notify", holdByNotify},
+	{"blind transfers", blindTransfers},
+	{"attended transfers", attendedTransfers},
+	{"click to call", clickCalls},
+	{"kick", kickCallers},
+	{"kick of a connected caller", kickConnected},
+	{"priority of a caller", callerPriority},
+	{"registration", registration},
+	{"figures", figuresAgree},
+}
+
 // alone are those that take away what the others need.
 var alone = []scenario{
+	{"commands for calls", callCommands},
+	{"commands for agents", agentCommands},
+	{"Yemot dialect", yemotCommands},
+	{"number in use", numberInUse},
 	{"manager account", managerAccount},
 	{"formats", formats},
 	{"presets", presets},
@@ -60,14 +80,19 @@ func TestCalls(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			l := newLab(t, suite)
 			l.watchQueues(t)
-			t.Run("at once", func(t *testing.T) {
-				for _, s := range atOnce {
-					l.run(t, s.name, func(t *testing.T, l *lab) {
-						t.Parallel()
-						s.test(t, l)
-					})
-				}
-			})
+			for _, group := range []struct {
+				name string
+				of   []scenario
+			}{{"at once", atOnce}, {"commanded", commanded}} {
+				t.Run(group.name, func(t *testing.T) {
+					for _, s := range group.of {
+						l.run(t, s.name, func(t *testing.T, l *lab) {
+							t.Parallel()
+							s.test(t, l)
+						})
+					}
+				})
+			}
 			for _, s := range alone {
 				l.run(t, s.name, s.test)
 			}

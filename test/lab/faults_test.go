@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ringhook/test/wait"
 )
 
 const wholeCall = "call-dial queue-dial agent-dial agent-answer { agent-hangup queue-hangup } call-hangup"
@@ -59,7 +61,7 @@ func unnamed(t *testing.T, l *lab, q queue, number, status string, within int) {
 			c.fields["RINGHOOK_STATUS"], c.fields["Caller ID Name"], c.fields["QUEUE_PRIO"], status)
 	}
 	showed(t, phone, "As sent")
-	if waited := answer.number("wait_time"); waited > within {
+	if waited := answer.number("wait_time"); waited > within+busy {
 		t.Errorf("the caller waited %d seconds, %d at most are right", waited, within)
 	}
 	call.wait(t)
@@ -161,7 +163,7 @@ func ringUnheard(t *testing.T, l *lab) {
 		call := l.call(t, did, caller{Number: number})
 		select {
 		case <-gone:
-		case <-time.After(time.Minute):
+		case <-time.After(wait.Limit):
 			t.Fatalf("%s: the CRM is not asked", c.name)
 		}
 		l.server.start(t)

@@ -149,7 +149,7 @@ func (f *fire) burn(t *testing.T, during time.Duration) {
 // settle waits until all who wait have what they wait for.
 func (f *fire) settle(t *testing.T) {
 	t.Helper()
-	eventually(t, time.Minute, "no channel is left in Asterisk", func() bool {
+	eventually(t, "no channel is left in Asterisk", func() bool {
 		return strings.Contains(f.asterisk.cli(t, "core show channels"), "\n0 active channels")
 	})
 	f.keeper.signal(syscall.SIGHUP) // the last good configuration
@@ -162,7 +162,7 @@ func (f *fire) settle(t *testing.T) {
 			t.Errorf("ringhook outbox retry: %v\n%s", err, out)
 		}
 	}
-	eventually(t, 5*time.Minute, "nothing waits in the outbox, and no session is open", func() bool {
+	eventually(t, "nothing waits in the outbox, and no session is open", func() bool {
 		m, err := f.server.metrics()
 		if err != nil || m["ringhook_agi_sessions_active"] != 0 {
 			return false
@@ -252,7 +252,7 @@ func (f *fire) leaks(t *testing.T, begun map[string]float64, lives [][]float64) 
 			t.Error("goroutines or files leak")
 			from := len(f.server.log(0))
 			f.keeper.signal(syscall.SIGQUIT) // has Go tell where they all are
-			eventually(t, time.Minute, "ringhook has ended", func() bool { return strings.Contains(f.server.log(from), "rflags") })
+			eventually(t, "ringhook has ended", func() bool { return strings.Contains(f.server.log(from), "rflags") })
 			t.Logf("%.100000s", f.server.log(from))
 			return
 		default:

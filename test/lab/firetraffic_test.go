@@ -108,7 +108,7 @@ func fireFiles(t *testing.T) map[string]string {
 		report = "Log(NOTICE,fire|${CHANNEL(linkedid)}|${UNIQUEID}|${ARG1}|${ARG2}|${RINGHOOK_STATUS}|${FIRE_BEGAN}|" + clock + ")\n"
 	)
 	for _, change := range [][2]string{
-		{"exten => ask,1,Set(RINGHOOK_STATUS=)\n", "exten => ask,1,Set(RINGHOOK_STATUS=)\n same => n,Set(FIRE_BEGAN=" + clock + ")\n"},
+		{"Set(RINGHOOK_STATUS=)\n", "Set(RINGHOOK_STATUS=)\n same => n,Set(FIRE_BEGAN=" + clock + ")\n"},
 		{" same => n,Return()\n; A caller that hangs up", " same => n," + report + " same => n,Set(FIRE_BEGAN=)\n same => n,Return()\n; A caller that hangs up"},
 		{"exten => h,1,Goto(${STACK_PEEK(1,c)},h,1)\n", "exten => h,1," + report + " same => n,Goto(${STACK_PEEK(1,c)},h,1)\n"},
 	} {

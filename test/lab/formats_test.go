@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // formats are calls that CRMs of every format and charset give names to. Each
@@ -59,7 +58,7 @@ func (d dialect) named(t *testing.T, l *lab, q queue, number string) {
 	}
 	showed(t, phone, d.name)
 
-	eventually(t, time.Minute, "the two are put through", func() bool {
+	eventually(t, "the two are put through", func() bool {
 		listed := having(l.asterisk.cli(t, "core show channels concise"), callers.name+"!")
 		return listed == "" || strings.Contains(listed, "!Up!")
 	})
@@ -123,7 +122,7 @@ func (s *server) reload(t *testing.T, config string) {
 	if err := s.process.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "the configuration is reloaded", func() bool {
+	eventually(t, "the configuration is reloaded", func() bool {
 		return strings.Contains(s.log(from), "configuration reloaded")
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ringhook/test/wait"
 )
 
 // lab is all that a call meets: an Asterisk, ringhook, and the company's systems.
@@ -22,6 +24,7 @@ type lab struct {
 	crm      *company
 	queues   chan queue // those that no test has, the longest unused first
 	callers  atomic.Int32
+	pbx      *pbxRun // nil without a FreePBX
 }
 
 // company is the CRM and the receiver of events: /who and /cti.
@@ -36,13 +39,20 @@ func newLab(t *testing.T, suite string) *lab {
 	t.Helper()
 	l := &lab{asterisk: startAsterisk(t, suite, nil), server: newServer(t, 4573, 4580), queues: labQueueList()}
 	t.Log(l.asterisk.version)
-	l.crm = &company{answers: answers{byNumber: map[string]http.HandlerFunc{}}, receiver: newReceiver()}
-	l.crm.open(t)
-	t.Cleanup(func() { l.crm.server.Close() })
+	l.crm = newCompany(t)
 	startSamples(t)
 	l.server.start(t)
 	t.Cleanup(func() { l.server.stop() })
 	return l
+}
+
+// newCompany opens the company's systems until the test ends.
+func newCompany(t *testing.T) *company {
+	t.Helper()
+	c := &company{answers: answers{byNumber: map[string]http.HandlerFunc{}}, receiver: newReceiver()}
+	c.open(t)
+	t.Cleanup(func() { c.server.Close() })
+	return c
 }
 
 // open has the company's systems answer, until its server is closed.
@@ -85,6 +95,9 @@ func (l *lab) queue(t *testing.T) queue {
 func (l *lab) caller(t *testing.T) string {
 	t.Helper()
 	number := fmt.Sprintf("7916%07d", l.callers.Add(1))
+	if l.pbx != nil {
+		l.pbx.plays(t, l.crm.of(number))
+	}
 	t.Cleanup(func() {
 		if !t.Failed() {
 			return
@@ -118,20 +131,15 @@ func tail(text string, n int) string {
 }
 
 // eventually waits until a condition holds.
-func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
+func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	every := time.NewTicker(20 * time.Millisecond)
-	defer every.Stop()
-	for late := time.After(within); ; {
+	wait.Until(t, func() bool {
 		if holds() {
-			return
+			return true
 		}
-		select {
-		case <-every.C:
-		case <-late:
-			t.Fatalf("waited %v in vain until %s", within, what)
-		}
-	}
+		time.Sleep(15 * time.Millisecond) // most conditions are a question to another process
+		return false
+	}, "waited in vain until %s", what)
 }
 
 // waitForUDP waits until a process listens on a port.
@@ -140,7 +148,7 @@ func waitForUDP(t *testing.T, ip string, port int) {
 	four := netip.MustParseAddr(ip).As4()
 	// The kernel lists an address as a number in the machine's own byte order.
 	want := fmt.Sprintf(" %s:%04X ", strings.ToUpper(hex.EncodeToString([]byte{four[3], four[2], four[1], four[0]})), port)
-	eventually(t, 10*time.Second, fmt.Sprintf("somebody listens on %s:%d", ip, port), func() bool {
+	eventually(t, fmt.Sprintf("somebody listens on %s:%d", ip, port), func() bool {
 		text, err := os.ReadFile("/proc/net/udp")
 		return err == nil && strings.Contains(string(text), want)
 	})

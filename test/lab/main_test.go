@@ -3,25 +3,31 @@
 package lab
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"unsafe"
 )
 
-// suites are the Debians whose Asterisk the calls are tried on: 16 and 22.
+// suites are the Debians whose Asterisk the calls are tried on: 16 and 22. In the namespaces it is one of them, or
+// both for what needs both.
 var suites = []string{"bullseye", "sid"}
 
 // The environment names for the tests in the namespaces what was prepared outside.
 const (
 	binaryVariable  = "RINGHOOK_LAB_BINARY"
 	chrootsVariable = "RINGHOOK_LAB_CHROOTS"
+	suiteVariable   = "RINGHOOK_LAB_SUITE"
 )
 
 func TestMain(m *testing.M) {
@@ -29,8 +35,11 @@ func TestMain(m *testing.M) {
 		os.Exit(outside())
 	}
 	flag.Parse()
+	if suite := os.Getenv(suiteVariable); suite != "" {
+		suites = []string{suite}
+	}
 	// The calls wait more than they work: more of them than there are processors.
-	err := errors.Join(inside(), flag.Set("test.parallel", "10"))
+	err := errors.Join(inside(), flag.Set("test.parallel", fmt.Sprint(min(10, 3+2*runtime.NumCPU()))))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "prepare the lab:", err)
 		os.Exit(1)
@@ -38,8 +47,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// outside builds ringhook and runs this test once more in namespaces, which
-// end, with all that was started in them, when it does.
+// outside builds ringhook and runs this test once more for each Asterisk, both at once, in namespaces of their
+// own, which end, with all that was started in them, when it does. Times are measured one after the other, and who
+// names a suite in the environment has that one alone, and sees it at once.
 func outside() int {
 	chroots, err := findChroots()
 	if err != nil {
@@ -60,15 +70,34 @@ func outside() int {
 		return 1
 	}
 
+	environment := append(os.Environ(), binaryVariable+"="+binary, chrootsVariable+"="+chroots)
+	if os.Getenv(timesVariable) != "" || os.Getenv(suiteVariable) != "" {
+		return again(environment, os.Stdout)
+	}
+	codes := make([]int, len(suites))
+	said := make([]bytes.Buffer, len(suites))
+	var running sync.WaitGroup
+	for i, suite := range suites {
+		running.Go(func() { codes[i] = again(append(slices.Clone(environment), suiteVariable+"="+suite), &said[i]) })
+	}
+	running.Wait()
+	for i := range said {
+		os.Stdout.Write(said[i].Bytes())
+	}
+	return slices.Max(codes)
+}
+
+// again runs this test in namespaces of its own, and returns its exit code.
+func again(environment []string, out io.Writer) int {
 	runtime.LockOSThread() // Pdeathsig looks at the thread that started the child
-	again := exec.Command("/proc/self/exe", os.Args[1:]...)
-	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
-	again.Env = append(os.Environ(), binaryVariable+"="+binary, chrootsVariable+"="+chroots)
-	again.SysProcAttr = &syscall.SysProcAttr{
+	defer runtime.UnlockOSThread()
+	child := exec.Command("/proc/self/exe", os.Args[1:]...)
+	child.Stdout, child.Stderr, child.Env = out, out, environment
+	child.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID,
 		Pdeathsig:  syscall.SIGKILL,
 	}
-	err = again.Run()
+	err := child.Run()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -76,7 +105,7 @@ func outside() int {
 	case errors.As(err, &exit):
 		return max(exit.ExitCode(), 1)
 	}
-	fmt.Fprintln(os.Stderr, "run in namespaces of its own:", err)
+	fmt.Fprintln(out, "run in namespaces of its own:", err)
 	return 1
 }
 
@@ -113,8 +142,8 @@ func inside() error {
 	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
-	folder := filepath.Join(filepath.Dir(os.Getenv(binaryVariable)), "memory")
-	err := errors.Join(os.Mkdir(folder, 0o755), syscall.Mount("tmpfs", folder, "tmpfs", 0, ""), os.Setenv("TMPDIR", folder))
+	folder, err := os.MkdirTemp(filepath.Dir(os.Getenv(binaryVariable)), "memory-")
+	err = errors.Join(err, syscall.Mount("tmpfs", folder, "tmpfs", 0, ""), os.Setenv("TMPDIR", folder))
 	if err != nil {
 		return fmt.Errorf("make a folder in memory: %w", err)
 	}

@@ -94,7 +94,7 @@ func everyRune(t *testing.T, l *lab) {
 	finish()
 	for number, want := range texts {
 		var got string
-		eventually(t, 30*time.Second, "the lookup's answer is on its channel", func() bool {
+		eventually(t, "the lookup's answer is on its channel", func() bool {
 			all := l.asterisk.cli(t, "core show channels concise")
 			begin := strings.Index(all, "Local/"+number+"@lab-")
 			if begin < 0 {

@@ -30,7 +30,7 @@ const presetSecret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 // presetKeys are what a hook has beside its preset, where that asks for more than
 // a URL, or would hear of nothing in calls as short as the lab's.
 var presetKeys = map[string]string{
-	"almog-soap":         `settings = { method = "CallEnded", password = "p&ss" }`,
+	"almog-soap":         `settings = { method = "IncomingCall", password = "p&ss" }`,
 	"priority-post-call": "username = \"priority\"\npassword = \"s3cret\"",
 	"standard":           "secret = \"" + presetSecret + "\"",
 	"voipe-talk-time":    `when = "direction == 'incoming' and talk_time > 0"`,
@@ -117,7 +117,7 @@ func presets(t *testing.T, l *lab) {
 		c.play(t, l, strings.TrimPrefix(c.number, "+"))
 		story{l.crm.receiver, c.name, c.number}.wait(t, "call-hangup", 1)
 	}
-	eventually(t, time.Minute, "everything is delivered", func() bool { return l.server.delivered(t) })
+	eventually(t, "everything is delivered", func() bool { return l.server.delivered(t) })
 
 	calls := make([]presetCall, len(presetCalls))
 	for i, c := range presetCalls {
@@ -132,15 +132,17 @@ func presets(t *testing.T, l *lab) {
 	}
 }
 
+// presetNames are the presets that have a golden file. Those of CRMs whose answers matter are played to strict
+// fakes of these products in test/products.
 func presetNames(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("../../hooks/presets/*.toml")
+	files, err := filepath.Glob("testdata/presets/*.golden")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no presets: %v", err)
 	}
 	var names []string
 	for _, f := range files {
-		names = append(names, strings.TrimSuffix(filepath.Base(f), ".toml"))
+		names = append(names, strings.TrimSuffix(filepath.Base(f), ".golden"))
 	}
 	return names
 }

@@ -3,14 +3,18 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
+
+	"ringhook/control"
 )
 
 // config is what an administrator writes to look up callers and to send
@@ -48,6 +52,7 @@ url = "http://127.0.0.1:8080/cti"
 type server struct {
 	folder  string
 	http    string
+	ami     string // the [[ami]] table whose queues live returns; empty for all
 	process *exec.Cmd
 }
 
@@ -55,11 +60,33 @@ type server struct {
 func newServer(t *testing.T, agi, http int) *server {
 	t.Helper()
 	s := &server{folder: t.TempDir(), http: fmt.Sprintf("127.0.0.1:%d", http)}
-	text := fmt.Sprintf(config, agi, s.http, token, filepath.Join(s.folder, "data"))
+	text := fmt.Sprintf(config, agi, s.http, token, filepath.Join(s.folder, "data")) + agentsConfig + yemotConfig
 	if err := os.WriteFile(filepath.Join(s.folder, "ringhook.toml"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// extend adds to the configuration of a server that does not run.
+func (s *server) extend(t *testing.T, text string) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(s.folder, "ringhook.toml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitLive waits until the server is connected to every Asterisk.
+func (s *server) awaitLive(t *testing.T) {
+	t.Helper()
+	eventually(t, "ringhook is connected to the manager interface", func() bool {
+		now, ok := s.live()
+		return ok && len(now.Servers) > 0 && !slices.ContainsFunc(now.Servers, func(s control.Server) bool { return !s.Connected })
+	})
 }
 
 // start starts the server, and returns when it is ready.
@@ -89,7 +116,7 @@ func (s *server) launch(level string) (*exec.Cmd, error) {
 
 func (s *server) awaitReady(t *testing.T) {
 	t.Helper()
-	eventually(t, 20*time.Second, "ringhook is ready", func() bool {
+	eventually(t, "ringhook is ready", func() bool {
 		resp, err := http.Get("http://" + s.http + "/readyz")
 		if err != nil {
 			return false

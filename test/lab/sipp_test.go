@@ -5,15 +5,21 @@ package lab
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"text/template"
 	"time"
+
+	"ringhook/test/wait"
 )
 
 //go:embed testdata/*.xml
@@ -29,8 +35,10 @@ type caller struct {
 	// GiveUp is after how long the caller gives up unanswered, and Talk after how
 	// long in the call the caller hangs up; where both are zero the other side does.
 	GiveUp, Talk time.Duration
+	Told         bool   // hangs up in the call on the signal of tell
 	Withheld     bool   // the trunk knows the number and says that it is not to be shown
 	Refused      string // the status with which the call is turned down
+	CallID       string // in the header X-Call-ID, empty for none
 }
 
 // request is what the caller sends after the INVITE.
@@ -55,6 +63,8 @@ type phone struct {
 	// call then lasts until this side hangs up, or transfers it; zero
 	// leaves the end to the other side.
 	Ring, Talk time.Duration
+	// EndTold phones hang up on the signal of tell.
+	EndTold bool
 	// TransferTo is the extension that the call is sent to after Talk.
 	TransferTo string
 }
@@ -82,6 +92,8 @@ func (p phone) Terminated() reply {
 // sipp is a running SIPp, and the folder with what it writes.
 type sipp struct {
 	folder  string
+	address string // where it listens
+	callID  string // of a caller
 	process *exec.Cmd
 	result  error         // how the process ended
 	ended   chan struct{} // closed then
@@ -94,6 +106,12 @@ var lastPort atomic.Int32
 // complained of is shown when the test has failed.
 func startSIPp(t *testing.T, scenario string, data any, args ...string) *sipp {
 	t.Helper()
+	return startSIPpAt(t, asteriskIP, scenario, data, args...)
+}
+
+// startSIPpAt does the same with an Asterisk at another address.
+func startSIPpAt(t *testing.T, asterisk, scenario string, data any, args ...string) *sipp {
+	t.Helper()
 	s := &sipp{folder: t.TempDir(), ended: make(chan struct{})}
 	var text bytes.Buffer
 	if err := scenarios.ExecuteTemplate(&text, scenario, data); err != nil {
@@ -102,9 +120,9 @@ func startSIPp(t *testing.T, scenario string, data any, args ...string) *sipp {
 	if err := os.WriteFile(filepath.Join(s.folder, scenario), text.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	media := 20000 + 10*lastPort.Add(1)
+	media := 20000 + 10*(lastPort.Add(1)%900) // below the callers' ports
 	s.process = exec.Command("sipp", append([]string{
-		fmt.Sprintf("%s:%d", asteriskIP, sipPort), "-sf", scenario, "-mp", fmt.Sprint(media), "-nostdin",
+		fmt.Sprintf("%s:%d", asterisk, sipPort), "-sf", scenario, "-mp", fmt.Sprint(media), "-nostdin",
 		"-trace_err", "-error_file", "errors",
 	}, args...)...)
 	s.process.Dir = s.folder
@@ -143,7 +161,12 @@ func (l *lab) call(t *testing.T, to string, c caller) *sipp {
 	if c.From != "" {
 		ip = phoneIP(c.From)
 	}
-	return startSIPp(t, "caller.xml", c, traced("-s", to, "-i", ip, "-p", fmt.Sprint(30000+lastPort.Add(1)), "-m", "1")...)
+	ip = l.asterisk.at(ip)
+	port := 30000 + lastPort.Add(1)
+	callID := fmt.Sprintf("lab-%d", port)
+	s := startSIPpAt(t, l.asterisk.at(asteriskIP), "caller.xml", c, traced("-s", to, "-i", ip, "-p", fmt.Sprint(port), "-m", "1", "-cid_str", callID)...)
+	s.address, s.callID = fmt.Sprintf("%s:%d", ip, port), callID
+	return s
 }
 
 // phone sets the behaviour of a phone, or of the trunk's far end, until the test ends.
@@ -153,9 +176,36 @@ func (l *lab) phone(t *testing.T, name string, p phone) *sipp {
 	if name != "trunk" {
 		ip = phoneIP(name)
 	}
-	s := startSIPp(t, "phone.xml", p, traced("-i", ip, "-p", fmt.Sprint(sipPort))...)
+	ip = l.asterisk.at(ip)
+	s := startSIPpAt(t, l.asterisk.at(asteriskIP), "phone.xml", p, traced("-i", ip, "-p", fmt.Sprint(sipPort))...)
+	s.address = fmt.Sprintf("%s:%d", ip, sipPort)
 	waitForUDP(t, ip, sipPort)
 	return s
+}
+
+// tell signals a caller to hang up, or a phone to hang up its latest call. SIPp answers with the headers of the
+// last request, so those of a phone's are the INVITE's.
+func (s *sipp) tell(t *testing.T) {
+	t.Helper()
+	headers := fmt.Sprintf("Via: SIP/2.0/UDP %[1]s;branch=z9hG4bK-told\r\nFrom: <sip:lab@%[1]s>;tag=told\r\nTo: <sip:lab@%[1]s>\r\nCall-ID: %[2]s\r\nCSeq: 9 INFO\r\n", s.address, s.callID)
+	if s.callID == "" {
+		eventually(t, "the phone was called", func() bool { return len(s.invites(t)) > 0 })
+		headers = ""
+		all := s.invites(t)
+		for line := range strings.Lines(all[len(all)-1]) {
+			if name, _, _ := strings.Cut(line, ":"); slices.Contains([]string{"Via", "From", "To", "Call-ID", "CSeq"}, name) {
+				headers += strings.TrimRight(line, "\r\n") + "\r\n"
+			}
+		}
+	}
+	c, err := net.Dial("udp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("INFO sip:lab@" + s.address + " SIP/2.0\r\n" + headers + "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // wait waits for a call's end, and fails the test where it was not the one
@@ -167,24 +217,33 @@ func (s *sipp) wait(t *testing.T) {
 		if s.result != nil {
 			t.Fatalf("sipp: the call did not go as its scenario has it: %v", s.result)
 		}
-	case <-time.After(2 * time.Minute):
+	case <-time.After(wait.Limit):
 		t.Fatal("sipp: the call does not end")
 	}
+}
+
+// invites lists the INVITEs that a phone got, each once.
+func (s *sipp) invites(t *testing.T) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.folder, "messages"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, message := range strings.Split(string(text), "message received") {
+		_, invite, ok := strings.Cut(message, "\n\nINVITE ")
+		head, _, whole := strings.Cut(invite, "\r\n\r\n")
+		if ok && whole && !slices.Contains(all, head) { // Asterisk repeats one that a slow machine has not answered in time
+			all = append(all, head)
+		}
+	}
+	return all
 }
 
 // headers lists a header of every INVITE that a phone got.
 func (s *sipp) headers(t *testing.T, name string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.folder, "messages"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var values []string
-	for _, message := range strings.Split(string(text), "message received") {
-		_, invite, ok := strings.Cut(message, "\n\nINVITE ")
-		if !ok {
-			continue
-		}
+	for _, invite := range s.invites(t) {
 		for line := range strings.Lines(invite) {
 			if value, ok := strings.CutPrefix(line, name+": "); ok {
 				values = append(values, strings.TrimRight(value, "\r\n"))

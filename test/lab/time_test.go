@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Who wants the times of the dialplan says how many of each way, and may have them as JSON.
@@ -127,7 +126,7 @@ func TestTimeInDialplan(t *testing.T) {
 
 			a.cli(t, fmt.Sprintf("channel originate Local/%d@bench/n application Wait 3600", n))
 			var found [][]string
-			eventually(t, 10*time.Minute, "the last caller is known", func() bool {
+			eventually(t, "the last caller is known", func() bool {
 				found = tookLine.FindAllStringSubmatch(a.log(0), -1)
 				return len(found) >= n*len(ways)
 			})
