@@ -30,7 +30,7 @@ func TestAnswers(t *testing.T) {
 		crm.Play(step)
 		id := outbox.Add(event("1.1", 1), "crm")[0]
 		c := hookTo("crm", crm.URL())
-		c.Taken, c.Known, c.Final = ".success", map[string]string{"400": "already exist", "409": ""}, []int{400, 403, 422}
+		c.Taken, c.Known, c.Final = ".success", map[string]string{"400": "already exist", "409": "", "500": "already exist"}, []int{400, 403, 422}
 		_, stop := start(t, outbox, c)
 		waitUntil(t, outbox, func() bool { return len(outbox.Row(id).Attempts) > 0 })
 		stop()
@@ -48,6 +48,7 @@ func TestAnswers(t *testing.T) {
 	f(hooktest.Step{Status: 422}, hooks.Dead, "rejected")
 	f(hooktest.Step{Status: 401}, hooks.Pending, "rejected")
 	f(hooktest.Step{Status: 500}, hooks.Pending, "server")
+	f(hooktest.Step{Status: 500, Body: `{"error": "Object already exists!"}`}, hooks.Delivered, "delivered")
 }
 
 // remembering is a hook whose first event fetches an id that the others need.

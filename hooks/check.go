@@ -73,13 +73,17 @@ func (c *Config) Check(report func(key, problem string)) {
 // transient are the 4xx statuses that may succeed later, whatever the event is.
 var transient = []int{http.StatusRequestTimeout, http.StatusGone, http.StatusTooEarly, http.StatusTooManyRequests}
 
+// unknowable are the statuses that never say that the receiver has an event already.
+var unknowable = []int{http.StatusGone, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
+
 // checkAnswers checks which answers count as delivered and which as final.
 func (c *Config) checkAnswers(check func(ok bool, key, format string, args ...any)) {
-	for status := range c.Known {
+	for status, text := range c.Known {
 		n, err := strconv.Atoi(status)
-		check(err == nil && n >= 400 && n <= 499, "known", "%q is not a status of 400 to 499", status)
-		check(n != http.StatusGone && n != http.StatusTooManyRequests, "known",
-			"%d has a meaning of its own: 410 ends the hook, and 429 asks for fewer requests", n)
+		check(err == nil && n >= 400 && n <= 599, "known", "%q is not a status of 400 to 599", status)
+		check(!slices.Contains(unknowable, n), "known",
+			"%d has a meaning of its own: 410 ends the hook, 429 asks for fewer requests, and 502 to 504 come from a proxy", n)
+		check(n < 500 || n > 599 || text != "", "known", "%d needs a text: without one every failure of the receiver would count as delivered", n)
 	}
 	for _, status := range c.Final {
 		check(status >= 400 && status <= 499 && !slices.Contains(transient, status), "final",

@@ -61,8 +61,8 @@ type Config struct {
 	// Taken is an expression over a 2xx answer, of jq, or XPath if the request is
 	// XML: the event is delivered only if it results in anything but nothing and false.
 	Taken string `toml:"taken"`
-	// Known are texts by 4xx status: an answer with the status and the text in it
-	// means that the receiver has the event already. It counts as delivered.
+	// Known are texts by 4xx or 5xx status: an answer with the status and the text in
+	// it means that the receiver has the event already. It counts as delivered.
 	Known map[string]string `toml:"known"`
 	// Final are the 4xx statuses after which a delivery is dead at once.
 	Final []int `toml:"final"`

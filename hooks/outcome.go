@@ -104,10 +104,10 @@ func (r *request) read(o *outcome, resp *httpclient.Response) {
 		if o.values = answer.Values; !answer.Taken {
 			o.class, o.values, o.text = classRefused, nil, answer.Why+"\n"+o.text
 		}
-	case o.class != classRejected:
+	case o.class != classRejected && o.class != classServer:
 	case c.isKnown(o):
 		o.class = classDelivered
-	default:
+	case o.class == classRejected:
 		o.final = slices.Contains(c.Final, o.status)
 	}
 }

@@ -126,6 +126,8 @@ func TestCheckRequests(t *testing.T) {
 	f(func(c *Config) { c.Known = map[string]string{"200": "x"} }, "known: ")
 	f(func(c *Config) { c.Known = map[string]string{"410": "x"} }, "known: 410 ")
 	f(func(c *Config) { c.Known = map[string]string{"429": "x"} }, "known: 429 ")
+	f(func(c *Config) { c.Known = map[string]string{"503": "x"} }, "known: 503 ")
+	f(func(c *Config) { c.Known = map[string]string{"500": ""} }, "known: 500 needs a text")
 	f(func(c *Config) { c.Final = []int{429} }, "final: 429 ")
 	f(func(c *Config) { c.Final = []int{500} }, "final: 500 ")
 	f(func(c *Config) { c.Rate = "2 per second" }, "rate: ")

@@ -62,9 +62,11 @@ type product struct {
 	only func(c *call) bool
 	// lacks are the fields that an entry of this product cannot show: agent, seconds, started, customer, number.
 	lacks []string
+	// firstAgent says that an entry names the agent who answered first, also after a transfer.
+	firstAgent bool
 	// screens says that the agent's screen shows the call while the phone rings; knownScreens that it does so for known
-	// callers only.
-	screens, knownScreens bool
+	// callers only, and answererScreens that it does so when the agent answers.
+	screens, knownScreens, answererScreens bool
 }
 
 // fake is a product that is played.
@@ -344,6 +346,9 @@ func (p *product) expected(c *call) (entry, bool) {
 	if c.number == known {
 		e.customer = customerID
 	}
+	if p.firstAgent && c.agent != "" && !c.out {
+		e.agent = c.rang[0]
+	}
 	return p.shorten(e), true
 }
 
@@ -395,8 +400,12 @@ func (f *fake) check(t *testing.T, c *call, atLeast bool) {
 	}
 	if f.product.screens && !c.out {
 		slices.Sort(f.shown)
-		if !slices.Equal(slices.Compact(f.shown), c.rang) && !(c.number == unknown && f.product.knownScreens) {
-			t.Errorf("screens of %v, want %v", f.shown, c.rang)
+		want := c.rang
+		if f.product.answererScreens && c.agent == "" {
+			want = nil
+		}
+		if !slices.Equal(slices.Compact(f.shown), want) && !(c.number == unknown && f.product.knownScreens) {
+			t.Errorf("screens of %v, want %v", f.shown, want)
 		}
 	}
 }
