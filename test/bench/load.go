@@ -43,8 +43,8 @@ type asked struct {
 }
 
 var (
-	lookupPoint = asked{"queue-dial", []string{"queue_id=500", "linkedid={uniqueid}", "visit=", "ring=", "recording_file=", "queue_status="}, "FOUND"}
-	eventPoint  = asked{"agent-dial", []string{"agent_phone=101", "linkedid={uniqueid}", "visit=", "ring="}, "FOUND"}
+	lookupPoint = asked{"queue-dial", []string{"queue_id=500", "linkedid={uniqueid}", "server=pbx", "visit=", "ring=", "recording_file=", "queue_status="}, "FOUND"}
+	eventPoint  = asked{"agent-dial", []string{"agent_phone=101", "linkedid={uniqueid}", "server=pbx", "visit=", "ring="}, "FOUND"}
 )
 
 // load lets agiload play a point against servers in turn, and returns the measurement of

@@ -28,7 +28,7 @@ const soakSettles = 5
 
 // endPoint ends a call, because the soak lets ringhook forget calls soon.
 var endPoint = asked{"call-hangup", []string{
-	"linkedid={uniqueid}", "visit=", "ring=", "status=ANSWER", "answered_time=31", "abandoned=", "connected=", "queue_status=", "wait_time=", "queue_position=",
+	"linkedid={uniqueid}", "server=pbx", "visit=", "ring=", "status=ANSWER", "answered_time=31", "abandoned=", "connected=", "queue_status=", "wait_time=", "queue_position=",
 	"agent_phone=", "billsec=31", "recording_file=", "cause=16",
 }, "FOUND"}
 
