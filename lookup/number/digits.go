@@ -136,6 +136,25 @@ var separators = strings.NewReplacer(" ", "", "-", "", ".", "", "(", "", ")", ""
 
 // base returns a number without what follows it, and reports whether it is two numbers in one.
 func base(raw string) (text string, several bool) {
+	if isBare(raw) {
+		return raw, false
+	}
+	return trimmed(raw)
+}
+
+// isBare reports whether a number is written with digits and plus signs alone, as trunks write nearly all of them. None
+// of the expressions of trimmed matches such a number, and they take as long as reading it by the numbering plan.
+func isBare(raw string) bool {
+	for i := range len(raw) {
+		if c := raw[i]; (c < '0' || c > '9') && c != '+' {
+			return false
+		}
+	}
+	return true
+}
+
+// trimmed is base for a number that may be written in any way.
+func trimmed(raw string) (text string, several bool) {
 	text = written(raw)
 	if m := spreadsheet.FindStringSubmatch(text); m != nil {
 		text = m[1]
@@ -176,6 +195,9 @@ var (
 // 030 23456705-06: the tail counts on where the number ends, by nine at most or from 00 to 99. Another tail is the
 // extension of a switchboard, as in 030 234567-01.
 func spanned(text string) (first string, several bool) {
+	if !strings.Contains(text, "-") {
+		return "", false
+	}
 	m := span.FindStringSubmatch(text)
 	if m == nil {
 		return "", false

@@ -249,6 +249,20 @@ func TestName(t *testing.T) {
 	}
 }
 
+// FuzzBase compares the short way for numbers of digits with the expressions.
+func FuzzBase(f *testing.F) {
+	for _, s := range []string{"", "+", "++49", "4930+1", "84951234567", "+4930123456", "00", "4930123456.0", "+49 (0)30 12", "030 1/2"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		raw = clip(raw)
+		got, several := base(raw)
+		if want, wantSeveral := trimmed(raw); got != want || several != wantSeveral {
+			t.Errorf("base(%q) = %q, %v, want %q, %v", raw, got, several, want, wantSeveral)
+		}
+	})
+}
+
 // T-NUM-01.
 func FuzzNormalize(f *testing.F) {
 	for _, s := range []string{
@@ -283,5 +297,14 @@ func BenchmarkNormalize(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n.Normalize("84951234567")
+	}
+}
+
+// BenchmarkNormalizeNew is of a caller who did not call recently.
+func BenchmarkNormalizeNew(b *testing.B) {
+	n := NewReader(Config{Country: "DE", Language: "en"})
+	b.ReportAllocs()
+	for b.Loop() {
+		n.read("+493012345678")
 	}
 }
