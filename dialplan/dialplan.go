@@ -33,6 +33,7 @@ type Dialplan struct {
 	metrics *metrics
 	now     func() time.Time
 	maxWait time.Duration  // maxCommitWait, except in tests
+	minWait time.Duration  // reserve, except in tests
 	late    sync.WaitGroup // commits for which no call waits any longer
 	*lateAnswers
 }
@@ -57,7 +58,7 @@ type Parts struct {
 
 // New returns a dialplan that stores its calls in journal.
 func New(settings Settings, parts Parts, journal Journal, log *slog.Logger, reg prometheus.Registerer) *Dialplan {
-	d := &Dialplan{journal: journal, calls: newRegistry(journal), log: log, metrics: newMetrics(reg), now: time.Now, maxWait: maxCommitWait, lateAnswers: newLateAnswers(), limited: loglimit.New(log, time.Minute)}
+	d := &Dialplan{journal: journal, calls: newRegistry(journal), log: log, metrics: newMetrics(reg), now: time.Now, maxWait: maxCommitWait, minWait: reserve, lateAnswers: newLateAnswers(), limited: loglimit.New(log, time.Minute)}
 	d.current.Store(&current{settings: newSettings(settings), Parts: parts})
 	d.initLate(parts)
 	return d

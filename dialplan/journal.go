@@ -185,5 +185,5 @@ func notifyHooks(d *hooks.Dispatcher, events []Accepted, due []hooks.Delivery) {
 
 func (p *pointSession) commitWait() time.Duration {
 	left := time.Until(p.session.Started().Add(p.budget))
-	return min(max(left, reserve), p.maxWait)
+	return min(max(left, p.minWait), p.maxWait)
 }

@@ -111,7 +111,7 @@ func (p *pointSession) begin() error {
 
 // resume locks the call again after a lookup.
 func (p *pointSession) resume() error {
-	e, err := p.acquire(p.transition.now, p.deadline.Add(reserve))
+	e, err := p.acquire(p.transition.now, p.deadline.Add(p.minWait))
 	if err != nil {
 		return err
 	}
