@@ -185,7 +185,7 @@ func (d *Directory) noteDoubtful(l *list) {
 		}
 	}
 	if len(agents) > 0 && !slices.Equal(agents, l.doubtful) {
-		d.log.Warn("agents have no id: several users fit", "agents", l.cfg.Name, "without_id", strings.Join(agents, " "), "field", field, "value", value,
+		d.log.Warn("agents have no id, several users share their value", "agents", l.cfg.Name, "without_id", strings.Join(agents, " "), "field", field, "value", value,
 			"hint", "set ids of the [[agent]], or phone, info or agent in map of the [[agents]] table")
 	}
 	l.doubtful = agents

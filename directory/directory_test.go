@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,10 +45,11 @@ func (s *shelf) SetAgentIDs(source string, list []AgentID) error {
 	return nil
 }
 
-// bitrix answers as user.get does: 50 users a page, and where the next page begins.
+// bitrix answers as user.get does: 50 users a page unless page is set, and where the next page begins.
 type bitrix struct {
 	mu    sync.Mutex
 	users int
+	page  int
 	fail  bool
 	calls int
 }
@@ -60,16 +62,16 @@ func (b *bitrix) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "down", http.StatusServiceUnavailable)
 		return
 	}
-	start := 0
+	start, size := 0, cmp.Or(b.page, 50)
 	fmt.Sscan(r.URL.Query().Get("start"), &start)
 	page := map[string]any{}
 	var users []map[string]any
-	for n := start; n < min(start+50, b.users); n++ {
+	for n := start; n < min(start+size, b.users); n++ {
 		users = append(users, map[string]any{"ID": fmt.Sprint(1000 + n), "UF_PHONE_INNER": fmt.Sprint(100 + n), "NAME": "Agent", "EMAIL": fmt.Sprintf("a%d@crm.example", n)})
 	}
 	page["result"] = users
-	if start+50 < b.users {
-		page["next"] = start + 50
+	if start+size < b.users {
+		page["next"] = start + size
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(page)
@@ -175,6 +177,26 @@ func TestManyUsers(t *testing.T) {
 	want := "# HELP ringhook_agents_ids Ids in the list that was fetched last.\n# TYPE ringhook_agents_ids gauge\nringhook_agents_ids{agents=\"bitrix24\"} 5000\n"
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "ringhook_agents_ids"); err != nil {
 		t.Error(err)
+	}
+}
+
+// All users of a page count, and a list with too many is an error: without the rest, agents would have no id.
+func TestLongPages(t *testing.T) {
+	for _, tc := range []struct {
+		users, page int
+		want        string
+	}{{250, 250, ""}, {10_500, 500, "more than 10000 users"}} {
+		crm := httptest.NewServer(&bitrix{users: tc.users, page: tc.page})
+		t.Cleanup(crm.Close)
+		cfg := config(crm.URL)
+		f, err := newFetcher(&cfg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, users, err := f.all(t.Context())
+		if tc.want == "" && (err != nil || users != tc.users) || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%d users in pages of %d: %d, %v", tc.users, tc.page, users, err)
+		}
 	}
 }
 

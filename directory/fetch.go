@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	maxPages = 100 // of 100 users, which is the limit of an answer
+	maxPages = 100
+	maxUsers = 10_000 // of all pages
 	maxBody  = 1 << 20
 	maxValue = 200 // of an id or a value to find it by, in bytes
 	readTime = time.Second
@@ -37,7 +38,7 @@ func newFetcher(cfg *Config, accounts httpclient.Accounts) (*fetcher, error) {
 	if f.url, err = httpclient.ParseTemplate(cfg.URL, httpclient.PlaceURL); err != nil {
 		return nil, wrap(err)
 	}
-	if f.users, err = answer.NewReader(answer.Config{Format: "json", Map: cfg.Map, Records: cfg.Records}); err != nil {
+	if f.users, err = answer.NewReader(answer.Config{Format: "json", Map: cfg.Map, Records: cfg.Records, MaxRecords: maxUsers}); err != nil {
 		return nil, wrap(err)
 	}
 	if cfg.Next != "" {
@@ -78,7 +79,9 @@ func (f *fetcher) all(ctx context.Context) (ids []AgentID, users int, err error)
 		if err != nil {
 			return nil, 0, err
 		}
-		ids, users = append(ids, page...), users+found
+		if ids, users = append(ids, page...), users+found; users > maxUsers {
+			return nil, 0, fmt.Errorf("the list has more than %d users", maxUsers)
+		}
 		before := next
 		if next, err = f.following(ctx, resp); err != nil || next == "" {
 			return ids, users, err

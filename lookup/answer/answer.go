@@ -68,6 +68,9 @@ type Config struct {
 	Settings map[string]string
 	// Whole reads the expressions of Map once, of the whole answer, also if that stands for no customer, such as [].
 	Whole bool
+	// MaxRecords is the maximum number of records of an answer in JSON; more are an error. By default it is 100, and those
+	// after them are left out.
+	MaxRecords int
 }
 
 // Reader reads answers of one source. It may be used from many goroutines.

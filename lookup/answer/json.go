@@ -16,7 +16,7 @@ import (
 
 // newJSON reads JSON through expressions of jq.
 func newJSON(cfg *Config) (parser, error) {
-	vars, wholeOnly := variablesOf(cfg.Settings), cfg.Whole
+	vars, wholeOnly, most := variablesOf(cfg.Settings), cfg.Whole, cfg.MaxRecords
 	m, err := newMapping(cfg, func(text string) (*gojq.Query, error) { return parseJQ(text, vars) })
 	if err != nil {
 		return nil, err
@@ -38,18 +38,26 @@ func newJSON(cfg *Config) (parser, error) {
 			record, refused, err := r.record(whole)
 			return Result{Records: []Record{record}, Refused: refused}, err
 		}
-		return r.read(whole)
+		return r.read(whole, most)
 	}, nil
 }
 
-// read takes the customers and their variables out of an answer.
-func (r *jqRunner) read(whole any) (res Result, err error) {
+// read takes the customers and their variables out of an answer. More customers than most are an error; if it is 0, those
+// after maxRecords are left out.
+func (r *jqRunner) read(whole any, most int) (res Result, err error) {
 	if isNobody(whole) {
 		return Result{}, nil
 	}
 	customers := []any{whole}
 	if r.records != nil {
-		customers, err = r.run(r.records, whole, maxRecords)
+		limit := maxRecords
+		if most > 0 {
+			limit = most + 1
+		}
+		customers, err = r.run(r.records, whole, limit)
+		if err == nil && most > 0 && len(customers) > most {
+			return Result{}, &Error{ReasonLimit, fmt.Errorf("more than %d records", most)}
+		}
 		if errors.Is(err, errStructure) {
 			return Result{}, &Error{ReasonType, fmt.Errorf("records: %w", err)}
 		}
