@@ -78,7 +78,10 @@ func readExceptions(raw []byte, agent string, cfg *conf.Config) (list []desk.Exc
 	if err != nil {
 		return nil, err
 	}
-	comma, rest := separator(string(text))
+	comma, rest, err := separator(string(text))
+	if err != nil {
+		return nil, err
+	}
 	lines := csv.NewReader(strings.NewReader(rest))
 	lines.Comma, lines.FieldsPerRecord, lines.Comment, lines.TrimLeadingSpace = comma, -1, '#', comma != '\t'
 	numbers, now := number.NewReader(cfg.Number), time.Now()
@@ -133,27 +136,36 @@ func (c exceptionColumns) field(fields []string, which int) string {
 
 // namedColumns returns the columns that a first line names, such as number,note,agent. ok is false if it names none.
 func namedColumns(fields []string) (columns exceptionColumns, ok bool) {
-	for i, names := range [][]string{{"number", "phone"}, {"note", "name"}, {"agent"}} {
-		columns[i] = slices.IndexFunc(fields, func(s string) bool { return slices.Contains(names, strings.ToLower(strings.TrimSpace(s))) })
+	called := func(names ...string) func(string) bool {
+		return func(s string) bool { return slices.Contains(names, strings.ToLower(strings.TrimSpace(s))) }
+	}
+	for i, isColumn := range []func(string) bool{phonebook.IsNumberColumn, called("note", "name"), called("agent")} {
+		columns[i] = slices.IndexFunc(fields, isColumn)
 	}
 	return columns, columns[0] >= 0
 }
 
 // separator returns what stands between the columns of a table, and the table without a line such as sep=; that names it.
 // In another table it is the first comma, semicolon, tab or bar, which no number has.
-func separator(text string) (comma rune, table string) {
+func separator(text string) (comma rune, table string, err error) {
+	at := 0
 	for line := range strings.Lines(text) {
-		if sep, found := strings.CutPrefix(strings.ToLower(strings.Trim(line, "\"\n")), "sep="); found && len(sep) == 1 && strings.Contains(",;\t|", sep) {
-			return rune(sep[0]), strings.Replace(text, line, "\n", 1)
+		at++
+		comma, named, err := phonebook.NamedSeparator(line)
+		if err != nil {
+			return 0, "", fmt.Errorf("line %d %w", at, err)
+		}
+		if named {
+			return comma, strings.Replace(text, line, "\n", 1), nil
 		}
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
 		if at := strings.IndexAny(line, ",;\t|"); at >= 0 {
-			return rune(line[at]), text
+			return rune(line[at]), text, nil
 		}
 	}
-	return ',', text
+	return ',', text, nil
 }
 
 type exceptionsListCmd struct {

@@ -63,9 +63,13 @@ var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}(?:\([A-Za-z0-9
 
 func (t *table) readHeader() error {
 	text, long, err := t.filled()
-	line := strings.Trim(text, `"`) // some programs quote it
-	if sep, found := strings.CutPrefix(strings.ToLower(line), "sep="); found && err == nil && utf8.RuneCountInString(sep) == 1 {
-		t.comma, _ = utf8.DecodeRuneInString(sep)
+	named := false
+	if err == nil {
+		if t.comma, named, err = NamedSeparator(text); err != nil {
+			return fmt.Errorf("line %d %w", t.line, err)
+		}
+	}
+	if named {
 		text, long, err = t.filled()
 	}
 	switch {
@@ -82,8 +86,6 @@ func (t *table) readHeader() error {
 				t.comma = other
 			}
 		}
-	case strings.ContainsRune("\"\r\n", t.comma) || t.comma == utf8.RuneError:
-		return errors.New("line 1 names a separator that none can be: use sep=; or sep=,")
 	}
 	names, err := t.split(text)
 	if err != nil {
@@ -104,14 +106,14 @@ var errNoVariable = errors.New("is no name of a variable: use a name such as CAL
 
 // name reads the names of the columns.
 func (t *table) name(names []string) error {
-	t.number = slices.IndexFunc(names, isNumberColumn)
+	t.number = slices.IndexFunc(names, IsNumberColumn)
 	if t.number < 0 {
 		return errors.New("no column is called number or phone: the first line must name the columns, such as number,name")
 	}
 	for i, name := range names {
 		name = strings.TrimSpace(name)
 		switch lower := strings.ToLower(name); {
-		case isNumberColumn(name):
+		case IsNumberColumn(name):
 			if i != t.number {
 				return fmt.Errorf("columns %d and %d are both called number or phone: only one may be", t.number+1, i+1)
 			}
@@ -138,7 +140,21 @@ func (t *table) filled() (text string, long bool, err error) {
 	return text, long, err
 }
 
-func isNumberColumn(name string) bool {
+// NamedSeparator reports whether a first line of a table is one such as sep=; that names what stands between the columns, and
+// returns it. The error continues a sentence about the line.
+func NamedSeparator(line string) (comma rune, named bool, err error) {
+	line = strings.Trim(strings.TrimRight(line, "\r\n"), `"`) // some programs quote it
+	if len(line) < len("sep=") || !strings.EqualFold(line[:len("sep=")], "sep=") || utf8.RuneCountInString(line) != len("sep=")+1 {
+		return 0, false, nil
+	}
+	if comma, _ = utf8.DecodeRuneInString(line[len("sep="):]); comma == utf8.RuneError {
+		return 0, false, errors.New("names a separator that none can be: use sep=; or sep=,")
+	}
+	return comma, true, nil
+}
+
+// IsNumberColumn reports whether a table's column of this name has the numbers.
+func IsNumberColumn(name string) bool {
 	return slices.Contains([]string{"number", "phone", "phone number", "phone_number"}, strings.ToLower(strings.TrimSpace(name)))
 }
 
