@@ -21,10 +21,9 @@ const maxLanded = 64
 // errLanded means that an equal request has just been answered: the answer is in the cache.
 var errLanded = &fault{reason: "landed", err: errors.New("an equal request has just been answered")}
 
-// share calls then with the result of a request: of an equal one in flight, or
-// of a new one, which it returns. If neither is possible it returns why. Unless again is set, that is
-// errLanded if an equal request was answered recently: a caller that missed the cache
-// just before has to look there once more.
+// share joins the flight of an equal request, or begins one, and returns it; it calls then with the result. The fault is
+// why it did neither: errLanded if again is false and an equal request was answered recently, so that a caller that missed
+// the cache just before looks there once more.
 func (s *source) share(req *request, again bool, then func(result)) (*flight, *fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

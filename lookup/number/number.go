@@ -212,13 +212,14 @@ func (n *Reader) place(number *Number, parsed *phonenumbers.PhoneNumber) {
 	number.zones = n.locations(names)
 }
 
-// Several reports whether a text may be two numbers or more by the plan of any country, such as 030 23456701/02.
-func Several(raw string) bool {
+// SeveralAnywhere reports whether a text may be two numbers or more whatever the country, such as 030 23456701/02.
+func SeveralAnywhere(raw string) bool {
 	_, several := base(clip(raw))
 	return several
 }
 
-// Several reports whether a text may be two numbers or more, such as 030 23456701/02 or 030 23456705-06.
+// Several reports whether a text may be two numbers or more by the plan of the Reader's country: what SeveralAnywhere
+// reports, and spans such as 030 23456705-06.
 func (n *Reader) Several(raw string) bool {
 	text, several := base(clip(raw))
 	if several {
