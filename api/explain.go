@@ -47,6 +47,23 @@ type LookupReport struct {
 	Took    time.Duration    `json:"took"`
 }
 
+// Parameters returns the parameters that events of the call would have of the answer.
+func (r *LookupReport) Parameters() map[string]string {
+	passed := slices.Clone(r.Channel.Parameters)
+	for _, v := range r.Channel.Set {
+		passed = append(passed, v.Name)
+	}
+	params := map[string]string{}
+	for _, source := range r.Sources {
+		for _, v := range source.Vars {
+			if name := dialplan.Parameter(v.Name); name != "" && source.Lookup == r.Source && slices.Contains(passed, v.Name) {
+				params[name] = v.Value
+			}
+		}
+	}
+	return params
+}
+
 // NumberReport is how a number was read.
 type NumberReport struct {
 	Raw        string      `json:"raw"`

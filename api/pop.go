@@ -92,15 +92,10 @@ func demanded(ctx context.Context, now *settings, number string) (*hooks.Event, 
 		"direction": "incoming", "callerid": report.Number.Read, "callerid_raw": report.Number.Raw, "linkedid": id, "region_name": report.Number.RegionName, "region_time": report.Number.RegionTime,
 	}}
 	matches := int64(0)
-	for _, source := range report.Sources {
-		if source.Lookup != report.Source {
-			continue
-		}
-		for _, v := range source.Vars {
-			ev.Params[dialplan.Parameter(v.Name)] = v.Value
-			if v.Name == "match_count" {
-				matches, _ = strconv.ParseInt(v.Value, 10, 64)
-			}
+	for name, value := range report.Parameters() {
+		ev.Params[name] = value
+		if name == "match_count" {
+			matches, _ = strconv.ParseInt(value, 10, 64)
 		}
 	}
 	return ev, pops.Result(dialplan.Looked(report.Outcome, matches)), nil

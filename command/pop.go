@@ -12,7 +12,6 @@ import (
 	"ringhook/conf"
 	"ringhook/dialplan"
 	"ringhook/hooks"
-	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/pops"
 )
@@ -160,28 +159,11 @@ func (c *popTestCmd) fill(s *streams, cfg *conf.Config, ev *hooks.Event) (pops.R
 		return "", err
 	}
 	matches := int64(0)
-	for _, v := range answerOf(report) {
-		ev.Params[dialplan.Parameter(v.Name)] = v.Value
-		if v.Name == "match_count" {
-			matches, _ = strconv.ParseInt(v.Value, 10, 64)
+	for name, value := range report.Parameters() {
+		ev.Params[name] = value
+		if name == "match_count" {
+			matches, _ = strconv.ParseInt(value, 10, 64)
 		}
 	}
 	return pops.Result(dialplan.Looked(report.Outcome, matches)), nil
-}
-
-// answerOf returns the variables of the answer that reach events.
-func answerOf(report *api.LookupReport) []lookup.Var {
-	passed := slices.Clone(report.Channel.Parameters)
-	for _, v := range report.Channel.Set {
-		passed = append(passed, v.Name)
-	}
-	var vars []lookup.Var
-	for _, source := range report.Sources {
-		for _, v := range source.Vars {
-			if source.Lookup == report.Source && slices.Contains(passed, v.Name) {
-				vars = append(vars, v)
-			}
-		}
-	}
-	return vars
 }

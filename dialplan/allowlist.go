@@ -32,7 +32,7 @@ var contract = map[string]rule{
 
 // rule is the type and the limits of a variable's value.
 type rule struct {
-	param     string // the name of the parameter
+	param     string // the name of the parameter; empty if the variable is none, because only ringhook sets it
 	typ       string // text if empty
 	inherited bool
 	oneOf     []string
@@ -58,6 +58,13 @@ var valueTypes = map[string]func(rune) bool{
 	"path": func(c rune) bool {
 		return c < utf8.RuneSelf && (unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("_-.*#+/", c))
 	},
+}
+
+// keep stores a value as the variable's parameter, if it is one.
+func (r rule) keep(c *call, value string) {
+	if r.param != "" {
+		c.keep(r.param, typed(r.kind(), value))
+	}
 }
 
 // check returns the value in the form in which it is set; reason says why it is refused, and is empty
@@ -131,7 +138,7 @@ func (s *settings) filterAnswer(c *call, answer []lookup.Var) (set []fastagi.Var
 			refused = append(refused, refusal{v.Name, reason})
 			continue
 		}
-		c.keep(r.param, typed(r.kind(), cut(value, maxValue)))
+		r.keep(c, cut(value, maxValue))
 		name := v.Name
 		if r.inherited {
 			name = "__" + name
@@ -153,8 +160,14 @@ func (s *settings) parameter(c *call, v lookup.Var) bool {
 
 // isParameter reports whether a lookup may set a parameter of that name.
 func isParameter(name string) bool {
+	return validName(name) && replaceable(name)
+}
+
+// replaceable reports whether a parameter is none of those that only ringhook sets: the facts of a call, such as the
+// caller's number, are not what a source says they are.
+func replaceable(name string) bool {
 	_, ours := parameters[name]
-	return validName(name) && !slices.Contains(reservedNames, name) && (!ours || slices.Contains(settableParameters, name))
+	return !slices.Contains(reservedNames, name) && (!ours || slices.Contains(settableParameters, name))
 }
 
 // CheckName returns why a name in an answer can be set neither on the channel nor in events. It
@@ -206,7 +219,7 @@ func parseVariables(config map[string]any, report func(key, problem string)) map
 			report(key, problem)
 			continue
 		}
-		r := rule{param: parameterName(name)}
+		r := rule{param: Parameter(name)}
 		if problem := r.read(config[name]); problem != "" {
 			report(key, problem)
 			continue

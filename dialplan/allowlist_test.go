@@ -108,6 +108,30 @@ func TestAllowlistParameters(t *testing.T) {
 	}
 }
 
+// TestAllowlistOfParameters checks that a variable with the name of a parameter that only ringhook sets reaches the channel
+// alone: else a source could make the caller another one, or end the privacy of one who withholds the number.
+func TestAllowlistOfParameters(t *testing.T) {
+	names := map[string]any{"CALLERID(num)": "text", "customer_id": "text", "agent_name": "text"}
+	for name := range parameters {
+		if _, always := contract[name]; !always && !slices.Contains(reservedNames, name) {
+			names[name] = "text"
+		}
+	}
+	(&Config{Variables: names, MaxCall: time.Hour}).Check(func(key, problem string) { t.Errorf("%s %s", key, problem) })
+	s := newSettings(Settings{Dialplan: Config{Variables: names}})
+	c := newCall(Identity{LinkedID: "c"}, time.Now())
+	for name := range names {
+		if set, refused := s.filterAnswer(c, []lookup.Var{{Name: name, Value: "1"}}); len(set) != 1 || len(refused) > 0 {
+			t.Errorf("%s sets %v, refused %v", name, set, refused)
+		}
+	}
+	want := append([]string{"CALLERID_num", "customer_id"}, settableParameters...)
+	slices.Sort(want)
+	if got := sortedKeys(c.Known); !slices.Equal(got, want) {
+		t.Errorf("an answer sets the parameters %q, want %q", got, want)
+	}
+}
+
 // TestAllowlistBounds checks that no answer makes a call grow without bound.
 func TestAllowlistBounds(t *testing.T) {
 	s := newSettings(Settings{})

@@ -55,12 +55,16 @@ func (c *Config) ExtraVariables() map[string]bool {
 	return names
 }
 
-// Parameter returns the name of an answer's variable in events and placeholders.
+// Parameter returns the name of an answer's variable in events and placeholders. It is empty if only ringhook sets that
+// parameter: [dialplan] variables may name such a variable for the channel alone.
 func Parameter(variable string) string {
 	if r, ours := contract[variable]; ours {
 		return r.param
 	}
-	return parameterName(variable)
+	if name := parameterName(variable); replaceable(name) {
+		return name
+	}
+	return ""
 }
 
 // Queue is one [[queue]] table.

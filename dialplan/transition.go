@@ -87,7 +87,7 @@ func (t *transition) mergeChannel() {
 	}
 	for name, r := range t.settings.variables {
 		if v := t.args[name]; v != "" {
-			known.keep(r.param, typed(r.kind(), v))
+			r.keep(known, v)
 		}
 	}
 	if next := known.text("recording_file"); next != file && t.args["recording_url"] == "" {
