@@ -129,7 +129,7 @@ func (a *API) handle(r *fasthttp.RequestCtx) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	route, parts, methods := find(string(r.Method()), string(r.URI().PathOriginal())) // Path removes a .. of an id
+	route, parts, methods := find(string(r.Method()), string(r.URI().PathOriginal())) // as the port chooses the API
 	switch {
 	case route == nil && len(methods) == 0:
 		return nil, notFound()

@@ -55,7 +55,7 @@ func NewServer(a *API, connections int, registry *prometheus.Registry, unready f
 		ReadBufferSize: 8 << 10, MaxRequestBodySize: 1 << 20, Concurrency: connections, CloseOnShutdown: true, NoDefaultServerHeader: true,
 		Logger: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' mistakes
 		Handler: guarded(registry, a.limited, func(r *fasthttp.RequestCtx) {
-			if bytes.HasPrefix(r.Path(), []byte(apiPrefix)) {
+			if bytes.HasPrefix(r.URI().PathOriginal(), []byte(apiPrefix)) { // Path applies a .. of an id
 				a.serve(r)
 				return
 			}

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -94,6 +96,38 @@ func TestFailuresAreCounted(t *testing.T) {
 	}
 	if n := log.lines.Load(); n != 1 {
 		t.Errorf("%d lines, want 1", n)
+	}
+}
+
+// TestPathOfID checks that an id with slashes and dots in a path of the API leads to no other page of the port: the request
+// needs a token.
+func TestPathOfID(t *testing.T) {
+	p := servePort(t)
+	p.Exchange("0123456789abcdef", yemot.Config{}, nil, nil)
+	for path, want := range map[string]int{
+		"/healthz":                                         http.StatusOK,
+		"/v1/calls/pb%2F..%2F..%2F..%2Fhealthz":            http.StatusUnauthorized,
+		"/v1/calls/pb/../../../metrics":                    http.StatusUnauthorized,
+		"/v1/queues/%2E%2E%2F%2E%2E%2Fmetrics":             http.StatusUnauthorized,
+		"/v1/agents/7/calls/%2F..%2F..%2F..%2F..%2Freadyz": http.StatusUnauthorized,
+		"/metrics/..%2Fv1%2Fhooks":                         http.StatusNotFound,
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.web, "http://")) // net/http would clean some of the paths
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", path); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		conn.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", path, resp.StatusCode, want)
+		}
 	}
 }
 
