@@ -47,10 +47,9 @@ func (a *API) admit(r *fasthttp.RequestCtx, now *settings) (control.Actor, error
 			}
 		}
 	}
-	if wait := a.throttle.wait(r.RemoteAddr()); wait > 0 {
+	if wait := a.throttle.guess(r.RemoteAddr()); wait > 0 {
 		return control.Actor{}, &refusal{status: fasthttp.StatusTooManyRequests, code: string(control.Busy), text: "too many wrong tokens from this address", after: wait}
 	}
-	a.throttle.fail(r.RemoteAddr())
 	return control.Actor{}, &refusal{status: fasthttp.StatusUnauthorized, code: string(control.SignedOut), text: "the token is wrong: send Authorization: Bearer and a token"}
 }
 

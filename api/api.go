@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -144,7 +143,7 @@ func (a *API) serve(r *fasthttp.RequestCtx) {
 			refused = &refusal{status: fasthttp.StatusServiceUnavailable, text: "failed; the log has the reason"}
 		}
 		if refused.after > 0 {
-			r.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(refused.after/time.Second)+1))
+			retryAfter(r, refused.after)
 		}
 		code := refused.code
 		if code == "" {

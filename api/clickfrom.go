@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"strconv"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -27,13 +25,8 @@ func (a *API) serveClick(r *fasthttp.RequestCtx) bool {
 		Method: string(r.Method()), Path: string(r.Path()), Query: string(r.URI().QueryString()), ContentType: string(r.Request.Header.ContentType()),
 		Body: r.PostBody(), From: addressOf(r.RemoteAddr()), Header: func(name string) string { return string(r.Request.Header.Peek(name)) },
 	})
-	if answer.Guess {
-		if wait := a.throttle.wait(r.RemoteAddr()); wait > 0 {
-			r.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(wait/time.Second)+1))
-			r.Error("too many wrong secrets from this address\n", fasthttp.StatusTooManyRequests)
-			return true
-		}
-		a.throttle.fail(r.RemoteAddr())
+	if answer.Guess && a.refusesGuess(r, "secrets") {
+		return true
 	}
 	r.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	r.SetContentType("application/json")

@@ -3,9 +3,7 @@ package api
 import (
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -37,13 +35,8 @@ func (a *API) poll(r *fasthttp.RequestCtx) bool {
 		Query: string(r.URI().QueryString()), Body: string(r.PostBody()), Accept: string(r.Request.Header.Peek(fasthttp.HeaderAccept)),
 		Bearer: strings.TrimSpace(bearer), XToken: string(r.Request.Header.Peek("X-Token")), From: addressOf(r.RemoteAddr()),
 	})
-	if answer.Guess {
-		if wait := a.throttle.wait(r.RemoteAddr()); wait > 0 {
-			r.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(wait/time.Second)+1))
-			r.Error("too many wrong tokens from this address\n", fasthttp.StatusTooManyRequests)
-			return true
-		}
-		a.throttle.fail(r.RemoteAddr())
+	if answer.Guess && a.refusesGuess(r, "tokens") {
+		return true
 	}
 	r.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	r.SetContentType(answer.Type)

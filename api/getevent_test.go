@@ -44,6 +44,9 @@ func TestGetEvent(t *testing.T) {
 		if resp.StatusCode != status || !strings.Contains(string(text), want) {
 			t.Errorf("%s: got %d %s, want %d %s", name, resp.StatusCode, text, status, want)
 		}
+		if retry := resp.Header.Get("Retry-After"); (retry != "") != (status == http.StatusTooManyRequests) {
+			t.Errorf("%s: Retry-After: %q with status %d", name, retry, status)
+		}
 	}
 	none := [2]string{}
 	f("off", "GET", "/cti?telorg=101", "", none, 404, "no such path")

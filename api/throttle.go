@@ -3,8 +3,11 @@ package api
 import (
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -35,28 +38,39 @@ func newThrottle(now func() time.Time) *throttle {
 	return &throttle{now: now, seen: make(map[netip.Prefix]failures)}
 }
 
-// wait returns how long wrong tokens of an address are still refused.
-func (t *throttle) wait(from net.Addr) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f := t.seen[t.place(from)]
-	if left := f.until.Sub(t.now()); f.count >= maxFailures && left > 0 {
-		return left
-	}
-	return 0
-}
-
-// fail counts a wrong token.
-func (t *throttle) fail(from net.Addr) {
+// guess counts a wrong token of an address and returns 0. If the address has sent too many, it returns how long further ones
+// are refused, and does not count this one.
+func (t *throttle) guess(from net.Addr) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	place, now := t.place(from), t.now()
 	f := t.seen[place]
-	if !now.Before(f.until) {
+	switch left := f.until.Sub(now); {
+	case left <= 0:
 		f = failures{until: now.Add(failureWindow)}
+	case f.count >= maxFailures:
+		return left
 	}
 	f.count++
 	t.seen[place] = f
+	return 0
+}
+
+// refusesGuess counts a wrong token or secret of a request. It returns true if the address has sent too many: then the request
+// is answered. what names them, such as "tokens".
+func (a *API) refusesGuess(r *fasthttp.RequestCtx, what string) bool {
+	wait := a.throttle.guess(r.RemoteAddr())
+	if wait == 0 {
+		return false
+	}
+	r.Error("too many wrong "+what+" from this address\n", fasthttp.StatusTooManyRequests) // resets the headers
+	retryAfter(r, wait)
+	return true
+}
+
+// retryAfter sets the header that says when a request may be sent again.
+func retryAfter(r *fasthttp.RequestCtx, wait time.Duration) {
+	r.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(wait/time.Second)+1))
 }
 
 // networkOf returns the address itself, or the /64 network of an IPv6 address, which one subscriber has.

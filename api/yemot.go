@@ -41,13 +41,7 @@ func (a *API) answerYemot(r *fasthttp.RequestCtx, now *settings, command string)
 	answer, err := a.dialect.Serve(ctx, &now.yemot, &yemot.Request{
 		Method: string(r.Method()), Command: command, Query: string(r.URI().QueryString()), ContentType: string(r.Request.Header.ContentType()),
 		Authorization: string(r.Request.Header.Peek(fasthttp.HeaderAuthorization)), Body: r.PostBody(),
-		Guess: func() bool {
-			if a.throttle.wait(r.RemoteAddr()) > 0 {
-				return true
-			}
-			a.throttle.fail(r.RemoteAddr())
-			return false
-		},
+		Guess: func() bool { return a.throttle.guess(r.RemoteAddr()) > 0 },
 	})
 	if err != nil {
 		a.limited.Error("failed", "API request failed", "path", string(r.Path()), "err", err)
