@@ -11,7 +11,6 @@ import (
 
 	"ringhook/ami"
 	"ringhook/control"
-	"ringhook/dialplan"
 )
 
 // liveRoutes show what is alive on Asterisk.
@@ -106,9 +105,7 @@ func (a *API) live(r *request) (now control.Live, err error) {
 		return now, err
 	}
 	now = a.control.Live()
-	if r.who.Role == dialplan.RoleSupervisor {
-		now.Queues = slices.DeleteFunc(now.Queues, func(q control.Queue) bool { return !slices.Contains(r.who.Queues, q.ID) })
-	}
+	now.Queues = slices.DeleteFunc(now.Queues, func(q control.Queue) bool { return !r.who.Sees(q.ID) })
 	return now, only(&now, server)
 }
 

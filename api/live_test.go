@@ -25,7 +25,7 @@ func TestLive(t *testing.T) {
 			query.Set("server", server)
 		}
 		route, parts, _ := find("GET", path)
-		return route.do(a, t.Context(), nil, &request{query: &query, parts: parts})
+		return route.do(a, t.Context(), nil, &request{who: control.Administrator("the test"), query: &query, parts: parts})
 	}
 	refused := func(path, server, code string, status int) {
 		t.Helper()
