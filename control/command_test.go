@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type exchange struct {
 	folder  string
 	calls   *heardCalls
 	metrics *prometheus.Registry
+	log     *slog.Logger // nil for none; taken by start
 	config  ami.Config
 }
 
@@ -141,7 +143,7 @@ func newExchange(t *testing.T) *exchange {
 func (x *exchange) start() {
 	x.t.Helper()
 	x.metrics = prometheus.NewRegistry()
-	x.Control = New(slog.New(slog.DiscardHandler), x.metrics)
+	x.Control = New(cmp.Or(x.log, slog.New(slog.DiscardHandler)), x.metrics)
 	control := x.Control
 	x.t.Cleanup(func() { control.Close() })
 	agent := func(id, phone string) dialplan.Agent {
@@ -517,17 +519,66 @@ func TestPauseEndNotStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.desk = desk.Broken(errors.New("disk full"))
-	wantCode(t, keep(at.Add(time.Hour)), Broken)
+	if err := keep(at.Add(time.Hour)); err == nil {
+		t.Error("no error")
+	}
 	if end := c.pauseEnd("pbx", "PJSIP/101", "500"); end == nil || !end.Equal(at.Add(time.Hour)) {
 		t.Errorf("the pause ends at %v, want %v", end, at.Add(time.Hour))
 	}
 }
 
-// firstLine passes the first line of a log on.
-type firstLine chan string
+// TestPauseEndUnclear checks the error of a pause that may have begun, and whose end is stored or not.
+func TestPauseEndUnclear(t *testing.T) {
+	lost, full := fmt.Errorf("queue 500: %w", ami.ErrLost), errors.New("disk full")
+	for _, c := range []struct {
+		paused, kept error
+		code         Code
+		text         string
+	}{
+		{nil, nil, "", ""},
+		{lost, nil, Away, "the connection to Asterisk was lost; whether it ran the command is not known"},
+		{nil, full, Broken, "paused, but the end of the pause could not be stored: it is lost if ringhook restarts; the log has the reason"},
+		{lost, full, Away, "the connection to Asterisk was lost; whether it ran the command is not known; the end of the pause could not be stored: it is lost if ringhook restarts"},
+	} {
+		err := pauseError(c.paused, c.kept)
+		if failed := errorOf(err); failed == nil {
+			if c.code != "" {
+				t.Errorf("%v, %v: no error", c.paused, c.kept)
+			}
+		} else if failed.Code != c.code || failed.Text != c.text {
+			t.Errorf("%v, %v: %s %s", c.paused, c.kept, failed.Code, failed.Text)
+		}
+		if errors.Is(err, ami.ErrLost) != (c.paused != nil) || errors.Is(err, full) != (c.kept != nil) {
+			t.Errorf("%v, %v: a cause is missing from %#v", c.paused, c.kept, err)
+		}
+	}
+}
+
+// TestCausesOfParts checks that the log has the causes of the parts of a command that failed.
+func TestCausesOfParts(t *testing.T) {
+	x, ctx := newExchange(t), t.Context()
+	x.Close()
+	lines := make(firstLines, 64)
+	x.log = slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	x.start()
+	x.pbx.Answer("QueueAdd", amitest.Text("Response: Error", "ActionID: {id}", "Message: Something new"))
+	x.want("refused", codes(x.Login(ctx, x.actor("7"), LoginRequest{Agent: "7"})), "500=pbx 600=pbx")
+	line := <-lines
+	for !strings.Contains(line, "command for the PBX") {
+		line = <-lines
+	}
+	for _, want := range []string{"500: ", "600: ", "Something new"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("%q is missing: %s", want, line)
+		}
+	}
+}
+
+// firstLines passes the first lines of a log on: as many as it has room for.
+type firstLines chan string
 
 // Write implements io.Writer.
-func (l firstLine) Write(line []byte) (int, error) {
+func (l firstLines) Write(line []byte) (int, error) {
 	select {
 	case l <- string(line):
 	default:
@@ -535,7 +586,8 @@ func (l firstLine) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestPauseEndsReadLater checks that the ends of pauses that cannot be read at the start are read as soon as they can be.
+// TestPauseEndsReadLater checks that the ends of pauses that cannot be read at the start are read as soon as they can be, and
+// that they do not wait for the states of agents, which have to be changed.
 func TestPauseEndsReadLater(t *testing.T) {
 	folder := t.TempDir()
 	d, err := desk.Make(folder)
@@ -554,14 +606,18 @@ func TestPauseEndsReadLater(t *testing.T) {
 		}
 	}
 	rename("pause_end", "away")
-	log := make(firstLine, 1)
+	rename("agent_state", "away_too")
+	log := make(firstLines, 2)
 	c := New(slog.New(slog.NewTextHandler(log, nil)), prometheus.NewRegistry())
 	c.Use(d, nil)
-	if line := <-log; !strings.Contains(line, "cannot read what an earlier process stored") {
+	if line := <-log; !strings.Contains(line, "cannot read the ends of pauses") {
 		t.Error(line)
 	}
 	rename("away", "pause_end")
 	wait.Until(t, func() bool { return c.pauseEnd("pbx", "PJSIP/101", "500") != nil }, "the end of the pause is not known")
+	if line := <-log; !strings.Contains(line, "cannot end the stored states of agents") {
+		t.Error(line)
+	}
 	if err := errors.Join(c.Close(), conn.Close(), d.Close()); err != nil {
 		t.Error(err)
 	}

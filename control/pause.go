@@ -1,8 +1,8 @@
 package control
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -51,13 +51,27 @@ func (c *Control) Pause(ctx context.Context, who Actor, in PauseRequest) (Result
 			switch {
 			case err != nil && !ami.MayHaveRun(err):
 			case until != nil:
-				err = cmp.Or(err, c.keepPauseEnd(desk.PauseEnd{Server: s.config.Name, Interface: iface, Queue: queue, From: now, At: *until, Who: who.Name}))
+				err = pauseError(err, c.keepPauseEnd(desk.PauseEnd{Server: s.config.Name, Interface: iface, Queue: queue, From: now, At: *until, Who: who.Name}))
 			case err == nil:
 				c.forgetPauseEnds(s.config.Name, iface, queue)
 			}
 			return err
 		})
 	})
+}
+
+// pauseError returns the error of a pause that began, or may have, and has an end: paused is that of Asterisk, kept that of
+// the store; nil for none.
+func pauseError(paused, kept error) error {
+	const lost = "the end of the pause could not be stored: it is lost if ringhook restarts"
+	switch {
+	case kept == nil:
+		return paused
+	case paused == nil:
+		return &Error{Broken, "paused, but " + lost + "; the log has the reason", kept}
+	}
+	failed := errorOf(paused)
+	return &Error{failed.Code, failed.Text + "; " + lost, errors.Join(paused, kept)}
 }
 
 // Resume ends the pause of an agent.
@@ -102,7 +116,7 @@ func (s *server) pause(ctx context.Context, queue, iface string, paused bool, re
 	return nil
 }
 
-// keepPauseEnd keeps the end of a pause, and stores it for the time after a restart.
+// keepPauseEnd keeps the end of a pause, and stores it for the time after a restart. After an error it is kept until then.
 func (c *Control) keepPauseEnd(e desk.PauseEnd) error {
 	c.endsMu.Lock()
 	defer c.endsMu.Unlock()
@@ -110,10 +124,7 @@ func (c *Control) keepPauseEnd(e desk.PauseEnd) error {
 	if c.desk == nil {
 		return nil
 	}
-	if err := c.desk.SetPauseEnds(e); err != nil {
-		return &Error{Broken, "paused, but the end of the pause could not be stored: it is lost if ringhook restarts; the log has the reason", err}
-	}
-	return nil
+	return c.desk.SetPauseEnds(e)
 }
 
 // forgetPauseEnds removes the end of a pause that was ended, or has none.
@@ -149,7 +160,10 @@ const workEvery = time.Second
 
 // work ends pauses and stores the states of agents, until ctx ends.
 func (c *Control) work(ctx context.Context) {
-	known := c.desk != nil && c.begin()
+	var earlier earlier
+	if c.desk != nil {
+		earlier.take(c)
+	}
 	tick := time.NewTicker(workEvery)
 	defer tick.Stop()
 	var times agentTimes
@@ -159,27 +173,41 @@ func (c *Control) work(ctx context.Context) {
 			return
 		case <-tick.C:
 			c.endPauses(ctx, time.Now())
-			switch {
-			case c.desk == nil:
-			case known:
+			if c.desk != nil && earlier.take(c) {
 				times.observe(c, time.Now())
-			default:
-				known = c.begin()
 			}
 		}
 	}
 }
 
-// begin reads what an earlier process stored, or reports false if it must be called again.
-func (c *Control) begin() bool {
-	ends, err := c.desk.PauseEnds()
-	if err == nil {
-		err = c.desk.CutStates(time.Now().Add(-longestGap))
+// earlier is what has been taken over of what an earlier process stored.
+type earlier struct{ ends, states bool }
+
+// take takes over what is left, and reports whether all is. A file that cannot be used has nothing.
+func (e *earlier) take(c *Control) bool {
+	if e.ends && e.states || c.desk.Err() != nil {
+		return true
 	}
-	if err != nil {
-		c.limited.Error("begin", "cannot read what an earlier process stored", "err", err, "hint", "pauses of that time do not end by themselves until it is read")
-		return c.desk.Err() != nil // a file that cannot be used stays so
+	if !e.ends {
+		ends, err := c.desk.PauseEnds()
+		if err != nil {
+			c.limited.Error("ends", "cannot read the ends of pauses", "err", err, "hint", "pauses that began before the start do not end by themselves until they are read")
+			return false
+		}
+		c.addPauseEnds(ends)
+		e.ends = true
 	}
+	// Only this writes: a full disk must not keep pauses from ending.
+	if err := c.desk.CutStates(time.Now().Add(-longestGap)); err != nil {
+		c.limited.Error("states", "cannot end the stored states of agents", "err", err, "hint", "times of agents are not stored until then")
+		return false
+	}
+	e.states = true
+	return true
+}
+
+// addPauseEnds keeps the ends of pauses that an earlier process stored, if the members have no later ones.
+func (c *Control) addPauseEnds(ends []desk.PauseEnd) {
 	c.endsMu.Lock()
 	defer c.endsMu.Unlock()
 	for _, e := range ends {
@@ -187,7 +215,6 @@ func (c *Control) begin() bool {
 			c.ends = append(c.ends, e)
 		}
 	}
-	return true
 }
 
 // endPauses ends the pauses that are due on connected Asterisks.

@@ -3,6 +3,8 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -85,7 +87,10 @@ type touched struct {
 }
 
 // outcomer is the result of a command of several parts.
-type outcomer interface{ outcome() string }
+type outcomer interface {
+	outcome() string
+	cause() error // of the parts that failed, for the log; nil for none
+}
 
 // run carries a command out: it bounds it in time and number, and records, counts, logs and traces it. The record is
 // on disk before the command runs, so that a crash loses none that reached Asterisk. A command beyond the pace of its
@@ -106,18 +111,18 @@ func run[T any](ctx context.Context, c *Control, who Actor, command string, in *
 		}()
 	}
 	failed := errorOf(err)
-	outcome, text := string(OK), ""
+	outcome, text, cause := string(OK), "", error(nil)
 	if failed != nil {
-		outcome, text = string(failed.Code), failed.Text
+		outcome, text, cause = string(failed.Code), failed.Text, failed.Err
 		err = failed
 	} else if parts, ok := any(result).(outcomer); ok {
-		outcome = parts.outcome()
+		outcome, cause = parts.outcome(), parts.cause()
 	}
 	record.Outcome, record.Result, record.Took = outcome, text, time.Since(record.At)
 	if text == "" {
 		record.Result = encoded(shown(result))
 	}
-	c.note(who, in, record, text, failed)
+	c.note(who, in, record, text, cause)
 	return result, err
 }
 
@@ -149,8 +154,9 @@ func shown(result any) any {
 	return result
 }
 
-// note counts, logs, traces and records what became of a command. text is why it was not carried out.
-func (c *Control) note(who Actor, in *on, record *desk.Command, text string, failed *Error) {
+// note counts, logs, traces and records what became of a command. text is why it was not carried out, cause what it or a part
+// of it failed of.
+func (c *Control) note(who Actor, in *on, record *desk.Command, text string, cause error) {
 	command, outcome := record.Command, record.Outcome
 	c.commands.WithLabelValues(command, outcome).Inc()
 	if len(in.calls) == 1 {
@@ -163,9 +169,9 @@ func (c *Control) note(who Actor, in *on, record *desk.Command, text string, fai
 		}
 	}
 	level := slog.LevelInfo
-	if failed != nil && failed.Err != nil {
+	if cause != nil {
 		level = slog.LevelWarn
-		args = append(args, "err", failed.Err)
+		args = append(args, "err", cause)
 	}
 	c.log.Log(context.Background(), level, "command for the PBX", args...)
 	for _, call := range in.calls {
@@ -256,7 +262,11 @@ type Result struct {
 // Results are those of a command that acts on several queues or calls.
 type Results struct {
 	Results []Result `json:"results"`
+	causes  []error  // of those that failed, for the log
 }
+
+// cause implements outcomer.
+func (r Results) cause() error { return errors.Join(r.causes...) }
 
 // outcome is ok, the code of all, or partial if they differ.
 func (r Results) outcome() string {
@@ -284,6 +294,9 @@ func (r *Results) add(one Result, err error) {
 	one.Result = OK
 	if failed := errorOf(err); failed != nil {
 		one.Result, one.Error = failed.Code, failed.Text
+		if failed.Err != nil {
+			r.causes = append(r.causes, fmt.Errorf("%s: %w", one.Queue+one.Call, failed.Err))
+		}
 	}
 	r.Results = append(r.Results, one)
 }
