@@ -326,3 +326,24 @@ func FuzzBlock(f *testing.F) {
 		}
 	})
 }
+
+// TestDocumentedOverride checks that docs/freepbx.md shows for Issabel what the plan writes for its sample.
+func TestDocumentedOverride(t *testing.T) {
+	site, err := Read(filepath.Join("testdata", "issabel"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../docs/freepbx.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ""
+	for line := range strings.Lines(string(site.asks(Names))) {
+		if !strings.HasPrefix(line, ";") {
+			want += "   " + line
+		}
+	}
+	if !strings.Contains(string(text), "```ini\n"+want+"   ```\n") {
+		t.Errorf("docs/freepbx.md does not show this block:\n%s", want)
+	}
+}
