@@ -1,39 +1,92 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"ringhook/conf"
 	"ringhook/httpclient"
 	"ringhook/store/credentials"
+	"ringhook/test/wait"
 )
 
-// TestStopWaitsForTokens checks that a stop has time for a request for a token that is in progress.
+// TestStopWaitsForTokens checks that a stop waits for a request for a token that is in progress, and stores the answer.
 func TestStopWaitsForTokens(t *testing.T) {
-	cfg := conf.Default()
-	cfg.FastAGI.Listen, cfg.HTTP.Listen, cfg.Store.Folder = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
+	asked, answer := make(chan struct{}, 1), make(chan struct{})
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		<-answer
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"access_token": "access", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "second"}`)
+	}))
+	defer issuer.Close()
+	cfg, err := conf.Parse("ringhook.toml", fmt.Appendf(nil, `
+[fastagi]
+listen = "127.0.0.1:0"
+[http]
+listen = "127.0.0.1:0"
+[[account]]
+name = "crm"
+oauth2 = { grant = "refresh_token", token_url = %q, client_id = "id", client_secret = "secret", refresh_token = "first" }
+`, issuer.URL), os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Store.Folder = t.TempDir()
 	a, err := New(cfg, slog.New(slog.DiscardHandler), Build{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range a.undo {
-		if s.name == "accounts" && s.limit < httpclient.TokenWait {
-			t.Errorf("a stop waits for %v, and a request for a token may take %v", s.limit, httpclient.TokenWait)
-		}
+	checkTokenSteps(t, a.undo)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx, nil, nil) }()
+	<-asked
+	cancel()
+	wait.Until(t, func() bool { return len(ended) > 0 || closesTokens() }, "the stop closes no tokens")
+	if len(ended) > 0 {
+		t.Error("the stop has not waited")
 	}
-	if first := a.undo[len(a.undo)-1]; first.name != "requests for tokens" || sessionTime+httpclient.TokenWait >= stopTime {
-		t.Errorf("the stop begins with %s: a request for a token may begin too late to be waited for", first.name)
-	}
-	if err := a.unwind(t.Context()); err != nil {
+	close(answer)
+	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+	stored, err := credentials.Open(cfg.Store.Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := stored.Load("crm")
+	if err = errors.Join(err, stored.Close()); err != nil || st.Refresh != "second" || st.Access != "access" {
+		t.Errorf("stored: %+v, %v, want the answer", st, err)
+	}
+}
+
+// closesTokens reports whether a goroutine is in Close of tokens.
+func closesTokens() bool {
+	stacks := make([]byte, 1<<20)
+	return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("httpclient.(*Tokens).Close("))
+}
+
+// checkTokenSteps checks that the stop begins no request for a token after its first step, and has time for the last one.
+func checkTokenSteps(t *testing.T, steps []step) {
+	t.Helper()
+	if last := steps[len(steps)-1]; last.name != "requests for tokens" || sessionTime+httpclient.TokenWait >= stopTime {
+		t.Errorf("the stop begins with %s: a request for a token may begin too late to be waited for", last.name)
+	}
+	i := slices.IndexFunc(steps, func(s step) bool { return s.name == "accounts" })
+	if i < 0 || steps[i].limit <= httpclient.TokenWait {
+		t.Errorf("the stop does not wait %v, as long as a request for a token may take", httpclient.TokenWait)
 	}
 }
 
