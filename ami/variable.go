@@ -3,7 +3,6 @@ package ami
 import (
 	"context"
 	"fmt"
-	"strings"
 )
 
 // Variable is the name of a channel variable or function. Only this package makes them, because with a
@@ -29,14 +28,11 @@ var (
 var (
 	QueueStatus   = Variable{"QUEUESTATUS"}
 	RecordingFile = Variable{"MIXMONITOR_FILENAME"}
-	AnsweredAt    = Variable{"CDR(answer,u)"} // seconds since 1970
-	Presentation  = Variable{"CALLERID(num-pres)"}
+	AnsweredAt    = Variable{"CDR(answer,u)"}      // seconds since 1970
+	Presentation  = Variable{"CALLERID(num-pres)"} // see dialplan.Withheld
 	DNID          = Variable{"CALLERID(dnid)"}
 	NamePrefix    = Variable{"RINGHOOK_PREFIX"} // in front of the caller's name, by contrib/freepbx
 )
-
-// Withheld reports whether a value of Presentation says that the number must not be shown.
-func Withheld(presentation string) bool { return strings.HasPrefix(presentation, "prohib") }
 
 // Variable returns the value of a variable of a channel, which is a name or a uniqueid; "" if it is not set.
 // Without a channel Asterisk would read a global one, so an empty channel is refused. The errors are those of Do.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ringhook/ami"
+	"ringhook/dialplan"
 )
 
 // presentation is whether a channel's caller ID may be shown. Lists and most events of Asterisk do not say so.
@@ -19,7 +20,7 @@ const (
 
 // presented reports what Asterisk says about a channel's presentation: the name of CALLERID(num-pres).
 func presented(name string) presentation {
-	if ami.Withheld(name) {
+	if dialplan.Withheld(name) {
 		return withheld
 	}
 	return public
@@ -31,7 +32,7 @@ func presentedBy(m ami.Message, before presentation) presentation {
 	switch {
 	case !ok:
 		return before
-	case integer(number)&0x60 == 0x20: // as in AST_PRES_RESTRICTION
+	case dialplan.WithheldBits(integer(number)):
 		return withheld
 	}
 	return public

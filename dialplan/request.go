@@ -172,7 +172,7 @@ func (r *request) identity() Identity { return NewIdentity(r.linkedid(), r.args[
 // if nothing else names the Asterisk.
 func (r *request) channel(peer netip.Addr) channel {
 	ch := channel{UniqueID: r.env.UniqueID, Name: cut(clean(r.env.Channel), 128), Caller: cut(clean(r.env.CallerNum), 64)}
-	if r.env.CallingPres&presentationBits == presentationRestricted {
+	if WithheldBits(r.env.CallingPres) {
 		ch.Caller = "withheld"
 	}
 	named := r.args["server"] != "" && !slices.Contains(r.asked, "server") || systemName(r.linkedid()) != ""

@@ -278,7 +278,7 @@ func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration)
 	}
 	b.text(p.traced.err, maxTracedReason)
 	number, name := env.CallerNum, env.CallerName
-	if env.CallingPres&presentationBits == presentationRestricted && !p.settings.withheldEvents {
+	if WithheldBits(env.CallingPres) && !p.settings.withheldEvents {
 		number, name = "withheld", ""
 	}
 	for _, s := range [...]string{number, name, env.DNID, p.kind} {

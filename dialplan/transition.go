@@ -154,16 +154,25 @@ func (t *transition) withheld() bool {
 		return true
 	}
 	if t.onCalledChannel() {
-		return strings.HasPrefix(t.args["connected_pres"], "prohib")
+		return Withheld(t.args["connected_pres"])
 	}
-	return t.env.CallingPres&presentationBits == presentationRestricted
+	return WithheldBits(t.env.CallingPres)
 }
+
+// Withheld reports whether a presentation, as CALLERID(num-pres) and CONNECTEDLINE(num-pres) name it, says that the number must
+// not be shown.
+func Withheld(presentation string) bool { return strings.HasPrefix(presentation, "prohib") }
 
 // The presentation of a number (include/asterisk/callerid.h, AST_PRES_RESTRICTION).
 const (
 	presentationBits       = 0x60
 	presentationRestricted = 0x20
 )
+
+// WithheldBits is Withheld for a presentation in the bits of Q.931.
+func WithheldBits(presentation int) bool {
+	return presentation&presentationBits == presentationRestricted
+}
 
 // The directions of a call. Only the dialplan knows that a call is internal.
 const (

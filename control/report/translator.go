@@ -228,7 +228,7 @@ func (t *Translator) callerOf(linkedID string) *dialplan.Caller {
 		}
 		c.caller = &dialplan.Caller{
 			Number: c.number, Name: cmp.Or(known(t.Read(c.id, ami.CallerName)), c.named), DNID: cmp.Or(known(t.Read(c.id, ami.DNID)), dialed),
-			Withheld: ami.Withheld(t.Read(c.id, ami.Presentation)),
+			Withheld: dialplan.Withheld(t.Read(c.id, ami.Presentation)),
 		}
 	}
 	return c.caller
