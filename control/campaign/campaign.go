@@ -193,6 +193,43 @@ const (
 	endPause    = time.Second     // until Asterisk is asked again for a call whose events are not seen
 )
 
+// lines are those on which a campaign may have calls at once.
+type lines struct {
+	free  chan struct{} // holds one for each that is in use
+	calls sync.WaitGroup
+}
+
+// acquire waits for a free line, and reports false if ctx ended before.
+func (l *lines) acquire(ctx context.Context) bool {
+	select {
+	case l.free <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// release frees a line.
+func (l *lines) release() { <-l.free }
+
+// use follows a call in the background, and then frees its line.
+func (l *lines) use(follow func()) {
+	l.calls.Go(func() {
+		defer l.release()
+		follow()
+	})
+}
+
+// sleep waits, and reports false if ctx ended before.
+func sleep(ctx context.Context, long time.Duration) bool {
+	select {
+	case <-time.After(long):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // run calls the numbers of a campaign until none waits, or ctx ends.
 func (r *Runner) run(ctx context.Context, c desk.Campaign) {
 	var o Options
@@ -200,63 +237,61 @@ func (r *Runner) run(ctx context.Context, c desk.Campaign) {
 		r.log.Error("campaign cannot be read", "campaign", c.ID, "err", err)
 		return
 	}
-	var calls sync.WaitGroup
-	defer calls.Wait()
-	open := make(chan struct{}, max(1, min(o.Parallel, mostParallel)))
+	lines := lines{free: make(chan struct{}, max(1, min(o.Parallel, mostParallel)))}
+	defer lines.calls.Wait()
 	for _, id := range r.former(ctx, c) {
-		select {
-		case open <- struct{}{}:
-		case <-ctx.Done():
+		if !lines.acquire(ctx) {
 			return
 		}
-		calls.Go(func() {
-			defer func() { <-open }()
-			r.outlast(ctx, c.ID, c.Server, id)
-		})
+		lines.use(func() { r.outlast(ctx, c.ID, c.Server, id) })
 	}
-	for {
-		select {
-		case open <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
-		next, more, err := r.next(c.ID)
-		var call *openCall
-		switch {
-		case err != nil:
-		case next == nil && !more:
-			calls.Wait()
-			if _, err = r.store.EndCampaign(c.ID, desk.CampaignDone, r.now()); err == nil {
-				r.log.Info("campaign done", "campaign", c.ID)
-				return
-			}
-		case next != nil:
-			call, err = r.begin(ctx, c, o, *next)
-		}
+	for lines.acquire(ctx) {
+		call, err := r.callNext(ctx, c, o, &lines)
 		if call != nil {
-			calls.Go(func() {
-				defer func() { <-open }()
-				r.follow(call)
-			})
+			lines.use(func() { r.follow(call) })
 			continue
 		}
-		<-open
+		lines.release()
 		pause := time.Duration(0)
 		switch {
-		case errors.Is(err, errStopped):
+		case errors.Is(err, errEnded):
 			return
+		case errors.Is(err, errHours):
+			pause = hoursPause
 		case err != nil:
 			r.paused(c.ID, err, awayPause)
 			pause = awayPause
-		case next == nil:
-			pause = hoursPause
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, pause) {
 			return
-		case <-time.After(pause):
 		}
 	}
+}
+
+// Why a campaign calls no number now.
+var (
+	errEnded = errors.New("campaign has ended")
+	errHours = errors.New("no number that waits may be called at this time of day")
+)
+
+// callNext calls the next number of a campaign. It returns nil and no error if the number was settled at once, and ends the
+// campaign after its last call.
+func (r *Runner) callNext(ctx context.Context, c desk.Campaign, o Options, lines *lines) (*openCall, error) {
+	next, more, err := r.next(c.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case next != nil:
+		return r.begin(ctx, c, o, *next)
+	case more:
+		return nil, errHours
+	}
+	lines.calls.Wait()
+	if _, err = r.store.EndCampaign(c.ID, desk.CampaignDone, r.now()); err != nil {
+		return nil, err
+	}
+	r.log.Info("campaign done", "campaign", c.ID)
+	return nil, errEnded
 }
 
 // paused logs why a campaign cannot go on now.
@@ -273,10 +308,8 @@ func (r *Runner) former(ctx context.Context, c desk.Campaign) []string {
 			return calls
 		}
 		r.paused(c.ID, err, awayPause)
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, awayPause) {
 			return nil
-		case <-time.After(awayPause):
 		}
 	}
 }
@@ -334,16 +367,11 @@ func (r *Runner) outlast(ctx context.Context, campaign, server, id string) {
 			waits = true
 			r.limited.Log(slog.LevelInfo, "waits "+campaign, "campaign waits for a call whose end is not seen", "campaign", campaign, "linkedid", id)
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, endPause) {
 			return
-		case <-time.After(endPause):
 		}
 	}
 }
-
-// errStopped is returned by begin if the campaign has ended.
-var errStopped = errors.New("campaign has ended")
 
 // next returns a number that waits and may be called now, and whether any waits.
 func (r *Runner) next(id string) (next *desk.CampaignNumber, more bool, err error) {
@@ -394,7 +422,7 @@ func (r *Runner) begin(ctx context.Context, c desk.Campaign, o Options, n desk.C
 	case err != nil:
 		return nil, err
 	case !claimed:
-		return nil, errStopped
+		return nil, errEnded
 	}
 	callerID := e.CallerID
 	if callerID == "" {
@@ -428,10 +456,8 @@ func (r *Runner) settle(campaign string, n int, state, result string) error {
 			return nil
 		}
 		r.limited.Error("result "+campaign, "cannot store a campaign's result", "campaign", campaign, "err", err, "retry_in", settlePause)
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, settlePause) {
 			return err
-		case <-time.After(settlePause):
 		}
 	}
 }
