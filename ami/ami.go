@@ -305,8 +305,9 @@ const (
 	aliveTime = 700 * time.Millisecond
 )
 
-// Alive returns nil if Asterisk answers actions now, else ErrAway or ctx's error. A connection whose other end has gone or stands
-// still is found by keepAlive only after some seconds; an action that is sent meanwhile may or may not be carried out.
+// Alive returns nil if Asterisk answers actions now, else ErrAway or ctx's error. A connection whose other end has gone or
+// stands still is found by keepAlive only after some seconds; an action that is sent meanwhile may or may not be carried
+// out.
 func (c *Client) Alive(ctx context.Context) error {
 	s := c.actions.Load()
 	if s == nil {

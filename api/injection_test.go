@@ -129,8 +129,8 @@ func agentIntents(base string) []intent {
 	return list
 }
 
-// TestInjection puts every hostile value into every parameter of every route, and looks at what reaches Asterisk: nothing but
-// the action that the route is for, with values that cannot be more than values.
+// TestInjection puts every hostile value into every parameter of every route, and looks at what reaches Asterisk: nothing
+// but the action that the route is for, with values that cannot be more than values.
 func TestInjection(t *testing.T) {
 	s := serveAPI(t)
 	if err := s.store.Desk().AddCampaign(desk.Campaign{ID: "c1", Server: "pbx", Created: time.Now(), Settings: "{}"}, []desk.CampaignNumber{{Number: "1"}}); err != nil {

@@ -56,8 +56,8 @@ func (t *throttle) guess(from net.Addr) (wait time.Duration) {
 	return 0
 }
 
-// refusesGuess counts a wrong token or secret of a request. It returns true if the address has sent too many: then the request
-// is answered. what names them, such as "tokens".
+// refusesGuess counts a wrong token or secret of a request. It returns true if the address has sent too many: then the
+// request is answered. what names them, such as "tokens".
 func (a *API) refusesGuess(r *fasthttp.RequestCtx, what string) bool {
 	wait := a.throttle.guess(r.RemoteAddr())
 	if wait == 0 {

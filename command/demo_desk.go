@@ -21,8 +21,8 @@ func deskAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// inviteSamples prints the links with which the sample agents sign in. They have host names of their own, so that one browser
-// can have all signed in.
+// inviteSamples prints the links with which the sample agents sign in. They have host names of their own, so that one
+// browser can have all signed in.
 func inviteSamples(out io.Writer, folder, at string) error {
 	d, err := desk.Open(folder)
 	if err != nil {

@@ -240,7 +240,8 @@ F/conf.d/b.toml:1: fastagi.budget: "soon" is not a duration; write a number and 
 	}
 }
 
-// TestStoreFolderDespiteMistakes checks that the store is found also if the configuration has mistakes, as Load finds it if it has none.
+// TestStoreFolderDespiteMistakes checks that the store is found also if the configuration has mistakes, as Load finds it if
+// it has none.
 func TestStoreFolderDespiteMistakes(t *testing.T) {
 	t.Setenv("STORE", "data")
 	for text, want := range map[string]string{

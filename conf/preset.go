@@ -50,8 +50,8 @@ func (r *report) lookup(at *position, in any) any {
 	return c
 }
 
-// presetVariables allows the variables that the presets of lookups set, as if they were in [dialplan] variables. What the file
-// says about them wins.
+// presetVariables allows the variables that the presets of lookups set, as if they were in [dialplan] variables. What the
+// file says about them wins.
 func (c *Config) presetVariables() {
 	for i := range c.Lookups {
 		for name, kind := range lookup.PresetVariables(c.Lookups[i].Preset) {

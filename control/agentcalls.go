@@ -116,8 +116,8 @@ func (s *server) agentCall(a *dialplan.Agent, ch *channel, showWithheld bool) Ag
 	return v
 }
 
-// nearer reports whether a is rather the other party of a phone's channel than b. The nearest is in the phone's bridge; else it is
-// the first channel of the call, and of the others the oldest.
+// nearer reports whether a is rather the other party of a phone's channel than b. The nearest is in the phone's bridge; else
+// it is the first channel of the call, and of the others the oldest.
 func (ch *channel) nearer(a, b *channel) bool {
 	bridged := func(o *channel) bool { return ch.bridge != "" && o.bridge == ch.bridge }
 	first := func(o *channel) bool { return o.uniqueID == o.linkedID }

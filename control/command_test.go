@@ -358,8 +358,8 @@ func TestKickGone(t *testing.T) {
 	}
 }
 
-// TestUnclear loses the connection at a command that Asterisk may have carried out: a caller who may be gone is not one who gave
-// up, and a pause that may have begun ends at its time.
+// TestUnclear loses the connection at a command that Asterisk may have carried out: a caller who may be gone is not one who
+// gave up, and a pause that may have begun ends at its time.
 func TestUnclear(t *testing.T) {
 	lose := func(action string) *exchange {
 		x := newExchange(t)
@@ -507,8 +507,8 @@ func TestEndOfAnotherPause(t *testing.T) {
 	}
 }
 
-// TestPauseEndNotStored checks that the end of a pause that cannot be stored takes the place of an earlier one, and is in force
-// until the program ends.
+// TestPauseEndNotStored checks that the end of a pause that cannot be stored takes the place of an earlier one, and is in
+// force until the program ends.
 func TestPauseEndNotStored(t *testing.T) {
 	c := New(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	at := time.UnixMilli(1795719720000)
@@ -586,8 +586,8 @@ func (l firstLines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestPauseEndsReadLater checks that the ends of pauses that cannot be read at the start are read as soon as they can be, and
-// that they do not wait for the states of agents, which have to be changed.
+// TestPauseEndsReadLater checks that the ends of pauses that cannot be read at the start are read as soon as they can be,
+// and that they do not wait for the states of agents, which have to be changed.
 func TestPauseEndsReadLater(t *testing.T) {
 	folder := t.TempDir()
 	d, err := desk.Make(folder)
@@ -695,7 +695,8 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// TestRecordedFirst looks at the record of a command at the moment at which Asterisk gets its action: a crash would leave it.
+// TestRecordedFirst looks at the record of a command at the moment at which Asterisk gets its action: a crash would leave
+// it.
 func TestRecordedFirst(t *testing.T) {
 	x := newExchange(t)
 	var seen []desk.Command

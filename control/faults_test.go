@@ -20,8 +20,8 @@ import (
 	"ringhook/test/wait"
 )
 
-// TestTwoAsterisks sends commands to two Asterisks with the same queue, calls and phones: one must be named, each gets its own
-// commands alone, and one that is gone does not keep the other from working.
+// TestTwoAsterisks sends commands to two Asterisks with the same queue, calls and phones: one must be named, each gets its
+// own commands alone, and one that is gone does not keep the other from working.
 func TestTwoAsterisks(t *testing.T) {
 	c := New(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	agent := dialplan.DefaultAgent()
@@ -130,7 +130,8 @@ func TestTwoAsterisks(t *testing.T) {
 	check("pause in the west", codes(c.Pause(t.Context(), boss, PauseRequest{Agent: "7", Server: "west"})), "state", sent)
 }
 
-// TestTwoRinghooks connects two ringhooks to one Asterisk. Each reports the calls of which its own dialplan asked it, and no other.
+// TestTwoRinghooks connects two ringhooks to one Asterisk. Each reports the calls of which its own dialplan asked it, and no
+// other.
 func TestTwoRinghooks(t *testing.T) {
 	first := newPointsBench(t, ami.KnownCalls)
 	second := newPointsBench(t, ami.KnownCalls)

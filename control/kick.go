@@ -71,8 +71,8 @@ func (in *KickRequest) check() error {
 	return nil
 }
 
-// caller returns a caller who waits in a queue of an Asterisk, by linkedid or uniqueid. Another one, which is away, may have the
-// queue too.
+// caller returns a caller who waits in a queue of an Asterisk, by linkedid or uniqueid. Another one, which is away, may have
+// the queue too.
 func (r reached) caller(s *server, queue, id string) (waiting, error) {
 	w, err := s.caller(queue, id)
 	if failed := errorOf(err); failed != nil && failed.Code == Unknown {

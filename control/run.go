@@ -154,8 +154,8 @@ func shown(result any) any {
 	return result
 }
 
-// note counts, logs, traces and records what became of a command. text is why it was not carried out, cause what it or a part
-// of it failed of.
+// note counts, logs, traces and records what became of a command. text is why it was not carried out, cause what it or a
+// part of it failed of.
 func (c *Control) note(who Actor, in *on, record *desk.Command, text string, cause error) {
 	command, outcome := record.Command, record.Outcome
 	c.commands.WithLabelValues(command, outcome).Inc()

@@ -132,8 +132,8 @@ func (c *channel) update(m ami.Message) {
 	c.context = text(m.Get("Context"))
 }
 
-// older compares channels by their age, the oldest first. Lists have their age in seconds; of one second the lower number is older,
-// as in 1768473741.9 and 1768473741.10.
+// older compares channels by their age, the oldest first. Lists have their age in seconds; of one second the lower number is
+// older, as in 1768473741.9 and 1768473741.10.
 func older(a, b *channel) int {
 	return cmp.Or(a.since.Compare(b.since), cmp.Compare(len(a.uniqueID), len(b.uniqueID)), strings.Compare(a.uniqueID, b.uniqueID))
 }

@@ -41,8 +41,8 @@ func presentedBy(m ami.Message, before presentation) presentation {
 // asks reports whether Asterisk has to be asked for a channel's presentation.
 func (c *channel) asks() bool { return c.presentation == unasked && c.number+c.callerName != "" }
 
-// shownCaller returns the number and name of a channel as they may be shown, given those that it has. Those of a channel that is
-// not known are shown only if all are.
+// shownCaller returns the number and name of a channel as they may be shown, given those that it has. Those of a channel
+// that is not known are shown only if all are.
 func (s *state) shownCaller(uniqueID, number, name string, all bool) (string, string) {
 	if c := s.channels[uniqueID]; !all && (c == nil || c.presentation != public) {
 		return "", ""

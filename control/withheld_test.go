@@ -9,8 +9,8 @@ import (
 	"ringhook/ami/amitest"
 )
 
-// TestReadWithheld checks that what is read without a running server shows a caller only if Asterisk says that the caller does not
-// withhold the number, and that Asterisk is not asked if all are shown.
+// TestReadWithheld checks that what is read without a running server shows a caller only if Asterisk says that the caller
+// does not withhold the number, and that Asterisk is not asked if all are shown.
 func TestReadWithheld(t *testing.T) {
 	pbx := amitest.New()
 	t.Cleanup(pbx.Close)

@@ -43,7 +43,8 @@ func (l *logged) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestFailuresAreCounted sends requests of strangers while desk.db cannot be read: the log has the first failure of each kind.
+// TestFailuresAreCounted sends requests of strangers while desk.db cannot be read: the log has the first failure of each
+// kind.
 func TestFailuresAreCounted(t *testing.T) {
 	h, log := serve(t), &logged{}
 	h.limited = loglimit.New(slog.New(slog.NewTextHandler(log, nil)), time.Hour)

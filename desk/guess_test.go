@@ -87,8 +87,8 @@ func TestGuessedTokens(t *testing.T) {
 	}
 }
 
-// TestGuessedClicks sends click-to-call with wrong secrets and without any: only wrong ones are counted, and the right secret
-// is accepted all the same.
+// TestGuessedClicks sends click-to-call with wrong secrets and without any: only wrong ones are counted, and the right
+// secret is accepted all the same.
 func TestGuessedClicks(t *testing.T) {
 	h := serve(t)
 	clicks := clickfrom.New(h.control, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())

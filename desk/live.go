@@ -72,8 +72,8 @@ func (d *Desk) keepUsed(me *visitor, stop <-chan struct{}) {
 	}
 }
 
-// openLive registers a stream with everything as its first message. The session is that of a browser over HTTP/1.1, empty for
-// others.
+// openLive registers a stream with everything as its first message. The session is that of a browser over HTTP/1.1, empty
+// for others.
 func (d *Desk) openLive(agent string, v *board.Viewer, session string) (s *stream, status int) {
 	s = newStream(session)
 	entries := d.board.Look(time.Now()).Entries(v)

@@ -469,8 +469,8 @@ func TestLiveStream(t *testing.T) {
 	}
 }
 
-// TestManyLiveTabs opens many tabs of a supervisor, who is an agent too: the limits of agents' tabs hold, those of one browser
-// over HTTP/1.1 for both kinds together, and the tabs beyond them sleep.
+// TestManyLiveTabs opens many tabs of a supervisor, who is an agent too: the limits of agents' tabs hold, those of one
+// browser over HTTP/1.1 for both kinds together, and the tabs beyond them sleep.
 func TestManyLiveTabs(t *testing.T) {
 	o := newOffice(t, nil)
 	v := o.viewerOf("9")

@@ -159,8 +159,8 @@ func (t *transition) withheld() bool {
 	return WithheldBits(t.env.CallingPres)
 }
 
-// Withheld reports whether a presentation, as CALLERID(num-pres) and CONNECTEDLINE(num-pres) name it, says that the number must
-// not be shown.
+// Withheld reports whether a presentation, as CALLERID(num-pres) and CONNECTEDLINE(num-pres) name it, says that the number
+// must not be shown.
 func Withheld(presentation string) bool { return strings.HasPrefix(presentation, "prohib") }
 
 // The presentation of a number (include/asterisk/callerid.h, AST_PRES_RESTRICTION).

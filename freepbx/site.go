@@ -155,8 +155,8 @@ func (s *Site) findKind(plan map[string][]extensions.Setting) error {
 // step matches the rest of a step of an extension: 1,Return() or n(label),Return().
 var step = regexp.MustCompile(`^(1|n)(\([\w-]+\))?,(.+)$`)
 
-// readRecording reads the extensions q and rg of sub-record-check, whose steps are repeated after ringhook's. One that cannot be
-// read is an error: without it recording would work in another way.
+// readRecording reads the extensions q and rg of sub-record-check, whose steps are repeated after ringhook's. One that
+// cannot be read is an error: without it recording would work in another way.
 func (s *Site) readRecording(check []extensions.Setting) error {
 	s.Recording = map[string][]string{}
 	file := filepath.Join(s.Folder, dialplanFile)

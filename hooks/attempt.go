@@ -19,8 +19,8 @@ import (
 // closed by the receiver at the moment when it was used again.
 const resetWithin = time.Second
 
-// DeliveryLabel is the label of a goroutine while it attempts a delivery, with the number of the delivery as its value. If the
-// process crashes, the traceback shows it.
+// DeliveryLabel is the label of a goroutine while it attempts a delivery, with the number of the delivery as its value. If
+// the process crashes, the traceback shows it.
 const DeliveryLabel = "delivery"
 
 // work attempts deliveries until it is stopped. What it has not begun when it is stopped, or when the breaker opens, stays

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// openFor is the duration for which the breaker opens the first time, and maxOpen the limit to which that doubles while the receiver
-	// keeps failing.
+	// openFor is the duration for which the breaker opens the first time, and maxOpen the limit to which that doubles while the
+	// receiver keeps failing.
 	openFor = 30 * time.Second
 	maxOpen = 10 * time.Minute
 	// failuresToOpen is the number of consecutive attempts without an answer that opens the breaker.
@@ -57,8 +57,8 @@ func (b *breaker) room(now time.Time, most int) int {
 	return most
 }
 
-// record notes how an attempt ended, and reports whether it shows that the receiver is back. A 4xx or a redirect concerns the
-// delivery, not the receiver.
+// record notes how an attempt ended, and reports whether it shows that the receiver is back. A 4xx or a redirect concerns
+// the delivery, not the receiver.
 func (b *breaker) record(now time.Time, o *outcome) (back bool) {
 	if o.overload && o.retryAfter > 0 {
 		b.wait(now.Add(min(o.retryAfter, longestWait)))

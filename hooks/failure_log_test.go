@@ -40,7 +40,8 @@ func (l *lockedText) Reset() {
 	l.text.Reset()
 }
 
-// TestLogOfChanges checks that an unchanged failure is logged once, and its end once, and that changes that go on are counted.
+// TestLogOfChanges checks that an unchanged failure is logged once, and its end once, and that changes that go on are
+// counted.
 func TestLogOfChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text lockedText
@@ -96,8 +97,8 @@ func TestLogOfChanges(t *testing.T) {
 	})
 }
 
-// TestLogOfNeeds checks that an event whose values never came is logged as such, and is no failure of the receiver, and that the
-// log says why an answer with status 200 is a refusal.
+// TestLogOfNeeds checks that an event whose values never came is logged as such, and is no failure of the receiver, and that
+// the log says why an answer with status 200 is a refusal.
 func TestLogOfNeeds(t *testing.T) {
 	var text lockedText
 	log := slog.New(slog.NewTextHandler(&text, nil))

@@ -177,8 +177,8 @@ func (s *sender) enabled() bool {
 	return true
 }
 
-// attemptWanted reports whether an operator wants an attempt although the breaker is open, as the outbox knows. The outbox is
-// asked at most once per pause, not for each delivery.
+// attemptWanted reports whether an operator wants an attempt although the breaker is open, as the outbox knows. The outbox
+// is asked at most once per pause, not for each delivery.
 func (s *sender) attemptWanted(now time.Time) bool {
 	if now.Before(s.asked.Add(pause)) {
 		return false

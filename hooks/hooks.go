@@ -109,8 +109,8 @@ type Outbox interface {
 	Memory
 }
 
-// Memory holds the values that answers left for later deliveries of their call, by hook and call. Settle stores them with the
-// result, in one commit. They are removed with the call, or with the last of its events if that is later.
+// Memory holds the values that answers left for later deliveries of their call, by hook and call. Settle stores them with
+// the result, in one commit. They are removed with the call, or with the last of its events if that is later.
 type Memory interface {
 	// Remembered returns the values of a call for a hook, by name.
 	Remembered(hook, call string) (map[string]string, error)

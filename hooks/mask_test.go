@@ -50,8 +50,8 @@ func TestSecretsAreHidden(t *testing.T) {
 	}
 }
 
-// TestSecretsInPathsAreHidden checks that the secrets of every address of a hook are hidden, also those of the paths that are
-// appended to one.
+// TestSecretsInPathsAreHidden checks that the secrets of every address of a hook are hidden, also those of the paths that
+// are appended to one.
 func TestSecretsInPathsAreHidden(t *testing.T) {
 	secrets := []string{"path4key9with0digits", "query-value-1", "other5key8with1digits", "query-value-2", "whole6key7with2digits", "query-value-3"}
 	h := testHook(t, func(c *Config) {

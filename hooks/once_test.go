@@ -18,8 +18,8 @@ func once(t *testing.T, d *hooks.Dispatcher, ev hooks.Event, want string) {
 	}
 }
 
-// TestOnce checks an event that is sent without the outbox: it has the remembered values of its call, counts for the rate, and
-// its error has no word of the answer.
+// TestOnce checks an event that is sent without the outbox: it has the remembered values of its call, counts for the rate,
+// and its error has no word of the answer.
 func TestOnce(t *testing.T) {
 	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
 	cfg := remembering(crm.URL())

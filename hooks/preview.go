@@ -151,8 +151,8 @@ func (h *hook) maskHeader(name, value string) string {
 	return httpclient.Masked
 }
 
-// Once sends an event to a hook now, with what earlier answers of its call left, and without storing or repeating it. It returns
-// why the hook did not take it, without a word of the answer.
+// Once sends an event to a hook now, with what earlier answers of its call left, and without storing or repeating it. It
+// returns why the hook did not take it, without a word of the answer.
 func (d *Dispatcher) Once(hook string, ev *Event) error {
 	s := d.senders[hook]
 	if s == nil {

@@ -227,8 +227,8 @@ func (s *sender) gather() {
 	}
 }
 
-// accept hands an offered delivery to the workers if it may be attempted now. Otherwise the outbox returns it in its turn: it
-// is not kept here, where an operator could not take it back.
+// accept hands an offered delivery to the workers if it may be attempted now. Otherwise the outbox returns it in its turn:
+// it is not kept here, where an operator could not take it back.
 func (s *sender) accept(d *Delivery) {
 	if !s.canAccept(d.ID) {
 		s.feed.outboxHasMore = true

@@ -290,8 +290,8 @@ func TestOffer(t *testing.T) {
 	})
 }
 
-// TestRateLeavesTheRestInTheOutbox checks that no delivery waits in memory for the rate: one that is dropped meanwhile is not
-// sent, and the others are sent as soon as the rate allows it.
+// TestRateLeavesTheRestInTheOutbox checks that no delivery waits in memory for the rate: one that is dropped meanwhile is
+// not sent, and the others are sent as soon as the rate allows it.
 func TestRateLeavesTheRestInTheOutbox(t *testing.T) {
 	for limit, interval := range map[string]time.Duration{"1/m": time.Minute, "2/s": 500 * time.Millisecond} {
 		t.Run(limit, func(t *testing.T) {

@@ -224,8 +224,8 @@ func MaskOf(c *Credentials, urls []string, headers map[string]string, named []ma
 }
 
 // MaskAnswers makes the mask of what the answers of a server must not bring to calls, events and receivers: the secrets by
-// which it is asked, as MaskOf has them. Names of hosts and the like, which also come from the environment, belong into links
-// to customers.
+// which it is asked, as MaskOf has them. Names of hosts and the like, which also come from the environment, belong into
+// links to customers.
 func MaskAnswers(c *Credentials, urls []string, headers map[string]string, named []map[string]string, others ...string) *Mask {
 	secrets := slices.Concat(c.secrets(), headerSecrets(headers), namedSecrets(named), others)
 	for _, address := range urls {

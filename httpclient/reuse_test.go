@@ -308,8 +308,8 @@ func TestHeaderNames(t *testing.T) {
 	}
 }
 
-// TestEncodingThatIsNone wants a Content-Encoding that names no compression to be ignored, and one that was not offered to be
-// named in the error.
+// TestEncodingThatIsNone wants a Content-Encoding that names no compression to be ignored, and one that was not offered to
+// be named in the error.
 func TestEncodingThatIsNone(t *testing.T) {
 	f := func(encoding, want string) {
 		t.Helper()
@@ -333,8 +333,8 @@ func TestEncodingThatIsNone(t *testing.T) {
 	f("zstd", "zstd")
 }
 
-// TestNotReused checks that no request follows on a connection after a response that may be followed by bytes of no response,
-// even if none have come yet, or after an error.
+// TestNotReused checks that no request follows on a connection after a response that may be followed by bytes of no
+// response, even if none have come yet, or after an error.
 func TestNotReused(t *testing.T) {
 	for name, head := range map[string]string{
 		"a body announced by 204":   "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",

@@ -37,8 +37,8 @@ func usePreset(t *testing.T, name, url string) Config {
 	return c
 }
 
-// TestPresets checks that each preset is a valid lookup, names no host, and that what it maps beyond the usual variables has a
-// type.
+// TestPresets checks that each preset is a valid lookup, names no host, and that what it maps beyond the usual variables has
+// a type.
 func TestPresets(t *testing.T) {
 	if _, ok := Preset("../preset"); ok {
 		t.Error("a file outside the folder of presets is a preset")

@@ -73,8 +73,8 @@ func (s *source) ask(req *request, deadline time.Time) (r result) {
 	return r
 }
 
-// hideFault hides the source's secrets in an error, which goes to the log and to the trace on disk: a source may repeat in its
-// answer what the request says.
+// hideFault hides the source's secrets in an error, which goes to the log and to the trace on disk: a source may repeat in
+// its answer what the request says.
 func (s *source) hideFault(f *fault) *fault {
 	text := f.err.Error()
 	hidden := s.hide(text)

@@ -104,8 +104,8 @@ func newSecond(cfg *Config) (*second, error) {
 	return s, nil
 }
 
-// follow makes the second request and adds its variables. If it fails, the first answer stays as it is. Calls whose time ends
-// before that use what early gets.
+// follow makes the second request and adds its variables. If it fails, the first answer stays as it is. Calls whose time
+// ends before that use what early gets.
 func (b *httpBackend) follow(res *result, r *rendered, start, deadline time.Time, early func(result)) {
 	if b.then == nil || res.outcome != Found || res.count != 1 {
 		return
@@ -177,8 +177,8 @@ func (r *result) lack(why string) {
 	r.notes = append(slices.Clip(r.notes), r.lacks)
 }
 
-// of returns the value of a placeholder of the second request. It reports false if the caller's number has too few digits for
-// the spelling.
+// of returns the value of a placeholder of the second request. It reports false if the caller's number has too few digits
+// for the spelling.
 func (h *hole) of(vars []Var, caller string) (string, bool) {
 	value := answer.Record(vars).Value(h.name)
 	switch {

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestThen checks the second request: about one customer only, with variables of the first answer, and of no harm if it fails.
+// TestThen checks the second request: about one customer only, with variables of the first answer, and of no harm if it
+// fails.
 func TestThen(t *testing.T) {
 	first, second, status := `[{"name": "Anna", "firm": "a/7"}]`, `{"name": "other", "company": "ACME"}`, 200
 	var asked []string
@@ -115,7 +116,8 @@ func slowFirm(t *testing.T, asked chan<- string, release <-chan bool) Config {
 	return cfg
 }
 
-// TestThenIsSlow checks that calls whose time ends during the second request get the first answer, and the next ones all of it.
+// TestThenIsSlow checks that calls whose time ends during the second request get the first answer, and the next ones all of
+// it.
 func TestThenIsSlow(t *testing.T) {
 	asked, release := make(chan string, 1), make(chan bool)
 	cfg := slowFirm(t, asked, release)
@@ -167,8 +169,8 @@ func TestThenIsTooLate(t *testing.T) {
 	}
 }
 
-// TestThenFails checks that the answer without that of the second request is fresh for a minute, and stale after it as long as
-// any other.
+// TestThenFails checks that the answer without that of the second request is fresh for a minute, and stale after it as long
+// as any other.
 func TestThenFails(t *testing.T) {
 	first, second, requests := 200, 200, 0
 	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
@@ -327,8 +329,8 @@ func TestSecretsOfEveryAddress(t *testing.T) {
 	}
 }
 
-// TestThenOnAnotherServer checks that the second request carries the lookup's credentials to the lookup's own server only, and
-// that user info in then.url is used.
+// TestThenOnAnotherServer checks that the second request carries the lookup's credentials to the lookup's own server only,
+// and that user info in then.url is used.
 func TestThenOnAnotherServer(t *testing.T) {
 	const table, user = "Basic Y3JtOnNlY3JldC0x", "Basic YW5uYTpvdGhlcg==" // crm:secret-1 and anna:other
 	second := make(chan http.Header, 1)

@@ -33,8 +33,8 @@ func root(t *testing.T, path, name string) (page int64) {
 	return page
 }
 
-// makeEndless damages a file, so that the pages of a b-tree refer to each other: the children of the root are one page, whose
-// children are one page, and so on. A scan reads the leaf, with its one cell, more often than it ever ends.
+// makeEndless damages a file, so that the pages of a b-tree refer to each other: the children of the root are one page,
+// whose children are one page, and so on. A scan reads the leaf, with its one cell, more often than it ever ends.
 func makeEndless(t *testing.T, path, name string, interior, leaf byte, key, cell []byte) {
 	t.Helper()
 	const levels, children = 12, 100
@@ -136,8 +136,8 @@ func TestEndless(t *testing.T) {
 	}
 }
 
-// TestSalvageEnds checks that salvage gives up a file whose deliveries cannot be read to an end, and skips what is between two
-// numbers.
+// TestSalvageEnds checks that salvage gives up a file whose deliveries cannot be read to an end, and skips what is between
+// two numbers.
 func TestSalvageEnds(t *testing.T) {
 	cfg := filled(t)
 	file := filepath.Join(t.TempDir(), "damaged")

@@ -198,8 +198,8 @@ func (r *record) insert(c *sqlite.Conn, e *event) error {
 	return nil
 }
 
-// orderKey returns the key of a delivery's order. Deliveries that an older ringhook queued have the linkedid of their call as
-// their key: while such are pending, the later ones of that linkedid follow them.
+// orderKey returns the key of a delivery's order. Deliveries that an older ringhook queued have the linkedid of their call
+// as their key: while such are pending, the later ones of that linkedid follow them.
 func orderKey(c *sqlite.Conn, e *event, route hooks.Route) (string, error) {
 	if e.LinkedID == "" || route.Key == e.LinkedID || route.Key != e.Call() {
 		return route.Key, nil

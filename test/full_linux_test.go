@@ -117,8 +117,8 @@ func limitFiles(t *testing.T, data string, pid int) (empty func()) {
 	return func() { set("unlimited") }
 }
 
-// checkFlood checks that the log has a line about points without events at once and one for each minute, which count at least
-// so many points, and hardly any other.
+// checkFlood checks that the log has a line about points without events at once and one for each minute, which count at
+// least so many points, and hardly any other.
 func checkFlood(t *testing.T, log string, points int, took time.Duration) {
 	t.Helper()
 	lines, counted, others := 0, 0, 0

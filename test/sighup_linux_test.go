@@ -15,8 +15,8 @@ import (
 	"ringhook/test/wait"
 )
 
-// TestReloadBeforeMain checks that SIGHUP does not end a process whose packages are still being initialized. Go prints a line
-// for each package, and a full pipe stops it among the first of them.
+// TestReloadBeforeMain checks that SIGHUP does not end a process whose packages are still being initialized. Go prints a
+// line for each package, and a full pipe stops it among the first of them.
 func TestReloadBeforeMain(t *testing.T) {
 	const (
 		pipeSize    = 4096

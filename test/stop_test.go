@@ -249,8 +249,8 @@ func TestStopDuringReload(t *testing.T) {
 	c.ended()
 }
 
-// TestStopDuringEndlessReload checks that a reload that does not come to an end, of a file that cannot be read, neither keeps
-// ringhook from stopping nor calls from being refused.
+// TestStopDuringEndlessReload checks that a reload that does not come to an end, of a file that cannot be read, neither
+// keeps ringhook from stopping nor calls from being refused.
 func TestStopDuringEndlessReload(t *testing.T) {
 	file, agi, web := config(t, "")
 	env, said := notified(t)

@@ -101,8 +101,8 @@ func NewName() string {
 	return strconv.FormatUint(10_000_000+uint64(n)%90_000_000, 10)
 }
 
-// Create creates an account and returns its password, which is not kept. It returns when Asterisk knows the account. After an
-// error left is true if the account may be in Asterisk's file all the same.
+// Create creates an account and returns its password, which is not kept. It returns when Asterisk knows the account. After
+// an error left is true if the account may be in Asterisk's file all the same.
 func Create(ctx context.Context, c *ami.Client, cfg *Config, name string, s Settings) (password string, left bool, err error) {
 	if err := unused(ctx, c, cfg, name, s.Extension); err != nil {
 		return "", false, err

@@ -178,8 +178,8 @@ func TestNotLoaded(t *testing.T) {
 	})
 }
 
-// TestLeft checks that a new account that may be in Asterisk's file is reported as left, and no other, and that the error has
-// the reason.
+// TestLeft checks that a new account that may be in Asterisk's file is reported as left, and no other, and that the error
+// has the reason.
 func TestLeft(t *testing.T) {
 	success, refusal := amitest.Text("Response: Success", "ActionID: {id}"), amitest.Text("Response: Error", "ActionID: {id}", "Message: Permission denied")
 	// silent does not answer an action, and does something instead.

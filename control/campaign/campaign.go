@@ -342,8 +342,8 @@ func (r *Runner) alive(ctx context.Context, c desk.Campaign) (calls []string, er
 	return calls, err
 }
 
-// outlast waits until Asterisk no longer has a call of a campaign whose events are not seen, or ctx ends. If Asterisk refuses to
-// say whether it has the call, the call is not waited for.
+// outlast waits until Asterisk no longer has a call of a campaign whose events are not seen, or ctx ends. If Asterisk
+// refuses to say whether it has the call, the call is not waited for.
 func (r *Runner) outlast(ctx context.Context, campaign, server, id string) {
 	for waits := false; ; {
 		client := r.dialler(server)
@@ -444,8 +444,8 @@ func (r *Runner) begin(ctx context.Context, c desk.Campaign, o Options, n desk.C
 	return &openCall{c.ID, n.N, c.Server, id, nil}, nil
 }
 
-// settle stores what became of a number that was claimed. If that fails it is tried again until the program ends: the next start
-// finds the number being called.
+// settle stores what became of a number that was claimed. If that fails it is tried again until the program ends: the next
+// start finds the number being called.
 func (r *Runner) settle(campaign string, n int, state, result string) error {
 	r.mu.Lock()
 	ctx := r.ctx

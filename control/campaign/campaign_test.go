@@ -343,8 +343,8 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// TestEndNotSeen checks what a campaign with a call whose end is not seen does and logs: it waits for the call while Asterisk has
-// it, and while Asterisk cannot be asked, but not if Asterisk refuses to say whether it has the call.
+// TestEndNotSeen checks what a campaign with a call whose end is not seen does and logs: it waits for the call while
+// Asterisk has it, and while Asterisk cannot be asked, but not if Asterisk refuses to say whether it has the call.
 func TestEndNotSeen(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -407,8 +407,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestStopAndRestart ends the program while a number of a stopped campaign is being called, and one of a campaign that is done
-// although its result could not be stored: both are unclear after the next start.
+// TestStopAndRestart ends the program while a number of a stopped campaign is being called, and one of a campaign that is
+// done although its result could not be stored: both are unclear after the next start.
 func TestStopAndRestart(t *testing.T) {
 	b := newBench(t)
 	b.add("a", 1, "201", "202")

@@ -20,8 +20,8 @@ const (
 	ByNotify Way = "notify"
 )
 
-// notifyTime is the longest time in which a phone does what it was asked to. With settleTime it is shorter than a command may
-// take.
+// notifyTime is the longest time in which a phone does what it was asked to. With settleTime it is shorter than a command
+// may take.
 const notifyTime = 3 * time.Second
 
 // Hold puts the call of a phone on hold.

@@ -129,7 +129,8 @@ func find(ctx context.Context, c *ami.Client, id ID) (*call, error) {
 	return k, err
 }
 
-// parted waits until a call that Asterisk was asked to hold or to resume is seen so, and a command that comes next finds it so.
+// parted waits until a call that Asterisk was asked to hold or to resume is seen so, and a command that comes next finds it
+// so.
 func parted(ctx context.Context, c *ami.Client, id ID, held bool) {
 	_ = settle(ctx, func() error {
 		k, err := look(ctx, c, id)

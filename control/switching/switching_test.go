@@ -175,8 +175,8 @@ func TestHoldRejected(t *testing.T) {
 	}
 }
 
-// TestHoldUnclear checks that the marks stay if Asterisk may have carried out a Redirect whose answer is missing: the end of a Local
-// channel would be taken for the end of the agent's part.
+// TestHoldUnclear checks that the marks stay if Asterisk may have carried out a Redirect whose answer is missing: the end of
+// a Local channel would be taken for the end of the agent's part.
 func TestHoldUnclear(t *testing.T) {
 	s, c, _ := newPBX(t, queueCall...)
 	ctx, cancel := context.WithCancel(t.Context())

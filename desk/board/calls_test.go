@@ -229,8 +229,8 @@ func TestSharedLinkedID(t *testing.T) {
 	}
 }
 
-// TestSharedByEvents checks that a linkedid of which another call's state is not kept, only one of many events, does not name
-// the call that a supervisor sees.
+// TestSharedByEvents checks that a linkedid of which another call's state is not kept, only one of many events, does not
+// name the call that a supervisor sees.
 func TestSharedByEvents(t *testing.T) {
 	b, admin, _ := newBoard(t, 0)
 	_, id := callIn("support")

@@ -107,7 +107,8 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// FuzzAllows checks that no header stops the program, and that a page that allows no frames is never taken for one that does.
+// FuzzAllows checks that no header stops the program, and that a page that allows no frames is never taken for one that
+// does.
 func FuzzAllows(f *testing.F) {
 	f.Add("frame-ancestors https://a.example")
 	f.Add("frame-ancestors 'none' ; x")

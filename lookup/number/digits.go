@@ -111,10 +111,10 @@ func digits(raw string) (string, bool) {
 // inserted is the national prefix that people put in brackets behind a country's code, as in +49 (0)30 234567.
 var inserted = regexp.MustCompile(`^(\s*(?:\+|00)[\d\s.-]+)\(0\)`)
 
-// Dialable returns what to dial for a number as people, spreadsheets and web pages write it: its digits, after a plus sign or not,
-// without what stands around and between them, and without the extension or the remark behind it. Stars and hashes stay, as
-// in *43. ok is false for a text that is no number, and several is true if it may be two of them, of which the digits make
-// the number of a third.
+// Dialable returns what to dial for a number as people, spreadsheets and web pages write it: its digits, after a plus sign
+// or not, without what stands around and between them, and without the extension or the remark behind it. Stars and hashes
+// stay, as in *43. ok is false for a text that is no number, and several is true if it may be two of them, of which the
+// digits make the number of a third.
 func Dialable(raw string) (dialled string, several, ok bool) {
 	raw = strings.TrimSpace(raw)
 	if strings.ContainsFunc(raw, func(r rune) bool { return r != '\t' && unicode.IsControl(r) }) {

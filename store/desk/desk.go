@@ -152,8 +152,8 @@ const (
 // tidyRows is the maximum number of rows of a table that one commit removes.
 const tidyRows = 1000
 
-// Tidy removes what is older than it is kept, and commands beyond MaxCommands. A campaign is kept as long as commands, counted from
-// its end.
+// Tidy removes what is older than it is kept, and commands beyond MaxCommands. A campaign is kept as long as commands,
+// counted from its end.
 func (d *Desk) Tidy(now time.Time) error {
 	for _, t := range []struct {
 		query string

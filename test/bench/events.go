@@ -189,7 +189,8 @@ func fullOutbox(ctx context.Context, b *bench) error {
 	return b.report()
 }
 
-// startOften starts a ringhook once per round, leaves the last one running, and returns the median time of a start, in seconds.
+// startOften starts a ringhook once per round, leaves the last one running, and returns the median time of a start, in
+// seconds.
 func (b *bench) startOften(ctx context.Context, name, folder, lines string) (*server, float64, error) {
 	var took []float64
 	for round := 1; ; round++ {

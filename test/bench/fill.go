@@ -120,7 +120,8 @@ func expired(ctx context.Context, folder string) (n int, err error) {
 }
 
 // fillCache adds n entries to a cache, made after one that it has. They are
-// never asked for. Rows are inserted in key order, and indexes and triggers are created after them; otherwise it takes hours.
+// never asked for. Rows are inserted in key order, and indexes and triggers are created after them; otherwise it takes
+// hours.
 func fillCache(ctx context.Context, folder string, n int) (err error) {
 	db, err := openFile(folder, "cache.db")
 	if err != nil {

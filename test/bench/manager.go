@@ -247,7 +247,8 @@ func commands(ctx context.Context, b *bench) error {
 	return b.report()
 }
 
-// command pauses and resumes agents in turn at a rate, each with a request of its own, and returns the times in milliseconds, sorted.
+// command pauses and resumes agents in turn at a rate, each with a request of its own, and returns the times in
+// milliseconds, sorted.
 func (s *server) command(ctx context.Context, rate float64, length time.Duration, status int) ([]float64, error) {
 	n := int(rate * length.Seconds())
 	took, failed := make([]float64, n), make([]error, n)

@@ -162,7 +162,8 @@ func TestKeyboardOnly(t *testing.T) {
 	}
 }
 
-// TestAttended asks the destination of a transfer first, completes it after a reload of the page, and finds the state by itself.
+// TestAttended asks the destination of a transfer first, completes it after a reload of the page, and finds the state by
+// itself.
 func TestAttended(t *testing.T) {
 	d, ctx, s := inCall(t, "card", "")
 	secret := ""

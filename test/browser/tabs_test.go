@@ -19,8 +19,8 @@ func freeze(t *testing.T, ctx context.Context, state string) {
 	}
 }
 
-// TestFrozenTab freezes the tab that shows pops: the next tab shows the pop. With both frozen it goes to the rule's next way,
-// and a tab that comes back opens nothing late.
+// TestFrozenTab freezes the tab that shows pops: the next tab shows the pop. With both frozen it goes to the rule's next
+// way, and a tab that comes back opens nothing late.
 func TestFrozenTab(t *testing.T) {
 	d, first := start(t, "frame", `else = ["hook:journal"]`, "[[hook]]\nname = \"journal\"\nevents = [\"pop\"]\nurl = \"http://127.0.0.1:1/\"\n"), browser(t)
 	d.signIn(first, "7")
@@ -90,7 +90,8 @@ func TestBlocked(t *testing.T) {
 	}
 }
 
-// TestHostile has callers and customers whose texts are markup, turn the direction or are long: they are text, in their place.
+// TestHostile has callers and customers whose texts are markup, turn the direction or are long: they are text, in their
+// place.
 func TestHostile(t *testing.T) {
 	d, ctx := start(t, "frame", ""), browser(t)
 	d.signIn(ctx, "7")

@@ -29,8 +29,8 @@ const watch = `(() => {
   }).observe(document.body, {subtree: true, childList: true, characterData: true});
 })()`
 
-// BenchmarkVisible plays calls at 20 a second for 200 agents who are signed in, one of them in Chromium, and reports the time
-// from the beginning of the point's session to the caller's name being painted.
+// BenchmarkVisible plays calls at 20 a second for 200 agents who are signed in, one of them in Chromium, and reports the
+// time from the beginning of the point's session to the caller's name being painted.
 func BenchmarkVisible(b *testing.B) {
 	const agents, rate, calls = 200, 20, 1000
 	var tables strings.Builder

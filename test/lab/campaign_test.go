@@ -23,7 +23,8 @@ import (
 // A campaign has so many open calls.
 const campaignParallel = 4
 
-// campaignConfig is the part of ringhook.toml for campaigns. A phone rings longer than a busy machine needs to stop ringhook.
+// campaignConfig is the part of ringhook.toml for campaigns. A phone rings longer than a busy machine needs to stop
+// ringhook.
 const campaignConfig = `
 [campaign]
 context = "ringhook-campaign"

@@ -9,7 +9,8 @@ import (
 )
 
 // Calls by these numbers go through the sample dialplan with the variable REPORTED, with which ask asks
-// only at queue-dial, of one server or of two, or at every point but of the server that also listens to the manager interface.
+// only at queue-dial, of one server or of two, or at every point but of the server that also listens to the manager
+// interface.
 const reportExtensions = `
 [ringhook](+)
 exten => reported,1,ExecIf($["${REPORTED}" = "both" | "${ARG1}" = "queue-dial"]?AGI(agi://127.0.0.1:4575/${ARG1},linkedid=${CHANNEL(linkedid)},server=${ENTITYID},${ARG2},${ARG3}))

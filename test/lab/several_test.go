@@ -69,7 +69,8 @@ points = ["%s"]
 	return first, second
 }
 
-// originate begins a call of a linkedid to a queue, of which ringhook is asked at queue-dial alone. It returns the call's story.
+// originate begins a call of a linkedid to a queue, of which ringhook is asked at queue-dial alone. It returns the call's
+// story.
 func (l *lab) originate(t *testing.T, linkedid string, q queue) story {
 	t.Helper()
 	c := watch(t, l.asterisk.at(asteriskIP), "lab", silent{})

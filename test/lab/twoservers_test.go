@@ -74,8 +74,8 @@ func newTwoServers(t *testing.T, suite string) *twoServers {
 }
 
 // sameIDs waits for the end of a call, and checks that both ringhooks gave its events the same ids, so that the common
-// receiver has each event once. The ringhook that is asked first about the next queue removes QUEUESTATUS from the channel, so
-// the other may not know that the caller left the queue before by a failover.
+// receiver has each event once. The ringhook that is asked first about the next queue removes QUEUESTATUS from the channel,
+// so the other may not know that the caller left the queue before by a failover.
 func (l *twoServers) sameIDs(t *testing.T, number string) {
 	t.Helper()
 	all := map[string]string{}

@@ -1,6 +1,6 @@
-// Package products plays calls to strict fakes of products, with the configuration that docs/crm shows for each. A fake is made
-// from the product's documentation: it checks method, path, authentication, required fields and enumerations, and that ids are
-// those of its earlier answers. No product itself was called.
+// Package products plays calls to strict fakes of products, with the configuration that docs/crm shows for each. A fake is
+// made from the product's documentation: it checks method, path, authentication, required fields and enumerations, and that
+// ids are those of its earlier answers. No product itself was called.
 package products
 
 import (
@@ -224,7 +224,8 @@ func configuration(t *testing.T, p *product, url string) *conf.Config {
 		t.Fatalf("%v\nin\n%s", err, text)
 	}
 	for _, warning := range c.Warnings {
-		// The page says how agents get their ids. A key whose name looks like that of a secret, such as assignedUserId, is not quoted.
+		// The page says how agents get their ids. A key whose name looks like that of a secret, such as assignedUserId, is not
+		// quoted.
 		if !strings.Contains(warning.Problem, "agent_id_") && !strings.HasPrefix(warning.Problem, "the text between two percent signs") {
 			t.Errorf("warning: %v", warning)
 		}
@@ -292,7 +293,8 @@ func play(t *testing.T, p *product, c *call, change func(*fake)) *fake {
 	return f
 }
 
-// lookup returns what the page's lookups find at the points of the call. They are not asked at other points than the page shows.
+// lookup returns what the page's lookups find at the points of the call. They are not asked at other points than the page
+// shows.
 func (f *fake) lookup(cfg *conf.Config, c *call) map[string]any {
 	f.t.Helper()
 	found := map[string]any{}
