@@ -119,6 +119,9 @@ func printSite(out io.Writer, s *freepbx.Site) {
 	for _, g := range s.Groups {
 		fmt.Fprintf(out, "ring group  %s: %s\n", g.ID, printable(cmp.Or(g.Strategy, "?")))
 	}
+	for _, lot := range s.Lots {
+		fmt.Fprintf(out, "parking     %s\n", lot)
+	}
 	for _, p := range s.Phones {
 		fmt.Fprintf(out, "phone       %s %s\n", p.Number, printable(p.Name))
 	}

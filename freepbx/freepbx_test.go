@@ -275,6 +275,27 @@ func TestSecret(t *testing.T) {
 	}
 }
 
+// TestLots checks that the override file has each parking lot of the site, and no other.
+func TestLots(t *testing.T) {
+	f := func(lots []string, want string) {
+		t.Helper()
+		for _, kind := range []Kind{FreePBX16, FreePBX17} {
+			site := &Site{Kind: kind, Lots: lots}
+			texts, err := site.texts(Events, "level2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, after, found := strings.Cut(string(texts[overrideFile]), "; A parked call")
+			if _, after, _ = strings.Cut(after, "\n"); after != want || found != (want != "") {
+				t.Errorf("%s with the lots %q: got %q, want %q", kind, lots, after, want)
+			}
+		}
+	}
+	f(nil, "")
+	f([]string{"70"}, "[park-return-routing]\nexten => 70,1,Gosub(ringhook-parked,s,1(${EXTEN}))\n")
+	f([]string{"70", "800"}, "[park-return-routing]\nexten => 70,1,Gosub(ringhook-parked,s,1(${EXTEN}))\nexten => 800,1,Gosub(ringhook-parked,s,1(${EXTEN}))\n")
+}
+
 // TestSameCommands checks that levels 2 and 3 have the same contexts for commands.
 func TestSameCommands(t *testing.T) {
 	var texts []string

@@ -124,6 +124,7 @@ func (s *Site) texts(level Level, folder string) (map[string][]byte, error) {
 	}
 	if level == Events {
 		texts[globalsFile] = append(texts[globalsFile], s.timeouts()...)
+		texts[overrideFile] = s.lots(texts[overrideFile])
 	}
 	if s.Kind == Issabel {
 		texts[issabelOverride] = s.asks(level)
@@ -171,6 +172,19 @@ func (s *Site) asks(level Level) []byte {
 		for _, step := range s.Recording[e.name] {
 			fmt.Fprintf(&b, "exten => %s,n%s\n", e.name, step)
 		}
+	}
+	return b.Bytes()
+}
+
+// lots returns contrib's override file with the site's parking lots instead of the usual one.
+func (s *Site) lots(override []byte) []byte {
+	before, step, _ := bytes.Cut(override, []byte("exten => 70,"))
+	if len(s.Lots) == 0 {
+		return before[:max(0, bytes.LastIndex(before, []byte("; A parked call")))]
+	}
+	b := bytes.NewBuffer(bytes.Clone(before))
+	for _, lot := range s.Lots {
+		fmt.Fprintf(b, "exten => %s,%s", lot, step)
 	}
 	return b.Bytes()
 }

@@ -41,6 +41,7 @@ type Site struct {
 	Queues []Queue
 	Groups []Group
 	Phones []Phone
+	Lots   []string // the extensions of the parking lots
 	// NoCustom reports that the generated contexts do not include the administrator's.
 	NoCustom bool
 	// UsesFastAGI reports that the generated dialplan has scripts at 127.0.0.1:4573.
@@ -105,6 +106,7 @@ func Read(folder string) (*Site, error) {
 		}
 	}
 	s.readGroups(plan["ext-group"])
+	s.readLots(plan["park-return-routing"])
 	if err := s.readQueues(plan["from-queue"]); err != nil {
 		return nil, err
 	}
@@ -209,6 +211,15 @@ func (s *Site) readGroups(lines []extensions.Setting) {
 			if method = strings.TrimSuffix(method, ")"); method != "none" && method != "" {
 				s.Groups[len(s.Groups)-1].Strategy = method
 			}
+		}
+	}
+}
+
+// readLots finds the extensions to which a parked call returns.
+func (s *Site) readLots(lines []extensions.Setting) {
+	for _, l := range lines {
+		if m := exten.FindStringSubmatch(l.Value); l.Key == "exten" && m != nil && m[2] == "1" && m[3] == "Set(PLOT="+m[1]+")" {
+			s.Lots = append(s.Lots, m[1])
 		}
 	}
 }

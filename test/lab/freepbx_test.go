@@ -47,7 +47,7 @@ url = "http://127.0.0.1:8080/cti"
 // freepbxAgents are the phones, as `ringhook freepbx plan` writes them.
 func freepbxAgents() string {
 	var b strings.Builder
-	for phone := 101; phone <= 198; phone++ {
+	for phone := 101; phone <= lastPhone; phone++ {
 		fmt.Fprintf(&b, "\n[[agent]]\nphone = \"%d\"\n", phone)
 	}
 	return b.String()
@@ -78,6 +78,7 @@ func newFreePBX(t *testing.T, kind freepbx, level string, scenarios []pbxScenari
 		"extensions_override_freepbx.conf": "",
 		"globals_custom.conf":              "",
 		"queues.conf":                      freepbxQueues(),
+		"res_parking.conf":                 freepbxParking,
 		"features.conf":                    "[general]\n[featuremap]\natxfer => *2\nblindxfer => ##\n",
 	}
 	if level == "level2" {
@@ -128,13 +129,18 @@ func freepbxQueues() string {
 		}
 	}
 	for n := range sites {
-		queue(500+n, 101+2*n, 102+2*n)
-		queue(550+n, 101+2*n, 102+2*n)
+		if first := sitePhone(n); first != 0 {
+			queue(500+n, first, first+1)
+			queue(550+n, first, first+1)
+		}
 	}
 	queue(588, 177, 178)
 	queue(549, 197, 198)
 	return b.String()
 }
+
+// freepbxParking is the parking lot as FreePBX generates it, but for the time until a call returns.
+const freepbxParking = "[general]\n[default]\nparkext=>70\nparkpos=>71-78\ncontext=>parkedcalls\nparkingtime=>10\ncomebacktoorigin=>no\nfindslot=>first\n"
 
 // site is what one scenario has of a FreePBX to itself.
 type site struct {
@@ -143,7 +149,20 @@ type site struct {
 }
 
 // sites is the number of sites: more than all scenarios of a level have.
-const sites = 38
+const sites = 48
+
+// sitePhone returns the first phone of a site, 0 if there is no such site: 177 to 198 have uses of their own, and so do
+// queue 588 and the phone without an address.
+func sitePhone(n int) int {
+	switch first := 101 + 2*n; {
+	case n >= 39:
+		return first + 22
+	case n == 38, fmt.Sprint(first) == registeringPhone:
+		return 0
+	default:
+		return first
+	}
+}
 
 // pbxScenario is a scenario of calls through a FreePBX.
 type pbxScenario struct {
@@ -175,10 +194,11 @@ func newPBXRun(t *testing.T, level string, scenarios []pbxScenario) *pbxRun {
 		s := &scenarios[i]
 		r.of[s.name], r.level3[s.name] = s, s.level3
 		for range max(1, s.sites) {
-			if fmt.Sprint(101+2*n) == registeringPhone { // it has no address
+			for sitePhone(n) == 0 {
 				n++
 			}
-			r.sites[s.name] = append(r.sites[s.name], site{fmt.Sprint(500 + n), fmt.Sprint(550 + n), fmt.Sprintf("6%02d", n), fmt.Sprint(650 + n), [2]string{fmt.Sprint(101 + 2*n), fmt.Sprint(102 + 2*n)}})
+			phones := [2]string{fmt.Sprint(sitePhone(n)), fmt.Sprint(sitePhone(n) + 1)}
+			r.sites[s.name] = append(r.sites[s.name], site{fmt.Sprint(500 + n), fmt.Sprint(550 + n), fmt.Sprintf("6%02d", n), fmt.Sprint(650 + n), phones})
 			n++
 		}
 	}

@@ -56,6 +56,10 @@ var freepbxEvents = []pbxScenario{
 		except: slices.Concat(blindExcept, []string{"transfer_uniqueid"}, directExcept)},
 	{name: "attended transfer", test: pbxAttended},
 	{name: "parked", test: pbxParked},
+	{name: "parked, returns", test: pbxParkedReturns},
+	{name: "parked, returns and goes on", test: pbxParkedGoesOn},
+	{name: "direct call parked, returns", test: pbxDirectParked, except: append([]string{"call-hangup billsec"}, directExcept...)},
+	{name: "parked, picked up", test: pbxPickedUp},
 	{name: "given up while the CRM is asked", test: pbxGoneDuringLookup},
 	{name: "prefix and superfecta", test: pbxSuperfecta, sites: 2},
 	{name: "trunk that delivers s", test: pbxNoNumber},
@@ -466,6 +470,59 @@ func pbxParked(t *testing.T, l *lab) {
 	told := l.crm.of(number)
 	l.expect(t, told, wholeCall)
 	told.wait(t, "agent-hangup", 1).has(t, map[string]string{"agent_phone": s.phones[0], "status": "answer"})
+}
+
+// parks plays a call to an extension, whose phone parks it; next is what the phone does when the call returns.
+func (l *lab) parks(t *testing.T, number, to, phoneName, place string, next phone) (told story, call *sipp) {
+	t.Helper()
+	parks := l.phone(t, phoneName, phone{Talk: time.Second, TransferTo: place})
+	call = l.call(t, freepbxNumber(plainCall, to), caller{Number: number})
+	told = l.crm.of(number)
+	told.wait(t, "agent-hangup", 1)
+	parks.stop()
+	l.phone(t, phoneName, next)
+	return told, call
+}
+
+// pbxParkedReturns is a parked caller whom no one picks up: the phone that parked the call rings again.
+func pbxParkedReturns(t *testing.T, l *lab) {
+	s, number := l.site(t), l.caller(t)
+	l.crm.say(number, known("CALLERID(name)", "Мария"))
+	told, call := l.parks(t, number, s.queue, s.phones[0], "70", phone{Ring: time.Second, Talk: 2 * time.Second})
+	call.wait(t)
+	l.expect(t, told, "call-dial queue-dial agent-dial agent-answer agent-hangup agent-dial agent-answer { agent-hangup queue-hangup } call-hangup")
+	told.wait(t, "agent-answer", 2).has(t, map[string]string{"agent_phone": s.phones[0], "ring_time": "1~", "callerid_name": "Мария"})
+	told.wait(t, "agent-hangup", 2).has(t, map[string]string{"agent_phone": s.phones[0], "status": "answer", "talk_time": "1~"})
+}
+
+// pbxParkedGoesOn is a parked call whose phone is busy when it returns: it goes to the destination of the parking lot.
+func pbxParkedGoesOn(t *testing.T, l *lab) {
+	s, number := l.site(t), l.caller(t)
+	l.phone(t, "179", phone{Ring: time.Second, Talk: 2 * time.Second})
+	told, call := l.parks(t, number, s.queue, s.phones[0], "70", phone{Refuse: "486 Busy Here"})
+	call.wait(t)
+	l.expect(t, told, `call-dial queue-dial agent-dial agent-answer agent-hangup agent-dial { agent-cancel agent-dial } agent-answer
+		{ agent-hangup queue-hangup } call-hangup`)
+	told.wait(t, "agent-cancel", 1).has(t, map[string]string{"agent_phone": s.phones[0], "status": "busy"})
+	told.wait(t, "agent-hangup", 2).has(t, map[string]string{"agent_phone": "179", "status": "answer", "talk_time": "1~"})
+}
+
+// pbxDirectParked parks a direct call in a place that the agent chose.
+func pbxDirectParked(t *testing.T, l *lab) {
+	s, number := l.site(t), l.caller(t)
+	told, call := l.parks(t, number, s.phones[1], s.phones[1], "77", phone{Ring: time.Second, Talk: 2 * time.Second})
+	call.wait(t)
+	l.expect(t, told, "call-dial agent-dial { call-answer agent-answer } agent-hangup agent-dial agent-answer agent-hangup call-hangup")
+	told.wait(t, "agent-hangup", 2).has(t, map[string]string{"agent_phone": s.phones[1], "status": "answer", "talk_time": "1~"})
+}
+
+// pbxPickedUp is a parked call that a colleague picks up: it goes on, and nothing names the colleague.
+func pbxPickedUp(t *testing.T, l *lab) {
+	s, number := l.site(t), l.caller(t)
+	told, call := l.parks(t, number, s.queue, s.phones[0], "78", phone{Refuse: "486 Busy Here"})
+	l.call(t, "78", caller{From: s.phones[1], Number: s.phones[1], Talk: 3 * time.Second}).wait(t)
+	call.wait(t)
+	l.expect(t, told, wholeCall)
 }
 
 func pbxGoneDuringLookup(t *testing.T, l *lab) {
