@@ -225,6 +225,10 @@ func dialStatus(word string) string {
 	return statusOther
 }
 
+// ExitWithKey is the queue_status of a caller who left Queue() by a key, as Asterisk's queue log names it: QUEUESTATUS
+// has no value for it.
+const ExitWithKey = "EXITWITHKEY"
+
 // queueStatuses maps QUEUESTATUS (app_queue.c, queue_results) of a visit that no agent answered to
 // statuses of the contract.
 var queueStatuses = map[string]string{

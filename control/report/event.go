@@ -27,7 +27,7 @@ type Event struct {
 // events are those that a Translator uses.
 var events = []string{
 	"Newchannel", "NewCallerid", "Rename", "LocalBridge", "DialBegin", "DialEnd", "HangupRequest", "SoftHangupRequest", "Hangup",
-	"QueueCallerJoin", "QueueCallerLeave", "AgentCalled", "AgentConnect", "AgentRingNoAnswer", "AgentComplete",
+	"QueueCallerJoin", "QueueCallerAbandon", "QueueCallerLeave", "AgentCalled", "AgentConnect", "AgentRingNoAnswer", "AgentComplete",
 }
 
 // Events lists the events that a Translator uses.

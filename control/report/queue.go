@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -21,6 +22,13 @@ func (t *Translator) join(e *Event) {
 func (t *Translator) leftBefore(c *channel) {
 	if c.stay != nil && !c.stay.ended {
 		t.endStay(c, "")
+	}
+}
+
+// abandon is sent before leave, for every end of the waiting but an answer and a key of the queue's context.
+func (t *Translator) abandon(e *Event) {
+	if c := t.channels[e.UniqueID]; c != nil && c.stay.waiting() {
+		c.stay.abandoned = true
 	}
 }
 
@@ -52,6 +60,7 @@ func (t *Translator) leaves(c *channel, at time.Time) {
 func (t *Translator) endStay(c *channel, status string) {
 	s := c.stay
 	s.ended = true
+	byKey := !s.left.IsZero() && !s.abandoned
 	t.pending = slices.DeleteFunc(t.pending, func(p *channel) bool { return p == c })
 	if s.left.IsZero() {
 		s.left = t.now
@@ -62,8 +71,12 @@ func (t *Translator) endStay(c *channel, status string) {
 	switch {
 	case s.connected:
 		r.Args["agent_phone"], r.Args["wait_time"], r.Args["queue_position"] = s.iface, s.waited, s.position
+	case status == "" && c.hangingUp && byKey:
+		status = dialplan.ExitWithKey
 	case status == "" && c.hangingUp:
 		r.Args["abandoned"] = "TRUE"
+	case status == "" && byKey:
+		status = cmp.Or(t.Read(c.id, ami.QueueStatus), dialplan.ExitWithKey)
 	case status == "":
 		status = t.Read(c.id, ami.QueueStatus)
 	}

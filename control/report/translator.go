@@ -73,6 +73,7 @@ type stay struct {
 	position  string
 	answering bool // a member has answered; the caller hears an announcement, or is connected next
 	connected bool // to a member
+	abandoned bool // or timed out, or was taken out of the queue
 	iface     string
 	waited    string
 	left      time.Time // zero while it lasts
@@ -157,6 +158,8 @@ func (t *Translator) translate(e *Event) {
 		t.hangup(e)
 	case "QueueCallerJoin":
 		t.join(e)
+	case "QueueCallerAbandon":
+		t.abandon(e)
 	case "QueueCallerLeave":
 		t.leave(e)
 	case "AgentCalled":

@@ -113,6 +113,30 @@ func short(r *dialplan.Report) string {
 	return b.String()
 }
 
+// TestExitWithKey checks that a caller who left a queue by a key has not abandoned it: Asterisk sends no
+// QueueCallerAbandon then. Hung up within a second is no other end.
+func TestExitWithKey(t *testing.T) {
+	for _, version := range []string{"16", "22"} {
+		for _, scenario := range []string{"abandoned", "queue-times-out"} {
+			tr := newTranslator(nil)
+			got := ""
+			for _, e := range recorded(t, version, scenario) {
+				if e.Name == "QueueCallerAbandon" || scenario == "abandoned" && e.Name == "HangupRequest" {
+					continue
+				}
+				for _, r := range tr.Event(&e) {
+					if r.Point == dialplan.QueueHangup && got == "" {
+						got = r.Args["queue_status"] + r.Args["abandoned"]
+					}
+				}
+			}
+			if got != dialplan.ExitWithKey {
+				t.Errorf("%s of %s without QueueCallerAbandon: got %q, want %q", scenario, version, got, dialplan.ExitWithKey)
+			}
+		}
+	}
+}
+
 // TestScenarios translates what both versions of Asterisk sent in calls of the lab.
 func TestScenarios(t *testing.T) {
 	f := func(scenario string, variables map[string]string, want ...string) {

@@ -124,6 +124,7 @@ func freepbxQueues() string {
 	b.WriteString("[general]\npersistentmembers=no\nautofill=yes\n")
 	queue := func(id int, phones ...int) {
 		fmt.Fprintf(&b, "[%d]\nstrategy=linear\ntimeout=15\nretry=1\nringinuse=no\nsetinterfacevar=yes\ntimeoutrestart=yes\n", id)
+		fmt.Fprintf(&b, "context=%s\n", map[bool]string{true: "ivr-2", false: "queuecallback-1"}[id < 550])
 		for _, phone := range phones {
 			fmt.Fprintf(&b, "member => Local/%[1]d@from-queue/n,0,Agent %[1]d,PJSIP/%[1]d\n", phone)
 		}

@@ -38,6 +38,8 @@ var freepbxEvents = []pbxScenario{
 	{name: "given up in the queue", test: pbxAbandoned},
 	{name: "hangs up in the menu", test: pbxMenu, level3: []string{"call-hangup"}, except: []string{"ivr"}},
 	{name: "menu, then the queue", test: pbxMenuQueue},
+	{name: "menu in the queue", test: pbxMenuInQueue, except: directExcept},
+	{name: "queue callback wanted", test: pbxCallbackWanted, except: []string{"wait_time"}},
 	{name: "direct call", test: pbxDirect, except: directExcept},
 	{name: "direct call, busy", test: pbxDirectBusy, except: directExcept},
 	{name: "ring group", test: pbxGroup, except: groupExcept,
@@ -222,6 +224,42 @@ func pbxMenuQueue(t *testing.T, l *lab) {
 	l.expect(t, l.crm.of(number), wholeCall)
 }
 
+// presses plays a call to a queue whose first phone is silent, and has the caller press 1 while it rings.
+func (l *lab) presses(t *testing.T, number, queue, phoneName string) (told story, call *sipp) {
+	t.Helper()
+	l.phone(t, phoneName, phone{Silent: true})
+	call = l.call(t, freepbxNumber(plainCall, queue), caller{Number: number})
+	told = l.crm.of(number)
+	caller := l.asterisk.channelOf(t, told.wait(t, "agent-dial", 1).text("linkedid"), "PJSIP/trunk")
+	act(t, func(ctx context.Context, c *ami.Client) error {
+		_, err := c.Do(ctx, ami.Action{Name: "PlayDTMF", Fields: []ami.Field{
+			{Key: "Channel", Value: caller.name}, {Key: "Digit", Value: "1"}, {Key: "Receive", Value: "true"},
+		}})
+		return err
+	})
+	return told, call
+}
+
+// pbxMenuInQueue is a caller who leaves the queue by a key, for a phone.
+func pbxMenuInQueue(t *testing.T, l *lab) {
+	s, number := l.site(t), l.caller(t)
+	l.phone(t, s.phones[1], phone{Ring: time.Second, Talk: 2 * time.Second})
+	told, call := l.presses(t, number, s.queue, s.phones[0])
+	call.wait(t)
+	l.expect(t, told, "call-dial queue-dial agent-dial { agent-cancel queue-hangup queue-failover agent-dial } { call-answer agent-answer } agent-hangup call-hangup")
+	told.wait(t, "queue-failover", 1).has(t, map[string]string{"queue_id": s.queue, "queue_status": "EXITWITHKEY", "status": "other"})
+	told.wait(t, "agent-hangup", 1).has(t, map[string]string{"agent_phone": s.phones[1], "status": "answer", "queue_id": "", "talk_time": "1~"})
+}
+
+// pbxCallbackWanted is a caller who wants to be called back, and leaves the queue by a key.
+func pbxCallbackWanted(t *testing.T, l *lab) {
+	s, number := l.site(t), l.caller(t)
+	told, call := l.presses(t, number, s.extensions, s.phones[0])
+	call.wait(t)
+	l.expect(t, told, "call-dial queue-dial agent-dial { agent-cancel queue-hangup queue-failover } call-hangup")
+	told.wait(t, "queue-failover", 1).has(t, map[string]string{"queue_id": s.extensions, "queue_status": "EXITWITHKEY", "status": "other"})
+}
+
 func pbxDirect(t *testing.T, l *lab) {
 	s, number := l.site(t), l.caller(t)
 	l.crm.say(number, known("CALLERID(name)", "Мария"))
@@ -391,6 +429,26 @@ func pbxOutgoing(t *testing.T, l *lab) {
 	told = l.crm.of(number)
 	l.expect(t, told, "call-dial agent-dial { call-answer agent-answer } agent-hangup call-hangup")
 	told.wait(t, "agent-answer", 1).has(t, map[string]string{"agent_phone": "182", "ring_time": "1~"})
+
+	pbxCallback(t, l)
+}
+
+// pbxCallback calls a caller back who left a queue: through the trunk, and if answered into the queue.
+func pbxCallback(t *testing.T, l *lab) {
+	const queue, number = "543", "79261110102"
+	l.phone(t, "209", phone{Ring: time.Second, Talk: 2 * time.Second})
+	trunk := l.phone(t, "trunk", phone{Ring: time.Second})
+	act(t, func(ctx context.Context, c *ami.Client) error {
+		_, err := c.Do(ctx, ami.Action{Name: "Originate", Fields: []ami.Field{
+			{Key: "Channel", Value: "Local/" + number + "@from-internal/n"}, {Key: "CallerID", Value: number}, {Key: "Async", Value: "true"},
+			{Key: "Context", Value: "ext-queues"}, {Key: "Exten", Value: queue}, {Key: "Priority", Value: "1"},
+		}})
+		return err
+	})
+	told := l.pbx.plays(t, story{l.crm.receiver, "callerid", "+" + number})
+	l.expect(t, told, wholeCall)
+	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"queue_id": queue, "status": "answer", "agent_phone": "209", "talk_time": "1~"})
+	trunk.stop()
 }
 
 func pbxToPhone(t *testing.T, l *lab) {
