@@ -121,6 +121,46 @@ func TestFreePBX(t *testing.T) {
 	}
 }
 
+// TestKinds checks that files in the shape of real ones (FreePBX 12 to 16, Issabel 4 and 5, written by hand, VICIdial,
+// Debian) have no false finding, with the lines of level 1 for FreePBX in use.
+func TestKinds(t *testing.T) {
+	files, err := filepath.Glob("testdata/kinds/*.conf")
+	if err != nil || len(files) != 23 {
+		t.Fatal(len(files), err)
+	}
+	ask, err := os.ReadFile("../../contrib/freepbx/level1/extensions_custom.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"freepbx12.conf": "note raw", "freepbx15-outgoing.conf": "note raw", // the number as a name, and a name in the options of Dial()
+		"issabel-extensions.conf": "note exec",
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder := t.TempDir()
+		write(t, filepath.Join(folder, "extensions.conf"), string(text)+"\n#include extensions_custom.conf\n")
+		write(t, filepath.Join(folder, "extensions_custom.conf"), string(ask))
+		write(t, filepath.Join(folder, "globals_custom.conf"), "")
+		write(t, filepath.Join(folder, "extensions-vicidial.conf"), "")
+		r, err := Check(filepath.Join(folder, "extensions.conf"), Options{Listen: "127.0.0.1:4575"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range r.Findings {
+			got = append(got, fmt.Sprint(f.Severity, " ", f.Code))
+		}
+		name := filepath.Base(file)
+		if r.Asks != 1 || strings.Join(got, ", ") != want[name] {
+			t.Errorf("%s: %d asks, want 1; findings %q, want %q: %v", name, r.Asks, got, want[name], r.Findings)
+		}
+	}
+}
+
 func write(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
