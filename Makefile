@@ -14,6 +14,13 @@ VERSION  := $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  := -s -w $(if $(REVISION),-X main.version=$(VERSION) -X main.revision=$(REVISION))
 
+# STATIC=1 links the C library into the program, for systems whose libc is older than this machine's.
+STATIC   ?=
+ifneq ($(STATIC),)
+TAGS     := $(TAGS),netgo,osusergo
+LDFLAGS  += -linkmode external -extldflags=-static
+endif
+
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ringhook
 
 LINT_VERSION := v2.15.0
@@ -143,7 +150,7 @@ parts: pages
 deb: parts
 	@test -x $(NFPM) || GOFLAGS= CGO_ENABLED=0 GOBIN=$(dir $(NFPM)) $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
 	install -d dist
-	DEB_ARCH=$(ARCH) DEB_VERSION=$(DEB_VERSION) DEB_TIME=$$(date -u -d @$(EPOCH) +%Y-%m-%dT%H:%M:%SZ) SOURCE_DATE_EPOCH=$(EPOCH) \
+	DEB_LIBC='$(if $(STATIC),,libc6 (>= 2.34))' DEB_ARCH=$(ARCH) DEB_VERSION=$(DEB_VERSION) DEB_TIME=$$(date -u -d @$(EPOCH) +%Y-%m-%dT%H:%M:%SZ) SOURCE_DATE_EPOCH=$(EPOCH) \
 		$(NFPM) package -f contrib/deb/nfpm.yaml -p deb -t dist/ringhook_$(DEB_VERSION)_$(ARCH).deb
 
 # Build a tar file with the program and all of that in dist/.
