@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ringhook/hooks"
 )
 
 // Limits of the state of a call, so that no call grows without bound.
@@ -29,7 +31,7 @@ type call struct {
 	Answered   time.Time         `json:"answered,omitzero"`
 	Ended      time.Time         `json:"ended,omitzero"`
 	Seq        int               `json:"seq"`
-	Known      map[string]any    `json:"known,omitempty"` // parameters of all later events
+	Known      lasting           `json:"known,omitempty"` // parameters of all later events
 	Visits     []*visit          `json:"visits,omitempty"`
 	Rings      []*ring           `json:"rings,omitempty"`
 	Hidden     string            `json:"hidden,omitempty"`   // the caller's number, if it is withheld but looked up
@@ -40,6 +42,15 @@ type call struct {
 	Looked     string            `json:"looked,omitempty"`   // what the lookups found, see Audience
 
 	points int // number of points asked since the call was loaded
+}
+
+// lasting are parameters of a call: strings, int64 and booleans, by name.
+type lasting map[string]any
+
+// MarshalJSON implements json.Marshaler. For a map encoding/json allocates twice for each entry, a tenth of what a session
+// with an event allocates.
+func (l lasting) MarshalJSON() ([]byte, error) {
+	return hooks.AppendParams(make([]byte, 0, 512), l), nil
 }
 
 // channel distinguishes a channel from that of another call with the same uniqueid.
@@ -172,6 +183,9 @@ func word(s string) string { return strings.ReplaceAll(s, "/", "_") }
 
 // parseMarker parses a channel variable; ok is false if it is empty or ringhook did not write it.
 func parseMarker(value string) (m marker, ended, ok bool) {
+	if value == "" {
+		return marker{}, false, false
+	}
 	whole := value
 	if value, ended = strings.CutSuffix(value, markerEnd); ended {
 		if m, _, ok := parseMarker(value); ok {
@@ -200,7 +214,7 @@ func cutLast(text string) (before, after string, found bool) {
 const markerEnd = "/end"
 
 func newCall(id Identity, now time.Time) *call {
-	return &call{LinkedID: id.LinkedID, Asterisk: id.Asterisk, Began: now, Known: map[string]any{}}
+	return &call{LinkedID: id.LinkedID, Asterisk: id.Asterisk, Began: now, Known: lasting{}}
 }
 
 // decodeCall returns the call that encode wrote.
@@ -212,7 +226,7 @@ func decodeCall(state []byte) (*call, error) {
 		return nil, fmt.Errorf("decode state of call: %w", err)
 	}
 	if c.Known == nil {
-		c.Known = map[string]any{}
+		c.Known = lasting{}
 	}
 	c.Visits = slices.DeleteFunc(c.Visits, func(v *visit) bool { return v == nil })
 	c.Rings = slices.DeleteFunc(c.Rings, func(r *ring) bool { return r == nil })

@@ -3,7 +3,6 @@ package dialplan
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -57,7 +56,7 @@ func (t *transition) nameForm() nameForm {
 	if script := t.args[nameScriptArgument]; slices.Contains(scripts, script) {
 		f.script = script
 	}
-	if n, err := strconv.ParseInt(t.args[nameBytesArgument], 10, 64); err == nil && n > 0 && (f.bytes == 0 || n < f.bytes) {
+	if n, ok := t.integerArg(nameBytesArgument); ok && n > 0 && (f.bytes == 0 || n < f.bytes) {
 		f.bytes = n
 	}
 	return f

@@ -189,8 +189,9 @@ func (r *registry) has(id Identity) (bool, error) {
 
 // stored returns a call from the journal, nil if it is not known.
 func (r *registry) stored(id Identity) (*call, error) {
-	c, err := r.read(id.Key())
-	if c == nil && err == nil && id.Key() != id.LinkedID && !strings.Contains(id.Asterisk, twinSeparator) {
+	key := id.Key()
+	c, err := r.read(key)
+	if c == nil && err == nil && key != id.LinkedID && !strings.Contains(id.Asterisk, twinSeparator) {
 		// The call began before an upgrade, or at a point that did not know its Asterisk.
 		if c, err = r.read(id.LinkedID); c != nil && c.Asterisk != "" {
 			c = nil

@@ -396,7 +396,11 @@ func typed(k kind, value string) any {
 
 // integerArg returns an argument that is a number, from the dialplan or the channel.
 func (t *transition) integerArg(name string) (int64, bool) {
-	n, err := strconv.ParseInt(t.args[name], 10, 64)
+	text := t.args[name]
+	if text == "" { // most often; an error of strconv is allocated
+		return 0, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
 	return n, err == nil && n >= 0
 }
 

@@ -179,6 +179,9 @@ func parseEnvironment(text []byte, env *Env) error {
 	return nil
 }
 
+// fixedKeys is the number of lines before the arguments that Asterisk sends.
+const fixedKeys = 22
+
 func (e *Env) fill(m map[string]string) {
 	script := valid(m["network_script"])
 	path, query, _ := strings.Cut(script, "?")
@@ -202,6 +205,9 @@ func (e *Env) fill(m map[string]string) {
 		arg, ok := m["arg_"+strconv.Itoa(i)]
 		if !ok {
 			return
+		}
+		if i == 1 {
+			e.Args = make([]string, 0, max(4, len(m)-fixedKeys))
 		}
 		e.Args = append(e.Args, valid(arg))
 	}

@@ -208,9 +208,14 @@ func (ev *Event) AppendJSON(dst []byte) []byte {
 		dst = append(dst, `,"final":true`...)
 	}
 	dst = ev.Time.AppendFormat(append(dst, `,"time":"`...), time.RFC3339Nano)
-	dst = append(dst, `","params":{`...)
+	return append(AppendParams(append(dst, `","params":`...), ev.Params), '}')
+}
+
+// AppendParams appends parameters as a JSON object, in no order: a number, a boolean or a string each, or null.
+func AppendParams(dst []byte, params map[string]any) []byte {
+	dst = append(dst, '{')
 	first := true
-	for name, value := range ev.Params {
+	for name, value := range params {
 		if !first {
 			dst = append(dst, ',')
 		}
@@ -218,5 +223,5 @@ func (ev *Event) AppendJSON(dst []byte) []byte {
 		dst = append(httpclient.AppendJSON(dst, name), ':')
 		dst = appendJSON(dst, value)
 	}
-	return append(dst, "}}"...)
+	return append(dst, '}')
 }
