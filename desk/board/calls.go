@@ -50,15 +50,15 @@ type callFilter struct {
 	Queue   string
 	Agent   string // id
 	Outcome string
-	Before  time.Time
+	From    store.Place // in the list of calls
 }
 
 // filterOf reads the filter of a request.
 func filterOf(r *http.Request) callFilter {
 	q := r.URL.Query()
-	f := callFilter{Search: pops.Clean(q.Get("q"), 64), Queue: q.Get("queue"), Agent: q.Get("agent"), Outcome: q.Get("outcome"), Before: time.Now().Add(time.Minute)}
-	if ms, err := strconv.ParseInt(q.Get("before"), 10, 64); err == nil {
-		f.Before = time.UnixMilli(ms)
+	f := callFilter{Search: pops.Clean(q.Get("q"), 64), Queue: q.Get("queue"), Agent: q.Get("agent"), Outcome: q.Get("outcome"), From: store.Place{Before: time.Now().Add(time.Minute)}}
+	if at, err := store.ParsePlace(q.Get("before")); err == nil {
+		f.From = at
 	}
 	return f
 }
@@ -123,55 +123,55 @@ func digitsOf(s string) string {
 	}, s)
 }
 
-// eachCall calls f with at most most calls that fit, the latest first, until f returns false. It returns the time until
-// which it looked, zero if it looked at all of them.
-func (b *Board) eachCall(v *Viewer, filter *callFilter, most, scanned int, f func(*callRow) (more bool)) (until time.Time, err error) {
-	set, at, n := b.settings.Load(), store.Place{Before: filter.Before}, 0
+// eachCall calls f with at most most calls that fit, the latest first, until f returns false. more is false if it looked at
+// all of them; else until is the place after the last one at which it looked.
+func (b *Board) eachCall(v *Viewer, filter *callFilter, most, scanned int, f func(*callRow) (more bool)) (until store.Place, more bool, err error) {
+	set, at, n := b.settings.Load(), filter.From, 0
+	until = at
 	for scanned > 0 {
 		var list []store.HeldCall
 		limit := min(scanned, readAtOnce)
 		if list, at, err = b.Store.CallsAfter(at, limit); err != nil {
-			return time.Time{}, err
+			return until, false, err
 		}
 		for i := range list {
 			c, err := kept.Decode(list[i].State)
-			if err != nil || !v.seesCall(c) {
-				continue
+			if err == nil && v.seesCall(c) {
+				if row := set.rowOf(v, c); filter.takes(set, c, &row) {
+					if n == most || !f(&row) {
+						return until, true, nil
+					}
+					n++
+				}
 			}
-			row := set.rowOf(v, c)
-			if !filter.takes(set, c, &row) {
-				continue
-			}
-			if n == most {
-				return list[i].Seen.Add(time.Millisecond), nil
-			}
-			if n++; !f(&row) {
-				return list[i].Seen, nil
-			}
+			until = list[i].Place()
 		}
 		if len(list) < limit {
-			return time.Time{}, nil
+			return until, false, nil
 		}
 		scanned -= limit
 	}
-	return at.Before, nil
+	return until, true, nil
 }
 
 // callsView is the list of calls.
 type callsView struct {
 	Filter   callFilter
 	Rows     []callRow
-	Older    string // query of the next page; empty if there is none
+	Older    string // URL of the next page; empty if there is none
 	Until    time.Time
 	Queues   []dialplan.Queue
 	Agents   []dialplan.Agent
 	Outcomes []string
-	Query    string // of this page
+	Sheet    string // URL of the same calls for a spreadsheet
 }
 
 func (b *Board) callsPage(w http.ResponseWriter, r *http.Request, f *Frame) {
-	set, view := b.settings.Load(), callsView{Filter: filterOf(r), Outcomes: figures.Outcomes(), Query: r.URL.RawQuery}
-	until, err := b.eachCall(&f.Viewer, &view.Filter, pageRows, maxScanned, func(row *callRow) bool {
+	set, view := b.settings.Load(), callsView{Filter: filterOf(r), Outcomes: figures.Outcomes()}
+	// Whole URLs: a template escapes the = and & of a query that stands alone.
+	query := r.URL.Query()
+	view.Sheet = "/desk/calls.csv?" + query.Encode()
+	until, more, err := b.eachCall(&f.Viewer, &view.Filter, pageRows, maxScanned, func(row *callRow) bool {
 		view.Rows = append(view.Rows, *row)
 		return true
 	})
@@ -179,10 +179,9 @@ func (b *Board) callsPage(w http.ResponseWriter, r *http.Request, f *Frame) {
 		b.broken(w, r, f, "calls", err)
 		return
 	}
-	if !until.IsZero() {
-		q := r.URL.Query()
-		q.Set("before", strconv.FormatInt(until.UnixMilli(), 10))
-		view.Older, view.Until = q.Encode(), until
+	if more {
+		query.Set("before", until.String())
+		view.Older, view.Until = "/desk/calls?"+query.Encode(), until.Before
 	}
 	for _, id := range set.queueIDs(&f.Viewer) {
 		view.Queues = append(view.Queues, dialplan.Queue{ID: id, Name: set.queueName(id)})
@@ -201,7 +200,7 @@ func (b *Board) callsSheet(w http.ResponseWriter, r *http.Request, f *Frame, mos
 	s := newSheet(w, f, "calls")
 	columns := []string{"began", "call", "direction", "caller", "name", "dialed", "queue", "agent", "outcome", "wait_csv", "talk_csv"}
 	s.header(f, columns...)
-	until, err := b.eachCall(&f.Viewer, &filter, most, math.MaxInt, func(row *callRow) bool {
+	_, more, err := b.eachCall(&f.Viewer, &filter, most, math.MaxInt, func(row *callRow) bool {
 		wait := &row.Wait
 		if row.Wait < 0 {
 			wait = nil
@@ -215,7 +214,7 @@ func (b *Board) callsSheet(w http.ResponseWriter, r *http.Request, f *Frame, mos
 		b.Limited.Error("page calls.csv", "table of calls broken off, the download is not complete", "err", err)
 		panic(http.ErrAbortHandler)
 	}
-	if !until.IsZero() {
+	if more {
 		cells := make([]any, len(columns))
 		cells[0] = f.T("cut_csv") + " " + strconv.Itoa(most)
 		s.row(cells...)

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +94,62 @@ func TestCallsSheet(t *testing.T) {
 	rows := sheetOf(t, b, f, n-1)
 	if last := rows[len(rows)-1]; len(rows) != n || last[0] != f.T("cut_csv")+fmt.Sprintf(" %d", n-1) || last[1] != "" {
 		t.Errorf("cut: %d rows, the last is %q", len(rows), last)
+	}
+}
+
+// callLink finds the links to calls, olderLink that to the next page, sheetLink that to the table for a spreadsheet.
+var (
+	callLink  = regexp.MustCompile(`href="/desk/calls/([^"]+)"`)
+	olderLink = regexp.MustCompile(`href="(/desk/calls\?[^"]+)"`)
+	sheetLink = regexp.MustCompile(`href="(/desk/calls\.csv[^"]*)"`)
+)
+
+// linked returns the URL of the first link of a kind, empty for none.
+func linked(page string, link *regexp.Regexp) string {
+	if m := link.FindStringSubmatch(page); m != nil {
+		return html.UnescapeString(m[1])
+	}
+	return ""
+}
+
+// pageOf returns a page of the list of calls.
+func pageOf(b *Board, f *Frame, url string) string {
+	w := httptest.NewRecorder()
+	b.callsPage(w, httptest.NewRequest("GET", url, nil), f)
+	return w.Body.String()
+}
+
+// TestCallsPages checks that the pages of the list have each call once, however many have their last record at one moment.
+func TestCallsPages(t *testing.T) {
+	const n = 3*pageRows + 7
+	b, f, _ := newBoard(t, n)
+	seen := map[string]int{}
+	pages := 0
+	for url := "/desk/calls?outcome=going&q=1."; url != "" && pages <= n; pages++ {
+		page := pageOf(b, f, url)
+		for _, m := range callLink.FindAllStringSubmatch(page, -1) {
+			seen[m[1]]++
+		}
+		url = linked(page, olderLink)
+	}
+	for id, times := range seen {
+		if times != 1 {
+			t.Errorf("%s is there %d times", id, times)
+		}
+	}
+	if len(seen) != n || pages != n/pageRows+1 {
+		t.Errorf("%d calls on %d pages, want %d", len(seen), pages, n)
+	}
+}
+
+// TestSheetOfFilter checks that the table for a spreadsheet has the calls of the page's filter.
+func TestSheetOfFilter(t *testing.T) {
+	b, f, _ := newBoard(t, 12)
+	url := linked(pageOf(b, f, "/desk/calls?outcome=going&q=1.7"), sheetLink)
+	w := httptest.NewRecorder()
+	b.callsCSV(w, httptest.NewRequest("GET", url, nil), f)
+	if text := w.Body.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "1.7") {
+		t.Errorf("%s: %s", url, text)
 	}
 }
 
