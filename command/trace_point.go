@@ -119,6 +119,9 @@ func (t *trace) pop(p *dialplan.PointTrace) {
 	switch {
 	case values["event"] == "": // a fate
 		line += fmt.Sprintf("%s %s after %s", way, printable(p.Status), milliseconds(p.Took))
+		if p.Why != "" {
+			line += ": " + printable(p.Why)
+		}
 	case p.Status == string(pops.Popped):
 		line += fmt.Sprintf("rule %s, %s by %s", values["rule"], values["action"], way)
 		if values["url"] != "" {

@@ -14,8 +14,21 @@ import (
 	"ringhook/dialplan"
 	"ringhook/dialplan/kept"
 	"ringhook/hooks"
+	"ringhook/pops"
 	"ringhook/store"
 )
+
+// TestTraceOfRefusedPop checks that the line of a pop that a hook did not take has the reason.
+func TestTraceOfRefusedPop(t *testing.T) {
+	tr := &trace{}
+	tr.point(&dialplan.PointTrace{
+		Point: pops.TracePoint, Status: string(pops.NoReceipt), Why: "paused\x1b", Took: 2 * time.Millisecond,
+		Set: []dialplan.TracedValue{{Name: "agent", Value: "7"}, {Name: "rule", Value: "crm"}, {Name: "way", Value: "hook:crm"}},
+	})
+	if len(tr.lines) != 1 || tr.lines[0].text != "  pop for 7: hook:crm no-receipt after 2.00 ms: paused\\x1b" {
+		t.Errorf("%+v", tr.lines)
+	}
+}
 
 // TestTraceOfTwoCalls checks that the calls of two Asterisks with one linkedid are both shown and listed, each with what is
 // its own.

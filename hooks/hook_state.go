@@ -110,7 +110,34 @@ func (s *sender) restoreState() bool {
 	}
 	s.breaker.restore(&st, time.Now())
 	s.showDisabled()
+	s.showBlocked()
 	return true
+}
+
+// blocked is for how long the breaker lets nothing be sent.
+type blocked struct {
+	disabled string    // why nothing is sent until an operator enables the hook; empty if it is not disabled
+	until    time.Time // nothing is sent before
+}
+
+// showBlocked shows the present state of the breaker, which only run may read, to attempts of Once.
+func (s *sender) showBlocked() {
+	now := blocked{s.breaker.disabled, s.breaker.until}
+	if shown := s.blocked.Load(); shown == nil || *shown != now {
+		s.blocked.Store(&now)
+	}
+}
+
+// blockedBy returns why nothing is sent now, nil if something may be.
+func (s *sender) blockedBy(now time.Time) error {
+	switch b := s.blocked.Load(); {
+	case b == nil:
+	case b.disabled != "":
+		return fmt.Errorf("disabled: %s", Reasons[b.disabled])
+	case now.Before(b.until):
+		return fmt.Errorf("paused: nothing is sent until %s", b.until.Format(time.DateTime))
+	}
+	return nil
 }
 
 // disable sends nothing more until an operator enables the hook.

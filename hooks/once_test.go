@@ -2,8 +2,11 @@ package hooks_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"ringhook/hooks"
 	"ringhook/hooks/hooktest"
@@ -78,4 +81,44 @@ func TestOnceAfterTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	once(t, d, event("1.1", 1), `hook "crm" sends nothing any more: it is no longer in the configuration, or ringhook stops`)
+}
+
+// TestOncePaused checks that nothing is sent at once to a hook that is paused or disabled, until it sends again.
+func TestOncePaused(t *testing.T) {
+	pop := calling("1.1", "pop", 2)
+	for _, c := range []struct {
+		name   string
+		status int
+		want   string
+		enable func(o *hooktest.Outbox)
+	}{
+		{"paused", 503, "paused: nothing is sent until ", nil},
+		{"disabled", 410, "disabled: its receiver answered 410", func(o *hooktest.Outbox) { o.Enable("crm") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				outbox := hooktest.NewOutbox()
+				inBubble(t, outbox, hookTo("crm", "http://crm.example/"), func(d *hooks.Dispatcher, crm *crm) {
+					once(t, d, pop, "")
+					crm.answer(c.status)
+					for seq := range 12 {
+						outbox.Add(event(fmt.Sprint("2.", seq), 1), "crm")
+					}
+					d.Wake("crm")
+					time.Sleep(time.Second)
+					sent := len(crm.attempts())
+					if err := d.Once("crm", &pop); err == nil || !strings.HasPrefix(err.Error(), c.want) || len(crm.attempts()) != sent {
+						t.Errorf("%v, want %q; %d of %d requests are for the pop", err, c.want, len(crm.attempts())-sent, len(crm.attempts()))
+					}
+					crm.answer(200)
+					if c.enable != nil {
+						c.enable(outbox)
+					}
+					d.Wake("crm")
+					time.Sleep(time.Hour)
+					once(t, d, pop, "")
+				})
+			})
+		})
+	}
 }

@@ -152,7 +152,7 @@ func (h *hook) maskHeader(name, value string) string {
 }
 
 // Once sends an event to a hook now, with what earlier answers of its call left, and without storing or repeating it. It
-// returns why the hook did not take it, without a word of the answer.
+// returns why the hook did not take it, without a word of the answer. A hook that is paused or disabled is not asked.
 func (d *Dispatcher) Once(hook string, ev *Event) error {
 	s := d.senders[hook]
 	if s == nil {
@@ -176,6 +176,9 @@ func (s *sender) once(ev *Event) (done bool, err error) {
 	defer s.using.RUnlock()
 	if s.closed {
 		return false, nil
+	}
+	if err := s.blockedBy(time.Now()); err != nil {
+		return true, err
 	}
 	if s.hook.limiter != nil && !s.hook.limiter.Allow() {
 		return true, errors.New("rate: no further attempt is allowed now")

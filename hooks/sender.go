@@ -42,10 +42,11 @@ type sender struct {
 	feed      feed
 	committer committer
 	breaker   breaker
-	stored    HookState   // of the breaker, as the outbox has it
-	paused    atomic.Bool // the breaker is open: what the workers have not begun goes back
-	cleared   time.Time   // when deliveries were last given up unsent
-	asked     time.Time   // when the outbox was last asked whether an operator wants an attempt
+	stored    HookState               // of the breaker, as the outbox has it
+	paused    atomic.Bool             // the breaker is open: what the workers have not begun goes back
+	blocked   atomic.Pointer[blocked] // of the breaker, for attempts of Once; nil before it is known
+	cleared   time.Time               // when deliveries were last given up unsent
+	asked     time.Time               // when the outbox was last asked whether an operator wants an attempt
 	failures  failureLog
 	skew      time.Duration // of the receiver's clock, in whole seconds, as the metric has it
 
@@ -164,6 +165,7 @@ func (s *sender) run(stopping, abandoned context.Context) {
 	}
 	for stopping.Err() == nil {
 		s.gather()
+		s.showBlocked()
 		s.storeState(abandoned)
 		s.committer.begin(abandoned, s.feed.outboxHasMore)
 		s.fill(time.Now())

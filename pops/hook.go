@@ -9,7 +9,8 @@ import (
 // PopEvent is the event that a hook gets of a pop.
 const PopEvent = "pop"
 
-// Hooker sends an event to a hook once, without storing or repeating it, and returns why the hook did not take it.
+// Hooker sends an event to a hook once, without storing or repeating it, and returns why the hook did not take it, without a
+// secret or a word of its answer: the trace gets it.
 type Hooker func(hook string, ev *hooks.Event) error
 
 // deliver sends a pop to a hook in the background. The caller holds mu.
@@ -40,10 +41,10 @@ func (l *Live) deliver(p Pop, hook string) {
 			return
 		}
 		l.limited.Warn(hook, "hook did not take a pop", "hook", hook, "pop", p.ID, "err", err)
-		if next, moved := l.Next(p.Agent.ID, p.ID, NoReceipt); moved && next.Way.NeedsDesk() {
-			l.mu.Lock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if next, moved := l.next(p.Agent.ID, p.ID, NoReceipt, err.Error()); moved && next.Way.NeedsDesk() {
 			l.show(&next)
-			l.mu.Unlock()
 		}
 	})
 }

@@ -56,6 +56,7 @@ type Pop struct {
 	At       time.Time
 	Way      Way // the one in use
 	Life     Life
+	why      string // why the way in use failed, if it is known
 	event    *hooks.Event
 }
 

@@ -152,6 +152,26 @@ func TestMovedAfterNewerRing(t *testing.T) {
 	})
 }
 
+// TestRefusedPopIsTraced checks that the trace of a pop that its hook does not take has the reason, and of no other fate.
+func TestRefusedPopIsTraced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, polling(func(c *Config) { c.Open, c.Else = "hook:crm", []string{string(GetEvent)} }))
+		s.setup.Hooks = func(string, *hooks.Event) error { return errors.New("paused") }
+		defer s.Close()
+		s.say("1", "agent-dial", "101")
+		s.polls("101", "+49301")
+		s.notes.mu.Lock()
+		defer s.notes.mu.Unlock()
+		var got []string
+		for _, p := range s.notes.list {
+			got = append(got, p.Status+"="+p.Why)
+		}
+		if want := "[popped= no-receipt=paused moved= shown=]"; fmt.Sprint(got) != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	})
+}
+
 // TestRefusedPopsAreLoggedSeldom checks that a hook that takes no pop fills no log.
 func TestRefusedPopsAreLoggedSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

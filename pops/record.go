@@ -37,7 +37,7 @@ func decisionRecord(ev *hooks.Event, a *Agent, d *Decision, now time.Time) []byt
 // fateRecord returns the record of a fate.
 func fateRecord(p *Pop, now time.Time) []byte {
 	return dialplan.EncodeTrace(&dialplan.PointTrace{
-		At: now, Point: TracePoint, LinkedID: p.LinkedID, Caller: p.Number, Status: string(p.Life.Fate), Took: now.Sub(p.At),
+		At: now, Point: TracePoint, LinkedID: p.LinkedID, Caller: p.Number, Status: string(p.Life.Fate), Took: now.Sub(p.At), Why: p.why,
 		Set: []dialplan.TracedValue{{Name: "agent", Value: p.Agent.String()}, {Name: "rule", Value: p.Rule}, {Name: "way", Value: string(p.Way)}},
 	})
 }

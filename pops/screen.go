@@ -243,13 +243,20 @@ func (l *Live) Receipt(agent, pop string, fate Fate) error {
 func (l *Live) Next(agent, pop string, why Fate) (p Pop, moved bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.next(agent, pop, why, "")
+}
+
+// next is Next with a detail of the failure for the trace. The caller holds mu.
+func (l *Live) next(agent, pop string, why Fate, detail string) (p Pop, moved bool) {
 	_, found := l.find(agent, pop)
 	if found == nil {
 		return p, false
 	}
 	now := l.now()
 	if found.Life.Fate == Sent && why == NoReceipt {
+		found.why = detail
 		l.turn(found, NoReceipt, now)
+		found.why = ""
 	}
 	n := slices.Index(found.Ways, found.Way)
 	failed := found.Life.Fate == NoReceipt || found.Life.Fate == Blocked || found.Life.Fate == WindowLost

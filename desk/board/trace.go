@@ -272,6 +272,7 @@ func (t *timeline) pop(p *dialplan.PointTrace) {
 	if values["event"] == "" { // a fate
 		i.Chip, i.Mark, i.Took = t.f.T("fate_"+p.Status), marks[p.Status], p.Took
 		i.add("way", strings.Join(ways, ", "))
+		i.add("why", t.clean(p.Why))
 	} else {
 		i.Chip, i.Mark = t.f.T("reason_"+p.Status), cmp.Or(marks[p.Status], "warn")
 		i.add("event", values["event"])
