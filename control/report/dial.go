@@ -79,6 +79,24 @@ func (t *Translator) stayBehind(x *channel) *dialplan.Stay {
 	return nil
 }
 
+// consults reports whether an agent asks a colleague through a Local channel before an attended transfer, and notes
+// which: Asterisk dials that channel itself, without DialBegin. It belongs to the call, which one of Originate does not.
+func (t *Translator) consults(half *channel) bool {
+	first := half.other
+	if first == nil || first.called != nil || first.linkedID == first.id {
+		return false
+	}
+	for _, c := range t.channels {
+		for _, l := range []*leg{c.leg, c.inner} {
+			if l != nil && c.linkedID == first.linkedID && !l.answered.IsZero() && !l.ended {
+				first.called = c
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // claim translates what a half of a Local channel dialed before it was known who dials the other half.
 func (t *Translator) claim(c *channel) {
 	held := c.held
@@ -144,6 +162,9 @@ func (t *Translator) dialEnd(e *Event) {
 	}
 	if h := d.holder; h != nil && !h.claimed {
 		h.held = append(h.held, e)
+		if e.DialStatus == "ANSWER" && t.consults(h) {
+			t.claim(h)
+		}
 		return
 	}
 	answered := e.DialStatus == "ANSWER"

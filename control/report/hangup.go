@@ -25,6 +25,9 @@ func (t *Translator) hangup(e *Event) {
 		h.held = append(h.held, e)
 		return
 	}
+	if len(c.held) > 0 && t.consults(c) { // the colleague did not answer
+		t.claim(c)
+	}
 	held := c.held
 	c.claimed, c.held = true, nil
 	for _, e := range held { // no call dialed this half: what it dialed is no attempt to reach a phone

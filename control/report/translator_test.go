@@ -113,6 +113,44 @@ func short(r *dialplan.Report) string {
 	return b.String()
 }
 
+// TestConsultation checks that a colleague who is asked before an attended transfer has a ring: Asterisk sends no
+// DialBegin for the Local channel to the colleague. What a Local channel of Originate dials has none.
+func TestConsultation(t *testing.T) {
+	f := func(linkedID, status, want string) {
+		t.Helper()
+		tr := newTranslator(nil)
+		at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+		channel := func(id, name, linkedID string) Event {
+			return Event{Name: "Newchannel", UniqueID: id, LinkedID: linkedID, Channel: name}
+		}
+		dial := func(name, by, phone, device, status string) Event {
+			return Event{Name: name, UniqueID: by, LinkedID: linkedID, DestUniqueID: phone, DestChannel: "PJSIP/" + device + "-00000001", DialString: device, DialStatus: status}
+		}
+		var got []string
+		for _, e := range []Event{
+			channel("1", "PJSIP/trunk-00000001", "1"), channel("2", "PJSIP/210-00000001", "1"),
+			dial("DialBegin", "1", "2", "210", ""), dial("DialEnd", "1", "2", "210", "ANSWER"),
+			channel("3", "Local/101@a-00000001;1", linkedID), channel("4", "Local/101@a-00000001;2", linkedID), {Name: "LocalBridge", One: "3", Two: "4"},
+			channel("5", "PJSIP/101-00000001", linkedID), dial("DialBegin", "4", "5", "101", ""), dial("DialEnd", "4", "5", "101", status),
+			{Name: "Hangup", UniqueID: "5", LinkedID: linkedID, Cause: "17"}, {Name: "Hangup", UniqueID: "4", LinkedID: linkedID, Cause: "17"},
+		} {
+			e.At = at
+			for _, r := range tr.Event(&e) {
+				if r.Args["agent_phone"] == "101" {
+					got = append(got, string(r.Point)+" "+r.Args["status"])
+				}
+			}
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s in the call %s: got %q, want %q", status, linkedID, got, want)
+		}
+	}
+	f("1", "ANSWER", "agent-dial , call-answer , agent-answer , agent-hangup ANSWER") // call-answer is recognised
+	f("1", "BUSY", "agent-dial , agent-hangup BUSY")
+	f("3", "ANSWER", "")
+	f("3", "BUSY", "")
+}
+
 // TestExitWithKey checks that a caller who left a queue by a key has not abandoned it: Asterisk sends no
 // QueueCallerAbandon then. Hung up within a second is no other end.
 func TestExitWithKey(t *testing.T) {

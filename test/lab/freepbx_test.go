@@ -79,7 +79,7 @@ func newFreePBX(t *testing.T, kind freepbx, level string, scenarios []pbxScenari
 		"globals_custom.conf":              "",
 		"queues.conf":                      freepbxQueues(),
 		"res_parking.conf":                 freepbxParking,
-		"features.conf":                    "[general]\n[featuremap]\natxfer => *2\nblindxfer => ##\n",
+		"features.conf":                    "[general]\n[featuremap]\ndisconnect => **\natxfer => *2\nblindxfer => ##\n",
 	}
 	if level == "level2" {
 		// Late answers and commands need it beside the dialplan's points.

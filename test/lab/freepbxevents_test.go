@@ -505,8 +505,7 @@ func pbxAttended(t *testing.T, l *lab) {
 	l.phone(t, s.phones[1], phone{Ring: time.Second, Talk: 6 * time.Second})
 	call := l.call(t, freepbxNumber(plainCall, s.queue), caller{Number: number, Name: "Caller"})
 	told := l.crm.of(number)
-	answer := told.wait(t, "agent-answer", 1)
-	agent := l.asterisk.channelOf(t, answer.text("linkedid"), "PJSIP/"+s.phones[0])
+	agent := l.asterisk.channelOf(t, l.talking(t, told, s.phones[0]).LinkedID, "PJSIP/"+s.phones[0])
 	act(t, func(ctx context.Context, c *ami.Client) error {
 		_, err := c.Do(ctx, ami.Action{Name: "Atxfer", Fields: []ami.Field{
 			{Key: "Channel", Value: agent.name}, {Key: "Exten", Value: s.phones[1]}, {Key: "Context", Value: "from-internal"},
@@ -514,8 +513,10 @@ func pbxAttended(t *testing.T, l *lab) {
 		return err
 	})
 	call.wait(t)
-	told.wait(t, "call-hangup", 1)
+	l.expect(t, told, "call-dial queue-dial agent-dial agent-answer agent-dial agent-answer agent-hangup { agent-hangup queue-hangup } call-hangup")
+	told.wait(t, "agent-answer", 2).has(t, map[string]string{"agent_phone": s.phones[1], "ring_time": "1~", "queue_id": s.queue})
 	told.wait(t, "agent-hangup", 1).has(t, map[string]string{"agent_phone": s.phones[0], "status": "answer"})
+	told.wait(t, "agent-hangup", 2).has(t, map[string]string{"agent_phone": s.phones[1], "status": "answer", "talk_time": "5~"})
 	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"queue_id": s.queue, "status": "answer", "agent_phone": s.phones[0]})
 }
 
