@@ -10,7 +10,8 @@ import (
 type Audience interface {
 	// Heard is called while the call is locked, in the order of the call's events, so it must not
 	// wait. Looked is what the lookups of the call found until then: found, several, not-found, error,
-	// pending (no answer in time), or empty if none was asked. The event must not be changed.
+	// pending (no answer in time), or empty if none was asked. The event must not be changed. If another
+	// server has changed the call meanwhile, the event may turn out to be a different one, which is heard too.
 	Heard(ev *hooks.Event, looked string)
 }
 
@@ -46,13 +47,13 @@ func (c *call) look(o lookup.Outcome) {
 	}
 }
 
-// tell passes the events of a transition to the audience.
-func (c *current) tell(t *transition) {
+// tell passes events of a call to the audience.
+func (c *current) tell(events []hooks.Event, looked string) {
 	if c.Audience == nil {
 		return
 	}
-	for i := range t.events {
-		c.Audience.Heard(&t.events[i], t.call.Looked)
+	for i := range events {
+		c.Audience.Heard(&events[i], looked)
 	}
 }
 

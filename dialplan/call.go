@@ -66,6 +66,13 @@ func (ch channel) elsewhere(other channel) bool {
 	return ch.Peer != "" && other.Peer != "" && ch.Peer != other.Peer
 }
 
+// meet sets the channel on which the call began, if it is this one.
+func (c *call) meet(here channel) {
+	if c.First.UniqueID == "" && here.UniqueID == c.LinkedID {
+		c.First = here
+	}
+}
+
 // contradicts reports whether a channel belongs to another call: it has the uniqueid of the channel
 // on which this call began, but another caller, and another name or another Asterisk. One difference
 // alone is no proof, because Asterisk renames channels, the dialplan rewrites numbers, and a machine

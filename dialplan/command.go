@@ -22,28 +22,30 @@ func (d *Dialplan) NoteEnd(ctx context.Context, call Identity, uniqueID, by stri
 	return func() { _ = set("") }, nil // without it the visit ends as that of a caller who was taken out
 }
 
-func (d *Dialplan) noteEnd(ctx context.Context, call Identity, uniqueID, by string) error {
+func (d *Dialplan) noteEnd(ctx context.Context, id Identity, uniqueID, by string) error {
 	deadline := time.Now().Add(d.lockWait())
 	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
 		deadline = end
 	}
-	e, err := d.calls.acquire(call, d.now(), deadline)
+	e, err := d.calls.acquire(id, d.now(), deadline)
 	if err != nil {
 		if e != nil {
 			d.calls.release(e, false)
 		}
 		return err
 	}
-	v := e.call.openVisit(func(v *visit) bool { return v.Marker.UniqueID == uniqueID && v.Answered.IsZero() })
-	if v == nil {
+	note := func(c *call) (noted bool) {
+		v := c.openVisit(func(v *visit) bool { return v.Marker.UniqueID == uniqueID && v.Answered.IsZero() })
+		if v != nil {
+			v.EndedBy = by
+		}
+		return v != nil
+	}
+	if !note(e.call) {
 		d.calls.release(e, true)
 		return errNoVisit
 	}
-	v.EndedBy = by
-	state, err := e.call.encode()
-	if err == nil {
-		d.journal.KeepLater(Record{Call: e.call.id().Key(), State: state, Lineage: e.lineage})
-	}
+	err = d.keepLater(e, func(c *call) { note(c) })
 	d.calls.release(e, err == nil)
 	return err
 }

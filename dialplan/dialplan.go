@@ -34,7 +34,9 @@ type Dialplan struct {
 	now     func() time.Time
 	maxWait time.Duration  // maxCommitWait, except in tests
 	minWait time.Duration  // reserve, except in tests
-	late    sync.WaitGroup // commits for which no call waits any longer
+	late    sync.WaitGroup // commits for which no call waits any longer, and repeated changes
+	closing sync.Mutex
+	closed  bool // guarded by closing
 	*lateAnswers
 }
 
@@ -109,6 +111,9 @@ func (d *Dialplan) Serve(s *fastagi.Session) {
 // CloseIdleCalls must have ended.
 func (d *Dialplan) Close() error {
 	d.lateAnswers.close()
+	d.closing.Lock()
+	d.closed = true
+	d.closing.Unlock()
 	d.late.Wait()
 	d.limited.Close()
 	return nil

@@ -76,16 +76,21 @@ func (d *Dialplan) closeIdleCall(ctx context.Context, cur *current, id Identity)
 		d.calls.release(e, err == nil)
 		return err
 	}
-	s := &transition{
-		request: &request{point: CallHangup, spec: specs[CallHangup], env: &fastagi.Env{UniqueID: id.LinkedID}, args: map[string]string{}, event: string(CallHangup)},
-		call:    e.call, settings: cur.settings, now: now, numbers: cur.Numbers, presumed: true,
+	hangup := func(c *call) *transition {
+		t := &transition{
+			request: &request{point: CallHangup, spec: specs[CallHangup], env: &fastagi.Env{UniqueID: id.LinkedID}, args: map[string]string{}, event: string(CallHangup)},
+			call:    c, settings: cur.settings, now: now, numbers: cur.Numbers, presumed: true,
+		}
+		if c.Ended.IsZero() {
+			callHangup(t)
+		}
+		return t
 	}
-	callHangup(s)
 	deadline := time.Now().Add(idleWait)
-	c, err := d.queue(ctx, deadline, cur, s, e)
+	c, err := d.queue(ctx, deadline, cur, hangup(e.call), e, hangup)
 	d.calls.unlock(e, err == nil)
 	if err == nil {
-		err = d.await(ctx, deadline, cur, e, c)
+		_, err = d.await(ctx, deadline, cur, e, c)
 	} else {
 		d.calls.leave(e)
 	}

@@ -3,7 +3,6 @@ package dialplan
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"ringhook/hooks"
@@ -15,6 +14,9 @@ type Record struct {
 	State   []byte // of the call after the point
 	Events  []Accepted
 	Lineage *Lineage // nil if the record does not depend on others
+	// Moved is called if KeepLater drops the record because another server changed the call. It must not
+	// wait. Nil: nothing is called.
+	Moved func()
 }
 
 // Accepted is an event with its route to each hook that wants it.
@@ -22,22 +24,6 @@ type Accepted struct {
 	Event hooks.Event
 	Hooks []hooks.Route
 }
-
-// Lineage joins the records of one call that were built on each other. A record
-// whose Lineage is broken holds effects of a record that was lost, so the journal
-// must refuse it.
-type Lineage struct{ broken atomic.Bool }
-
-// Break marks the lineage as broken. The journal calls it before it reports that a
-// record of the lineage was lost.
-func (l *Lineage) Break() {
-	if l != nil {
-		l.broken.Store(true)
-	}
-}
-
-// Broken reports whether a record of the lineage was lost. A nil Lineage is never broken.
-func (l *Lineage) Broken() bool { return l != nil && l.broken.Load() }
 
 // Commit is a record that is queued.
 type Commit interface {
@@ -49,9 +35,10 @@ type Commit interface {
 
 // Calls reads stored calls.
 type Calls interface {
-	// Call returns the last stored state of the call of a key, nil if it is not known. A key
-	// that is only a linkedid also finds the latest call of that linkedid on any Asterisk.
-	Call(key string) ([]byte, error)
+	// Call returns the last stored state of the call of a key, nil if it is not known, and the
+	// version of that state, see Lineage. A key that is only a linkedid also finds the latest
+	// call of that linkedid on any Asterisk.
+	Call(key string) (state []byte, version int64, err error)
 	// IdleCalls returns up to limit calls whose last record was stored in a time span, the
 	// longest idle first. The span excludes its beginning and includes its end.
 	IdleCalls(after, until time.Time, limit int) ([]IdleCall, error)
@@ -61,10 +48,11 @@ type Calls interface {
 type Acceptor interface {
 	// Queue queues a record and returns without waiting for its commit. The context
 	// bounds the wait for room in the queue; an error means that the record is not
-	// queued. An event whose id is already stored is left out.
+	// queued. An event whose id is already stored is left out. A record of a call that
+	// another server has changed is refused: Wait returns a *Moved.
 	Queue(ctx context.Context, r Record) (Commit, error)
 	// KeepLater queues a record of which no session waits for the commit. A record
-	// that is lost breaks no lineage.
+	// that is lost breaks no lineage, unless another server has changed the call.
 	KeepLater(r Record)
 	// Barrier returns after every record queued before it is stored or lost.
 	Barrier(ctx context.Context) error
@@ -95,82 +83,100 @@ const maxLate = 10 * time.Second
 type pendingCommit struct {
 	commit Commit
 	events []Accepted // of this session's record; empty if the record is that of another session
+	made   *transition
+	again  step
 }
 
+// step applies a point to a newer state of its call. It may run after the session has ended, and has no effects outside
+// the call.
+type step func(*call) *transition
+
 // queue queues the events and the state of the call, while the session holds the call's lock. It
-// returns nil if there is nothing to wait for, because no hook wants the events.
-func (d *Dialplan) queue(ctx context.Context, deadline time.Time, cur *current, t *transition, e *entry) (*pendingCommit, error) {
+// returns nil if there is nothing to wait for, because no hook wants the events. If another server has
+// changed the call, again is applied to its newer state.
+func (d *Dialplan) queue(ctx context.Context, deadline time.Time, cur *current, t *transition, e *entry, again step) (*pendingCommit, error) {
 	if !t.quiet {
 		d.metrics.emitted(t.recorded)
-		cur.tell(t)
+		cur.tell(t.events, t.call.Looked)
 	}
+	return d.record(ctx, deadline, cur, t, e, again)
+}
+
+// record queues what a transition changed, after its events were counted and passed to the audience.
+func (d *Dialplan) record(ctx context.Context, deadline time.Time, cur *current, t *transition, e *entry, again step) (*pendingCommit, error) {
 	if !cur.Hooks.Any() || t.quiet {
 		return nil, nil
 	}
 	if !t.news && t.point != Lookup {
 		// A repeat is answered OK only after the record that it repeats is stored.
 		if last := e.last.Load(); last != nil {
-			return &pendingCommit{commit: *last}, nil
+			return &pendingCommit{commit: *last, made: t, again: again}, nil
 		}
-		return nil, nil
+		if !e.lineage.foreign() {
+			return nil, nil
+		}
+		// The commit of the server that stored it may still be unsafe. A write waits until it is safe.
+		return d.enqueue(ctx, deadline, t, e, nil, again)
 	}
+	var events []Accepted
+	for i := range t.events {
+		routes := cur.Hooks.Match(&t.events[i])
+		t.countHooks(t.events[i].Name, len(routes))
+		if len(routes) > 0 {
+			events = append(events, Accepted{Event: t.events[i], Hooks: routes})
+		}
+	}
+	if len(events) == 0 {
+		return nil, d.keepLater(e, func(c *call) { again(c) })
+	}
+	return d.enqueue(ctx, deadline, t, e, events, again)
+}
+
+// enqueue queues the state of a locked call with events.
+func (d *Dialplan) enqueue(ctx context.Context, deadline time.Time, t *transition, e *entry, events []Accepted, again step) (*pendingCommit, error) {
 	state, err := t.call.encode()
 	if err != nil {
 		return nil, err
 	}
-	r := Record{Call: t.call.id().Key(), State: state, Lineage: e.lineage}
-	for i := range t.events {
-		routes := cur.Hooks.Match(&t.events[i])
-		t.countHooks(t.events[i].Name, len(routes))
-		if len(routes) == 0 {
-			continue
-		}
-		r.Events = append(r.Events, Accepted{Event: t.events[i], Hooks: routes})
-	}
-	if len(r.Events) == 0 {
-		d.journal.KeepLater(r)
-		return nil, nil
-	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	c, err := d.journal.Queue(ctx, r)
+	c, err := d.journal.Queue(ctx, Record{Call: t.call.id().Key(), State: state, Lineage: e.lineage, Events: events})
 	if err != nil {
 		return nil, err
 	}
 	e.last.Store(&c)
-	return &pendingCommit{commit: c, events: r.Events}, nil
+	return &pendingCommit{commit: c, events: events, made: t, again: again}, nil
 }
 
-// await waits for a commit, and leaves the entry after its outcome is known.
-func (d *Dialplan) await(ctx context.Context, deadline time.Time, cur *current, e *entry, c *pendingCommit) error {
+// await waits for a commit, and leaves the entry after its outcome is known. made is the transition that
+// is stored; nil without a commit.
+func (d *Dialplan) await(ctx context.Context, deadline time.Time, cur *current, e *entry, c *pendingCommit) (made *transition, err error) {
 	if c == nil {
 		d.calls.leave(e)
-		return nil
+		return nil, nil
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	due, err := c.commit.Wait(ctx)
-	notifyHooks(cur.Hooks, c.events, due)
+	last, err := d.outcome(ctx, deadline, cur, e, c)
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		d.settled(e, c)
-		return err
+		d.settled(e, last)
+		return last.made, err
 	}
 	d.late.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), maxLate)
 		defer cancel()
-		if _, err := c.commit.Wait(ctx); errors.Is(err, context.DeadlineExceeded) {
+		last, err := d.outcome(ctx, time.Now().Add(maxLate), cur, e, last)
+		if errors.Is(err, context.DeadlineExceeded) {
 			d.log.Error("outcome of a late commit is not known", "linkedid", e.id.LinkedID, "err", err)
 		}
-		d.settled(e, c)
+		d.settled(e, last)
 	})
-	return err
+	return last.made, err
 }
 
 // settled leaves an entry whose commit has ended.
 func (d *Dialplan) settled(e *entry, c *pendingCommit) {
-	if last := e.last.Load(); last != nil && *last == c.commit {
-		e.last.CompareAndSwap(last, nil)
-	}
+	e.ended(c.commit)
 	d.calls.leave(e)
 }
 

@@ -84,6 +84,12 @@ func (r *registry) lockEntry(e *entry, now, deadline time.Time) (*entry, error) 
 
 // load reads a locked call from the journal.
 func (r *registry) load(e *entry, now, deadline time.Time) (*entry, error) {
+	if moved := e.lineage.Newer(); moved != nil {
+		if c, err := decodeCall(moved.State); err == nil {
+			e.call, e.lineage = c, NewLineage(moved.Version)
+			return e, nil
+		}
+	}
 	if e.lineage != nil {
 		// Records queued before may change the call that is read.
 		ctx, cancel := context.WithDeadline(context.Background(), deadline)
@@ -94,8 +100,9 @@ func (r *registry) load(e *entry, now, deadline time.Time) (*entry, error) {
 			return nil, err
 		}
 	}
-	e.call, e.lineage = nil, &Lineage{}
-	c, err := r.stored(e.id)
+	e.call = nil
+	c, version, err := r.stored(e.id)
+	e.lineage = NewLineage(version)
 	if c == nil || err != nil {
 		c = newCall(e.id, now)
 		r.expected.meet(c)
@@ -104,13 +111,14 @@ func (r *registry) load(e *entry, now, deadline time.Time) (*entry, error) {
 	return e, err
 }
 
-// read returns the call of a key, nil if it is not known.
-func (r *registry) read(key string) (*call, error) {
-	state, err := r.journal.Call(key)
+// read returns the call of a key, nil if it is not known, and the version of its state.
+func (r *registry) read(key string) (*call, int64, error) {
+	state, version, err := r.journal.Call(key)
 	if err != nil || state == nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return decodeCall(state)
+	c, err := decodeCall(state)
+	return c, version, err
 }
 
 // unlock releases the lock. If the call's last change was not queued, the call is
@@ -120,6 +128,20 @@ func (r *registry) unlock(e *entry, queued bool) {
 		e.call = nil
 	}
 	<-e.lock
+}
+
+// use adds a user to an entry that has one.
+func (r *registry) use(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.users++
+}
+
+// ended forgets a commit as the entry's latest.
+func (e *entry) ended(c Commit) {
+	if last := e.last.Load(); last != nil && *last == c {
+		e.last.CompareAndSwap(last, nil)
+	}
 }
 
 // release unlocks the call and leaves its entry.
@@ -183,21 +205,21 @@ func (r *registry) has(id Identity) (bool, error) {
 	if e != nil {
 		return true, nil
 	}
-	c, err := r.stored(id)
+	c, _, err := r.stored(id)
 	return c != nil, err
 }
 
-// stored returns a call from the journal, nil if it is not known.
-func (r *registry) stored(id Identity) (*call, error) {
+// stored returns a call from the journal, nil if it is not known, and the version of its state.
+func (r *registry) stored(id Identity) (*call, int64, error) {
 	key := id.Key()
-	c, err := r.read(key)
+	c, version, err := r.read(key)
 	if c == nil && err == nil && key != id.LinkedID && !strings.Contains(id.Asterisk, twinSeparator) {
 		// The call began before an upgrade, or at a point that did not know its Asterisk.
-		if c, err = r.read(id.LinkedID); c != nil && c.Asterisk != "" {
-			c = nil
+		if c, version, err = r.read(id.LinkedID); c != nil && c.Asterisk != "" {
+			c, version = nil, 0
 		}
 	}
-	return c, err
+	return c, version, err
 }
 
 // leave ends a session's use of an entry. An entry in use is never dropped, so that a

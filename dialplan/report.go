@@ -146,11 +146,8 @@ func (s *reportSession) run(ctx context.Context) (ReportOutcome, error) {
 		s.calls.release(e, true)
 		return ReportUnknown, nil
 	}
-	t := s.begin(e.call)
-	if t.locate(r) {
-		t.mergeChannel()
-		t.spec.step(t)
-	}
+	t := s.apply(e.call)
+	s.transition = t
 	if !t.news {
 		s.entry = nil
 		s.calls.release(e, true)
@@ -158,7 +155,7 @@ func (s *reportSession) run(ctx context.Context) (ReportOutcome, error) {
 	}
 	e.call.points++
 	s.nth = e.call.points
-	c, err := s.queue(ctx, time.Now().Add(s.lockWait()), s.current, t, e)
+	c, err := s.queue(ctx, time.Now().Add(s.lockWait()), s.current, t, e, s.apply)
 	s.entry = nil
 	s.calls.unlock(e, err == nil)
 	if err != nil {
@@ -168,6 +165,16 @@ func (s *reportSession) run(ctx context.Context) (ReportOutcome, error) {
 	s.continued = true
 	s.late.Go(func() { s.finish(e, c) })
 	return ReportMade, nil
+}
+
+// apply applies the report to a call. It is a step.
+func (s *reportSession) apply(c *call) *transition {
+	t := s.begin(c)
+	if t.locate(s.report) {
+		t.mergeChannel()
+		t.spec.step(t)
+	}
+	return t
 }
 
 // begin returns the transition of the report.
@@ -191,17 +198,19 @@ func (s *reportSession) begin(c *call) *transition {
 		req.event = args["name"]
 		delete(args, "name")
 	}
-	s.transition = &transition{
+	return &transition{
 		request: req, call: c, settings: s.settings, now: r.At, numbers: s.Numbers, wanted: s.Hooks.Wants, presumed: r.Presumed, manager: true,
 	}
-	return s.transition
 }
 
 // finish waits for the commit of an event.
 func (s *reportSession) finish(e *entry, c *pendingCommit) {
 	defer s.sessions.Done()
 	outcome := ReportMade
-	err := s.await(context.Background(), time.Now().Add(maxLate), s.current, e, c)
+	made, err := s.await(context.Background(), time.Now().Add(maxLate), s.current, e, c)
+	if made != nil {
+		s.transition = made
+	}
 	if err != nil {
 		outcome = ReportFailed
 		if s.report.Lost != nil {

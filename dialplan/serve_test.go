@@ -637,7 +637,7 @@ func TestOneCallWithoutEnd(t *testing.T) {
 			}
 		}
 	}
-	state, err := h.st.Journal().Call("1.1")
+	state, _, err := h.st.Journal().Call("1.1")
 	if err != nil || len(state) == 0 || len(state) > 1<<20 {
 		t.Errorf("%d bytes are stored for the call, %v", len(state), err)
 	}

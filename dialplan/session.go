@@ -95,10 +95,8 @@ func (p *pointSession) begin() error {
 		}
 		p.hold(e)
 	}
-	if e.call.First.UniqueID == "" && here.UniqueID == e.call.LinkedID {
-		e.call.First = here
-	}
-	p.transition = &transition{request: p.request, call: e.call, settings: p.settings, now: now, numbers: p.numbers, wanted: p.wanted()}
+	e.call.meet(here)
+	p.transition = p.onCall(e.call, now)
 	e.call.points++
 	p.traced.nth = e.call.points
 	p.transition.mergeChannel()
@@ -124,26 +122,36 @@ func (p *pointSession) resume() error {
 	return nil
 }
 
+// onCall returns the transition of the point on a state of its call.
+func (p *pointSession) onCall(c *call, now time.Time) *transition {
+	return &transition{request: p.request, call: c, settings: p.settings, now: now, numbers: p.numbers, wanted: p.wanted()}
+}
+
 // complete stores the events, and sets the variables of the lookup's answer and of the transition.
 func (p *pointSession) complete() (status string) {
 	var vars []fastagi.Variable
+	var answer *lookup.Answer
 	status = replyOK
 	if p.traced.pending != nil {
-		answer := p.traced.pending.Answer()
-		vars, status = p.filterAnswer(p.transition.call, answer)
-		p.transition.call.look(answer.Outcome)
-		if answer.Outcome == lookup.Timeout {
+		a := p.traced.pending.Answer()
+		answer = &a
+		vars, status = p.filterAnswer(p.transition.call, a)
+		p.transition.call.look(a.Outcome)
+		if a.Outcome == lookup.Timeout {
 			p.expectLate()
 		}
 	}
 	p.transition.hungup = p.session.Hungup()
 	p.request.spec.step(p.transition)
 	deadline := time.Now().Add(p.commitWait())
-	c, err := p.queue(context.Background(), deadline, p.current, p.transition, p.entry)
+	c, err := p.queue(context.Background(), deadline, p.current, p.transition, p.entry, p.again(answer))
 	e := p.hold(nil)
 	p.calls.unlock(e, err == nil)
 	if err == nil {
-		err = p.await(context.Background(), deadline, p.current, e, c)
+		var made *transition
+		if made, err = p.await(context.Background(), deadline, p.current, e, c); made != nil {
+			p.transition = made
+		}
 	} else {
 		p.calls.leave(e)
 	}
@@ -156,6 +164,23 @@ func (p *pointSession) complete() (status string) {
 		return p.unsafe(vars, err)
 	}
 	return p.reply(vars, status)
+}
+
+// again returns the step of the point, with the answer of its lookup, for a newer state of the call.
+func (p *pointSession) again(answer *lookup.Answer) step {
+	here, first := p.request.channel(p.session.Peer()), p.transition
+	return func(c *call) *transition {
+		t := p.onCall(c, first.now)
+		c.meet(here)
+		t.mergeChannel()
+		if answer != nil {
+			p.settings.filterAnswer(c, answer.Vars)
+			c.look(answer.Outcome)
+		}
+		t.hungup = first.hungup
+		t.spec.step(t)
+		return t
+	}
 }
 
 // hold sets the entry whose lock the session holds, and returns the previous one.
@@ -190,8 +215,9 @@ func (p *pointSession) acquire(now, deadline time.Time) (*entry, error) {
 func (p *pointSession) separate(e *entry, here channel) string {
 	twins := len(e.call.Twins)
 	name := e.call.separate(here)
-	if state, err := e.call.encode(); err == nil && len(e.call.Twins) > twins && !p.request.quiet {
-		p.journal.KeepLater(Record{Call: e.call.id().Key(), State: state, Lineage: e.lineage})
+	if len(e.call.Twins) > twins && !p.request.quiet {
+		// If the call cannot be encoded, its next point reports that.
+		_ = p.keepLater(e, func(c *call) { c.separate(here) })
 	}
 	return name
 }

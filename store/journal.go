@@ -22,19 +22,19 @@ type Journal struct {
 
 var _ dialplan.Journal = (*Journal)(nil)
 
-// Call returns the state of the call of that key as last committed, nil if it is not known. A key
+// Call returns the state of the call of that key as last committed, nil if it is not known. With one
+// writer no other server changes calls: the version is always 0. A key
 // that is a linkedid alone also finds the latest call of that linkedid on any Asterisk. A
 // call that was never kept costs no read: which ones were is in memory.
-func (j *Journal) Call(key string) ([]byte, error) {
+func (j *Journal) Call(key string) (state []byte, version int64, err error) {
 	if !j.calls.has(key) {
-		return nil, nil
+		return nil, 0, nil
 	}
-	var state []byte
 	found, err := sqlite.One(j.s.read, "select state from call where linkedid = ?", []any{key}, &state)
 	if err == nil && !found && dialplan.IdentityOf(key).LinkedID == key {
 		_, err = sqlite.One(j.s.read, latestOf, []any{key}, &state)
 	}
-	return state, j.s.reading("read a call's state", err)
+	return state, 0, j.s.reading("read a call's state", err)
 }
 
 // latestOf is the latest call of a linkedid on any Asterisk, as dialplan.Identity.Key makes keys.

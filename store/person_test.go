@@ -47,7 +47,7 @@ func TestErase(t *testing.T) {
 	if p, err = s.Person(wanted, "02079460142"); err != nil || len(p.Calls)+len(p.Deliveries) != 0 {
 		t.Errorf("still held: %+v, %v", p, err)
 	}
-	if state, err := s.Journal().Call("1.1"); state != nil || err != nil {
+	if state, _, err := s.Journal().Call("1.1"); state != nil || err != nil {
 		t.Errorf("call: %s, %v", state, err)
 	}
 	if got, _ := due(t, s.Outbox(), "a", c.now()); len(got) != 1 || got[0] != "msg_1.2_1" {

@@ -17,7 +17,7 @@ var calls = []test{
 }
 
 func callState(t *testing.T, _ *clock, h Home, reopen func() Home) {
-	if state, err := h.Call("1.1"); state != nil || err != nil {
+	if state, _, err := h.Call("1.1"); state != nil || err != nil {
 		t.Fatalf("unknown call: got %q, %v", state, err)
 	}
 	Keep(t, h, dialplan.Record{Call: "1.1", State: []byte("one")})
@@ -25,7 +25,7 @@ func callState(t *testing.T, _ *clock, h Home, reopen func() Home) {
 	Keep(t, h, dialplan.Record{Call: "1.2", State: []byte("other")})
 	for range 2 {
 		for linkedid, want := range map[string]string{"1.1": "two", "1.2": "other"} {
-			if state, err := h.Call(linkedid); string(state) != want || err != nil {
+			if state, _, err := h.Call(linkedid); string(state) != want || err != nil {
 				t.Errorf("call %s: got %q, %v, want %q", linkedid, state, err, want)
 			}
 		}
@@ -50,7 +50,7 @@ func oneCommit(t *testing.T, c *clock, h Home, _ func() Home) {
 			t.Fatal(err)
 		}
 	}
-	if state, err := h.Call("1.1"); string(state) != "59" || err != nil {
+	if state, _, err := h.Call("1.1"); string(state) != "59" || err != nil {
 		t.Errorf("state %q, %v, want the last one", state, err)
 	}
 }
@@ -65,7 +65,7 @@ func brokenLineage(t *testing.T, c *clock, h Home, _ func() Home) {
 	}
 	h.KeepLater(r)
 	Keep(t, h, Record("1.2", 1, "a"))
-	if state, err := h.Call("1.1"); state != nil || err != nil {
+	if state, _, err := h.Call("1.1"); state != nil || err != nil {
 		t.Errorf("state %q, %v, want none", state, err)
 	}
 }
