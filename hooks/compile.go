@@ -51,7 +51,8 @@ type request struct {
 	method      string
 	format      *format
 	contentType string
-	body        *text // of the format template
+	body        *text            // of the format template
+	place       httpclient.Place // of values in the body
 	headers     []header
 	params      []param
 	reply       *reply.Reader // nil if nothing is read of answers

@@ -48,7 +48,7 @@ type Config struct {
 	// Params chooses and renames the parameters that are sent: src = "%callerid%".
 	// If it is empty, every parameter with a value is sent under its own name.
 	Params map[string]string `toml:"params"`
-	// OmitEmpty leaves out the Params that came out empty.
+	// OmitEmpty leaves out the Params that came out empty, and of a template in JSON whatever is empty in it.
 	OmitEmpty bool `toml:"omit_empty"`
 	// Settings are the administrator's own values, which %name% takes like
 	// parameters. If the name of one contains a word for secrets, it is never shown.

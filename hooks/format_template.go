@@ -16,7 +16,11 @@ import (
 
 // templateFormat writes the hook's own body, with its placeholders filled.
 var templateFormat = format{name: "template", compile: compileBody, write: func(v view) []byte {
-	return v.request.body.append(nil, v)
+	body := v.request.body.append(nil, v)
+	if v.request.cfg.OmitEmpty && v.request.place == httpclient.PlaceJSON {
+		return omitEmpty(body)
+	}
+	return body
 }}
 
 // bodyMissing describes a template without a body.
@@ -32,6 +36,7 @@ func compileBody(b *builder) {
 	if err != nil {
 		b.report("content_type", err.Error())
 	}
+	r.place = place
 	r.body = b.text("body", c.Body, place)
 	if r.body == nil || err != nil || c.Body == "" {
 		return

@@ -91,8 +91,9 @@ type numberFormat func(n int64) any
 
 // numberFormats are the units of a number of seconds.
 var numberFormats = map[string]numberFormat{
-	"ms":  func(n int64) any { return n * 1000 },
-	"min": func(n int64) any { return (n + 59) / 60 },
+	"ms":    func(n int64) any { return n * 1000 },
+	"min":   func(n int64) any { return (n + 59) / 60 },
+	"mm:ss": func(n int64) any { return fmt.Sprintf("%02d:%02d", n/60, n%60) },
 }
 
 // numberFormatNamed returns a unit, or the decimal places 0, 0.0, 0.00 and so on; nil if it is neither.
@@ -122,12 +123,12 @@ func (r *request) hole(key string) (placeholder, error) {
 		p.layout = format
 	case isNumber(name):
 		if p.number = numberFormatNamed(format); p.number == nil {
-			return p, fmt.Errorf("%%%s%% has a format that does not fit: a number has decimal places such as 0.0, or a unit, ms or min", key)
+			return p, fmt.Errorf("%%%s%% has a format that does not fit: a number has decimal places such as 0.0, or a unit, ms, min or mm:ss", key)
 		}
 	case number.IsSpelling(format):
 		p.spelling = format
 	default:
-		return p, fmt.Errorf("%%%s%% has a format that does not fit: times have one such as 15:04:05, numbers 0.0, ms or min, telephone numbers a spelling such as plus-less, national or last:10", key)
+		return p, fmt.Errorf("%%%s%% has a format that does not fit: times have one such as 15:04:05, numbers 0.0, ms, min or mm:ss, telephone numbers a spelling such as plus-less, national or last:10", key)
 	}
 	return p, nil
 }

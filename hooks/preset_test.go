@@ -47,7 +47,7 @@ func ofProduct(name string) map[string]any {
 		return nil
 	}
 	product, _, _ := strings.Cut(name, "-")
-	values := map[string]any{"call_uuid": "b840bc6a-0490-51ef-9690-9d1131bed071", "agent_id_" + product: "9101"}
+	values := map[string]any{"call_uuid": "b840bc6a-0490-51ef-9690-9d1131bed071", "agent_id_" + product: "9101", "agent_id_" + strings.ReplaceAll(name, "-", "_"): "9101"}
 	if !strings.HasSuffix(name, "-unknown") {
 		values["customer_id"], values["customer_type"] = "4711", "Contact"
 	}

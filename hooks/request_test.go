@@ -165,6 +165,7 @@ func TestPlaceholders(t *testing.T) {
 	f("%dialed:plus-less%", nil)
 	f("%talk_time:ms%", int64(61000))
 	f("%talk_time:min%", int64(2))
+	f("%talk_time:mm:ss%", "01:01")
 	f("%ring_time:min%", int64(0))
 	f("%agent_id%", "1")
 	f("%agent_phone%", "7")

@@ -12,14 +12,15 @@ import (
 type nesting int
 
 const (
-	notNested  nesting = iota
-	nestedURL          // :escaped
-	nestedJSON         // :json
-	nestedHTML         // :html
+	notNested   nesting = iota
+	nestedURL           // :escaped
+	nestedJSON          // :json
+	nestedHTML          // :html
+	nestedPlain         // :alphanumeric
 )
 
 // nestings are the endings of placeholders that name a nested escaping.
-var nestings = map[string]nesting{"escaped": nestedURL, "json": nestedJSON, "html": nestedHTML}
+var nestings = map[string]nesting{"escaped": nestedURL, "json": nestedJSON, "html": nestedHTML, "alphanumeric": nestedPlain}
 
 // cutNesting cuts the nested escaping off a placeholder's text.
 func cutNesting(text string) (key string, nested nesting) {
@@ -42,8 +43,18 @@ func (n nesting) escape(value string) string {
 		return string(appendJSON(nil, value))
 	case nestedHTML:
 		return string(AppendXML(nil, value))
+	case nestedPlain:
+		return strings.Map(alphanumeric, value)
 	}
 	return value
+}
+
+// alphanumeric drops all but ASCII letters and digits.
+func alphanumeric(r rune) rune {
+	if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' {
+		return r
+	}
+	return -1
 }
 
 // appendEscaped appends a value, escaped for its place.

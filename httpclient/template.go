@@ -59,7 +59,7 @@ type part struct {
 // or an underscore, or %name:format%, where the format is any text in one line
 // without a percent sign. At the end of the placeholder :escaped, :json or :html
 // escapes the value for a text inside the text: percent-encoded, as the content
-// of a JSON string, or for HTML and XML. The escaping for the place follows. A
+// of a JSON string, or for HTML and XML; :alphanumeric leaves its ASCII letters and digits. The escaping for the place follows. A
 // percent sign that begins no placeholder stands for itself, and so does one with two hex digits, as in %d0%bf: what is
 // percent-encoded already stays so. In a URL there is no other percent sign.
 //

@@ -362,6 +362,7 @@ func TestNesting(t *testing.T) {
 	f(PlaceJSON, `{"q": "m?a=%a:escaped%&b=%a%"}`, `{"q": "m?a=%2B1%20%22x%22%26%3Cy%3E&b=+1 \"x\"&<y>"}`)
 	f(PlaceForm, `e={"a":"%a:json%"}`, `e={"a":"%2B1+%5C%22x%5C%22%26%3Cy%3E"}`)
 	f(PlaceJSON, `{"body": "<p>%a:html%</p>"}`, `{"body": "<p>+1 &#34;x&#34;&amp;&lt;y&gt;</p>"}`)
+	f(PlaceJSON, `{"id": "%a:alphanumeric%"}`, `{"id": "1xy"}`)
 	f(PlaceURL, `https://crm.example/?q=%a:escaped%`, `https://crm.example/?q=%252B1%2520%2522x%2522%2526%253Cy%253E`)
 	template, _ := ParseTemplate("%a:escaped% %a% %b:15:04% %b:15:04:json%", PlaceText)
 	if keys := template.Keys(); len(keys) != 2 || keys[0] != "a" || keys[1] != "b:15:04" {

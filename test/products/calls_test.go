@@ -3,6 +3,7 @@ package products
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"ringhook/hooks"
@@ -145,7 +146,7 @@ func (c *call) events(product string, found map[string]any) []hooks.Event {
 			ev.Params["ended"] = at.Format(time.RFC3339Nano)
 		}
 		if phone, ok := ev.Params["agent_phone"].(string); ok {
-			ev.Params["agent_id_"+product] = userOf(phone)
+			ev.Params["agent_id_"+strings.ReplaceAll(product, "-", "_")] = userOf(phone)
 		}
 		events = append(events, ev)
 	}

@@ -23,6 +23,8 @@ var all = []*product{
 	{name: "zendesk", serve: zendesk, lacks: []string{"customer", "seconds"}, screens: true, knownScreens: true},
 	{name: "retailcrm", serve: retailcrm, keyed: true, lacks: []string{"customer"}, screens: true},
 	{name: "dynamics365", serve: dynamics365, keyed: true, needsCustomer: true, lacks: []string{"minutes", "agent"}},
+	{name: "zoho", serve: zoho, keyed: true, screens: true},
+	{name: "zoho-crm", serve: zohoCRM},
 	{name: "zammad", serve: zammad, keyed: true, firstAgent: true, lacks: []string{"seconds", "started"}, screens: true, answererScreens: true},
 }
 

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -22,9 +23,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ringhook/account"
 	"ringhook/conf"
 	"ringhook/hooks"
 	"ringhook/hooks/hooktest"
+	"ringhook/httpclient"
 	"ringhook/lookup"
 	"ringhook/test/wait"
 )
@@ -35,7 +38,9 @@ const (
 	unknown    = "+493087654321"
 	customerID = "4711"
 	secret     = "s3cret-t0ken-77"
-	trunk      = "+49301110"
+	// What an administrator gets for ringhook account add, and what the product issues for it.
+	code, refreshToken = "code-77", "refresh-77"
+	trunk              = "+49301110"
 )
 
 // entry is a call in a product's journal, in the terms of this test.
@@ -121,7 +126,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	r := &request{in, string(body)}
 	if strings.HasSuffix(in.URL.Path, "token") && in.Method == http.MethodPost {
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer"}`, secret)
+		io.WriteString(w, f.token(r))
 		return
 	}
 	status, answer := f.product.serve(f, r)
@@ -132,6 +137,22 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	io.WriteString(w, answer)
+}
+
+// token answers a request for a token.
+func (f *fake) token(r *request) string {
+	form, err := url.ParseQuery(r.body)
+	answer := `{"access_token": "` + secret + `", "token_type": "Bearer"`
+	switch grant := form.Get("grant_type"); {
+	case err == nil && (grant == httpclient.GrantClient || grant == httpclient.GrantPassword):
+	case err == nil && grant == httpclient.GrantRefresh && form.Get("refresh_token") == refreshToken:
+	case err == nil && grant == "authorization_code" && form.Get("code") == code:
+		answer += `, "refresh_token": "` + refreshToken + `"`
+	default:
+		f.wrong(r, "no token by %q", grant)
+		return `{"error": "invalid_grant"}`
+	}
+	return answer + `, "expires_in": 3600}`
 }
 
 // object reads a body of JSON that has exactly these keys, the last ones of which may be missing.
@@ -236,6 +257,55 @@ func configuration(t *testing.T, p *product, url string) *conf.Config {
 	return c
 }
 
+// vault is an account.Vault in memory.
+type vault struct {
+	mu     sync.Mutex
+	lock   sync.Mutex
+	states map[string]account.State
+}
+
+// Load implements account.Vault.
+func (v *vault) Load(name string) (account.State, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.states[name], nil
+}
+
+// Save implements account.Vault.
+func (v *vault) Save(name string, s account.State) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.states[name] = s
+	return nil
+}
+
+// Lock implements account.Vault.
+func (v *vault) Lock(context.Context, string) (unlock func(), err error) {
+	v.lock.Lock()
+	return v.lock.Unlock, nil
+}
+
+// accounts returns the tokens of the page's accounts. Those with refresh tokens were added as the page says.
+func accounts(t *testing.T, cfg *conf.Config) httpclient.Accounts {
+	t.Helper()
+	all := account.New(&vault{states: make(map[string]account.State)}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	set, err := all.Prepare(cfg.Shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.Exchange(set)
+	t.Cleanup(func() { all.Close() })
+	for _, a := range cfg.Shared {
+		if a.OAuth2.Type != httpclient.GrantRefresh {
+			continue
+		}
+		if err := all.Add(t.Context(), a.Name, "", code); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return set.Tokens
+}
+
 // noCache is a lookup.Cache that keeps nothing.
 type noCache struct{}
 
@@ -253,11 +323,12 @@ func play(t *testing.T, p *product, c *call, change func(*fake)) *fake {
 	defer server.Close()
 	cfg := configuration(t, p, server.URL)
 
+	tokens := accounts(t, cfg)
 	// The lookup comes before the fake may be down.
-	found := f.lookup(cfg, c)
+	found := f.lookup(cfg, c, tokens)
 	outbox := hooktest.NewOutbox()
 	outbox.Hurry()
-	d, err := hooks.New(cfg.Hooks, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	d, err := hooks.NewShared(cfg.Hooks, tokens, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,10 +366,10 @@ func play(t *testing.T, p *product, c *call, change func(*fake)) *fake {
 
 // lookup returns what the page's lookups find at the points of the call. They are not asked at other points than the page
 // shows.
-func (f *fake) lookup(cfg *conf.Config, c *call) map[string]any {
+func (f *fake) lookup(cfg *conf.Config, c *call, tokens httpclient.Accounts) map[string]any {
 	f.t.Helper()
 	found := map[string]any{}
-	svc, err := lookup.New(cfg.Lookups, noCache{}, lookup.Own{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	svc, err := lookup.New(cfg.Lookups, noCache{}, lookup.Own{Accounts: tokens}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		f.t.Fatal(err)
 	}
