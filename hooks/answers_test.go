@@ -31,6 +31,7 @@ func TestAnswers(t *testing.T) {
 		id := outbox.Add(event("1.1", 1), "crm")[0]
 		c := hookTo("crm", crm.URL())
 		c.Taken, c.Known, c.Final = ".success", map[string]string{"400": "already exist", "409": "", "500": "already exist"}, []int{400, 403, 422}
+		c.Refused = []string{"Authentication>Failure", "\"refused\": true"}
 		_, stop := start(t, outbox, c)
 		waitUntil(t, outbox, func() bool { return len(outbox.Row(id).Attempts) > 0 })
 		stop()
@@ -41,6 +42,7 @@ func TestAnswers(t *testing.T) {
 	f(hooktest.Step{Status: 200, Body: `{"success": true}`}, hooks.Delivered, "delivered")
 	f(hooktest.Step{Status: 200, Body: `{"success": false}`}, hooks.Pending, "refused")
 	f(hooktest.Step{Status: 200, Body: `good`}, hooks.Pending, "refused")
+	f(hooktest.Step{Status: 200, Body: `{"success": true, "refused": true}`}, hooks.Pending, "refused")
 	f(hooktest.Step{Status: 200, Body: `{"success": true, "x": "` + strings.Repeat("x", 100<<10) + `"}`}, hooks.Pending, "refused")
 	f(hooktest.Step{Status: 400, Body: `{"error": "The record already exists: already exist"}`}, hooks.Delivered, "delivered")
 	f(hooktest.Step{Status: 400, Body: `{"error": "no such field"}`}, hooks.Dead, "rejected")

@@ -78,6 +78,7 @@ var unknowable = []int{http.StatusGone, http.StatusTooManyRequests, http.StatusB
 
 // checkAnswers checks which answers count as delivered and which as final.
 func (c *Config) checkAnswers(check func(ok bool, key, format string, args ...any)) {
+	check(!slices.Contains(c.Refused, ""), "refused", "has an empty text, which every answer has")
 	for status, text := range c.Known {
 		n, err := strconv.Atoi(status)
 		check(err == nil && n >= 400 && n <= 599, "known", "%q is not a status of 400 to 599", status)

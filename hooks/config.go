@@ -61,6 +61,8 @@ type Config struct {
 	// Taken is an expression over a 2xx answer, of jq, or XPath if the request is
 	// XML: the event is delivered only if it results in anything but nothing and false.
 	Taken string `toml:"taken"`
+	// Refused are texts in a 2xx answer which mean that the event was not taken.
+	Refused []string `toml:"refused"`
 	// Known are texts by 4xx or 5xx status: an answer with the status and the text in
 	// it means that the receiver has the event already. It counts as delivered.
 	Known map[string]string `toml:"known"`

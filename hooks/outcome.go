@@ -95,6 +95,12 @@ func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {
 // read takes into account what the configuration says about answers.
 func (r *request) read(o *outcome, resp *httpclient.Response) {
 	c := r.hook.cfg
+	if o.class == classDelivered {
+		if i := slices.IndexFunc(c.Refused, func(text string) bool { return strings.Contains(o.text, text) }); i >= 0 {
+			o.class, o.text = classRefused, "refused: the answer has "+strconv.Quote(c.Refused[i])+"\n"+o.text
+			return
+		}
+	}
 	switch {
 	case o.class == classDelivered && r.reply != nil:
 		answer := r.reply.Read(nil, "")

@@ -123,6 +123,7 @@ func TestCheckRequests(t *testing.T) {
 	f(func(c *Config) { c.Params["a"] = "%callerid:upside-down%" }, "params.a: ")
 	f(func(c *Config) { c.Params["a[b"] = "1" }, "params: ")
 	f(func(c *Config) { c.Taken = ".[" }, "taken: ")
+	f(func(c *Config) { c.Refused = []string{""} }, "refused: has an empty text")
 	f(func(c *Config) { c.Known = map[string]string{"200": "x"} }, "known: ")
 	f(func(c *Config) { c.Known = map[string]string{"410": "x"} }, "known: 410 ")
 	f(func(c *Config) { c.Known = map[string]string{"429": "x"} }, "known: 429 ")

@@ -25,6 +25,7 @@ var all = []*product{
 	{name: "dynamics365", serve: dynamics365, keyed: true, needsCustomer: true, lacks: []string{"minutes", "agent"}},
 	{name: "zoho", serve: zoho, keyed: true, screens: true},
 	{name: "zoho-crm", serve: zohoCRM},
+	{name: "vtiger", serve: vtiger, firstAgent: true, lacks: []string{"seconds"}},
 	{name: "zammad", serve: zammad, keyed: true, firstAgent: true, lacks: []string{"seconds", "started"}, screens: true, answererScreens: true},
 }
 

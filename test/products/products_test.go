@@ -130,7 +130,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		return
 	}
 	status, answer := f.product.serve(f, r)
-	if f.lost > 0 && in.Method != http.MethodGet {
+	if f.lost > 0 {
 		f.lost--
 		panic(http.ErrAbortHandler)
 	}
