@@ -27,6 +27,7 @@ var all = []*product{
 	{name: "zoho-crm", serve: zohoCRM},
 	{name: "vtiger", serve: vtiger, firstAgent: true, lacks: []string{"seconds"}},
 	{name: "glpi", serve: glpi, only: func(c *call) bool { return !c.out }},
+	{name: "chatwoot", serve: chatwoot},
 	{name: "zammad", serve: zammad, keyed: true, firstAgent: true, lacks: []string{"seconds", "started"}, screens: true, answererScreens: true},
 }
 
