@@ -133,7 +133,7 @@ func (c *Config) checkRequest(report func(key, problem string)) {
 	}
 	for _, s := range c.Spellings {
 		if !number.IsSpelling(s) {
-			report("spellings", "has an unknown spelling: use e164, plus-less, national, digits, 00, last:4 to last:15, international-formatted and national-formatted")
+			report("spellings", "has an unknown spelling: use e164, plus-less, national, digits, 00, last:4 to last:15, international-formatted, national-formatted and sql-like")
 		}
 	}
 	c.Credentials.Check(c.Headers, report)

@@ -21,12 +21,15 @@ const (
 	// The following are as people write the number in its country, with blanks, hyphens and parentheses.
 	SpellInternationalFormatted = "international-formatted" // +7 495 123-45-67
 	SpellNationalFormatted      = "national-formatted"      // 8 (495) 123-45-67
+	// SpellSQLLike is a pattern of LIKE in SQL that fits the number with and without its country, whatever stands between its
+	// groups of digits.
+	SpellSQLLike = "sql-like" // %495%123%45%67
 )
 
 // IsSpelling reports whether Spell knows a spelling.
 func IsSpelling(s string) bool { return spellingPattern.MatchString(s) }
 
-var spellingPattern = regexp.MustCompile(`^(?:e164|plus-less|national|digits|00|last:(?:[4-9]|1[0-5])|(?:inter)?national-formatted)$`)
+var spellingPattern = regexp.MustCompile(`^(?:e164|plus-less|national|digits|00|last:(?:[4-9]|1[0-5])|(?:inter)?national-formatted|sql-like)$`)
 
 // Spell writes a number in one spelling. A number that is not in E.164 has no
 // country, so it is only shortened. It reports false if there is nothing to ask
@@ -68,6 +71,13 @@ func spell(number, spelling string) string {
 		if parsed, err := phonenumbers.Parse(number, ""); err == nil {
 			return phonenumbers.Format(parsed, phonenumbers.NATIONAL)
 		}
+	case spelling == SpellSQLLike && international:
+		if parsed, err := phonenumbers.Parse(number, ""); err == nil {
+			_, own, _ := strings.Cut(phonenumbers.Format(parsed, phonenumbers.INTERNATIONAL), " ")
+			return "%" + strings.Join(strings.FieldsFunc(own, notDigit), "%")
+		}
+	case spelling == SpellSQLLike && digits != "":
+		return "%" + digits
 	case strings.HasPrefix(spelling, SpellLast):
 		n, _ := strconv.Atoi(strings.TrimPrefix(spelling, SpellLast))
 		return digits[max(0, len(digits)-n):]
@@ -126,6 +136,8 @@ func plainDigits(s string) string {
 	}
 	return strings.TrimPrefix(plain, "+")
 }
+
+func notDigit(r rune) bool { return r < '0' || r > '9' }
 
 func onlyDigits(s string) string {
 	return strings.Map(func(r rune) rune {

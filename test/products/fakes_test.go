@@ -28,6 +28,7 @@ var all = []*product{
 	{name: "vtiger", serve: vtiger, firstAgent: true, lacks: []string{"seconds"}},
 	{name: "glpi", serve: glpi, only: func(c *call) bool { return !c.out }},
 	{name: "chatwoot", serve: chatwoot},
+	{name: "dolibarr", serve: dolibarr},
 	{name: "zammad", serve: zammad, keyed: true, firstAgent: true, lacks: []string{"seconds", "started"}, screens: true, answererScreens: true},
 }
 
