@@ -133,15 +133,16 @@ pages: build
 
 # Also documents, samples, licences and the list of parts.
 SAMPLES := contrib/extensions_ringhook.conf contrib/extensions_oneline.conf contrib/queues_ringhook.conf contrib/ringhook.toml contrib/crm.php contrib/crm.py \
-	contrib/prometheus/ringhook.rules.yml contrib/grafana/ringhook.json contrib/examples/*.toml contrib/verify contrib/systemd contrib/Containerfile contrib/freepbx
+	contrib/prometheus/ringhook.rules.yml contrib/grafana/ringhook.json contrib/examples/*.toml contrib/verify contrib/systemd contrib/Containerfile contrib/freepbx contrib/1c
 
 parts: pages
 	rm -rf build/doc
-	install -d build/doc/docs build/doc/examples
+	install -d build/doc/docs/crm build/doc/examples
 	$(GO) run ./test/dist licences >build/doc/LICENSES-THIRD-PARTY
 	$(GO) run ./test/dist sbom $(or $(VERSION),dev) >build/doc/sbom.cdx.json
 	cp README.md CONFIGURATION.md SECURITY.md CONTRIBUTING.md CHANGELOG.md contrib/deb/copyright build/doc
 	cp docs/*.md docs/*.png build/doc/docs
+	cp docs/crm/*.md build/doc/docs/crm
 	cp -r $(SAMPLES) build/doc/examples
 	find build/doc '(' -name '*_test.go' -o -name embed.go ')' -delete
 	chmod -R u=rwX,go=rX build

@@ -29,6 +29,7 @@ var all = []*product{
 	{name: "glpi", serve: glpi, only: func(c *call) bool { return !c.out }},
 	{name: "chatwoot", serve: chatwoot},
 	{name: "dolibarr", serve: dolibarr},
+	{name: "1c", serve: service1C, keyed: true},
 	{name: "zammad", serve: zammad, keyed: true, firstAgent: true, lacks: []string{"seconds", "started"}, screens: true, answererScreens: true},
 }
 
