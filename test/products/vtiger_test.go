@@ -62,7 +62,6 @@ func (f *fake) vtigerService(r *request, q url.Values) string {
 
 // vtigerCall plays a callback.
 func (f *fake) vtigerCall(r *request, q url.Values) (int, string) {
-	const layout = "2006-01-02 15:04:05"
 	id := q.Get("callUUID")
 	names := map[string][]string{
 		"StartApp":   {"callerIdNumber", "callerIdName", "channel", "StartTime"},
@@ -79,25 +78,9 @@ func (f *fake) vtigerCall(r *request, q url.Values) (int, string) {
 	if names == nil || len(q) != len(names)+3 {
 		return f.wrong(r, "callstatus or parameters")
 	}
-	extension := func(text string) bool { return len(text) == 3 && strings.Trim(text, "0123456789") == "" }
 	i := slices.IndexFunc(f.entries, func(e entry) bool { return f.ids[id] == fmt.Sprint(e.started.UnixNano(), e.number) })
 	if q.Get("callstatus") == "StartApp" {
-		channel, _, _ := strings.Cut(strings.TrimPrefix(q.Get("channel"), "SIP/"), "-")
-		e := entry{number: q.Get("callerIdNumber"), started: clock(layout, q.Get("StartTime"))}
-		if e.out = extension(e.number); e.out {
-			if channel != e.number {
-				return f.wrong(r, "the customer of an outgoing call")
-			}
-			e.agent, e.number = e.number, q.Get("callerIdName")
-		} else if extension(channel) {
-			return f.wrong(r, "the channel makes this an outgoing call")
-		}
-		if e.number == known {
-			e.customer = customerID
-		}
-		f.ids[id] = fmt.Sprint(e.started.UnixNano(), e.number)
-		f.entries = append(f.entries, e)
-		return 200, `<?xml version="1.0" encoding="utf-8"?><Response><Dial><Authentication>Success</Authentication></Dial></Response>`
+		return f.vtigerStart(r, q)
 	}
 	if i < 0 {
 		return f.wrong(r, "no call of this id")
@@ -116,12 +99,12 @@ func (f *fake) vtigerCall(r *request, q url.Values) (int, string) {
 			return f.wrong(r, "recording")
 		}
 	case "EndCall":
-		if start, end := clock(layout, q.Get("starttime")), clock(layout, q.Get("endtime")); start != e.started.Truncate(time.Second) || !end.After(start) || number(q.Get("billableseconds")) <= 0 {
+		if start, end := clock(vtigerLayout, q.Get("starttime")), clock(vtigerLayout, q.Get("endtime")); start != e.started.Truncate(time.Second) || !end.After(start) || number(q.Get("billableseconds")) <= 0 {
 			return f.wrong(r, "times")
 		}
 	case "Hangup":
 		status := map[string]string{"Normal Clearing": "completed", "User busy": "busy", "no-answer": "no-answer"}[q.Get("causetxt")]
-		if status == "" || clock(layout, q.Get("EndTime")).IsZero() || number(q.Get("Duration")) <= 0 {
+		if status == "" || clock(vtigerLayout, q.Get("EndTime")).IsZero() || number(q.Get("Duration")) <= 0 {
 			return f.wrong(r, "cause, end or duration")
 		}
 		// An answer that was lost made a second entry; Vtiger changes both.
@@ -130,4 +113,30 @@ func (f *fake) vtigerCall(r *request, q url.Values) (int, string) {
 		}
 	}
 	return 200, ""
+}
+
+// extension reports whether a number is that of a user.
+func extension(text string) bool { return len(text) == 3 && strings.Trim(text, "0123456789") == "" }
+
+// vtigerLayout is how PBXManager takes times.
+const vtigerLayout = "2006-01-02 15:04:05"
+
+// vtigerStart plays the beginning of a call. Vtiger guesses the direction.
+func (f *fake) vtigerStart(r *request, q url.Values) (int, string) {
+	channel, _, _ := strings.Cut(strings.TrimPrefix(q.Get("channel"), "SIP/"), "-")
+	e := entry{number: q.Get("callerIdNumber"), started: clock(vtigerLayout, q.Get("StartTime"))}
+	if e.out = extension(e.number); e.out {
+		if channel != e.number {
+			return f.wrong(r, "the customer of an outgoing call")
+		}
+		e.agent, e.number = e.number, q.Get("callerIdName")
+	} else if extension(channel) {
+		return f.wrong(r, "the channel makes this an outgoing call")
+	}
+	if e.number == known {
+		e.customer = customerID
+	}
+	f.ids[q.Get("callUUID")] = fmt.Sprint(e.started.UnixNano(), e.number)
+	f.entries = append(f.entries, e)
+	return 200, `<?xml version="1.0" encoding="utf-8"?><Response><Dial><Authentication>Success</Authentication></Dial></Response>`
 }
