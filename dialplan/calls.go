@@ -33,7 +33,9 @@ func customEvent(t *transition) {
 		if name == "linkedid" || name == "server" {
 			continue
 		}
-		own[name] = typed(parameters[name], t.args[name])
+		if !t.hidden || !t.reveals(name, t.args[name]) {
+			own[name] = typed(parameters[name], t.args[name])
+		}
 		key += "\x00" + name + "=" + t.args[name]
 	}
 	if t.event == AgentNote && t.manager {

@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"sync"
@@ -278,8 +279,9 @@ func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration)
 	}
 	b.text(p.traced.err, maxTracedReason)
 	number, name := env.CallerNum, env.CallerName
-	if WithheldBits(env.CallingPres) && !p.settings.withheldEvents {
-		number, name = "withheld", ""
+	hidden := p.hidesCaller()
+	if hidden && WithheldBits(env.CallingPres) {
+		number, name = withheldText, ""
 	}
 	for _, s := range [...]string{number, name, env.DNID, p.kind} {
 		b.text(s, maxTracedValue)
@@ -297,24 +299,45 @@ func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration)
 		b.text(v.Name, maxTracedValue)
 		b.text(v.Value, maxTracedValue)
 	}
-	b.text(env.Query, maxTracedReason)
-	for _, arg := range env.Args[:b.count(len(env.Args))] {
-		b.text(arg, maxTracedValue)
-	}
-	var read []string
-	if p.request != nil {
-		read = p.request.asked
-	}
-	for _, name := range read[:b.count(len(read))] {
-		b.text(name, maxTracedValue)
-		b.text(p.request.args[name], maxTracedValue)
-	}
+	p.encodeArguments(b, hidden)
 	why := ""
 	if p.transition != nil {
 		why = p.transition.why
 	}
 	b.text(why, maxTracedReason)
 	b.text("", 0) // asked by the dialplan
+}
+
+// hidesCaller reports whether the trace must not show number and name of the caller.
+func (p *pointSession) hidesCaller() bool {
+	if p.transition != nil {
+		return p.transition.hidden
+	}
+	r := cmp.Or(p.request, &request{env: p.session.Env()})
+	return r.restricted() && !p.settings.withheldEvents
+}
+
+func (p *pointSession) encodeArguments(b *traceBuffer, hidden bool) {
+	env := p.session.Env()
+	r := cmp.Or(p.request, &request{env: env})
+	shown := func(text string, show func(string) string) string {
+		if hidden {
+			return show(text)
+		}
+		return text
+	}
+	b.text(shown(env.Query, r.shownQuery), maxTracedReason)
+	for _, arg := range env.Args[:b.count(len(env.Args))] {
+		b.text(shown(arg, r.shownArgument), maxTracedValue)
+	}
+	for _, name := range r.asked[:b.count(len(r.asked))] {
+		value := r.args[name]
+		if hidden && value != "" && r.reveals(name, value) {
+			value = withheldText
+		}
+		b.text(name, maxTracedValue)
+		b.text(value, maxTracedValue)
+	}
 }
 
 func (p *pointSession) encodeSources(b *traceBuffer) {

@@ -28,6 +28,7 @@ type transition struct {
 	hungup     bool                    // the caller hung up before the point was answered
 	presumed   bool                    // the call's end was not reported
 	manager    bool                    // reported by the manager interface
+	hidden     bool                    // number and name of the caller must not be shown
 	leg        string                  // the Leg of a ring that begins
 	wanted     func(event string) bool // nil: every event is
 	news       bool                    // an event was made, even if no hook wants it
@@ -51,6 +52,7 @@ func (t *transition) mergeChannel() {
 		known.keep("callerid_withheld", true)
 	}
 	hidden := withheld && !t.settings.withheldEvents
+	t.hidden = hidden
 	// A channel with another number than the call's is that of an agent, who transfers or was on hold.
 	num, first := t.callerNum(), known.text("callerid_raw")
 	others := num != "" && first != "" && num != first
@@ -81,12 +83,12 @@ func (t *transition) mergeChannel() {
 	}
 	file := known.text("recording_file")
 	for _, name := range stickyParameters {
-		if v := t.args[name]; v != "" && !(hidden && strings.HasPrefix(name, "callerid")) {
+		if v := t.args[name]; v != "" && !(hidden && t.reveals(name, v)) {
 			known.keep(name, typed(parameters[name], v))
 		}
 	}
 	for name, r := range t.settings.variables {
-		if v := t.args[name]; v != "" {
+		if v := t.args[name]; v != "" && !(hidden && t.reveals(name, v)) {
 			r.keep(known, v)
 		}
 	}
