@@ -65,6 +65,7 @@ func (c *popTestCmd) Run(s *streams) error {
 		ev.Params[name] = value
 	}
 	d := rules.Decide(ev, &agent, pops.Situation{Now: ev.Time, Result: result, Busy: c.Busy, Desks: 1})
+	d.URL, d.Title = d.Shown()
 	if c.JSON {
 		return printJSON(s.out, popReport{
 			Rule: c.Rule, Event: ev.Name, Agent: agent.String(), Number: pops.Other(ev), Result: string(result), Action: string(d.Action),

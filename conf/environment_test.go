@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestEnvironmentIsHidden checks that each hook and lookup knows the values that it took from the environment, in order to
+// TestEnvironmentIsHidden checks that each hook, lookup and pop knows the values that it took from the environment, in order to
 // hide them, and not those of the others.
 func TestEnvironmentIsHidden(t *testing.T) {
 	env := func(name string) (string, bool) { return "value of " + name, true }
@@ -25,6 +25,12 @@ events = ["*"]
 [number]
 country = "DE"
 
+[[pop]]
+name = "card"
+events = ["agent-dial"]
+open = "hook:a"
+title = "x ${FOUR}"
+
 [[lookup]]
 name = "crm"
 url = "https://crm.example/"
@@ -39,6 +45,9 @@ points = ["queue-dial"]
 	}
 	if got := c.Hooks[1].Environment; len(got) != 0 {
 		t.Errorf("second hook has %q", got)
+	}
+	if got := c.Pops[0].Environment; !slices.Equal(got, []string{"value of FOUR"}) {
+		t.Errorf("pop has %q", got)
 	}
 	if got := c.Lookups[0].Environment; !slices.Equal(got, []string{"value of THREE"}) {
 		t.Errorf("lookup has %q", got)

@@ -21,6 +21,7 @@ type rule struct {
 	ways                     []Way
 	uses                     []use
 	unclosed                 []use // names behind a percent sign that no other closes
+	mask                     *httpclient.Mask
 }
 
 // use is a parameter that a key names.
@@ -101,7 +102,9 @@ func (r *Rules) Moment(event string) bool {
 
 // compile makes what needs more than a look at one value, and reports what is wrong with it.
 func compile(c *Config) (*rule, []problem) {
-	b := &builder{rule: &rule{Config: c, ways: []Way{Way(c.Open)}}}
+	mask := httpclient.MaskOf(&httpclient.Credentials{Environment: c.Environment}, []string{c.URL, c.Found, c.NotFound, c.Several}, nil,
+		[]map[string]string{c.Params, c.Settings})
+	b := &builder{rule: &rule{Config: c, ways: []Way{Way(c.Open)}, mask: mask}}
 	r := b.rule
 	for _, w := range c.Else {
 		r.ways = append(r.ways, Way(w))

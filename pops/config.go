@@ -62,7 +62,12 @@ type Config struct {
 	Wait time.Duration `toml:"wait"`
 	// Close names the ends of a call at which the page is taken away: elsewhere, abandoned, ended.
 	Close []string `toml:"close"`
+	// Environment holds the values that the table took from environment variables. They are hidden in traces and commands.
+	Environment []string `toml:"-"`
 }
+
+// SetEnvironment stores the values that the table took from environment variables.
+func (c *Config) SetEnvironment(values []string) { c.Environment = values }
 
 // DefaultConfig returns the settings of an empty table.
 func DefaultConfig() Config {

@@ -51,7 +51,7 @@ func (r *Rules) Decide(ev *hooks.Event, a *Agent, s Situation) Decision {
 		d.Note = note
 		return d
 	}
-	d.Rule, d.Until, d.Close = rule.Name, ev.Time.Add(Fresh), rule.Close
+	d.Rule, d.Until, d.Close, d.mask = rule.Name, ev.Time.Add(Fresh), rule.Close, rule.mask
 	c := &candidate{rule: rule, ev: ev, agent: a, situation: &s, decision: &d}
 	d.Action = c.mode()
 	d.Ways = c.waysOf()

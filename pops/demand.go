@@ -126,6 +126,7 @@ func (r *Rules) demand(ev *hooks.Event, a *Agent, s Situation, url string) (Deci
 				continue
 			}
 			c := &candidate{rule: rule, ev: ev, agent: a, situation: &s, decision: &d}
+			d.mask = rule.mask
 			d.Rule, d.Close, d.Action, d.Ways = rule.Name, rule.Close, c.mode(), slices.DeleteFunc(c.waysOf(), func(w Way) bool { return !w.NeedsDesk() })
 			if bad, _ := c.page(); bad || len(d.Ways) == 0 || d.URL == "" && url == "" {
 				continue

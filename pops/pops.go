@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/httpclient"
 )
 
 // Action is what a screen does with a pop.
@@ -144,7 +145,13 @@ type Decision struct {
 	// Again is the time at which to decide again because a lookup is still under way; zero
 	// otherwise.
 	Again time.Time
+
+	mask *httpclient.Mask // of the rule
 }
+
+// Shown returns page and title as traces and commands show them: without what the rule has from the environment, and other
+// secrets of its pages.
+func (d *Decision) Shown() (url, title string) { return d.mask.Replace(d.URL), d.mask.Replace(d.Title) }
 
 // Pops reports whether the event makes a pop.
 func (d *Decision) Pops() bool { return d.Action != None }

@@ -13,7 +13,7 @@ const TracePoint = "pop"
 // decisionRecord returns the record of a decision.
 func decisionRecord(ev *hooks.Event, a *Agent, d *Decision, now time.Time) []byte {
 	p := &dialplan.PointTrace{
-		At: now, Point: TracePoint, LinkedID: ev.LinkedID, UniqueID: text(ev, "uniqueid"), Caller: Other(ev), Status: string(d.Reason), Why: d.Note,
+		At: now, Point: TracePoint, LinkedID: ev.LinkedID, UniqueID: text(ev, "uniqueid"), Caller: Other(ev), Status: string(d.Reason), Why: d.mask.Replace(d.Note),
 	}
 	add := func(name, value string) {
 		if value != "" {
@@ -28,8 +28,9 @@ func decisionRecord(ev *hooks.Event, a *Agent, d *Decision, now time.Time) []byt
 		for _, w := range d.Ways {
 			add("way", string(w))
 		}
-		add("url", d.URL)
-		add("title", d.Title)
+		url, title := d.Shown()
+		add("url", url)
+		add("title", title)
 	}
 	return dialplan.EncodeTrace(p)
 }
