@@ -128,13 +128,19 @@ func Spellings(number string) []string {
 	return list
 }
 
-// plainDigits returns the digits of a number as people write it, none of another text.
+// maxDialled is the maximum number of digits of a number as it is dialled: 15 of E.164 after 00.
+const maxDialled = 17
+
+// plainDigits returns the digits of a number as people write it, none of another text: of two numbers, or of the first and
+// the last of several.
 func plainDigits(s string) string {
 	plain, ok := digits(s)
-	if !ok {
+	plain = strings.TrimPrefix(plain, "+")
+	text, _ := base(s)
+	if first, several := spanned(text); !ok || len(plain) > maxDialled || several && CountDigits(first) >= MinE164 {
 		return ""
 	}
-	return strings.TrimPrefix(plain, "+")
+	return plain
 }
 
 func notDigit(r rune) bool { return r < '0' || r > '9' }
