@@ -10,7 +10,7 @@ const minRevealing = 6
 
 // restricted reports whether the channel asks to withhold the number of the caller.
 func (r *request) restricted() bool {
-	return WithheldBits(r.env.CallingPres) || strings.HasPrefix(r.args["connected_pres"], "prohib")
+	return WithheldBits(r.env.CallingPres) || Withheld(r.args["connected_pres"])
 }
 
 // reveals reports whether an argument holds the number or the name of a caller who withholds them: by its name, or because

@@ -21,9 +21,9 @@ func TestWithheldArguments(t *testing.T) {
 		p.settings.variables = parseVariables(map[string]any{"customer_phone": "text"}, func(string, string) {})
 		secret := []string{"callerid=+442079460142", "callerid_name=A", "callerid_raw=020", "phone=+44 20 7946 0142", "short=2079460142", "from=sip:02079460142@pbx"}
 		p.at(0, "caller", CustomEvent, append([]string{"name=survey", "score=4", "agent_phone=101"}, secret...)...)
-		p.at(1, "caller", QueueDial, "queue_id=500", "call_info="+withheldCaller, "customer_phone="+withheldCaller)
+		p.at(1, "caller", QueueDial, "queue_id=500", "call_info="+withheldCaller, "recording_file=/rec/500-"+withheldCaller+".wav", "customer_phone="+withheldCaller)
 		for _, ev := range p.events {
-			for _, name := range []string{"callerid", "callerid_name", "callerid_raw", "phone", "short", "from", "call_info", "customer_phone"} {
+			for _, name := range []string{"callerid", "callerid_name", "callerid_raw", "phone", "short", "from", "call_info", "customer_phone", "recording_file"} {
 				if value, shown := ev.Params[name]; shown && !events {
 					t.Errorf("%s has %s = %v", ev.Name, name, value)
 				}
