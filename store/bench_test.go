@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
 
@@ -131,13 +132,13 @@ func BenchmarkSettle(b *testing.B) {
 
 func BenchmarkDecodeEvent(b *testing.B) {
 	r := testRecord("1.1", 1, "a")
-	text, err := encodeEvent(&r.Events[0].Event)
+	text, err := eventbody.Encode(&r.Events[0].Event)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decodeEvent("msg_1", "1.1", text); err != nil {
+		if _, err := eventbody.Decode("msg_1", "1.1", text); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ringhook/dialplan"
+	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
 
@@ -66,7 +67,7 @@ func (s *Store) EventCalls(linkedid string) (calls []string, err error) {
 		if err := scan(&id, &body); err != nil {
 			return err
 		}
-		ev, err := decodeEvent(id, linkedid, body)
+		ev, err := eventbody.Decode(id, linkedid, body)
 		if err == nil && !slices.Contains(calls, ev.Call()) {
 			calls = append(calls, ev.Call())
 		}

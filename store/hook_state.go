@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
 
@@ -50,7 +51,7 @@ func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks
 	nowMS := o.s.now().UnixMilli()
 	r := &record{nowMS: nowMS}
 	if notice != nil && len(routes) > 0 {
-		body, err := encodeEvent(notice)
+		body, err := eventbody.Encode(notice)
 		if err != nil {
 			return err
 		}

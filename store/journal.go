@@ -10,6 +10,7 @@ import (
 
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
 
@@ -132,7 +133,7 @@ func (j *Journal) encode(r dialplan.Record) (*record, error) {
 		if len(a.Hooks) == 0 {
 			continue // no hook gets it
 		}
-		body, err := encodeEvent(&a.Event)
+		body, err := eventbody.Encode(&a.Event)
 		if err != nil {
 			return nil, err
 		}

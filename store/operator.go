@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
 
@@ -149,7 +150,7 @@ func scanItem(scan func(...any) error) (Item, error) {
 	}
 	i.Accepted, i.Next, i.Finished = sqlite.FromMS(acceptedMS), sqlite.FromMS(nextMS), sqlite.FromMS(finishedMS)
 	i.Held = i.State == hooks.Pending && nextMS == 0
-	i.Event, err = decodeEvent(id, linkedid, text)
+	i.Event, err = eventbody.Decode(id, linkedid, text)
 	return i, err
 }
 

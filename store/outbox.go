@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
 
@@ -55,7 +56,7 @@ func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) (
 		// From now on the monotonic clock measures its age.
 		d.Accepted = now.Add(-now.Round(0).Sub(sqlite.FromMS(acceptedMS)))
 		var err error
-		d.Event, err = decodeEvent(id, linkedid, text)
+		d.Event, err = eventbody.Decode(id, linkedid, text)
 		due = append(due, d)
 		return err
 	})

@@ -13,6 +13,7 @@ import (
 
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
 
@@ -371,7 +372,7 @@ func TestRetention(t *testing.T) {
 func TestOversizedEventIsRefused(t *testing.T) {
 	s := testStore(t, time.Now)
 	e := testEvent("1.1", 1)
-	e.Params["note"] = strings.Repeat("x", maxBody)
+	e.Params["note"] = strings.Repeat("x", eventbody.Max)
 	_, err := s.Journal().Keep(context.Background(), dialplan.Record{Call: "1.1", Events: []dialplan.Accepted{{Event: e, Hooks: testRoutes("1.1", "a")}}})
 	if err == nil || !strings.Contains(err.Error(), "more than the outbox takes") {
 		t.Errorf("got %v", err)

@@ -10,6 +10,7 @@ import (
 
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 	"ringhook/store/trace"
 )
@@ -123,7 +124,7 @@ func (s *Store) eventsOf(numbers []string) (ids []int64, calls []ownCall, err er
 		if err != nil || !sqlite.Mentions(body, numbers) {
 			return err
 		}
-		ev, err := decodeEvent(name, linkedid, body)
+		ev, err := eventbody.Decode(name, linkedid, body)
 		ids, calls = append(ids, id), append(calls, ownCall{linkedid, ev.Call()})
 		return err
 	})

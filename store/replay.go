@@ -9,6 +9,7 @@ import (
 
 	"ringhook/failpoint"
 	"ringhook/hooks"
+	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
 
@@ -123,7 +124,7 @@ func (o *Operator) replayable(r Replay, use func(ids []int64) error) error {
 				return err
 			}
 			found++
-			ev, err := decodeEvent(id, linkedid, text)
+			ev, err := eventbody.Decode(id, linkedid, text)
 			if err == nil && (r.Wants == nil || r.Wants(&ev)) {
 				ids = append(ids, last)
 			}
@@ -146,7 +147,7 @@ func renew(c *sqlite.Conn, delivery, nowMS int64) error {
 		[]any{delivery}, &id, &linkedid, &text); err != nil {
 		return err
 	}
-	ev, err := decodeEvent(id, linkedid, text)
+	ev, err := eventbody.Decode(id, linkedid, text)
 	if err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func renew(c *sqlite.Conn, delivery, nowMS int64) error {
 	if _, told := ev.Params["event_id"]; told {
 		ev.Params["event_id"] = ev.ID
 	}
-	if text, err = encodeEvent(&ev); err != nil {
+	if text, err = eventbody.Encode(&ev); err != nil {
 		return err
 	}
 	done, err := c.Exec(keepEvent, linkedid, ev.ID, nowMS, text)

@@ -13,6 +13,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/hooks/reply"
+	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
 
@@ -207,7 +208,7 @@ func (f *damagedFile) readSpan(low int64) (found []salvagedRow, unreadable int) 
 		there, err := sqlite.One(f.db, "select linkedid, event_id, accepted_ms, body from event where id = ?", []any{d.event}, &d.linkedid, &d.eventID, &d.acceptedMS, &d.body)
 		var ev hooks.Event
 		if err == nil && there {
-			ev, err = decodeEvent(d.eventID, d.linkedid, d.body)
+			ev, err = eventbody.Decode(d.eventID, d.linkedid, d.body)
 		}
 		if err != nil || !there {
 			unreadable++

@@ -1,4 +1,6 @@
-package store
+// Package eventbody is the form in which stores keep an event: JSON without its id and linkedid, which have
+// columns of their own.
+package eventbody
 
 import (
 	"fmt"
@@ -9,28 +11,28 @@ import (
 	"ringhook/hooks"
 )
 
-// maxBody is the maximum size of an event in bytes, so that a batch stays a short commit.
-const maxBody = 256 << 10
+// Max is the maximum size of an event in bytes, so that a batch stays a short commit.
+const Max = 256 << 10
 
-// encodeEvent returns the event as it is stored: as JSON, without the fields that have
+// Encode returns the event as it is stored: as JSON, without the fields that have
 // columns of their own. Each event is encoded once and decoded at each attempt: encoding/json
 // takes twice as long and 50 allocations in place of 2 to encode one, and four times as long to
 // decode it.
-func encodeEvent(e *hooks.Event) ([]byte, error) {
+func Encode(e *hooks.Event) ([]byte, error) {
 	b := e.AppendJSON(make([]byte, 0, 768))
-	if len(b) > maxBody {
-		return nil, fmt.Errorf("encode event %s: %d bytes are more than the outbox takes (%d)", e.ID, len(b), maxBody)
+	if len(b) > Max {
+		return nil, fmt.Errorf("encode event %s: %d bytes are more than the outbox takes (%d)", e.ID, len(b), Max)
 	}
 	return b, nil
 }
 
-var eventParsers fastjson.ParserPool
+var parsers fastjson.ParserPool
 
-// decodeEvent returns the event with the original types of its parameters: numbers are
+// Decode returns the event with the original types of its parameters: numbers are
 // int64.
-func decodeEvent(id, linkedid string, text []byte) (hooks.Event, error) {
-	p := eventParsers.Get()
-	defer eventParsers.Put(p)
+func Decode(id, linkedid string, text []byte) (hooks.Event, error) {
+	p := parsers.Get()
+	defer parsers.Put(p)
 	ev := hooks.Event{ID: id, LinkedID: linkedid}
 	v, err := p.ParseBytes(text)
 	if err == nil {

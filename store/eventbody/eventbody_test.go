@@ -1,4 +1,4 @@
-package store
+package eventbody
 
 import (
 	"encoding/json"
@@ -9,9 +9,9 @@ import (
 	"ringhook/hooks"
 )
 
-// FuzzDecodeEvent checks that a stored event is decoded unchanged, and that the content of
+// FuzzDecode checks that a stored event is decoded unchanged, and that the content of
 // a damaged file causes at most an error.
-func FuzzDecodeEvent(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	at := time.Date(2026, 1, 15, 9, 30, 0, 1000, time.FixedZone("", 3600))
 	for _, e := range []hooks.Event{
 		{Name: "queue-dial", Time: at},
@@ -19,7 +19,7 @@ func FuzzDecodeEvent(f *testing.F) {
 			"callerid_name": "Иван \"Грозный\" \\ \u2028 \U0001F600", "talk_time": int64(1 << 62), "final": true, "correction": false,
 		}},
 	} {
-		text, err := encodeEvent(&e)
+		text, err := Encode(&e)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -29,11 +29,11 @@ func FuzzDecodeEvent(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		e, err := decodeEvent("msg_1", "1.1", text)
+		e, err := Decode("msg_1", "1.1", text)
 		if err != nil {
 			return
 		}
-		again, err := encodeEvent(&e)
+		again, err := Encode(&e)
 		if err != nil || !json.Valid(again) {
 			t.Fatalf("encoded again: %s, %v", again, err)
 		}
@@ -41,7 +41,7 @@ func FuzzDecodeEvent(f *testing.F) {
 		if err := json.Unmarshal(again, &plain); err != nil || len(plain.Params) > len(e.Params) {
 			t.Fatalf("%s is read otherwise: %v, %v", again, plain.Params, err)
 		}
-		back, err := decodeEvent("msg_1", "1.1", again)
+		back, err := Decode("msg_1", "1.1", again)
 		if err != nil {
 			t.Fatalf("%s: %v", again, err)
 		}
