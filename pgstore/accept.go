@@ -1,0 +1,243 @@
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"ringhook/dialplan"
+	"ringhook/hooks"
+	"ringhook/store/eventbody"
+)
+
+// record is a dialplan.Record in the form in which it is stored. All that can be
+// done beforehand is done by the caller, not by the one writer.
+type record struct {
+	call   string
+	state  []byte // nil if only the events are stored
+	events []event
+	bytes  int
+}
+
+type event struct {
+	*hooks.Event
+	linkedid string
+	body     []byte
+	routes   []hooks.Route
+}
+
+func encode(r dialplan.Record) (*record, error) {
+	rec := &record{call: printable(r.Call), state: r.State, bytes: len(r.State)}
+	for i := range r.Events {
+		a := &r.Events[i]
+		if len(a.Hooks) == 0 {
+			continue // no hook gets it
+		}
+		if err := rec.add(&a.Event, cmp.Or(a.Event.LinkedID, dialplan.IdentityOf(r.Call).LinkedID), a.Hooks); err != nil {
+			return nil, err
+		}
+	}
+	return rec, nil
+}
+
+func (r *record) add(ev *hooks.Event, linkedid string, routes []hooks.Route) error {
+	body, err := eventbody.Encode(ev)
+	if err != nil {
+		return err
+	}
+	r.events = append(r.events, event{Event: ev, linkedid: printable(linkedid), body: body, routes: routes})
+	r.bytes += len(body)
+	return nil
+}
+
+// acceptance is what one statement stores: several records, as columns.
+type acceptance struct {
+	tenant int
+	now    time.Time
+	lanes  []string
+
+	keys, states []string
+	versions     []int64 // that the stored calls get; 0: whatever they have now
+	place        map[string]int
+
+	calls, linkedids, ids, bodies []string // of events; an event without a call is stored in any case
+	have                          map[[2]string]bool
+
+	of                    []int32 // the event of each delivery, from 0
+	hooks, okeys, formers []string
+	holds                 []time.Duration
+	owners                []*event
+	takers                []*task // of the deliveries; nil: the due ones are not reported
+}
+
+// add adds a record. version is that of the stored state which the record replaces.
+func (a *acceptance) add(r *record, version int64, checked bool, t *task) {
+	call := ""
+	if r.state != nil {
+		call = r.call
+		a.setState(r, version, checked)
+	}
+	for i := range r.events {
+		a.addEvent(call, &r.events[i], t)
+	}
+}
+
+// setState adds the state of a call. It replaces that of an earlier record, which it was built on.
+func (a *acceptance) setState(r *record, version int64, checked bool) {
+	if a.place == nil {
+		a.place = map[string]int{}
+	}
+	i, have := a.place[r.call]
+	if !have {
+		i = len(a.keys)
+		a.place[r.call] = i
+		a.lanes = append(a.lanes, r.call)
+		a.keys, a.states, a.versions = append(a.keys, r.call), append(a.states, ""), append(a.versions, 0)
+	}
+	a.states[i] = printable(string(r.state))
+	if checked {
+		a.versions[i] = version + 1
+	}
+}
+
+func (a *acceptance) addEvent(call string, e *event, t *task) {
+	id := printable(e.ID)
+	if a.have[[2]string{e.linkedid, id}] {
+		return // a repeat
+	}
+	if a.have == nil {
+		a.have = map[[2]string]bool{}
+	}
+	a.have[[2]string{e.linkedid, id}] = true
+	n := int32(len(a.ids))
+	a.calls, a.linkedids, a.ids, a.bodies = append(a.calls, call), append(a.linkedids, e.linkedid), append(a.ids, id), append(a.bodies, printable(string(e.body)))
+	for i, route := range e.routes {
+		if slices.ContainsFunc(e.routes[:i], func(before hooks.Route) bool { return before.Hook == route.Hook }) {
+			continue
+		}
+		former := ""
+		if e.LinkedID != "" && route.Key != e.LinkedID && route.Key == e.Call() {
+			former = e.linkedid
+			a.lanes = append(a.lanes, former)
+		}
+		key := printable(route.Key)
+		a.lanes = append(a.lanes, laneOf(route.Hook, key))
+		a.of, a.hooks, a.okeys, a.formers = append(a.of, n), append(a.hooks, route.Hook), append(a.okeys, key), append(a.formers, former)
+		a.holds, a.owners, a.takers = append(a.holds, route.Hold), append(a.owners, e), append(a.takers, t)
+	}
+}
+
+// accept stores the calls whose stored version is the one that the record was built on, their events unless they are
+// stored already, and a delivery for each hook. A new delivery whose call has pending ones under its
+// linkedid follows these: an older ringhook queued them. Of the deliveries of a key that are new together only the first gets a due
+// time. The rows of the result are the calls that were stored, those that others have changed, and the
+// deliveries that are due now.
+var accept = `
+with given_call as materialized (
+	select * from unnest($3::text[], $4::text[], $5::bigint[]) as g (key, state, version)
+), stored as (
+	insert into ringhook.call as c (tenant, key, state, version, seen)
+	select $1, key, state, version, $2 from given_call order by key
+	on conflict (tenant, key) do update set state = excluded.state, version = c.version + 1, seen = excluded.seen
+		where excluded.version in (0, c.version + 1)
+	returning key, version
+), given_event as materialized (
+	select * from unnest($6::text[], $7::text[], $8::text[], $9::text[]) with ordinality as g (call, linkedid, event_id, body, n)
+), kept as (
+	insert into ringhook.event (tenant, linkedid, event_id, accepted, body)
+	select $1, linkedid, event_id, $2, body from given_event where call = '' or call in (select key from stored) order by n
+	on conflict (tenant, linkedid, event_id) do nothing
+	returning id, linkedid, event_id
+), given_delivery as materialized (
+	select k.id as event, g.hook, g.hold, g.place, case when g.former <> '' and exists (
+		select from ringhook.delivery b where b.tenant = $1 and b.state = 0 and b.hook = g.hook and b.okey = g.former) then g.former else g.okey end as okey
+	from unnest($10::integer[], $11::text[], $12::text[], $13::text[], $14::interval[]) with ordinality as g (event, hook, okey, former, hold, place)
+		join given_event e on e.n = g.event + 1
+		join kept k on k.linkedid = e.linkedid and k.event_id = e.event_id
+), added as (
+	insert into ringhook.delivery (tenant, event, hook, okey, hold, next_at)
+	select $1, event, hook, okey, hold, case when row_number() over (partition by hook, okey order by place) > 1 then null
+		else ` + turn("g.hook", "g.okey", "", "$2::timestamptz") + ` end
+	from given_delivery g order by place
+	returning id, event, hook, next_at
+), counted as (
+	insert into ringhook.tally_change (tenant, hook, pending, dead) select $1, hook, count(*), 0 from added group by hook
+)
+select 0::integer as kind, key, version, null::text as state, 0::bigint as id from stored
+union all
+select 1, c.key, c.version, c.state, 0 from given_call g join ringhook.call c on c.tenant = $1 and c.key = g.key
+	where g.key not in (select key from stored)
+union all
+select 2, null, g.place, null, a.id from added a join given_delivery g on g.event = a.event and g.hook = a.hook where a.next_at <= $2
+`
+
+// The kinds of rows of accept.
+const (
+	callStored = iota
+	callMoved
+	deliveryDue
+)
+
+// queue adds the locks and the statement to a batch.
+func (a *acceptance) queue(b *pgx.Batch) {
+	queueLock(b, a.tenant, a.lanes)
+	b.Queue(accept, a.args()...)
+}
+
+func (a *acceptance) args() []any {
+	return []any{a.tenant, a.now, a.keys, a.states, a.versions, a.calls, a.linkedids, a.ids, a.bodies, a.of, a.hooks, a.okeys, a.formers, a.holds}
+}
+
+// accepted is the result of an acceptance.
+type accepted struct {
+	stored map[string]int64
+	moved  map[string]*dialplan.Moved
+	due    map[*task][]hooks.Delivery
+}
+
+// read reads the results of what queue added.
+func (a *acceptance) read(br pgx.BatchResults) (*accepted, error) {
+	if _, err := br.Exec(); err != nil {
+		return nil, err
+	}
+	rows, err := br.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	got := &accepted{stored: map[string]int64{}, moved: map[string]*dialplan.Moved{}, due: map[*task][]hooks.Delivery{}}
+	for rows.Next() {
+		var kind int
+		var key, state *string
+		var n, id int64
+		if err := rows.Scan(&kind, &key, &n, &state, &id); err != nil {
+			return nil, err
+		}
+		switch kind {
+		case callStored:
+			got.stored[*key] = n
+		case callMoved:
+			got.moved[*key] = &dialplan.Moved{State: []byte(*state), Version: n}
+		case deliveryDue:
+			if t := a.takers[n-1]; t != nil {
+				got.due[t] = append(got.due[t], hooks.Delivery{ID: id, Hook: a.hooks[n-1], Event: *a.owners[n-1].Event, Accepted: a.now})
+			}
+		}
+	}
+	return got, rows.Err()
+}
+
+// run stores an acceptance in a transaction of its own.
+func (a *acceptance) run(ctx context.Context, conn *pgx.Conn) (got *accepted, err error) {
+	b := &pgx.Batch{}
+	a.queue(b)
+	br := conn.SendBatch(ctx, b)
+	got, err = a.read(br)
+	if closing := br.Close(); err == nil {
+		err = closing
+	}
+	return got, err
+}

@@ -1,0 +1,234 @@
+package pgstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"ringhook/hooks"
+	"ringhook/store/eventbody"
+)
+
+// Outbox stores deliveries until they are delivered or dead. It implements hooks.Outbox.
+type Outbox struct{ s *Store }
+
+var _ hooks.Outbox = (*Outbox)(nil)
+
+const dueDeliveries = `select d.id, d.hook, d.attempts, coalesce(d.begun_at, e.accepted), e.event_id, e.linkedid, e.body
+	from ringhook.delivery d join ringhook.event e on e.tenant = $1 and e.id = d.event
+	where d.tenant = $1 and d.state = 0 and d.hook = $2 and d.shard = 0 and d.next_at <= $3 and d.id <> all ($5::bigint[])
+		and not exists (select from ringhook.delivery b where b.tenant = $1 and b.state = 0 and b.hook = d.hook and b.okey = d.okey
+			and b.id < d.id and b.next_at <= $3)
+	order by d.next_at, d.id limit $4`
+
+// Due implements hooks.Queue.
+func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) (due []hooks.Delivery, err error) {
+	if underWay == nil {
+		underWay = []int64{}
+	}
+	err = o.s.query(func(rows pgx.Rows) error {
+		var d hooks.Delivery
+		var accepted time.Time
+		var id, linkedid, body string
+		if err := rows.Scan(&d.ID, &d.Hook, &d.Attempts, &accepted, &id, &linkedid, &body); err != nil {
+			return err
+		}
+		// From now on the monotonic clock measures its age.
+		d.Accepted = now.Add(-now.Round(0).Sub(accepted))
+		var err error
+		d.Event, err = eventbody.Decode(id, linkedid, []byte(body))
+		due = append(due, d)
+		return err
+	}, dueDeliveries, o.s.tenant, hook, now, limit, underWay)
+	return due, wrap("list due deliveries", err)
+}
+
+// Next implements hooks.Queue.
+func (o *Outbox) Next(hook string) (next time.Time, err error) {
+	err = o.s.query(func(rows pgx.Rows) error { return rows.Scan(&next) }, `select next_at from ringhook.delivery
+		where tenant = $1 and state = 0 and hook = $2 and shard = 0 and next_at is not null order by next_at limit 1`, o.s.tenant, hook)
+	return next, wrap("find the next delivery", err)
+}
+
+// Remembered implements hooks.Memory.
+func (o *Outbox) Remembered(hook, call string) (values map[string]string, err error) {
+	err = o.s.query(func(rows pgx.Rows) error {
+		var name, value string
+		err := rows.Scan(&name, &value)
+		if values == nil {
+			values = make(map[string]string)
+		}
+		values[name] = value
+		return err
+	}, "select name, value from ringhook.remembered where tenant = $1 and hook = $2 and call = $3", o.s.tenant, hook, printable(call))
+	return values, wrap("read remembered values", err)
+}
+
+// What is kept of attempts: how many of a delivery, and how many bytes of each answer.
+const (
+	maxAttempts = 20
+	maxExcerpt  = 2048
+)
+
+// The statements of Settle, in one transaction after the lanes are locked. A delivery that is no longer pending, because
+// an operator dropped it, is not changed.
+var (
+	settleFinished = `with given as materialized (
+			select * from unnest($3::bigint[], $4::smallint[], $5::timestamptz[], $6::bigint[], $7::text[], $8::integer[], $9::text[])
+				as g (id, state, started, took_us, class, status, excerpt)
+		), done as (
+			update ringhook.delivery d set state = g.state, next_at = null, finished_at = $2,
+				attempts = d.attempts + case when g.started is null then 0 else 1 end,
+				last_class = case when g.started is null then d.last_class else g.class end,
+				last_status = case when g.started is null then d.last_status else g.status end,
+				started_at = g.started, took_us = case when g.started is null then null else g.took_us end,
+				excerpt = case when g.started is null then null else g.excerpt end
+			from given g where d.tenant = $1 and d.id = g.id and d.state = 0 returning d.hook, d.state
+		)
+		insert into ringhook.tally_change (tenant, hook, pending, dead)
+		select $1, hook, -count(*), count(*) filter (where state = 2) from done group by hook`
+
+	// The time from which others may pass is set first: the due time of a later one depends on it.
+	settlePending = `with given as materialized (
+			select * from unnest($3::bigint[], $4::timestamptz[], $5::bigint[], $6::text[], $7::integer[], $8::text[])
+				as g (id, started, took_us, class, status, excerpt)
+		), failed as (
+			update ringhook.delivery d set attempts = d.attempts + 1, last_class = g.class, last_status = g.status,
+				pass_at = coalesce(d.pass_at, $2::timestamptz + d.hold)
+			from given g where d.tenant = $1 and d.id = g.id and d.state = 0 and g.started is not null
+			returning d.id, d.attempts, g.started, g.took_us, g.class, g.status, g.excerpt
+		), trimmed as (
+			delete from ringhook.attempt a using failed f where a.tenant = $1 and a.delivery = f.id and a.n <= f.attempts - ` + maxAttemptsText + `
+		)
+		insert into ringhook.attempt (tenant, delivery, n, started, took_us, class, status, excerpt)
+		select $1, id, attempts, started, took_us, class, status, excerpt from failed
+		on conflict (tenant, delivery, n) do update set started = excluded.started, took_us = excluded.took_us,
+			class = excluded.class, status = excluded.status, excerpt = excluded.excerpt`
+
+	settleNext = `update ringhook.delivery d set next_at = ` + ownTurn("g.next") + `
+		from unnest($2::bigint[], $3::timestamptz[]) as g (id, next) where d.tenant = $1 and d.id = g.id and d.state = 0`
+
+	remember = `insert into ringhook.remembered (tenant, hook, call, name, value, linkedid)
+		select $1, d.hook, g.call, g.name, g.value, e.linkedid from unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) as g (id, call, name, value)
+			join ringhook.delivery d on d.tenant = $1 and d.id = g.id and (d.state = 0 or d.finished_at = $2)
+			join ringhook.event e on e.tenant = $1 and e.id = d.event
+		on conflict (tenant, hook, call, name) do update set value = excluded.value`
+
+	// Those that were attempted or have ended now may have others waiting for them.
+	releaseSettled = releaseNext(`select d.hook, d.okey from ringhook.delivery d
+		where d.tenant = $1 and (d.id = any ($3::bigint[]) and d.finished_at = $2 and d.state <> 0 or d.id = any ($4::bigint[]) and d.state = 0)`)
+)
+
+// maxAttemptsText is maxAttempts in SQL.
+const maxAttemptsText = "20"
+
+// settlement is the results of attempts, as columns.
+type settlement struct {
+	now      time.Time
+	finished struct {
+		ids     []int64
+		states  []int16
+		attempt attempts
+	}
+	pending struct {
+		ids     []int64
+		next    []time.Time
+		attempt attempts
+		failed  []int64 // those that were attempted
+	}
+	values struct {
+		ids                 []int64
+		calls, names, texts []string
+	}
+}
+
+// attempts are the columns of attempts. Without an attempt, started is nil.
+type attempts struct {
+	started  []*time.Time
+	took     []int64
+	classes  []string
+	statuses []int32
+	excerpts []string
+}
+
+func (a *attempts) add(at *hooks.Attempt) {
+	var started *time.Time
+	if !at.Started.IsZero() {
+		started = &at.Started
+	}
+	a.started, a.took = append(a.started, started), append(a.took, at.Took.Microseconds())
+	a.classes, a.statuses, a.excerpts = append(a.classes, at.Class), append(a.statuses, int32(at.Status)), append(a.excerpts, excerpt(at.Excerpt))
+}
+
+func (s *settlement) add(r *hooks.Result) {
+	if r.State == hooks.Pending {
+		s.pending.ids, s.pending.next = append(s.pending.ids, r.Delivery), append(s.pending.next, r.Next)
+		s.pending.attempt.add(&r.Attempt)
+		if !r.Attempt.Started.IsZero() {
+			s.pending.failed = append(s.pending.failed, r.Delivery)
+		}
+	} else {
+		s.finished.ids, s.finished.states = append(s.finished.ids, r.Delivery), append(s.finished.states, int16(r.State))
+		s.finished.attempt.add(&r.Attempt)
+	}
+	for name, value := range r.Values {
+		v := &s.values
+		v.ids, v.calls = append(v.ids, r.Delivery), append(v.calls, printable(r.Call))
+		v.names, v.texts = append(v.names, printable(name)), append(v.texts, printable(value))
+	}
+}
+
+// batch returns the transaction that stores the results. Its last statement changes the deliveries that are released.
+func (s *settlement) batch(tenant int) *pgx.Batch {
+	b := &pgx.Batch{}
+	b.Queue(lockLanesOf, tenant, append(append([]int64{}, s.finished.ids...), s.pending.ids...))
+	if len(s.finished.ids) > 0 {
+		a := &s.finished.attempt
+		b.Queue(settleFinished, tenant, s.now, s.finished.ids, s.finished.states, a.started, a.took, a.classes, a.statuses, a.excerpts)
+	}
+	if len(s.pending.ids) > 0 {
+		a := &s.pending.attempt
+		b.Queue(settlePending, tenant, s.now, s.pending.ids, a.started, a.took, a.classes, a.statuses, a.excerpts)
+		b.Queue(settleNext, tenant, s.pending.ids, s.pending.next)
+	}
+	if v := &s.values; len(v.ids) > 0 {
+		b.Queue(remember, tenant, s.now, v.ids, v.calls, v.names, v.texts)
+	}
+	b.Queue(releaseSettled, tenant, s.now, s.finished.ids, s.pending.failed)
+	return b
+}
+
+// Settle implements hooks.Queue. A result without Attempt.Started moves the delivery and counts no attempt. Of several
+// results of one delivery only the last counts.
+func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released bool, err error) {
+	s := &settlement{now: o.s.now().Round(time.Microsecond)}
+	last := make(map[int64]int, len(results))
+	for i := range results {
+		last[results[i].Delivery] = i
+	}
+	for i := range results {
+		if last[results[i].Delivery] == i {
+			s.add(&results[i])
+		}
+	}
+	b := s.batch(o.s.tenant)
+	err = o.s.write(ctx, b, func(br pgx.BatchResults) error {
+		for n := range b.Len() {
+			done, err := br.Exec()
+			if err != nil {
+				return err
+			}
+			released = n == b.Len()-1 && done.RowsAffected() > 0
+		}
+		return nil
+	})
+	return err == nil && released, wrap("store results of deliveries", err)
+}
+
+func excerpt(text string) string {
+	if len(text) > maxExcerpt {
+		text = text[:maxExcerpt]
+	}
+	return printable(text)
+}

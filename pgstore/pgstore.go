@@ -1,0 +1,184 @@
+// Package pgstore keeps calls, their events and deliveries in PostgreSQL, which several
+// machines share and which can keep each commit on two of them.
+//
+// What a commit has returned from is stored as safely as the engine's configuration promises: on
+// a second machine if synchronous_standby_names is set. A commit that the engine has not confirmed, or
+// only with a warning, is in doubt and counts as failed: its record may be stored. Repeats of it are
+// recognised.
+//
+// Each node has one writer, which commits the records that wait at the same moment together. Results of
+// deliveries and operators' changes have connections of their own. What keeps them apart is described in
+// order.go.
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"ringhook/loglimit"
+)
+
+// Config says where the engine is.
+type Config struct {
+	// DSN is the address of the database, as libpq takes it: a URL or key=value pairs. Hosts after the first are tried in
+	// turn; target_session_attrs=read-write chooses the primary among them.
+	DSN string
+	// Tenant is the number of the customer whose data are used, for installations that several customers share.
+	Tenant int
+}
+
+// Store is an open database.
+type Store struct {
+	tenant int
+	log    *slog.Logger
+	limit  *loglimit.Limiter // for log lines that calls can cause
+	now    func() time.Time
+	pool   *pgxpool.Pool
+	w      *writer
+
+	ctx       context.Context // of reads; ends when the store is closed
+	stop      context.CancelFunc
+	commits   context.Context // ends when commits are not waited for any longer
+	abandon   context.CancelFunc
+	closeTime time.Duration // a test has its own
+
+	mu     sync.Mutex
+	closed bool           // guarded by mu
+	writes sync.WaitGroup // Go is guarded by mu
+}
+
+// closeTime is the maximum time that Close waits for commits.
+const closeTime = 10 * time.Second
+
+// Open opens a database whose schema Migrate has brought up to date. The context bounds the time.
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Store, error) {
+	return open(ctx, cfg, log, time.Now)
+}
+
+func open(ctx context.Context, cfg Config, log *slog.Logger, now func() time.Time) (*Store, error) {
+	conn, err := connect(ctx, cfg.DSN, nil)
+	if err != nil {
+		return nil, err
+	}
+	err = checkSchema(ctx, conn)
+	if err = errors.Join(err, conn.Close(ctx)); err != nil {
+		return nil, err
+	}
+	s := &Store{tenant: cfg.Tenant, log: log, limit: loglimit.New(log, time.Minute), now: now, closeTime: closeTime}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.commits, s.abandon = context.WithCancel(context.Background())
+	if s.pool, err = newPool(s.ctx, cfg.DSN); err != nil {
+		s.stop()
+		s.abandon()
+		s.limit.Close()
+		return nil, err
+	}
+	s.w = newWriter(s.commits, cfg, now, log, s.limit)
+	go s.w.run()
+	return s, nil
+}
+
+// Journal is the part that stores calls and their events.
+func (s *Store) Journal() *Journal { return &Journal{s} }
+
+// Outbox is the part that stores deliveries.
+func (s *Store) Outbox() *Outbox { return &Outbox{s} }
+
+// Ready returns why commits fail now, nil if they do not.
+func (s *Store) Ready() error {
+	if err := s.w.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Close commits all queued records and closes the connections. Later operations return ErrClosed. Commits that the engine
+// does not confirm in time are abandoned: the engine may confirm them later.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	timer := time.AfterFunc(s.closeTime, func() {
+		s.log.Error("engine does not answer, its commits are abandoned")
+		s.abandon()
+	})
+	s.w.end()
+	s.writes.Wait()
+	timer.Stop()
+	s.abandon()
+	s.stop()
+	s.pool.Close()
+	s.limit.Close()
+	return nil
+}
+
+// readTime is the maximum duration of a read.
+const readTime = 10 * time.Second
+
+// read calls f with a context that bounds a read.
+func (s *Store) read(f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(s.ctx, readTime)
+	defer cancel()
+	return s.closedOr(f(ctx))
+}
+
+// closedOr returns ErrClosed in place of an error of a closed store.
+func (s *Store) closedOr(err error) error {
+	if err != nil && s.ctx.Err() != nil {
+		return ErrClosed
+	}
+	return err
+}
+
+// query calls each with every row of a query.
+func (s *Store) query(each func(pgx.Rows) error, sql string, args ...any) error {
+	return s.read(func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			if err := each(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+// write sends a batch as one transaction and returns after its commit. The context ends only the wait: a
+// commit is never cancelled. read reads the batch's results; nil ignores them.
+func (s *Store) write(ctx context.Context, b *pgx.Batch, read func(pgx.BatchResults) error) error {
+	done := make(chan error, 1)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.writes.Go(func() { done <- s.send(b, read) })
+	s.mu.Unlock()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) send(b *pgx.Batch, read func(pgx.BatchResults) error) error {
+	return s.closedOr(s.pool.AcquireFunc(s.commits, func(conn *pgxpool.Conn) error {
+		br := conn.SendBatch(s.commits, b)
+		var err error
+		if read != nil {
+			err = read(br)
+		}
+		return errors.Join(err, br.Close())
+	}))
+}
