@@ -66,33 +66,3 @@ func TestHookState(t *testing.T) {
 		t.Errorf("state of a working hook: %+v, %v", list, err)
 	}
 }
-
-// TestRetryEndsPause checks that an operator's retry makes an attempt possible now for the
-// hooks of its deliveries and for no other. It does not enable a disabled hook.
-func TestRetryEndsPause(t *testing.T) {
-	c := newClock()
-	s := testStore(t, c.now)
-	at := time.UnixMilli(c.now().UnixMilli())
-	keep(t, s.Journal(), testRecord("1.1", 1, "a", "b", "c"))
-	left := hooks.HookState{Receiver: "r", Since: at, Failures: 7, Class: "timeout", Until: at.Add(10 * time.Minute), Opened: 6}
-	off := left
-	off.Disabled, off.DisabledAt = "gone", at
-	var ids []int64
-	for hook, st := range map[string]hooks.HookState{"a": left, "b": left, "c": off} {
-		st.Hook = hook
-		if err := s.Outbox().SetState(t.Context(), st, nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		if _, list := due(t, s.Outbox(), hook, at); hook != "b" {
-			ids = append(ids, list[0].ID)
-		}
-	}
-	if n, err := s.Operator().Retry(t.Context(), ids...); n != 2 || err != nil {
-		t.Fatalf("got %d, %v", n, err)
-	}
-	for hook, want := range map[string]time.Time{"a": {}, "b": left.Until, "c": left.Until} {
-		if st, err := s.Outbox().State(hook); err != nil || !st.Until.Equal(want) || st.Opened != left.Opened {
-			t.Errorf("%s: got %+v, %v, want it paused until %v", hook, st, err, want)
-		}
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/browse"
 	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
@@ -17,29 +18,14 @@ import (
 // the API.
 type Operator struct{ s *Store }
 
-// Filter selects deliveries: those that match every field that is set.
-type Filter struct {
-	Hook     string
-	States   []hooks.State
-	LinkedID string
-	Since    time.Time // accepted then or later
-	Until    time.Time // accepted before
-	Limit    int       // maximum number; List returns at most 100 if it is 0, IDs all
-}
+// Filter selects deliveries.
+type Filter = browse.Filter
 
 // Item is a delivery as an operator sees it.
-type Item struct {
-	hooks.Delivery
-	State    hooks.State
-	Next     time.Time // of the next attempt; zero if none is planned
-	Held     bool      // pending, and waiting for an earlier delivery of its key
-	Finished time.Time // when it was delivered, dropped or became dead
-	Class    string    // of the last attempt
-	Status   int       // of HTTP, of the last attempt
-	ReplayOf int64     // the delivery that this one repeats, 0 if it repeats none
-	// Remembered are the values that answers left for the hook's deliveries of the call, by name. Only Show sets it.
-	Remembered map[string]string
-}
+type Item = browse.Item
+
+// HookCounts holds the numbers of a hook's deliveries.
+type HookCounts = browse.HookCounts
 
 const items = `select d.id, d.hook, d.attempts, e.accepted_ms, e.event_id, e.linkedid, e.body,
 	d.state, coalesce(d.next_ms, 0), coalesce(d.finished_ms, 0), d.last_class, d.last_status, coalesce(d.replay_of, 0)
@@ -47,7 +33,7 @@ const items = `select d.id, d.hook, d.attempts, e.accepted_ms, e.event_id, e.lin
 
 // List returns the newest deliveries that match the filter, the newest first.
 func (o *Operator) List(f Filter) ([]Item, error) {
-	where, args := f.where()
+	where, args := whereOf(&f)
 	rows, err := o.s.read.Query(items+where+" order by d.id desc limit ?", append(args, cmp.Or(f.Limit, 100))...)
 	var list []Item
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
@@ -61,7 +47,7 @@ func (o *Operator) List(f Filter) ([]Item, error) {
 // IDs returns the numbers of all deliveries that match the filter, or up to its limit if
 // it has one, the oldest first.
 func (o *Operator) IDs(f Filter) ([]int64, error) {
-	where, args := f.where()
+	where, args := whereOf(&f)
 	rows, err := o.s.read.Query("select d.id from delivery d join event e on e.id = d.event"+where+" order by d.id limit ?",
 		append(args, cmp.Or(f.Limit, -1))...)
 	var ids []int64
@@ -72,8 +58,8 @@ func (o *Operator) IDs(f Filter) ([]int64, error) {
 	return ids, o.s.reading("choose deliveries", err)
 }
 
-// where returns the SQL condition of a filter and its arguments.
-func (f *Filter) where() (condition string, args []any) {
+// whereOf returns the SQL condition of a filter and its arguments.
+func whereOf(f *Filter) (condition string, args []any) {
 	where := []string{"true"}
 	add := func(condition string, values ...any) {
 		where = append(where, condition)
@@ -227,15 +213,6 @@ func (o *Operator) inBatches(ctx context.Context, ids []int64, change func(*sqli
 		total += n
 	}
 	return total, nil
-}
-
-// HookCounts holds the numbers of a hook's deliveries.
-type HookCounts struct {
-	Hook    string
-	Pending int
-	Dead    int
-	Oldest  time.Time // when the oldest pending delivery was accepted
-	Removed time.Time // when the hook was first missing from the configuration; zero if it is there or was not checked yet
 }
 
 // Changeable returns the numbers of the deliveries that match a filter. If the filter

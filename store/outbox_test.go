@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,132 +15,6 @@ import (
 	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
-
-func TestBrowse(t *testing.T) {
-	c := newClock()
-	s := testStore(t, c.now)
-	o := s.Outbox()
-	keep(t, s.Journal(), testRecord("1.1", 1, "a", "b"))
-	keep(t, s.Journal(), testRecord("1.1", 2, "a"))
-	c.add(time.Minute)
-	middle := c.now()
-	keep(t, s.Journal(), testRecord("1.2", 1, "a"))
-	_, list := due(t, o, "a", c.now())
-	settleOne(t, o, list[0].ID, hooks.Dead, time.Time{})
-
-	f := func(want string, filter Filter) {
-		t.Helper()
-		list, err := s.Operator().List(filter)
-		var got []string
-		for _, d := range list {
-			got = append(got, strings.TrimPrefix(d.Event.ID, "msg_")+d.Hook)
-		}
-		if err != nil || strings.Join(got, " ") != want {
-			t.Errorf("%+v: got %v, %v, want %s", filter, got, err, want)
-		}
-	}
-	f("1.2_1a 1.1_2a 1.1_1b 1.1_1a", Filter{})
-	f("1.2_1a 1.1_2a", Filter{Limit: 2})
-	f("1.1_1b", Filter{Hook: "b"})
-	f("1.1_1a", Filter{States: []hooks.State{hooks.Dead}})
-	f("1.1_2a 1.1_1b 1.1_1a", Filter{LinkedID: "1.1"})
-	f("1.2_1a", Filter{Since: middle})
-	f("1.2_1a 1.1_2a", Filter{Hook: "a", States: []hooks.State{hooks.Pending, hooks.Delivered}})
-
-	item, attempts, err := s.Operator().Show(list[0].ID)
-	if err != nil || item.State != hooks.Dead || !item.Finished.Equal(c.now()) || item.Class != "rejected" || item.Status != 404 ||
-		item.Held || !item.Next.IsZero() || item.Attempts != 1 {
-		t.Errorf("show: got %+v, %v", item, err)
-	}
-	if len(attempts) != 1 || attempts[0].Took != 1500*time.Microsecond || attempts[0].Excerpt != "no such page" || attempts[0].Started.IsZero() {
-		t.Errorf("attempts: got %+v", attempts)
-	}
-	if _, _, err := s.Operator().Show(999); !errors.Is(err, ErrNotFound) {
-		t.Errorf("show of nothing: %v", err)
-	}
-}
-
-func TestAttemptsAreBounded(t *testing.T) {
-	s := testStore(t, time.Now)
-	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
-	_, list := due(t, s.Outbox(), "a", time.Now())
-	for i := range 30 {
-		r := hooks.Result{Delivery: list[0].ID, Attempt: hooks.Attempt{Started: time.Now(), Class: fmt.Sprint(i), Excerpt: strings.Repeat("ж", 3000)}}
-		if _, err := s.Outbox().Settle(context.Background(), []hooks.Result{r}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	item, attempts, err := s.Operator().Show(list[0].ID)
-	if err != nil || item.Attempts != 30 || len(attempts) != maxAttempts || attempts[19].Class != "29" || len(attempts[0].Excerpt) > maxExcerpt {
-		t.Errorf("got %d attempts, %d kept, %v", item.Attempts, len(attempts), err)
-	}
-}
-
-// Deliveries stay in order when an operator drops and retries some of them.
-func TestRetryAndDropKeepOrder(t *testing.T) {
-	c := newClock()
-	s := testStore(t, c.now)
-	o := s.Outbox()
-	expect := func(want ...string) []hooks.Delivery {
-		t.Helper()
-		got, list := due(t, o, "a", c.now())
-		if !slices.Equal(got, want) {
-			t.Fatalf("due: got %v, want %v", got, want)
-		}
-		return list
-	}
-	change := func(what func(context.Context, ...int64) (int, error), want int, ids ...int64) {
-		t.Helper()
-		if n, err := what(context.Background(), ids...); n != want || err != nil {
-			t.Fatalf("got %d, %v, want %d", n, err, want)
-		}
-	}
-	for seq := 1; seq <= 4; seq++ {
-		keep(t, s.Journal(), testRecord("1.1", seq, "a"))
-	}
-	one := expect("msg_1.1_1")[0].ID
-	settleOne(t, o, one, hooks.Dead, time.Time{})
-	two := expect("msg_1.1_2")[0].ID
-	change(s.Operator().Retry, 1, one)
-	expect("msg_1.1_1")
-	settleOne(t, o, two, hooks.Pending, c.now()) // it was being attempted meanwhile
-	expect("msg_1.1_1")
-	change(s.Operator().Drop, 2, one, two)
-	three := expect("msg_1.1_3")[0].ID
-	settleOne(t, o, three, hooks.Pending, c.now().Add(time.Hour))
-	expect()
-	change(s.Operator().Retry, 1, three)
-	expect("msg_1.1_3")
-	change(s.Operator().Retry, 1, two)
-	expect("msg_1.1_2")
-	settleOne(t, o, two, hooks.Delivered, time.Time{})
-	expect("msg_1.1_3")
-	change(s.Operator().Retry, 0, two, 999) // delivered is delivered
-	change(s.Operator().Drop, 0, two, 999)
-	change(s.Operator().Drop, 1, three)
-	expect("msg_1.1_4")
-}
-
-// A filter without a limit selects all matching deliveries, whatever their number.
-func TestIDs(t *testing.T) {
-	s := testStore(t, newClock().now)
-	const calls = 250
-	for n := range calls {
-		keep(t, s.Journal(), testRecord(fmt.Sprintf("1.%d", n), 1, "a", "b"))
-	}
-	f := func(filter Filter, want int, oldest int64) {
-		t.Helper()
-		ids, err := s.Operator().IDs(filter)
-		if err != nil || len(ids) != want || want > 0 && ids[0] != oldest || !slices.IsSorted(ids) {
-			t.Errorf("got %d deliveries, %v, %v, want %d, the oldest first", len(ids), ids, err, want)
-		}
-	}
-	f(Filter{}, 2*calls, 1)
-	f(Filter{Hook: "b", States: []hooks.State{hooks.Pending, hooks.Dead}}, calls, 2)
-	f(Filter{Hook: "b", Limit: 10}, 10, 2)
-	f(Filter{LinkedID: "1.7"}, 2, 15)
-	f(Filter{States: []hooks.State{hooks.Dead}}, 0, 0)
-}
 
 func TestTallies(t *testing.T) {
 	c := newClock()
@@ -205,55 +78,6 @@ func TestTallies(t *testing.T) {
 	}
 	if got["ringhook_store_size_bytes outbox.db"] == 0 {
 		t.Error("no size")
-	}
-}
-
-// TestAttemptsOverARetry checks that every attempt is listed in order, whether it ended
-// the delivery or not, also after an operator retried the delivery.
-func TestAttemptsOverARetry(t *testing.T) {
-	c := newClock()
-	s := testStore(t, c.now)
-	keep(t, s.Journal(), testRecord("1.1", 1, "a"))
-	o := s.Outbox()
-	var id int64
-	classes := []string{"server", "timeout", "rejected", "server", "delivered"}
-	for i, class := range classes {
-		_, list := due(t, o, "a", c.now())
-		if len(list) != 1 || list[0].Attempts != i {
-			t.Fatalf("before attempt %d: due %+v", i+1, list)
-		}
-		id = list[0].ID
-		r := hooks.Result{Delivery: id, Next: c.now(), Attempt: hooks.Attempt{
-			Started: time.UnixMilli(c.now().UnixMilli()), Took: time.Duration(i) * time.Millisecond, Class: class, Status: 200 + i, Excerpt: class,
-		}}
-		switch class {
-		case "rejected":
-			r.State = hooks.Dead
-		case "delivered":
-			r.State = hooks.Delivered
-		}
-		if _, err := o.Settle(t.Context(), []hooks.Result{r}); err != nil {
-			t.Fatal(err)
-		}
-		item, attempts, err := s.Operator().Show(id)
-		if err != nil || item.State != r.State || item.Attempts != i+1 || len(attempts) != i+1 || attempts[i] != r.Attempt {
-			t.Fatalf("after attempt %d: %+v, %+v, %v", i+1, item, attempts, err)
-		}
-		c.add(time.Minute)
-		if class == "rejected" {
-			if n, err := s.Operator().Retry(t.Context(), id); n != 1 || err != nil {
-				t.Fatalf("retried %d, %v", n, err)
-			}
-		}
-	}
-	_, attempts, err := s.Operator().Show(id)
-	for i, a := range attempts {
-		if a.Class != classes[i] || a.Excerpt != classes[i] {
-			t.Errorf("attempt %d is %+v, want %s", i+1, a, classes[i])
-		}
-	}
-	if err != nil || len(attempts) != len(classes) {
-		t.Errorf("%d attempts, %v", len(attempts), err)
 	}
 }
 

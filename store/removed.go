@@ -6,20 +6,12 @@ import (
 	"time"
 
 	"ringhook/hooks"
+	"ringhook/store/browse"
 	"ringhook/store/sqlite"
 )
 
-// KeepRemoved is the time for which deliveries wait for a hook that was removed from the
-// configuration, so that a mistake can be corrected.
-const KeepRemoved = 7 * 24 * time.Hour
-
-// GivenUpAt returns when the pending deliveries of a removed hook become dead.
-func (t *HookCounts) GivenUpAt(now time.Time) time.Time {
-	if t.Removed.IsZero() {
-		return now.Add(KeepRemoved)
-	}
-	return t.Removed.Add(KeepRemoved)
-}
+// KeepRemoved is the time for which deliveries wait for a hook that was removed from the configuration.
+const KeepRemoved = browse.KeepRemoved
 
 const (
 	waitingHooks = "select hook, coalesce(removed_ms, 0) from tally where pending > 0"

@@ -72,28 +72,6 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestRetryBeginsAnew wants a dead letter that is retried to have its full time
-// again, and a pending one to keep what it has left.
-func TestRetryBeginsAnew(t *testing.T) {
-	c := newClock()
-	s := testStore(t, c.now)
-	o := s.Outbox()
-	keep(t, s.Journal(), testRecord("1.1", 1, "a", "b"))
-	accepted := c.now()
-	_, a := due(t, o, "a", c.now())
-	_, b := due(t, o, "b", c.now())
-	settleOne(t, o, a[0].ID, hooks.Dead, time.Time{})
-	later := c.add(25 * time.Hour)
-	if n, err := s.Operator().Retry(context.Background(), a[0].ID, b[0].ID); n != 2 || err != nil {
-		t.Fatalf("got %d, %v", n, err)
-	}
-	_, a = due(t, o, "a", c.now())
-	_, b = due(t, o, "b", c.now())
-	if !a[0].Accepted.Equal(later) || !b[0].Accepted.Equal(accepted) {
-		t.Errorf("got %v and %v, want %v and %v", a[0].Accepted, b[0].Accepted, later, accepted)
-	}
-}
-
 // TestReplayNewID is a receiver that shall process events again: each is the same
 // but for its id, which is new each time, and the one before stays as it was.
 func TestReplayNewID(t *testing.T) {

@@ -31,6 +31,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/loglimit"
+	"ringhook/store/browse"
 	"ringhook/store/cache"
 	"ringhook/store/credentials"
 	"ringhook/store/desk"
@@ -51,7 +52,7 @@ var outboxSchema = sqlite.Schema{AppID: 0x52484f42, Files: migrations}
 var ErrClosed = sqlite.ErrClosed
 
 // ErrNotFound says that there is no delivery of that number.
-var ErrNotFound = errors.New("no such delivery")
+var ErrNotFound = browse.ErrNotFound
 
 // Wait is the maximum time for which a start, a reload or a command waits for a file that
 // another process has locked.

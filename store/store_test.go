@@ -101,3 +101,10 @@ func TestHome(t *testing.T) {
 		}
 	})
 }
+
+func TestOperator(t *testing.T) {
+	storetest.RunOperator(t, func(t *testing.T, now func() time.Time) storetest.Operated {
+		s := testStore(t, now)
+		return storetest.Operated{Home: sqliteHome{s.Journal(), s.Outbox()}, Operator: s.Operator(), EnsureHooks: s.Outbox().EnsureHooks}
+	})
+}
