@@ -89,6 +89,13 @@ func TestShared(t *testing.T) {
 	})
 }
 
+func TestOperator(t *testing.T) {
+	storetest.RunOperator(t, func(t *testing.T, now func() time.Time) storetest.Operated {
+		s := openStore(t, database(t), now)
+		return storetest.Operated{Home: homeOf(s), Operator: s.Operator(), EnsureHooks: s.Outbox().EnsureHooks}
+	})
+}
+
 // TestTenants checks that what two tenants have does not meet, though their calls have the same names.
 func TestTenants(t *testing.T) {
 	dsn := database(t)

@@ -90,6 +90,9 @@ func (s *Store) Journal() *Journal { return &Journal{s} }
 // Outbox is the part that stores deliveries.
 func (s *Store) Outbox() *Outbox { return &Outbox{s} }
 
+// Operator is the part that shows and changes deliveries for people.
+func (s *Store) Operator() *Operator { return &Operator{s} }
+
 // Ready returns why commits fail now, nil if they do not.
 func (s *Store) Ready() error {
 	if err := s.w.failed.Load(); err != nil {
