@@ -37,6 +37,7 @@ func Serve(ctx context.Context, o Options) error {
 	// If the log is a pipe whose reader has gone, Go would end the program. So it would if
 	// a file may not grow (LimitFSIZE); that is an error to handle.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
+	defer raiseHeap()()
 	lines := newLogWriter(o.Log, isJournal(o.Log))
 	defer lines.Close()
 	level := new(slog.LevelVar)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -68,19 +69,18 @@ func (t *table) other() float64 {
 
 // target returns the target of the line.
 func (l *line) target(commit time.Duration) string {
-	want, ok := l.work.target[l.level]
-	if !ok {
-		return ""
+	var texts []string
+	if want, ok := l.work.target[l.level]; ok {
+		if want == oneCommit {
+			alone := 1e6 / median(l.runs[0], perSecond)
+			want = alone / (alone + float64(commit.Microseconds()) + 100)
+		}
+		texts = append(texts, fmt.Sprintf("%.2f", want))
 	}
-	if want == oneCommit {
-		alone := 1e6 / median(l.runs[0], perSecond)
-		want = alone / (alone + float64(commit.Microseconds()) + 100)
-	}
-	text := fmt.Sprintf("%.2f", want)
 	if l.work.cpu > 0 {
-		text += fmt.Sprintf(", CPU %.1f", l.work.cpu)
+		texts = append(texts, fmt.Sprintf("CPU %.1f", l.work.cpu))
 	}
-	return text
+	return strings.Join(texts, ", ")
 }
 
 func median(runs []measurement, of func(measurement) float64) float64 {
