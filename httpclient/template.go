@@ -57,11 +57,11 @@ type part struct {
 // ParseTemplate reads a template for its place. A placeholder is %name%, with
 // a name of small letters, digits and underscores that begins with a letter
 // or an underscore, or %name:format%, where the format is any text in one line
-// without a percent sign. At the end of the placeholder :escaped, :json or :html
-// escapes the value for a text inside the text: percent-encoded, as the content
-// of a JSON string, or for HTML and XML; :alphanumeric leaves its ASCII letters and digits. The escaping for the place follows. A
-// percent sign that begins no placeholder stands for itself, and so does one with two hex digits, as in %d0%bf: what is
-// percent-encoded already stays so. In a URL there is no other percent sign.
+// without a percent sign. At the end of the placeholder :escaped, :json or :html escapes the value for
+// a text inside the text: percent-encoded, as the content of a JSON string, or for HTML and XML;
+// :alphanumeric leaves its ASCII letters and digits. The escaping for the place follows. A percent
+// sign that begins no placeholder stands for itself, and so does one with two hex digits, as in
+// %d0%bf: what is percent-encoded already stays so. In a URL there is no other percent sign.
 //
 // A URL must be absolute, and its host must be written out: a placeholder
 // comes after it, in the path or in the query. Errors do not show the text,
