@@ -399,6 +399,10 @@ func TestPages(t *testing.T) {
 	next := ""
 	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		to := next
+		if next == "login" {
+			http.Redirect(w, r, "https://login.example/", http.StatusFound)
+			return
+		}
 		if strings.HasPrefix(r.URL.RawQuery, "page=2") && next != "loop" {
 			to = ""
 		}
@@ -414,6 +418,7 @@ func TestPages(t *testing.T) {
 		{crm.URL + "/users.json?page=2", ""},
 		{other.URL + "/users.json", "another host"},
 		{"loop", "itself"},
+		{"login", "status 302, a redirect to https://login.example/, which is not followed"},
 	} {
 		next = tc.next
 		f, err := newFetcher(&c, nil)

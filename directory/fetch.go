@@ -140,7 +140,7 @@ func (f *fetcher) page(address string, err error) (*httpclient.Response, error) 
 			return nil, fmt.Errorf("status %d: the token is not accepted", resp.Status)
 		}
 		if resp.Status < 200 || resp.Status > 299 {
-			return nil, fmt.Errorf("status %d", resp.Status)
+			return nil, errors.New(resp.StatusText())
 		}
 		return resp, nil
 	}

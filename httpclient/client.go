@@ -65,6 +65,20 @@ type Response struct {
 	Took        time.Duration
 }
 
+// StatusText returns the status for an error, and where a redirect points, of which secrets by their names are hidden.
+func (r *Response) StatusText() string { return statusText(r.Status, r.Location) }
+
+// maxLocation is the maximum length of the address of a redirect in an error, in bytes.
+const maxLocation = 200
+
+func statusText(status int, location string) string {
+	if status < 300 || status > 399 || location == "" {
+		return fmt.Sprintf("status %d", status)
+	}
+	location = MaskURL(location)
+	return fmt.Sprintf("status %d, a redirect to %s, which is not followed", status, strings.ToValidUTF8(location[:min(len(location), maxLocation)], ""))
+}
+
 // NewClient makes a client. Connections are made when requests need them.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.MaxConns < 0 || cfg.MaxBody < 0 || cfg.MaxDecoded < 0 {

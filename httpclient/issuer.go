@@ -198,12 +198,15 @@ func (i *Issuer) config(params map[string]string) *clientcredentials.Config {
 type RefusedToken struct {
 	Status int
 	Code   string // of RFC 6749, such as invalid_grant; empty if the server named none
+	// Location is where a redirect points, without its query, which may repeat the request; empty for none. It is not
+	// followed.
+	Location string
 }
 
 // Error returns the status and the code.
 func (e *RefusedToken) Error() string {
 	if e.Code == "" {
-		return fmt.Sprintf("get token: status %d", e.Status)
+		return "get token: " + statusText(e.Status, e.Location)
 	}
 	return fmt.Sprintf("get token: status %d, %s", e.Status, e.Code)
 }
@@ -224,7 +227,8 @@ func tokenError(err error) *Error {
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && refused.Response != nil {
 		status := refused.Response.StatusCode
-		return &Error{Class: ClassToken, Status: status, Sent: true, Err: &RefusedToken{Status: status, Code: errorCode(refused.ErrorCode)}}
+		location, _, _ := strings.Cut(refused.Response.Header.Get("Location"), "?")
+		return &Error{Class: ClassToken, Status: status, Sent: true, Err: &RefusedToken{Status: status, Code: errorCode(refused.ErrorCode), Location: location}}
 	}
 	var w *Error
 	if errors.As(err, &w) {
@@ -274,7 +278,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return &http.Response{
 		StatusCode: resp.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
-		Header: http.Header{"Content-Type": {resp.ContentType}},
+		Header: http.Header{"Content-Type": {resp.ContentType}, "Location": {resp.Location}},
 		Body:   io.NopCloser(bytes.NewReader(resp.Body)), ContentLength: int64(len(resp.Body)),
 	}, nil
 }

@@ -125,7 +125,7 @@ func TestNoToken(t *testing.T) {
 		{200, strings.Repeat("s3cret", 20<<10), ClassTooLarge},
 	} {
 		_, tokens := newIssuer(t, func(w http.ResponseWriter, _ int32) {
-			w.Header().Set("Location", "/elsewhere")
+			w.Header().Set("Location", "https://login.example/elsewhere?client_id=s3cret")
 			w.WriteHeader(tc.status)
 			io.WriteString(w, tc.body)
 		})
@@ -135,6 +135,9 @@ func TestNoToken(t *testing.T) {
 			t.Errorf("status %d with %.30q: %q, %v, want class %s", tc.status, tc.body, token, err, tc.class)
 		} else if tc.status != 200 && e.Status != tc.status {
 			t.Errorf("status %d: %+v", tc.status, e)
+		}
+		if shown := strings.Contains(fmt.Sprint(err), "a redirect to https://login.example/elsewhere, which"); shown != (tc.status == 302) {
+			t.Errorf("status %d: %v", tc.status, err)
 		}
 	}
 	silent := NewTokens(OAuth2{TokenURL: raw(t, untilClosed), ClientID: "a", ClientSecret: "s3cret"}, newClient(t, ClientConfig{}))

@@ -142,7 +142,7 @@ func (b *httpBackend) follow(res *result, r *rendered, start, deadline time.Time
 	}
 	resp, err := b.send(req, b.then.apart, start, deadline)
 	if err == nil && (resp.Status < 200 || resp.Status > 299) {
-		err = fmt.Errorf("status %d", resp.Status)
+		err = errors.New(resp.StatusText())
 	}
 	var read answer.Result
 	if err == nil {
