@@ -94,6 +94,9 @@ func newFreePBX(t *testing.T, kind freepbx, level string, scenarios []pbxScenari
 		over["manager_custom.conf"] = contribFile(t, "level3/manager_custom.conf")
 	}
 	over["pjsip.conf"] = strings.NewReplacer("context=ringhook-incoming", "context="+incoming, "context=ringhook-phones", "context=from-internal").Replace(pjsipConf(phoneIP))
+	if level == "level2" {
+		over["pjsip.conf"] = strings.Replace(over["pjsip.conf"], "["+toHeaderTrunk+"]\ntype=endpoint\ncontext=from-internal", "["+toHeaderTrunk+"]\ntype=endpoint\ncontext=from-trunk-ringhook-toheader", 1)
+	}
 
 	l := &lab{asterisk: startAsterisk(t, kind.suite, over), server: newServer(t, 4575, 4580), pbx: newPBXRun(t, level, scenarios)}
 	t.Log(l.asterisk.version)
@@ -255,6 +258,9 @@ func (l *lab) reported() map[string][][]event {
 	}
 	return all
 }
+
+// toHeaderTrunk is, at level 2, a trunk that has the called number in the header To; else it is a phone.
+const toHeaderTrunk = "219"
 
 // The kinds of numbers of the shape.
 const (

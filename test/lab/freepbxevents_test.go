@@ -618,4 +618,12 @@ func pbxNoNumber(t *testing.T, l *lab) {
 	told := l.crm.of(number)
 	l.expect(t, told, wholeCall)
 	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"queue_id": "549", "status": "answer"})
+	if !l.byDialplan() {
+		return
+	}
+	const toHeader = "79165550001"
+	l.call(t, freepbxNumber(plainCall, "549"), caller{From: toHeaderTrunk, Number: toHeader}).wait(t)
+	told = l.crm.of(toHeader)
+	told.expect(t, wholeCall)
+	told.wait(t, "call-dial", 1).has(t, map[string]string{"directid": freepbxNumber(plainCall, "549"), "direction": "incoming"})
 }
