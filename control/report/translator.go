@@ -9,6 +9,7 @@ package report
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"ringhook/ami"
@@ -226,7 +227,7 @@ func (t *Translator) callerOf(linkedID string) *dialplan.Caller {
 	}
 	if c.caller == nil {
 		dialed := c.exten
-		if !isNumber(dialed) {
+		if !isNumber(dialed) || strings.HasPrefix(c.name, "Local/") { // the number that Originate calls
 			dialed = ""
 		}
 		c.caller = &dialplan.Caller{
