@@ -27,6 +27,7 @@ var (
 // The variables that are read.
 var (
 	QueueStatus   = Variable{"QUEUESTATUS"}
+	LeftQueue     = Variable{"RINGHOOK_LEFT"} // how the caller left the queue before, noted by the ringhook that was asked about this one
 	RecordingFile = Variable{"MIXMONITOR_FILENAME"}
 	AnsweredAt    = Variable{"CDR(answer,u)"}      // seconds since 1970
 	Presentation  = Variable{"CALLERID(num-pres)"} // see dialplan.Withheld

@@ -210,6 +210,13 @@ func parseMarker(value string) (m marker, ended, ok bool) {
 	return marker{UniqueID: uniqueid, N: n, What: what}, false, true
 }
 
+// parseLeft parses leftVariable: the visit that the caller left, and its QUEUESTATUS, which may be empty.
+func parseLeft(value string) (m marker, status string, ok bool) {
+	visit, status, _ := cutLast(value)
+	m, _, ok = parseMarker(visit)
+	return m, status, ok
+}
+
 func cutLast(text string) (before, after string, found bool) {
 	i := strings.LastIndexByte(text, '/')
 	if i < 0 {

@@ -171,6 +171,10 @@ const (
 	statusVariable = "RINGHOOK_STATUS"
 )
 
+// leftVariable is the channel variable that holds how the caller left the queue before this one: its visit's marker, a
+// slash, and QUEUESTATUS, which queue-dial removes. Another server that reports from the manager interface reads it.
+const leftVariable = "RINGHOOK_LEFT"
+
 // parameters are the names of the contract, which are also arguments, with their types in events.
 var parameters = map[string]kind{
 	"event": text, "event_id": text, "seq": integer, "final": boolean, "time": text, "uniqueid": text, "linkedid": text, "call_uuid": text,

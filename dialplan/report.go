@@ -30,6 +30,9 @@ type Report struct {
 	Caller *Caller
 	// Args are the arguments and the values that the dialplan would read from the channel.
 	Args map[string]string
+	// Left is the channel's RINGHOOK_LEFT, with which another server says how the caller left the queue before; empty if it
+	// is not set. Without a Stay the report is about that queue.
+	Left string
 	// Presumed is true if what is reported was not seen but concluded from what Asterisk lists.
 	Presumed bool
 	// Only is true if the report is ignored unless the call has the ring or visit that it ends.
@@ -256,6 +259,9 @@ func (t *transition) locate(r *Report) bool {
 	if r.Caller != nil && t.call.First.UniqueID == "" && r.Channel == t.call.LinkedID {
 		t.call.First = t.channel(netip.Addr{})
 	}
+	if r.Stay == nil && r.Left != "" {
+		return t.locateLeft(r.Left, nil)
+	}
 	if r.Stay != nil {
 		v := t.stay(r.Stay, !r.Only)
 		if v == nil {
@@ -265,12 +271,28 @@ func (t *transition) locate(r *Report) bool {
 		if t.point == QueueHangup && !v.Ended.IsZero() {
 			return false
 		}
+		t.locateLeft(r.Left, v)
 	}
 	switch t.point {
 	case AgentDial, AgentCustom:
 		return t.locateBegin(r)
 	case AgentAnswer, AgentHangup, AgentCancel, AgentDialoutAnswer, AgentDialoutHangup:
 		return t.locateRing(r)
+	}
+	return true
+}
+
+// locateLeft takes what another server has noted about the visit of this channel that the caller left. It returns false if
+// that is another visit than the given one or, if none is given, if the call has no such visit that is open.
+func (t *transition) locateLeft(left string, given *visit) bool {
+	m, status, ok := parseLeft(left)
+	v := t.call.visitOf(m)
+	if !ok || m.UniqueID != t.env.UniqueID || v == nil || given != nil && v != given || !v.Ended.IsZero() {
+		return false
+	}
+	t.args["visit"], t.left = m.String(), true
+	if status != "" {
+		t.args["queue_status"] = status
 	}
 	return true
 }

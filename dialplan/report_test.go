@@ -369,3 +369,60 @@ func TestNotes(t *testing.T) {
 	f("101", "is angry", true)
 	f("102", "is angry", false)
 }
+
+// TestAnotherAskedFirst checks that two servers make equal events of a caller who goes from one queue to the next, although
+// QUEUESTATUS is no longer on the channel when the second is asked.
+func TestAnotherAskedFirst(t *testing.T) {
+	for _, status := range []string{"TIMEOUT", "FULL", ""} { // none if a program moved the caller
+		first, second := newPBX(t), newPBX(t)
+		second.channels = first.channels
+		for _, p := range []*pbx{first, second} {
+			p.at(1, "caller", QueueDial, "queue_id=500")
+		}
+		first.set("caller", "QUEUESTATUS", status)
+		for _, p := range []*pbx{first, second} {
+			p.at(20, "caller", QueueDial, "queue_id=600")
+		}
+		left := first.on("caller")["RINGHOOK_LEFT"]
+		if left != "caller/1/500/"+status || first.on("caller")["QUEUESTATUS"] != "" {
+			t.Fatalf("the channel has %v", first.on("caller"))
+		}
+		seen := Report{Point: QueueHangup, Channel: "caller", Stay: second.stay(1.1), Left: left}
+		unseen := Report{Point: QueueHangup, Channel: "caller", Only: true, Left: left} // that queue sent no event
+		for _, r := range []Report{seen, unseen} {
+			kept, before := second.kept, len(second.events)
+			second.report(20, r)
+			again := second.report(20, unseen)
+			if len(again) > 0 {
+				t.Errorf("the end is reported twice: %q", again)
+			}
+			got := map[string]hooks.Event{}
+			for _, ev := range second.events {
+				got[ev.ID] = ev
+			}
+			for _, ev := range first.events {
+				if o := got[ev.ID]; o.Name != ev.Name || o.Params["status"] != ev.Params["status"] || o.Params["queue_status"] != ev.Params["queue_status"] {
+					t.Errorf("%q: the first server has %s, the second %s", status, inShort(ev), inShort(o))
+				}
+			}
+			if len(second.events) != len(first.events) {
+				t.Errorf("%q: %d events and %d", status, len(first.events), len(second.events))
+			}
+			second.kept, second.events = kept, second.events[:before]
+		}
+	}
+}
+
+// TestLeftOfAnotherVisit checks that what another server noted counts for the visit that it names alone.
+func TestLeftOfAnotherVisit(t *testing.T) {
+	for _, left := range []string{"caller/2/600/TIMEOUT", "other/1/500/TIMEOUT", "caller/1/500", "TIMEOUT", "/"} {
+		p := newPBX(t)
+		p.at(1, "caller", QueueDial, "queue_id=500")
+		if got := p.report(5, Report{Point: QueueHangup, Channel: "caller", Only: true, Left: left}); len(got) > 0 {
+			t.Errorf("%q makes %q", left, got)
+		}
+		p = newPBX(t)
+		p.at(1, "caller", QueueDial, "queue_id=500")
+		p.want(p.report(5, Report{Point: QueueHangup, Channel: "caller", Stay: p.stay(1.1), Left: left}), "queue-hangup queue_id=500 status=other wait_time=4")
+	}
+}

@@ -29,6 +29,7 @@ type transition struct {
 	presumed   bool                    // the call's end was not reported
 	manager    bool                    // reported by the manager interface
 	hidden     bool                    // number and name of the caller must not be shown
+	left       bool                    // another server has noted that the caller left for another destination
 	leg        string                  // the Leg of a ring that begins
 	wanted     func(event string) bool // nil: every event is
 	news       bool                    // an event was made, even if no hook wants it

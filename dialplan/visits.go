@@ -36,8 +36,8 @@ func queueDial(t *transition) {
 		return
 	}
 	v := &visit{Marker: m, Began: t.now, HungUp: t.hungup, Transfer: t.transferred(before, on, marked && !own)}
-	if before != nil && before.Ended.IsZero() {
-		t.closeVisit(before, t.args["queue_status"], leftElsewhere)
+	if before != nil {
+		t.leave(before)
 	}
 	if m.N > 1 {
 		// They are those of an earlier visit on this channel, and would apply to this one.
@@ -47,6 +47,19 @@ func queueDial(t *transition) {
 	}
 	t.call.Visits = append(t.call.Visits, v)
 	t.emit(string(QueueDial), m.String(), t.visitParams(v))
+}
+
+// leave ends the visit before this one on the channel, unless its end was reported, and notes on the channel how the caller
+// left it, for other servers.
+func (t *transition) leave(before *visit) {
+	status := t.args["queue_status"]
+	open := before.Ended.IsZero()
+	if open {
+		t.closeVisit(before, status, leftElsewhere)
+	}
+	if status != "" || open && before.EndedBy == "" {
+		t.vars = append(t.vars, fastagi.Variable{Name: leftVariable, Value: before.Marker.String() + "/" + word(cut(status, 32))})
+	}
 }
 
 // transferred checks whether an agent transferred the caller to this queue, and ends the visit and ring
@@ -228,6 +241,8 @@ func (t *transition) howLeft(v *visit, status string) left {
 		return leftUnknown
 	case status != "":
 		return leftElsewhere // a timeout sets ABANDONED too
+	case t.left:
+		return leftElsewhere
 	case v.Marker.UniqueID == t.env.UniqueID && (v.HungUp || t.abandoned()):
 		return leftGaveUp
 	case v.Marker.UniqueID != t.env.UniqueID && t.unanswered(v):

@@ -14,14 +14,30 @@ func (t *Translator) join(e *Event) {
 	if c == nil {
 		return
 	}
-	t.leftBefore(c)
+	if !t.leftBefore(c) {
+		t.leftUnseen(c)
+	}
 	c.stay = &stay{Stay: dialplan.Stay{Channel: c.id, Queue: e.Queue, Joined: e.At}, linkedID: e.LinkedID, position: e.Position}
 }
 
-// leftBefore ends the stay of a channel that now does something else.
-func (t *Translator) leftBefore(c *channel) {
-	if c.stay != nil && !c.stay.ended {
-		t.endStay(c, "")
+// leftBefore ends the stay of a channel that now does something else, and reports whether it has ended one.
+func (t *Translator) leftBefore(c *channel) bool {
+	if c.stay == nil || c.stay.ended {
+		return false
+	}
+	t.endStay(c, "")
+	return true
+}
+
+// leftUnseen reports the end of a stay that was not seen, such as that in a queue that did not take the caller, if another
+// ringhook was asked about the next queue first and removed QUEUESTATUS.
+func (t *Translator) leftUnseen(c *channel) {
+	if !t.wants(dialplan.QueueHangup) {
+		return
+	}
+	if left := t.Read(c.id, ami.LeftQueue); left != "" {
+		r := t.report(dialplan.QueueHangup, t.now, c.linkedID, c.id, c.name)
+		r.Only, r.Left = true, left
 	}
 }
 
@@ -46,14 +62,23 @@ func (t *Translator) leave(e *Event) {
 
 // leaves has the end of a stay wait for what explains it: a hangup, QUEUESTATUS, or a second without either.
 func (t *Translator) leaves(c *channel, at time.Time) {
-	c.stay.left = at
-	if !c.stay.connected && !c.hangingUp {
-		if status := t.Read(c.id, ami.QueueStatus); status != "" {
-			t.endStay(c, status)
-			return
-		}
+	c.stay.left, c.stay.asked = at, at
+	if t.explained(c) {
+		return
 	}
 	t.pending = append(t.pending, c)
+}
+
+// explained reports the end of a stay if QUEUESTATUS explains it. Asterisk sets it after the event.
+func (t *Translator) explained(c *channel) bool {
+	if c.stay.connected || c.hangingUp {
+		return false
+	}
+	status := t.Read(c.id, ami.QueueStatus)
+	if status != "" {
+		t.endStay(c, status)
+	}
+	return status != ""
 }
 
 // endStay reports the end of a stay in a queue.
@@ -78,7 +103,9 @@ func (t *Translator) endStay(c *channel, status string) {
 	case status == "" && byKey:
 		status = cmp.Or(t.Read(c.id, ami.QueueStatus), dialplan.ExitWithKey)
 	case status == "":
-		status = t.Read(c.id, ami.QueueStatus)
+		if status = t.Read(c.id, ami.QueueStatus); status == "" {
+			r.Left = t.Read(c.id, ami.LeftQueue)
+		}
 	}
 	r.Args["queue_status"], r.Args["recording_file"] = status, c.recording
 }

@@ -168,6 +168,9 @@ func (s *sweep) visit(o *dialplan.OpenCall, v *dialplan.OpenVisit, alive []*Chan
 		return
 	}
 	waits := s.waiting[v.Channel] != ""
+	if waits {
+		s.leftUnseen(o, v)
+	}
 	phones := s.phones(o, alive)
 	for _, c := range phones {
 		r := s.presumed(dialplan.AgentDial, o, c.UniqueID)
@@ -182,6 +185,16 @@ func (s *sweep) visit(o *dialplan.OpenCall, v *dialplan.OpenVisit, alive []*Chan
 	if !waits && len(phones) == 0 {
 		r := s.presumed(dialplan.QueueHangup, o, v.Channel)
 		r.Stay, r.Args["queue_status"] = &v.Stay, s.Read(v.Channel, ami.QueueStatus)
+		if r.Args["queue_status"] == "" {
+			r.Left = s.Read(v.Channel, ami.LeftQueue)
+		}
+	}
+}
+
+// leftUnseen reports that a caller who waits has left a queue before, as another ringhook has noted on the channel.
+func (s *sweep) leftUnseen(o *dialplan.OpenCall, v *dialplan.OpenVisit) {
+	if left := s.Read(v.Channel, ami.LeftQueue); left != "" {
+		s.presumed(dialplan.QueueHangup, o, v.Channel).Left = left
 	}
 }
 

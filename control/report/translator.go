@@ -16,8 +16,12 @@ import (
 	"ringhook/dialplan"
 )
 
-// undecided is the longest time for which the end of a stay in a queue waits for the event that explains it.
-const undecided = time.Second
+const (
+	// undecided is the longest time for which the end of a stay in a queue waits for what explains it.
+	undecided = time.Second
+	// askAgain is the time after which QUEUESTATUS is read again meanwhile.
+	askAgain = 100 * time.Millisecond
+)
 
 // Translator turns the events of one Asterisk into reports of points. Its memory is bounded by the channels of
 // that Asterisk.
@@ -78,6 +82,7 @@ type stay struct {
 	iface     string
 	waited    string
 	left      time.Time // zero while it lasts
+	asked     time.Time // when QUEUESTATUS was read last since then
 	ended     bool      // reported
 }
 
@@ -128,13 +133,24 @@ func (t *Translator) Event(e *Event) []*dialplan.Report {
 func (t *Translator) Due(now time.Time) (reports []*dialplan.Report, next time.Time) {
 	t.reports, t.now = nil, now
 	for _, c := range slices.Clone(t.pending) {
-		if due := c.stay.left.Add(undecided); due.After(now) {
-			if next.IsZero() || due.Before(next) {
-				next = due
-			}
+		s := c.stay
+		if !now.Before(s.left.Add(undecided)) {
+			t.endStay(c, "")
 			continue
 		}
-		t.endStay(c, "")
+		if !now.Before(s.asked.Add(askAgain)) {
+			s.asked = now
+			if t.explained(c) {
+				continue
+			}
+		}
+		due := s.left.Add(undecided)
+		if again := s.asked.Add(askAgain); again.Before(due) && !s.connected && !c.hangingUp {
+			due = again
+		}
+		if next.IsZero() || due.Before(next) {
+			next = due
+		}
 	}
 	return t.reports, next
 }

@@ -110,6 +110,9 @@ func short(r *dialplan.Report) string {
 			fmt.Fprintf(&b, " %s=%s", name, v)
 		}
 	}
+	if r.Left != "" {
+		b.WriteString(" left=" + r.Left)
+	}
 	return b.String()
 }
 
@@ -354,6 +357,65 @@ func TestScenarios(t *testing.T) {
 		"agent-hangup on Local/121@ringhook-agents;2 in 520 agent_phone=124 status=ANSWER cause=16",
 		"queue-hangup on PJSIP/trunk in 520 agent_phone=Local/121@ringhook-agents/n cause=16 queue_position=1 wait_time=0",
 		"call-hangup on PJSIP/trunk cause=16")
+}
+
+// TestAnotherAskedFirst translates calls that go to a second queue, about which another ringhook was asked first: it has
+// removed QUEUESTATUS and noted on the channel how the caller left the first queue.
+func TestAnotherAskedFirst(t *testing.T) {
+	f := func(scenario, second, left string, want ...string) {
+		t.Helper()
+		for _, version := range []string{"16", "22"} {
+			tr := newTranslator(nil)
+			variables := map[string]string{}
+			tr.Read = func(_ string, v ami.Variable) string { return variables[v.String()] }
+			var got []string
+			for _, e := range recorded(t, version, scenario) {
+				if e.Name == "QueueCallerJoin" && e.Queue == second {
+					variables["RINGHOOK_LEFT"] = left
+				}
+				for _, r := range tr.Event(&e) {
+					if r.Point == dialplan.QueueHangup {
+						got = append(got, short(r))
+					}
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s of %s: got\n\t%s\nwant\n\t%s", scenario, version, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+			}
+		}
+	}
+	const last = "queue-hangup on PJSIP/trunk in 599 agent_phone=Local/206@ringhook-agents/n cause=16 queue_position=1 wait_time=0"
+	f("queue-times-out", "599", "1795738479.36/1/520/TIMEOUT", "queue-hangup on PJSIP/trunk in 520 left=1795738479.36/1/520/TIMEOUT", last)
+	f("refused", "599", "1795738520.60/1/593/FULL", "queue-hangup on PJSIP/trunk left=1795738520.60/1/593/FULL", last)
+}
+
+// TestStatusAfterLeave checks that QUEUESTATUS counts if Asterisk sets it after the event, also if the caller hangs up next.
+func TestStatusAfterLeave(t *testing.T) {
+	variables := map[string]string{}
+	tr := newTranslator(variables)
+	events := plainEvents(
+		"Event: Newchannel\nChannel: PJSIP/trunk-1\nUniqueid: 1.1\nLinkedid: 1.1\nExten: 500\nCallerIDNum: 79161234567",
+		"Event: QueueCallerJoin\nChannel: PJSIP/trunk-1\nUniqueid: 1.1\nLinkedid: 1.1\nQueue: 500\nPosition: 1",
+		"Event: QueueCallerLeave\nChannel: PJSIP/trunk-1\nUniqueid: 1.1\nLinkedid: 1.1\nQueue: 500\nPosition: 1",
+		"Event: Hangup\nChannel: PJSIP/trunk-1\nUniqueid: 1.1\nLinkedid: 1.1\nCause: 16")
+	for i := range events[:3] {
+		if got := tr.Event(&events[i]); len(got) > 0 {
+			t.Fatalf("%s is reported at once", short(got[0]))
+		}
+	}
+	left := events[2].At
+	got, next := tr.Due(left.Add(time.Millisecond))
+	if len(got) > 0 || !next.Equal(left.Add(askAgain)) {
+		t.Errorf("%d reports, and the next look is %v after the event", len(got), next.Sub(left))
+	}
+	variables["QUEUESTATUS"] = "TIMEOUT"
+	got, next = tr.Due(next)
+	if len(got) != 1 || short(got[0]) != "queue-hangup on PJSIP/trunk-1 in 500 queue_status=TIMEOUT" || !next.IsZero() {
+		t.Errorf("got %d reports, next %v", len(got), next)
+	}
+	if got := tr.Event(&events[3]); len(got) != 1 || got[0].Point != dialplan.CallHangup {
+		t.Errorf("%d reports at the hangup", len(got))
+	}
 }
 
 // plainEvents are events as text, without line ends.
