@@ -302,12 +302,12 @@ func (t *agentTimes) observe(c *Control, now time.Time) {
 	t.at = now
 }
 
-// agentStates returns who is logged in and who is paused; known is false if an Asterisk is not connected.
+// agentStates returns who is logged in, who is paused, and who serves which queue; known is false if an Asterisk is not connected.
 func (c *Control) agentStates() (states map[desk.AgentState]bool, known bool) {
 	settings, states := c.settings.Load(), map[desk.AgentState]bool{}
 	type seen struct {
-		in, free bool
-		reason   string
+		serves []string // queues
+		reason string
 	}
 	byInterface := map[string]*seen{}
 	servers := c.all()
@@ -320,9 +320,11 @@ func (c *Control) agentStates() (states map[desk.AgentState]bool, known bool) {
 		for _, q := range s.state.queues {
 			for iface, m := range q.members {
 				if byInterface[iface] == nil {
-					byInterface[iface] = &seen{in: true}
+					byInterface[iface] = &seen{}
 				}
-				byInterface[iface].free = byInterface[iface].free || !m.paused
+				if !m.paused {
+					byInterface[iface].serves = append(byInterface[iface].serves, q.name)
+				}
 				if m.paused && m.reason > byInterface[iface].reason {
 					byInterface[iface].reason = m.reason
 				}
@@ -337,7 +339,10 @@ func (c *Control) agentStates() (states map[desk.AgentState]bool, known bool) {
 			continue
 		}
 		states[desk.AgentState{Agent: a.ID, State: desk.AgentIn}] = true
-		if !have.free { // in every queue
+		for _, queue := range have.serves {
+			states[desk.AgentState{Agent: a.ID, State: desk.AgentServes, Reason: queue}] = true
+		}
+		if len(have.serves) == 0 { // paused in every queue
 			states[desk.AgentState{Agent: a.ID, State: desk.AgentPaused, Reason: have.reason}] = true
 		}
 	}

@@ -69,7 +69,7 @@ func (t *AgentTimes) add(states []desk.AgentState, now time.Time) {
 		if s.To.After(t.Until) {
 			s.To = t.Until
 		}
-		if !s.From.Before(s.To) {
+		if !s.From.Before(s.To) || s.State == desk.AgentServes {
 			continue
 		}
 		t.Spans = append(t.Spans, s)

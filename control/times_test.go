@@ -2,6 +2,8 @@ package control
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +29,7 @@ func TestTimes(t *testing.T) {
 		span("in", "", at(16, 30), at(17, 59), true),             // lasts
 		span("paused", "training", at(17, 10), at(17, 20), true), // after the time span
 		span("in", "", at(8, 0), at(9, 0), false),                // touches it
+		span("serves", "500", at(9, 0), at(12, 0), false),        // is for the figures
 	}, now)
 	if times.LoggedIn != 3*3600+1800 || times.Paused != 46*60 || !reflect.DeepEqual(times.Reasons, map[string]int{"lunch": 45 * 60, "": 60}) || len(times.Spans) != 5 {
 		t.Errorf("%+v", times)
@@ -72,4 +75,35 @@ func TestTimesOf(t *testing.T) {
 	f(Administrator("x"), "99", ago, now, "unknown")
 	f(x.actor("7"), "7", now.Add(time.Hour), time.Time{}, "bad-request")
 	f(x.actor("7"), "7", now.Add(-2*longestSpan), time.Time{}, "bad-request")
+}
+
+// TestServes checks that an agent serves the queues in which the agent is not paused, and is paused only if in all.
+func TestServes(t *testing.T) {
+	x, ctx := newExchange(t), t.Context()
+	states := func() (list []string) {
+		now, known := x.agentStates()
+		if !known {
+			t.Fatal("the states are not known")
+		}
+		for s := range now {
+			if s.Agent == "7" {
+				list = append(list, strings.TrimSpace(s.State+" "+s.Reason))
+			}
+		}
+		slices.Sort(list)
+		return list
+	}
+	f := func(what string, want ...string) {
+		t.Helper()
+		x.eventually(what, func() bool { return slices.Equal(states(), want) })
+	}
+	f("logged out")
+	x.want("log in", codes(x.Login(ctx, x.actor("7"), LoginRequest{Agent: "7", Queues: []string{"500"}})), "500=ok")
+	f("logged in", "in", "serves 500")
+	x.pbx.Send(memberText("QueueMemberAdded", "600", "PJSIP/101", "Membership: dynamic", "Paused: 0"))
+	f("in two queues", "in", "serves 500", "serves 600")
+	x.pbx.Send(memberText("QueueMemberPause", "500", "PJSIP/101", "Membership: dynamic", "Paused: 1", "PausedReason: lunch"))
+	f("paused in one", "in", "serves 600")
+	x.pbx.Send(memberText("QueueMemberPause", "600", "PJSIP/101", "Membership: dynamic", "Paused: 1", "PausedReason: lunch"))
+	f("paused in all", "in", "paused lunch")
 }

@@ -21,7 +21,7 @@ func (b *Board) Today(v *Viewer) figures.Today {
 	b.mu.Lock()
 	times := b.times
 	b.mu.Unlock()
-	s := figures.Scope{Names: map[string]string{}, Times: times, Others: v.all()}
+	s := figures.Scope{Names: map[string]string{}, Times: times, Phones: map[string]string{}, Others: v.all()}
 	if !v.all() {
 		s.Queues = append([]string{}, v.Queues...)
 	}
@@ -29,7 +29,11 @@ func (b *Board) Today(v *Viewer) figures.Today {
 		s.Names[id] = set.queueName(id)
 	}
 	for i := range set.Agents {
-		if a := &set.Agents[i]; a.Phone != "" && v.seesAgent(a) {
+		a := &set.Agents[i]
+		if a.ID != "" {
+			s.Phones[a.ID] = a.Phone
+		}
+		if a.Phone != "" && v.seesAgent(a) {
 			s.Agents = append(s.Agents, figures.Agent{Agent: a.ID, Name: cmp.Or(pops.Clean(a.Name, maxShown), a.Phone), Phone: a.Phone})
 		}
 	}
@@ -147,10 +151,10 @@ func (s *sheet) header(f *Frame, keys ...string) {
 func (b *Board) queuesCSV(w http.ResponseWriter, _ *http.Request, f *Frame) {
 	b.refresh(time.Now())
 	s := newSheet(w, f, "queues")
-	s.header(f, "queue_id", "queue", "offered", "waiting", "answered", "abandoned", "left", "unknown", "within_csv", "level_csv", "lost_csv", "wait_csv", "longest_csv", "talk_csv", "average_csv")
+	s.header(f, "queue_id", "queue", "offered", "waiting", "answered", "abandoned", "left", "unknown", "within_csv", "level_csv", "lost_csv", "wait_csv", "longest_csv", "talk_csv", "average_csv", "occupancy_csv")
 	today := b.Today(&f.Viewer)
 	for _, q := range today.Queues {
-		s.row(q.Queue, q.Name, q.Offered, q.Waiting, q.Answered, q.Abandoned, q.Left, q.Unknown, q.Within, q.Level, q.Lost, q.Wait, q.Longest, q.Talk, q.Average)
+		s.row(q.Queue, q.Name, q.Offered, q.Waiting, q.Answered, q.Abandoned, q.Left, q.Unknown, q.Within, q.Level, q.Lost, q.Wait, q.Longest, q.Talk, q.Average, q.Occupancy)
 	}
 	s.end(b)
 }

@@ -209,7 +209,7 @@ func (b *Book) count(parts []part, sign int) {
 		p := &parts[i]
 		if p.ring {
 			if since := max(p.talked, midnight); p.talk != none && p.talked+int64(p.talk) > since {
-				b.talked[talkKey{p.phone, today}] += int64(sign) * (p.talked + int64(p.talk) - since)
+				b.talked[talkKey{p.phone, p.queue, today}] += int64(sign) * (p.talked + int64(p.talk) - since)
 			}
 			if p.day >= today {
 				b.agent(agentKey{p.phone, p.queue, p.day}).count(p, sign, b.level)

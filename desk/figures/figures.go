@@ -86,10 +86,10 @@ type agentKey struct {
 	day          int32 // local days since 1970
 }
 
-// talkKey is a phone on a day, on which a talk may have lasted since the day before.
+// talkKey is a phone in a queue on a day, on which a talk may have lasted since the day before.
 type talkKey struct {
-	phone uint16
-	day   int32
+	phone, queue uint16
+	day          int32
 }
 
 // New returns an empty book.

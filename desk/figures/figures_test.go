@@ -327,7 +327,8 @@ func TestScope(t *testing.T) {
 	}
 	s := Scope{
 		Queues: []string{"500"}, Names: map[string]string{"500": "Sales"}, Agents: []Agent{{Agent: "7", Name: "Anna", Phone: "101"}},
-		Times: map[string]Times{"7": {LoggedIn: 600, Paused: 240}},
+		Times:  map[string]Times{"7": {LoggedIn: 600, Paused: 240, Served: map[string]int64{"500": 180, "600": 360}}, "8": {LoggedIn: 100, Served: map[string]int64{"600": 100}}},
+		Phones: map[string]string{"7": "101", "8": "102", "9": ""},
 	}
 	got := b.Today(s)
 	if len(got.Queues) != 1 || got.Queues[0].Name != "Sales" || got.Total.Offered != 1 || len(got.Agents) != 1 {
@@ -335,6 +336,14 @@ func TestScope(t *testing.T) {
 	}
 	if a := got.Agents[0]; a.Answered != 1 || a.Talk != 90 || *a.Occupancy != 50 {
 		t.Errorf("got %+v, occupancy %d", a, *a.Occupancy)
+	}
+	if q := got.Queues[0]; q.Occupancy == nil || *q.Occupancy != 50 || *got.Total.Occupancy != 50 {
+		t.Errorf("occupancy of the queue %v, of all %v", q.Occupancy, got.Total.Occupancy)
+	}
+	// All queues: an agent who serves two at once counts once.
+	s.Queues = nil
+	if got = b.Today(s); *got.Queues[0].Occupancy != 50 || *got.Queues[1].Occupancy != 39 || *got.Total.Occupancy != 59 {
+		t.Errorf("occupancy %d, %d and %d", *got.Queues[0].Occupancy, *got.Queues[1].Occupancy, *got.Total.Occupancy)
 	}
 	s = Scope{Others: true}
 	if got = b.Today(s); got.Total.Offered != 3 || len(got.Agents) != 2 || got.Agents[0].Name != "101" {
@@ -392,9 +401,11 @@ func TestTimes(t *testing.T) {
 		{Agent: "7", State: desk.AgentIn, From: midnight.Add(-time.Hour), To: midnight.Add(time.Hour)},
 		{Agent: "7", State: desk.AgentIn, From: noon.Add(-time.Hour), To: noon.Add(-time.Minute), Open: true},
 		{Agent: "7", State: desk.AgentPaused, From: noon.Add(-30 * time.Minute), To: noon.Add(-20 * time.Minute)},
+		{Agent: "7", State: desk.AgentServes, Reason: "500", From: midnight.Add(-time.Hour), To: midnight.Add(time.Hour)},
+		{Agent: "7", State: desk.AgentServes, Reason: "500", From: noon.Add(-10 * time.Minute), To: noon.Add(-time.Minute), Open: true},
 		{Agent: "8", State: desk.AgentIn, From: noon.Add(-time.Hour), To: noon.Add(-30 * time.Minute), Open: true}, // ringhook was away since then
 	}, noon)
-	want := map[string]Times{"7": {LoggedIn: 7200, Paused: 600}, "8": {LoggedIn: 1800}}
+	want := map[string]Times{"7": {LoggedIn: 7200, Paused: 600, Served: map[string]int64{"500": 4200}}, "8": {LoggedIn: 1800}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}

@@ -15,7 +15,7 @@ type States interface {
 // seenWithin is the time after which a state that lasts but was not seen again has ended.
 const seenWithin = 5 * time.Minute
 
-// ReadTimes returns how long each agent was logged in and paused since midnight, by id.
+// ReadTimes returns how long each agent was logged in and paused, and served each queue, since midnight, by id.
 func ReadTimes(from States, now time.Time) (map[string]Times, error) {
 	start := startOfDay(now)
 	states, err := from.AgentStates("", start, now)
@@ -38,6 +38,11 @@ func ReadTimes(from States, now time.Time) (map[string]Times, error) {
 			t.LoggedIn += int64(seconds(begin, end))
 		case desk.AgentPaused:
 			t.Paused += int64(seconds(begin, end))
+		case desk.AgentServes:
+			if t.Served == nil {
+				t.Served = map[string]int64{}
+			}
+			t.Served[s.Reason] += int64(seconds(begin, end))
 		}
 		times[s.Agent] = t
 	}

@@ -32,13 +32,16 @@ type Queue struct {
 	Within    int    `json:"within"` // answered within the level
 	// Level is the share of calls answered within the level in percent, and Lost that of abandoned ones; nil
 	// before there is a call.
-	Level   *int  `json:"level"`
-	Lost    *int  `json:"lost"`
-	Wait    *int  `json:"wait"`    // average until the answer
-	Longest *int  `json:"longest"` // wait of a call that no longer waits
-	Talk    int   `json:"talk"`
-	Average *int  `json:"average"` // talk time
-	Plot    []Bar `json:"plot"`
+	Level   *int `json:"level"`
+	Lost    *int `json:"lost"`
+	Wait    *int `json:"wait"`    // average until the answer
+	Longest *int `json:"longest"` // wait of a call that no longer waits
+	Talk    int  `json:"talk"`
+	Average *int `json:"average"` // talk time
+	// Occupancy is the talk time of agents in calls of the queue, in percent of the time that they served it: were logged in to
+	// it and not paused there. It is nil if none did. In the sum of queues, an agent who serves several at once counts once.
+	Occupancy *int  `json:"occupancy"`
+	Plot      []Bar `json:"plot"`
 }
 
 // Bar is a bar of a plot.
@@ -83,10 +86,15 @@ type Scope struct {
 	Others bool
 	// Times are the times of agents, by id.
 	Times map[string]Times
+	// Phones are those of all agents, by id.
+	Phones map[string]string
 }
 
-// Times are the seconds of the day in which an agent was logged in and paused.
-type Times struct{ LoggedIn, Paused int64 }
+// Times are the seconds of the day in which an agent was logged in and paused, and served each queue.
+type Times struct {
+	LoggedIn, Paused int64
+	Served           map[string]int64 // by queue
+}
 
 func (s *Scope) sees(queue string) bool { return s.Queues == nil || slices.Contains(s.Queues, queue) }
 
@@ -110,7 +118,7 @@ func (b *Book) Today(s Scope) Today {
 		}
 	}
 	slices.Sort(ids)
-	all, allPlot := counts{}, make([]Bar, Bars)
+	all, allPlot, work := counts{}, make([]Bar, Bars), b.workOf(&s, now)
 	for _, id := range ids {
 		if !s.sees(id) {
 			continue
@@ -120,11 +128,66 @@ func (b *Book) Today(s Scope) Today {
 		for i := range plot {
 			allPlot[i].add(plot[i])
 		}
-		t.Queues = append(t.Queues, c.queue(id, cmp.Or(s.Names[id], id), plot))
+		q := c.queue(id, cmp.Or(s.Names[id], id), plot)
+		q.Occupancy = percent(work.talked[id], work.served[id])
+		t.Queues = append(t.Queues, q)
 	}
 	t.Total = all.queue("", "", allPlot)
+	t.Total.Occupancy = percent(work.allTalked, work.allServed)
 	t.Agents = b.agentsOf(&s, now)
 	return t
+}
+
+// work is what agents did for the queues of a scope, in seconds of the day.
+type work struct {
+	talked, served       map[string]int64 // by queue
+	allTalked, allServed int64
+}
+
+// workOf returns what the agents of the configuration did for queues: only of them it is known how long they served one.
+func (b *Book) workOf(s *Scope, now time.Time) (w work) {
+	w.talked, w.served = map[string]int64{}, map[string]int64{}
+	agents := map[string]bool{}
+	for id, t := range s.Times {
+		phone := s.Phones[id]
+		if phone == "" {
+			continue
+		}
+		agents[phone] = true
+		var served int64
+		for queue, n := range t.Served {
+			if s.sees(queue) {
+				w.served[queue] += n
+				served += n
+			}
+		}
+		w.allServed += min(served, t.LoggedIn-t.Paused)
+	}
+	b.eachTalk(now, func(phone, queue string, n int64) {
+		if queue != "" && agents[phone] && s.sees(queue) {
+			w.talked[queue] += n
+			w.allTalked += n
+		}
+	})
+	return w
+}
+
+// eachTalk calls f with the seconds of the day that phones talked in queues, or in calls of none. A call that goes on counts
+// until now.
+func (b *Book) eachTalk(now time.Time, f func(phone, queue string, n int64)) {
+	today, midnight := dayOf(now), startOfDay(now)
+	for k, talked := range b.talked {
+		if k.day == today {
+			f(b.phones.list[k.phone], b.queues.list[k.queue], talked)
+		}
+	}
+	for _, o := range b.open {
+		for i := range o.Rings {
+			if r := &o.Rings[i]; !r.Answered.IsZero() && r.Ended.IsZero() {
+				f(r.Phone, r.Visit.What, int64(seconds(later(r.Answered, midnight), now)))
+			}
+		}
+	}
 }
 
 func (b *Bar) add(o Bar) {
@@ -206,19 +269,7 @@ func (b *Book) agentsOf(s *Scope, now time.Time) []Agent {
 			seen[phone].add(a)
 		}
 	}
-	for k, talked := range b.talked {
-		if k.day == today {
-			all[b.phones.list[k.phone]] += talked
-		}
-	}
-	midnight := startOfDay(now)
-	for _, o := range b.open {
-		for i := range o.Rings {
-			if r := &o.Rings[i]; !r.Answered.IsZero() && r.Ended.IsZero() {
-				all[r.Phone] += int64(seconds(later(r.Answered, midnight), now))
-			}
-		}
-	}
+	b.eachTalk(now, func(phone, _ string, n int64) { all[phone] += n })
 	list := make([]Agent, 0, len(s.Agents))
 	for _, a := range s.Agents {
 		a.fill(seen[a.Phone], all[a.Phone], s.Times[a.Agent])

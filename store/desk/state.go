@@ -10,13 +10,14 @@ import (
 const (
 	AgentIn     = "in" // logged in to at least one queue
 	AgentPaused = "paused"
+	AgentServes = "serves" // logged in to the queue that Reason names, and not paused there
 )
 
-// AgentState is a time span in which an agent was logged in or paused.
+// AgentState is a time span in which an agent was logged in, paused, or served a queue.
 type AgentState struct {
 	Agent  string    `json:"agent"`
 	State  string    `json:"state"`
-	Reason string    `json:"reason,omitempty"` // of the pause
+	Reason string    `json:"reason,omitempty"` // of the pause, or the queue that is served
 	From   time.Time `json:"from"`
 	// To is the end. While the state lasts, it is the last time at which it was seen.
 	To   time.Time `json:"to"`

@@ -67,8 +67,12 @@ func fill(folder string) (err error) {
 	var in []desk.AgentState
 	for _, a := range agents {
 		in = append(in, desk.AgentState{Agent: a.id, State: desk.AgentIn})
+		for _, queue := range a.queues {
+			in = append(in, desk.AgentState{Agent: a.id, State: desk.AgentServes, Reason: queue})
+		}
 	}
-	paused := append(in, desk.AgentState{Agent: "8", State: desk.AgentPaused, Reason: "lunch"})
+	paused := slices.DeleteFunc(slices.Clone(in), func(s desk.AgentState) bool { return s.Agent == "8" && s.State == desk.AgentServes })
+	paused = append(paused, desk.AgentState{Agent: "8", State: desk.AgentPaused, Reason: "lunch"})
 	return errors.Join(s.Desk().ObserveStates(in, began), s.Desk().ObserveStates(paused, d.now.Add(-3*time.Hour)), s.Desk().ObserveStates(in, d.now.Add(-150*time.Minute)),
 		s.Desk().ObserveStates(in, d.now))
 }

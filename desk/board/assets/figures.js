@@ -11,9 +11,9 @@ const row = (n) => () => el("tr", {}, ...Array.from({ length: n }, (_, i) => el(
 function queueRow(tr, q, first) {
   const c = tr.cells;
   fill(c[0], q.name, () => [first]);
-  const values = [count(q.offered), count(q.waiting), count(q.answered), count(q.abandoned), count(q.left), percent(q.level), seconds(q.wait), seconds(q.longest), seconds(q.talk), seconds(q.average)];
+  const values = [count(q.offered), count(q.waiting), count(q.answered), count(q.abandoned), count(q.left), percent(q.level), seconds(q.wait), seconds(q.longest), seconds(q.talk), seconds(q.average), percent(q.occupancy)];
   values.forEach((v, i) => fill(c[i + 1], v.textContent ?? "", () => [v]));
-  fill(c[11], JSON.stringify(q.plot), () => [spark(q.plot)]);
+  fill(c[12], JSON.stringify(q.plot), () => [spark(q.plot)]);
 }
 
 function render() {
@@ -26,8 +26,8 @@ function render() {
   const waiting = new Map();
   for (const q of all("queue")) waiting.set(q.queue, (waiting.get(q.queue) ?? 0) + q.waiting);
   const sum = [...waiting.values()].reduce((n, m) => n + m, 0);
-  sync($("queues").tBodies[0], all("figures").sort(byName), row(12), (tr, q) => queueRow(tr, { ...q, waiting: waiting.get(q.queue) ?? q.waiting }, name(q.name)));
-  sync($("queues").tFoot, [{ key: "total", ...total, name: t("total"), waiting: sum }], row(12), (tr, q) => queueRow(tr, q, t("total")));
+  sync($("queues").tBodies[0], all("figures").sort(byName), row(13), (tr, q) => queueRow(tr, { ...q, waiting: waiting.get(q.queue) ?? q.waiting }, name(q.name)));
+  sync($("queues").tFoot, [{ key: "total", ...total, name: t("total"), waiting: sum }], row(13), (tr, q) => queueRow(tr, q, t("total")));
   sync($("agents").tBodies[0], all("work").sort(byName), row(16), (tr, a) => {
     const c = tr.cells;
     fill(c[0], a.name + a.phone, () => [name(a.name), a.name === a.phone ? "" : el("span", { class: "soft" }, " ", num(a.phone))]);
