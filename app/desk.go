@@ -11,6 +11,7 @@ import (
 	"ringhook/control"
 	"ringhook/desk"
 	"ringhook/desk/board"
+	"ringhook/desk/framing"
 	"ringhook/dialplan"
 	"ringhook/lookup/number"
 	"ringhook/pops"
@@ -70,7 +71,7 @@ func (a *App) buildDesk(cfg *conf.Config, setup pops.Setup) (err error) {
 		return nil
 	}
 	a.desk, err = desk.New(a.deskSettings(cfg, &setup), desk.Parts{
-		Live: a.pops, Control: a.control, Accounts: a.store.Desk(), Store: a.store, Clicks: a.clicks, Recordings: a.recordings, Notes: a.note, Changed: a.readPersonal,
+		Live: a.pops, Control: a.control, Accounts: a.store.Desk(), Store: a.store, Clicks: a.clicks, Recordings: a.recordings, Notes: a.note, Changed: a.readPersonal, Frames: framing.NewChecker(),
 	}, a.log, a.registry)
 	if err != nil {
 		return err

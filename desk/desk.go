@@ -29,6 +29,7 @@ import (
 	"ringhook/clickfrom"
 	"ringhook/control"
 	"ringhook/desk/board"
+	"ringhook/desk/framing"
 	"ringhook/dialplan"
 	"ringhook/loglimit"
 	"ringhook/lookup/number"
@@ -59,6 +60,7 @@ type Desk struct {
 	recordings http.Handler
 	notes      func(ctx context.Context, linkedid, call, agentPhone, note string) bool
 	changed    func() error
+	frames     *framing.Checker // nil if pages are not asked whether they allow frames
 
 	mu      sync.Mutex
 	hubs    map[string]*hub     // by agent
@@ -116,7 +118,9 @@ type Parts struct {
 	Notes func(ctx context.Context, linkedid, call, agentPhone, note string) bool
 	// Changed puts settings and exceptions that were stored in force; nil for none.
 	Changed func() error
-	Build   string // version of the program
+	// Frames finds out which pages allow no frames; nil if they are not asked.
+	Frames *framing.Checker
+	Build  string // version of the program
 }
 
 // New returns a desk that is not served yet.
@@ -126,7 +130,7 @@ func New(s Settings, p Parts, log *slog.Logger, reg prometheus.Registerer) (*Des
 		return nil, err
 	}
 	d := &Desk{
-		log: log, limited: loglimit.New(log, time.Minute), live: p.Live, control: p.Control, dialect: yemot.New(p.Control, p.Accounts), accounts: p.Accounts, clicks: p.Clicks, recordings: p.Recordings, notes: p.Notes, changed: p.Changed, epoch: strconv.FormatInt(time.Now().Unix(), 36),
+		log: log, limited: loglimit.New(log, time.Minute), live: p.Live, control: p.Control, dialect: yemot.New(p.Control, p.Accounts), accounts: p.Accounts, clicks: p.Clicks, recordings: p.Recordings, notes: p.Notes, changed: p.Changed, frames: p.Frames, epoch: strconv.FormatInt(time.Now().Unix(), 36),
 		hashers: newHashers(), throttle: newThrottle(maxWatched), guessed: newThrottle(0), assets: files, hubs: map[string]*hub{}, lives: map[string]*liveHub{}, showing: map[string]*showing{}, quit: make(chan struct{}),
 	}
 	d.metrics = newMetrics(reg, func() float64 {

@@ -60,6 +60,13 @@ func (d *Desk) show(w *showing) bool {
 	if n < 0 {
 		return false
 	}
+	if w.pop.Way == pops.Frame {
+		if why := d.refusal(&w.pop); why != "" {
+			refused := w.pop
+			d.ended.Go(func() { d.frameRefused(&refused, why) })
+			return true
+		}
+	}
 	id := d.next(h)
 	other := encode(id, "pop", messageOf(&w.pop, false))
 	h.keep(other)
@@ -95,6 +102,34 @@ func (d *Desk) unconfirmed(pop, stream string) {
 	d.mu.Unlock()
 	if !again {
 		d.nextWay(&w.pop, pops.NoReceipt)
+	}
+}
+
+// refusal returns why the page of a pop cannot be framed, "" if it can or that is not known yet. Then it is found out in the
+// background. The caller holds d.mu.
+func (d *Desk) refusal(p *pops.Pop) string {
+	if d.frames == nil {
+		return ""
+	}
+	asked := *p
+	return d.frames.Refuses(p.URL, d.current.Load().Config.URL, d.ended.Go, func(why string) { d.frameRefused(&asked, why) })
+}
+
+// frameRefused shows a pop whose page allows no frame by its next way.
+func (d *Desk) frameRefused(p *pops.Pop, why string) {
+	d.mu.Lock()
+	if w := d.showing[p.ID]; w != nil && w.pop.Way == pops.Frame {
+		w.timer.Stop()
+		delete(d.showing, p.ID)
+	}
+	closed := d.closed
+	d.mu.Unlock()
+	if closed {
+		return
+	}
+	d.limited.Warn("frame refused", "the page of a screen pop allows no frame", "rule", p.Rule, "why", why, "hint", `use open = "window", or allow the desk in the page's frame-ancestors`)
+	if next, moved := d.live.Refused(p.Agent.ID, p.ID, why); moved && next.Way.NeedsDesk() {
+		d.Show(next)
 	}
 }
 

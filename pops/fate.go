@@ -18,6 +18,7 @@ const (
 	NoReceipt  Fate = "no-receipt"  // a screen did not confirm in time
 	Blocked    Fate = "blocked"     // the browser refused to open it
 	WindowLost Fate = "window-lost" // the window was closed
+	Refused    Fate = "refused"     // the page allows no frame
 	Moved      Fate = "moved"       // to another screen or way
 	Replaced   Fate = "replaced"    // a newer pop took its place
 	Elsewhere  Fate = "elsewhere"   // another agent answered
@@ -34,19 +35,20 @@ var ends = []Fate{Replaced, Elsewhere, Abandoned, Ended, ByAgent, Expired}
 // moved is sent again.
 var follows = map[Fate][]Fate{
 	"":         {Sent, Offered},
-	Sent:       {Shown, Offered, NoReceipt, Blocked, WindowLost},
+	Sent:       {Shown, Offered, NoReceipt, Blocked, WindowLost, Refused},
 	Offered:    {Taken},
-	Taken:      {Shown, NoReceipt, Blocked, WindowLost},
+	Taken:      {Shown, NoReceipt, Blocked, WindowLost, Refused},
 	NoReceipt:  {Moved, Shown}, // a slow screen confirms late
 	Blocked:    {Moved, Shown}, // the agent opened it by hand
 	WindowLost: {Moved, Shown},
+	Refused:    {Moved},
 	Moved:      {Sent, Offered},
-	Shown:      {},
+	Shown:      {Refused}, // a frame fires load although the page refuses it
 }
 
 // Fates returns all fates.
 func Fates() []Fate {
-	return []Fate{Sent, Offered, Shown, Taken, NoReceipt, Blocked, WindowLost, Moved, Replaced, Elsewhere, Abandoned, Ended, ByAgent, Expired}
+	return []Fate{Sent, Offered, Shown, Taken, NoReceipt, Blocked, WindowLost, Refused, Moved, Replaced, Elsewhere, Abandoned, Ended, ByAgent, Expired}
 }
 
 // Over reports whether no fate follows.

@@ -258,8 +258,34 @@ func (l *Live) next(agent, pop string, why Fate, detail string) (p Pop, moved bo
 		l.turn(found, NoReceipt, now)
 		found.why = ""
 	}
+	return l.move(found, now)
+}
+
+// Refused moves a pop whose page allows no frame, as the note says, to its next way, and returns it like Next. Without a
+// further way the page is offered in a window.
+func (l *Live) Refused(agent, pop, note string) (p Pop, moved bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, found := l.find(agent, pop)
+	now := l.now()
+	if found == nil || found.Way != Frame {
+		return p, false
+	}
+	found.why = note
+	l.turn(found, Refused, now)
+	if found.why = ""; found.Life.Fate != Refused {
+		return p, false
+	}
+	if found.Ways[len(found.Ways)-1] == Frame {
+		found.Ways, found.Action = append(slices.Clip(found.Ways), Window), Offer
+	}
+	return l.move(found, now)
+}
+
+// move moves a pop that was not shown to its next way. The caller holds mu.
+func (l *Live) move(found *Pop, now time.Time) (p Pop, moved bool) {
 	n := slices.Index(found.Ways, found.Way)
-	failed := found.Life.Fate == NoReceipt || found.Life.Fate == Blocked || found.Life.Fate == WindowLost
+	failed := slices.Contains([]Fate{NoReceipt, Blocked, WindowLost, Refused}, found.Life.Fate)
 	if !failed || n < 0 || n+1 >= len(found.Ways) {
 		return *found, false
 	}

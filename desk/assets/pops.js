@@ -44,6 +44,10 @@ export function restore(list) {
 /** @param {any} p */
 export function popped(p) {
   open.set(p.pop, p);
+  if (framed?.pop === p.pop && p.way !== "frame") { // the page allows no frame
+    clearFrame();
+    toast(t("no_frame"));
+  }
   if (!p.lead || opened.has(p.pop + p.way) || now() > Date.parse(p.by ?? p.until)) {
     renderOffers();
     return;

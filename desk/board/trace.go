@@ -151,7 +151,7 @@ func (i *item) add(label, text string) {
 // marks are the colours of results.
 var marks = map[string]string{
 	"OK": "good", "FOUND": "good", "NOTFOUND": "", "TIMEOUT": "warn", "FAILURE": "bad", "delivered": "good", "pending": "info", "dead": "bad", "dropped": "warn",
-	"ok": "good", "popped": "good", "shown": "good", "taken": "good", "no-receipt": "warn", "blocked": "bad", "window-lost": "warn", "partial": "warn",
+	"ok": "good", "popped": "good", "shown": "good", "taken": "good", "no-receipt": "warn", "blocked": "bad", "window-lost": "warn", "refused": "warn", "partial": "warn",
 	"found": "good", "timeout": "warn", "error": "bad", "open": "bad",
 }
 

@@ -31,7 +31,9 @@ type Result struct {
 const maxBody = 4 << 20
 
 // Ask requests a page once and reads its headers. The request ends at the deadline.
-func Ask(page, desk string, deadline time.Time) Result {
+func Ask(page, desk string, deadline time.Time) Result { return ask("GET", page, desk, deadline) }
+
+func ask(method, page, desk string, deadline time.Time) Result {
 	p, err := url.Parse(page)
 	d, err2 := url.Parse(desk)
 	if err != nil || err2 != nil || p.Scheme != "http" && p.Scheme != "https" || p.Host == "" {
@@ -44,7 +46,7 @@ func Ask(page, desk string, deadline time.Time) Result {
 		return r
 	}
 	defer client.Close()
-	resp, err := client.Do(&httpclient.Request{URL: page, KeepHeader: true, Header: [][2]string{{"Accept", "text/html"}, {"Sec-Fetch-Dest", "iframe"}}}, deadline)
+	resp, err := client.Do(&httpclient.Request{Method: method, URL: page, KeepHeader: true, Header: [][2]string{{"Accept", "text/html"}, {"Sec-Fetch-Dest", "iframe"}}}, deadline)
 	if err != nil {
 		r.Why = err.Error()
 		return r
