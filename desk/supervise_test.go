@@ -197,6 +197,10 @@ func TestRights(t *testing.T) {
 		"POST /v1/agents/7/calls/1.1/transfer":     {403, 400, 400},
 		"POST /v1/agents/7/calls/2.1/transfer":     {403, 403, 400},
 		"POST /v1/agents/8/calls/none/transfer":    {403, 403, 400},
+		"POST /v1/agents/7/transfers/x/complete":   {403, away, away},
+		"POST /v1/agents/8/transfers/x/complete":   {403, 403, away},
+		"DELETE /v1/agents/7/transfers/x":          {403, away, away},
+		"DELETE /v1/agents/8/transfers/x":          {403, 403, away},
 		"POST /v1/queues/500/kick":                 {403, 400, 400}, // no call is named
 		"POST /v1/queues/600/kick":                 {403, 403, 400},
 		"POST /v1/agents/99/login":                 {403, 404, 404},

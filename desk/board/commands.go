@@ -36,6 +36,8 @@ func Commands() []Command {
 		{"POST /v1/agents/{id}/calls/{linkedid}/transfer", command(func(r *http.Request, in *control.TransferRequest) {
 			in.Agent, in.LinkedID = r.PathValue("id"), r.PathValue("linkedid")
 		}, (*control.Control).Transfer)},
+		{"POST /v1/agents/{id}/transfers/{transfer}/complete", ofTransfer((*control.Control).Complete)},
+		{"DELETE /v1/agents/{id}/transfers/{transfer}", ofTransfer((*control.Control).Cancel)},
 		{"POST /v1/queues/{queue}/kick", command(func(r *http.Request, in *control.KickRequest) {
 			in.Queue, in.Server = r.PathValue("queue"), r.URL.Query().Get("server")
 		}, (*control.Control).Kick)},
@@ -47,7 +49,7 @@ func command[In, Out any](name func(*http.Request, *In), do func(*control.Contro
 	return func(b *Board, ctx context.Context, r *http.Request, v *Viewer, decode func(any) bool) (any, error) {
 		var in In
 		if call := r.PathValue("linkedid"); call != "" && !b.commands(v, r.PathValue("id"), call) {
-			return nil, &control.Error{Code: control.Forbidden, Text: v.Name + " may not change this call: it was in none of the supervised queues"}
+			return nil, errNotSeen(v)
 		}
 		if !decode(&in) {
 			return nil, ErrAnswered
@@ -55,6 +57,30 @@ func command[In, Out any](name func(*http.Request, *In), do func(*control.Contro
 		name(r, &in)
 		return do(b.Control, ctx, v.Actor, in)
 	}
+}
+
+// ofTransfer returns the function of a command that ends an attended transfer.
+func ofTransfer(do func(*control.Control, context.Context, control.Actor, control.TransferEnd) (control.TransferResult, error)) func(*Board, context.Context, *http.Request, *Viewer, func(any) bool) (any, error) {
+	end := command(func(r *http.Request, in *control.TransferEnd) {
+		in.Agent, in.Transfer = r.PathValue("id"), r.PathValue("transfer")
+	}, do)
+	return func(b *Board, ctx context.Context, r *http.Request, v *Viewer, decode func(any) bool) (any, error) {
+		calls, err := b.Control.AgentCalls(v.Actor, r.PathValue("id"))
+		if err != nil {
+			return nil, err
+		}
+		for i := range calls {
+			if calls[i].Transfer == r.PathValue("transfer") && !b.commands(v, r.PathValue("id"), calls[i].LinkedID) {
+				return nil, errNotSeen(v)
+			}
+		}
+		return end(b, ctx, r, v, decode)
+	}
+}
+
+// errNotSeen returns the refusal of a command for a call that a viewer does not see.
+func errNotSeen(v *Viewer) error {
+	return &control.Error{Code: control.Forbidden, Text: v.Name + " may not change this call: it was in none of the supervised queues"}
 }
 
 // commands reports whether a viewer may change a call of an agent: the own ones, and those that were in a queue that the

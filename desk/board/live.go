@@ -168,6 +168,9 @@ type agentCall struct {
 	Person string    `json:"person,omitempty"`
 	State  string    `json:"state,omitempty"`
 	Since  time.Time `json:"since,omitzero"`
+	// Transfer is the id of an attended transfer that has begun, and To its destination.
+	Transfer string `json:"transfer,omitempty"`
+	To       string `json:"to,omitempty"`
 }
 
 // Entries returns what a viewer sees, encoded, each under its key.
@@ -434,7 +437,26 @@ func (l *Look) callsOf(v *Viewer, view *control.AgentView) []agentCall {
 		}
 		list = append(list, e)
 	}
+	l.transfers(v, view, list)
 	return list[:min(len(list), 8)]
+}
+
+// transfers adds to the calls of an agent what attended transfers have begun in them.
+func (l *Look) transfers(v *Viewer, view *control.AgentView, list []agentCall) {
+	if !slices.ContainsFunc(list, func(c agentCall) bool { return c.Call != "" && c.State != "ringing" }) {
+		return
+	}
+	calls, err := l.board.Control.AgentCalls(v.Actor, view.Agent)
+	if err != nil {
+		return // the viewer sees the agent, and may not steer it
+	}
+	for i := range calls {
+		for n := range list {
+			if c := &calls[i]; c.Transfer != "" && list[n].Call == c.LinkedID {
+				list[n].State, list[n].Transfer, list[n].To = c.State, c.Transfer, v.number(c.To)
+			}
+		}
+	}
 }
 
 // state sets the state of an agent in one word: that of the phone while it is in use, else that of the queues.

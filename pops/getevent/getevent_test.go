@@ -28,7 +28,7 @@ func testService(change func(*Config)) *Service {
 	return New(c, phones{"101": "+33612345678", "102": "anna", "103": `<&"'`})
 }
 
-// TestAnswer is for rows D16, D17, D18, D19, D20 and D21.
+// TestAnswer is for rows D14 (no server of its own is needed), D16, D17, D18, D19, D20 and D21.
 func TestAnswer(t *testing.T) {
 	attributes := func(c *Config) { c.XML = XMLNames{Root: "cti", Tel: "num", Event: "etat", Attributes: true} }
 	f := func(name string, change func(*Config), r Request, status int, kind, body string) {

@@ -75,11 +75,17 @@ url = "%s/card?phone=%%callerid%%"
 title = "%%callerid_name%%"
 `
 
-// start runs ringhook with a rule that opens pages in a way, and with further tables.
+// start runs ringhook with a rule that opens pages in a way, and with further tables, in which CRM/ is the CRM's address.
 func start(t testing.TB, open, more string, tables ...string) *desk {
 	t.Helper()
 	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		switch r.URL.Path {
+		case "/x-frame-options":
+			w.Header().Set("X-Frame-Options", "DENY")
+		case "/frame-ancestors":
+			w.Header().Set("Content-Security-Policy", "frame-ancestors 'none'")
+		}
 		fmt.Fprintf(w, `<!doctype html><title>CRM</title><style>body{font:16px system-ui;margin:32px;color:#223}h1{font-size:26px}td{padding:6px 24px 6px 0;color:#556}</style>
 <h1>Customer 4711</h1><table><tr><td>Phone<td>%s<tr><td>Contract<td>gold, since 2019<tr><td>Last order<td>12 January</table><p id="opener"></p><script>document.getElementById("opener").textContent = opener ? "sees the desk" : ""</script>`, r.FormValue("phone"))
 	}))
@@ -113,7 +119,7 @@ name = "Boris"
 [desk]
 listen = %q
 url = %q
-`, d.agi, filepath.Join(folder, "data"), at, d.url) + fmt.Sprintf(rules, open, more, crm.URL) + strings.Join(tables, "\n")
+`, d.agi, filepath.Join(folder, "data"), at, d.url) + fmt.Sprintf(rules, open, more, crm.URL) + strings.ReplaceAll(strings.Join(tables, "\n"), "CRM/", crm.URL+"/")
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

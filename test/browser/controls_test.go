@@ -84,7 +84,7 @@ func press(t *testing.T, ctx context.Context, keys ...string) {
 func inCall(t *testing.T, open, more string) (*desk, context.Context, *amitest.Server) {
 	t.Helper()
 	s, table := asterisk(t)
-	d, ctx := start(t, open, more, table, "[[pause]]\nname = \"lunch\"\ntext = { en = \"Lunch\", he = \"הפסקת צהריים\", ru = \"Обед\", fr = \"Déjeuner\" }\n"), browser(t)
+	d, ctx := start(t, open, more, table, "[[agent]]\nid = \"1\"\nname = \"Vera\"\nrole = \"administrator\"\n", "[[pause]]\nname = \"lunch\"\ntext = { en = \"Lunch\", he = \"הפסקת צהריים\", ru = \"Обед\", fr = \"Déjeuner\" }\n"), browser(t)
 	d.signIn(ctx, "7")
 	d.point("1.1", "queue-dial", "", "Zoë Müller")
 	d.point("1.1", "agent-dial", "101", "Zoë Müller")
@@ -185,6 +185,40 @@ func TestAttended(t *testing.T) {
 	})
 	press(t, ctx, "t")
 	asked(t, s, "Hangup", "1.2")
+}
+
+// TestSupervisorAttends has a supervisor transfer an agent's call: the agent asks the destination first, and the supervisor
+// completes the transfer.
+func TestSupervisorAttends(t *testing.T) {
+	d, anna, s := inCall(t, "card", "")
+	secret := ""
+	s.AnswerFunc("Setvar", func(r *amitest.Request) string {
+		if r.Get("Variable") == "RINGHOOK_TRANSFER" && r.Get("Value") != "" {
+			secret = r.Get("Value")
+		}
+		return amitest.Text("Response: Success", "ActionID: {id}", "Message: done")
+	})
+	vera := browser(t)
+	d.signIn(vera, "1")
+	becomes(t, vera, rowOf("agents", "Anna"))
+	eval(t, vera, rowOf("agents", "Anna")+`.querySelector("button").click()`)
+	becomes(t, vera, `document.querySelector('#card [data-do="transfer 1.1"]')`)
+	eval(t, vera, `document.querySelector('#card [data-do="transfer 1.1"]').click()`)
+	becomes(t, vera, `document.querySelector("#confirm").open && !document.querySelector("#confirm-choice").hidden`)
+	do(t, vera, chromedp.SendKeys(chromedp.CSS("#confirm-value"), "102"), chromedp.Click(chromedp.CSS("#confirm-option")), chromedp.Click(chromedp.CSS("#confirm-yes")))
+	asked(t, s, "Redirect", "ringhook-hold-agent", "consult")
+	becomes(t, vera, `document.querySelector('#card [data-do="complete 1.1"]') && document.querySelector('#card [data-do="cancel 1.1"]')`)
+	picture(t, vera, "desk-supervisor-attends")
+	becomes(t, anna, `document.querySelector("#complete")`)
+	s.AnswerFunc("Getvar", func(r *amitest.Request) string {
+		value := map[string]string{"RINGHOOK_TRANSFER": secret, "RINGHOOK_PARTNER": "PJSIP/trunk-00000001"}[r.Get("Variable")]
+		return amitest.Text("Response: Success", "ActionID: {id}", "Variable: x", "Value: "+value)
+	})
+	eval(t, vera, `document.querySelector('#card [data-do="complete 1.1"]').click()`)
+	asked(t, s, "Hangup", "1.2")
+	if trace := d.tell("trace", "1.1"); !strings.Contains(trace, "command of agent 1") {
+		t.Errorf("the trace has no command:\n%s", trace)
+	}
 }
 
 // TestPBXAway says that the telephone system is away, and has commands fail in words.

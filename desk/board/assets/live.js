@@ -112,12 +112,15 @@ function renderCalls() {
 }
 
 /** Asks before something that hurts, or for a value. @returns {Promise<string | null>} the value; null if it was cancelled */
-function ask({ title, text = "", yes, danger = false, label = "" }) {
+function ask({ title, text = "", yes, danger = false, label = "", option = "" }) {
   const dialog = $("confirm");
   $("confirm-title").textContent = title;
   $("confirm-text").textContent = text;
   $("confirm-field").hidden = !label;
   $("confirm-label").textContent = label;
+  $("confirm-choice").hidden = !option;
+  $("confirm-option-label").textContent = option;
+  $("confirm-option").checked = false;
   const value = $("confirm-value");
   value.value = "";
   value.required = Boolean(label);
@@ -174,9 +177,13 @@ async function hangUp(c) {
 
 /** @param {any} c */
 async function transfer(c) {
-  const to = await ask({ title: t("transfer_title"), text: whoText(c), yes: t("transfer"), label: t("extension") });
-  if (to) await command(t("transferred"), ["POST", callPath(c.agent, c.call, "transfer"), { to }]);
+  const to = await ask({ title: t("transfer_title"), text: whoText(c), yes: t("transfer"), label: t("extension"), option: t("transfer_attended") });
+  const kind = $("confirm-option").checked ? "attended" : "blind";
+  if (to) await command(t(kind === "attended" ? "transfer_begun" : "transferred"), ["POST", callPath(c.agent, c.call, "transfer"), { to, kind }]);
 }
+
+/** Ends an attended transfer. @param {any} c @param {string} method @param {string} end @param {string} done */
+const endTransfer = (c, method, end, done) => command(t(done), [method, `/v1/agents/${encodeURIComponent(c.agent)}/transfers/${encodeURIComponent(c.transfer)}${end}`]);
 
 let shown = ""; // key of the agent whose card is open
 
@@ -219,10 +226,20 @@ function renderCard() {
   if (focused) $("card").querySelector(`[data-do="${focused}"]`)?.focus();
 }
 
+/** The buttons for the transfer of a call: those that end one that has begun, else the one that begins it. @param {any} c */
+function transferActs(c) {
+  if (!c.transfer) return [el("button", { class: "btn small", "data-do": "transfer " + c.call, click: () => transfer(c) }, t("transfer"))];
+  return [
+    el("span", { class: "soft" }, t("transfer_to"), " ", num(c.to)),
+    el("button", { class: "btn small primary", "data-do": "complete " + c.call, click: () => endTransfer(c, "POST", "/complete", "transferred") }, t("command_complete")),
+    el("button", { class: "btn small", "data-do": "cancel " + c.call, click: () => endTransfer(c, "DELETE", "", "transfer_cancelled") }, t("back_to_caller")),
+  ];
+}
+
 /** @param {any} a */
 function cardOf(a) {
   const calls = a.calls.map((c) => el("li", {}, dotted(c.state === "talking" ? "good" : "info", t("call_" + (c.state || "up"))), el("span", { class: "grow" }, ...(c.call ? who(c) : [t("other_call")])), counting(c.since),
-    c.call && a.steer ? el("button", { class: "btn small", "data-do": "transfer " + c.call, click: () => transfer({ ...c, agent: a.agent }) }, t("transfer")) : "",
+    ...(c.call && a.steer ? transferActs({ ...c, agent: a.agent }) : []),
     c.call && a.steer ? el("button", { class: "btn small danger", "data-do": "hangup " + c.call, click: () => hangUp({ ...c, agent: a.agent }) }, t("hang_up")) : ""));
   const path = `/v1/agents/${encodeURIComponent(a.agent)}`;
   const places = a.queues.map((q) => el("li", {}, el("span", { class: "grow" }, name(q.name)),
