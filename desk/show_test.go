@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ringhook/desk/framing"
 	"ringhook/hooks"
 	"ringhook/pops"
 )
@@ -81,6 +82,48 @@ func TestNextTabAndNextWay(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestFrameRefused checks that a pop whose page allows no frame goes to the next way, or is offered in the window; the next one at
+// once, without ever being in the frame.
+func TestFrameRefused(t *testing.T) {
+	f := func(further []string, way, mode string) {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := DefaultConfig()
+			cfg.URL = "http://desk.example"
+			d, live := newDesk(t, nil, cfg, testRules(t, func(c *pops.Config) { c.Else = further }))
+			defer live.Close()
+			answer := make(chan framing.Result)
+			d.frames = framing.NewChecker(func(string, string, time.Time) framing.Result { return <-answer })
+			s, _ := d.tab("7")
+			b := tab{s, t}
+			ring := func(id string) *popMessage {
+				live.Heard(&hooks.Event{ID: id, Name: "agent-dial", LinkedID: id, Time: time.Now(), Params: map[string]any{"agent_phone": "101", "callerid": "+49301"}}, "")
+				synctest.Wait()
+				return b.pop()
+			}
+			p := ring("1.1")
+			if p == nil || p.Way != "frame" {
+				t.Fatalf("first: %+v", p)
+			}
+			if err := d.receipt("7", p.Pop, s.id, pops.Shown); err != nil { // as browsers do
+				t.Fatal(err)
+			}
+			answer <- framing.Result{Known: true, Why: "X-Frame-Options: deny", Status: 200}
+			synctest.Wait()
+			if p := b.pop(); p == nil || p.Way != way || p.Mode != mode || !p.Lead {
+				t.Errorf("after the refusal: %+v", p)
+			}
+			live.Heard(&hooks.Event{ID: "end", Name: "call-hangup", LinkedID: "1.1", Time: time.Now(), Final: true}, "")
+			if p := ring("2.2"); p == nil || p.Way != way || p.Mode != mode {
+				t.Errorf("the next pop: %+v", p)
+			}
+			d.leave("7", s)
+			synctest.Wait()
+		})
+	}
+	f(nil, "window", "offer")
+	f([]string{"notice"}, "notice", "force")
 }
 
 // TestBlockedAndLeft checks that a tab that refuses a pop, and one that closes, pass it on at once.

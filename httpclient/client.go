@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -139,6 +140,7 @@ func (c *Client) Do(req *Request, deadline time.Time) (*Response, error) {
 	}
 	in := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(in)
+	in.SkipBody = req.Method == http.MethodHead // its length is that of another method
 	reusable, err := conn.exchange(out, in, c.cfg.MaxBody, deadline)
 	if reusable {
 		host.release(conn)

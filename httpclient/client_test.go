@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -453,6 +454,25 @@ func BenchmarkDo(b *testing.B) {
 	for b.Loop() {
 		if _, err := c.Do(req, in(wait.Limit)); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestHead checks that the answer to HEAD has the headers, and no body to wait for.
+func TestHead(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Method", r.Method)
+		w.Header().Set("Content-Length", "5000")
+	}))
+	defer s.Close()
+	c := newClient(t, ClientConfig{MaxBody: 10})
+	for range 2 { // the second one on the same connection
+		resp, err := c.Do(&Request{Method: http.MethodHead, URL: s.URL, KeepHeader: true}, time.Now().Add(time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(resp.Body) > 0 || !slices.Contains(resp.Header, [2]string{"X-Method", "HEAD"}) {
+			t.Errorf("got %+v", resp)
 		}
 	}
 }

@@ -32,13 +32,9 @@ type answer struct {
 	at  time.Time
 }
 
-// NewChecker returns a checker that knows no page.
-func NewChecker() *Checker {
-	return &Checker{
-		ask:   func(page, desk string, deadline time.Time) Result { return ask("HEAD", page, desk, deadline) },
-		now:   time.Now,
-		known: map[string]answer{},
-	}
+// NewChecker returns a checker that knows no page, and asks by Head or a function like it.
+func NewChecker(ask func(page, desk string, deadline time.Time) Result) *Checker {
+	return &Checker{ask: ask, now: time.Now, known: map[string]answer{}}
 }
 
 // Refuses returns why a page allows no frame of a desk, "" if it does or that is not known. In the second case the page is asked
@@ -53,33 +49,39 @@ func (c *Checker) Refuses(page, desk string, start func(func()), told func(why s
 	first, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	key := u.Scheme + "://" + u.Host + "/" + first
 	now := c.now()
+	why, unknown := c.look(key, now)
+	if !unknown {
+		return why
+	}
+	start(func() {
+		r := c.ask(u.String(), desk, time.Now().Add(askTime))
+		refuses := ""
+		if r.Known && !r.Allowed && r.Status < 400 {
+			refuses = r.Why
+		}
+		c.mu.Lock()
+		c.asking--
+		c.known[key] = answer{refuses, now}
+		c.mu.Unlock()
+		if refuses != "" {
+			told(refuses)
+		}
+	})
+	return why
+}
+
+// look returns what is known of a page, and whether it is to be asked now.
+func (c *Checker) look(key string, now time.Time) (why string, unknown bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a, have := c.known[key]
-	if age := now.Sub(a.at); have && age >= 0 && age < valid {
-		return a.why
-	}
-	if c.asking >= maxAsking {
-		return a.why
+	if age := now.Sub(a.at); have && age >= 0 && age < valid || c.asking >= maxAsking {
+		return a.why, false
 	}
 	if !have && len(c.known) >= maxKnown {
 		clear(c.known)
 	}
 	c.known[key] = answer{a.why, now} // until there is another one
 	c.asking++
-	start(func() {
-		r := c.ask(u.String(), desk, time.Now().Add(askTime))
-		why := ""
-		if r.Known && !r.Allowed && r.Status < 400 {
-			why = r.Why
-		}
-		c.mu.Lock()
-		c.asking--
-		c.known[key] = answer{why, now}
-		c.mu.Unlock()
-		if why != "" {
-			told(why)
-		}
-	})
-	return a.why
+	return a.why, true
 }

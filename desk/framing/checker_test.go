@@ -2,13 +2,15 @@ package framing
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
 
 // TestChecker checks that pages are asked once in a while, without their queries, and that only one that refuses counts.
 func TestChecker(t *testing.T) {
-	c, now, asked := NewChecker(), time.Now(), []string{}
+	c, now, asked := NewChecker(Head), time.Now(), []string{}
 	answers := map[string]Result{"https://crm.example/deny/1": {Known: true, Why: "deny", Status: 200}, "https://crm.example/none": {Known: true, Why: "deny", Status: 404}}
 	c.now = func() time.Time { return now }
 	c.ask = func(page, _ string, _ time.Time) Result {
@@ -53,12 +55,31 @@ func TestChecker(t *testing.T) {
 		t.Errorf("%d answers are kept", len(c.known))
 	}
 	// Not more than a few questions at once.
-	c = NewChecker()
+	c = NewChecker(Head)
 	started := 0
 	for n := range 10 {
 		c.Refuses(fmt.Sprintf("https://crm.example/%d", n), "https://desk.example", func(func()) { started++ }, nil)
 	}
 	if started != maxAsking {
 		t.Errorf("%d questions at once", started)
+	}
+}
+
+// TestCheckerAsks asks a page that refuses frames, as the desk does.
+func TestCheckerAsks(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Frame-Options", "DENY")
+		_, _ = w.Write(make([]byte, 5000))
+		if r.Method != http.MethodHead || r.URL.RawQuery != "" {
+			t.Errorf("%s %s", r.Method, r.URL)
+		}
+	}))
+	defer s.Close()
+	c, told := NewChecker(Head), ""
+	if why := c.Refuses(s.URL+"/card?phone=1", "https://desk.example", func(f func()) { f() }, func(why string) { told = why }); why != "" {
+		t.Errorf("known: %q", why)
+	}
+	if told == "" {
+		t.Errorf("not told; known: %v", c.known)
 	}
 }

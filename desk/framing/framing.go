@@ -33,6 +33,9 @@ const maxBody = 4 << 20
 // Ask requests a page once and reads its headers. The request ends at the deadline.
 func Ask(page, desk string, deadline time.Time) Result { return ask("GET", page, desk, deadline) }
 
+// Head is Ask without the page's body.
+func Head(page, desk string, deadline time.Time) Result { return ask("HEAD", page, desk, deadline) }
+
 func ask(method, page, desk string, deadline time.Time) Result {
 	p, err := url.Parse(page)
 	d, err2 := url.Parse(desk)

@@ -194,7 +194,11 @@ func TestWindowClosed(t *testing.T) {
 	d.until(ctx, "1.1", "window shown")
 	d.point("1.1", "call-hangup", "", "Zoë")
 	for _, id := range d.targets(ctx) {
-		if _, err := chromedp.Call(ctx, target.CloseTarget, target.CloseTargetParams{TargetID: id}); err != nil {
+		window, cancel := chromedp.NewContext(ctx, chromedp.WithTargetID(id))
+		do(t, window)
+		err := chromedp.Cancel(window)
+		cancel()
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -245,7 +249,8 @@ func TestFrameRefused(t *testing.T) {
 	}
 }
 
-// TestSameMoment has two agents answer a call at the same moment. Asterisk connects one of them, and the call of the other ends.
+// TestSameMoment has two agents pick up at the same moment: Asterisk connects one of them, and the end of the other's ring is
+// reported at the same moment.
 func TestSameMoment(t *testing.T) {
 	d, anna, boris := start(t, "frame", ""), browser(t), browser(t)
 	d.signIn(anna, "7")
@@ -256,13 +261,11 @@ func TestSameMoment(t *testing.T) {
 		becomes(t, ctx, `document.querySelector("#page iframe")`)
 	}
 	var answering sync.WaitGroup
-	for _, phone := range []string{"101", "102"} {
-		answering.Go(func() { d.point("1.1", "agent-answer", phone, "Zoë") })
-	}
+	answering.Go(func() { d.point("1.1", "agent-answer", "102", "Zoë") })
+	answering.Go(func() { d.point("1.1", "agent-hangup", "101", "Zoë") })
 	answering.Wait()
-	d.point("1.1", "agent-hangup", "101", "Zoë")
-	becomes(t, boris, `document.querySelector("#call .chip.good") && document.querySelector("#call h1").textContent === "Zoë"`)
-	becomes(t, anna, `document.querySelector("#recent").textContent.includes("Zoë") && !document.querySelector("#hangup")`)
+	becomes(t, boris, `document.querySelector("#call .chip.good") && document.querySelector("#call h1").textContent === "Zoë" && document.querySelector("#page iframe")`)
+	becomes(t, anna, `document.querySelector("#recent").textContent.includes("Zoë") && document.querySelector("#call .empty") && document.querySelector("#page .empty")`)
 	for _, ctx := range []context.Context{anna, boris} {
 		if n := len(d.targets(ctx)); n != 0 {
 			t.Errorf("%d windows are open", n)
