@@ -8,6 +8,8 @@ let handle = null;
 const open = new Map();
 /** Pops that this page has opened: none is opened twice. */
 const opened = new Set();
+/** The last report of a pop that has not been answered. @type {Map<string, Promise<any>>} */
+const reports = new Map();
 /** The pop in the frame. @type {any} */
 let framed = null;
 let stream = "";
@@ -23,9 +25,12 @@ export function setStream(id, states) {
 /** Reports whether a page of a call is shown or offered. @param {string} linkedid */
 export const has = (linkedid) => [...open.values()].some((p) => p.linkedid === linkedid) || framed?.linkedid === linkedid;
 
-/** @param {any} pop @param {string} fate */
+/** Reports fates of a pop in their order: one that arrives before the one that it follows is refused. @param {any} pop @param {string} fate */
 function report(pop, fate) {
-  send("POST", `/v1/me/pops/${pop.pop}/receipt`, { stream, fate }).catch(() => {}); // the pop is over, or the next tab shows it
+  const before = reports.get(pop.pop) ?? Promise.resolve();
+  const now = before.then(() => send("POST", `/v1/me/pops/${pop.pop}/receipt`, { stream, fate })).catch(() => {}); // the pop is over, or the next tab shows it
+  reports.set(pop.pop, now);
+  now.then(() => reports.get(pop.pop) === now && reports.delete(pop.pop));
 }
 
 /** Takes the pops of a snapshot: nothing is opened again, but what was in the frame is there again. @param {any[]} list */

@@ -140,6 +140,9 @@ func (l *decisions) add(p *dialplan.PointTrace) {
 	if values["event"] == "" {
 		if d := l.last[key]; d != nil && len(d.Fates) < 16 {
 			d.Fates = append(d.Fates, popFate{p.Status, strings.Join(ways, ", "), marks[p.Status], p.Took})
+			if p.Why != "" {
+				d.Note = l.v.text(pops.Clean(p.Why, maxValue))
+			}
 		}
 		return
 	}

@@ -119,6 +119,7 @@ name = "Boris"
 [desk]
 listen = %q
 url = %q
+receipt = "10s"
 `, d.agi, filepath.Join(folder, "data"), at, d.url) + fmt.Sprintf(rules, open, more, crm.URL) + strings.ReplaceAll(strings.Join(tables, "\n"), "CRM/", crm.URL+"/")
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -131,6 +132,23 @@ url = %q
 		}
 	})
 	return d
+}
+
+// configure replaces a text of the configuration, and starts ringhook again with it.
+func (d *desk) configure(old, text string) {
+	d.t.Helper()
+	before, err := os.ReadFile(d.config)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	after := strings.Replace(string(before), old, text, 1)
+	if after == string(before) {
+		d.t.Fatalf("the configuration has no %q", old)
+	}
+	if err := os.WriteFile(d.config, []byte(after), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	d.restart()
 }
 
 // run starts ringhook, and waits until it serves.

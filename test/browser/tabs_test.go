@@ -23,6 +23,7 @@ func freeze(t *testing.T, ctx context.Context, state string) {
 // way, and a tab that comes back opens nothing late.
 func TestFrozenTab(t *testing.T) {
 	d, first := start(t, "frame", `else = ["hook:journal"]`, "[[hook]]\nname = \"journal\"\nevents = [\"pop\"]\nurl = \"http://127.0.0.1:1/\"\n"), browser(t)
+	d.configure(`receipt = "10s"`, `receipt = "1s"`)
 	d.signIn(first, "7")
 	second := tab(t, first)
 	do(t, second, chromedp.Navigate(d.url+"/desk/"))

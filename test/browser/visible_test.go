@@ -2,11 +2,9 @@ package browser
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -38,15 +36,7 @@ func BenchmarkVisible(b *testing.B) {
 		fmt.Fprintf(&tables, "[[agent]]\nid = \"%d\"\nphone = \"%d\"\n", 1000+n, 1000+n)
 	}
 	d := start(b, "frame", "", tables.String())
-	text, err := os.ReadFile(d.config)
-	if err != nil {
-		b.Fatal(err)
-	}
-	text = bytes.Replace(text, []byte("[desk]\n"), []byte("[desk]\nproxies = [\"127.0.0.0/8\"]\nproxy_user_header = \"X-Remote-User\"\n"), 1)
-	if err := os.WriteFile(d.config, text, 0o600); err != nil {
-		b.Fatal(err)
-	}
-	d.restart()
+	d.configure("[desk]\n", "[desk]\nproxies = [\"127.0.0.0/8\"]\nproxy_user_header = \"X-Remote-User\"\n")
 	ctx := browser(b)
 	d.signIn(ctx, "7")
 	eval(b, ctx, watch)
