@@ -74,8 +74,8 @@ func newTwoServers(t *testing.T, suite string) *twoServers {
 }
 
 // sameIDs waits for the end of a call, and checks that both ringhooks gave its events the same ids, so that the common
-// receiver has each event once, and with the same status unless one is concluded. The ringhook that is asked first about the next queue removes
-// QUEUESTATUS from the channel, so the other has it from RINGHOOK_LEFT.
+// receiver has each event once, and with the same status unless one is concluded. The ringhook that is asked first about the
+// next queue removes QUEUESTATUS from the channel, so the other has it from RINGHOOK_LEFT.
 func (l *twoServers) sameIDs(t *testing.T, number string) {
 	t.Helper()
 	all := map[string]string{}
