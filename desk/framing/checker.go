@@ -39,8 +39,8 @@ func NewChecker(ask func(page, desk string, deadline time.Time) Result) *Checker
 
 // Refuses returns why a page allows no frame of a desk, "" if it does or that is not known. In the second case the page is asked
 // once in ten minutes for its headers, without its query: that may have effects. start runs the question in the background, and
-// told is called if the page refuses.
-func (c *Checker) Refuses(page, desk string, start func(func()), told func(why string)) string {
+// report is called if the page refuses.
+func (c *Checker) Refuses(page, desk string, start func(func()), report func(why string)) string {
 	u, err := url.Parse(page)
 	if err != nil || u.Host == "" {
 		return ""
@@ -64,7 +64,7 @@ func (c *Checker) Refuses(page, desk string, start func(func()), told func(why s
 		c.known[key] = answer{refuses, now}
 		c.mu.Unlock()
 		if refuses != "" {
-			told(refuses)
+			report(refuses)
 		}
 	})
 	return why
