@@ -247,14 +247,19 @@ func TestSameMoment(t *testing.T) {
 	d, anna, boris := start(t, "frame", ""), browser(t), browser(t)
 	d.signIn(anna, "7")
 	d.signIn(boris, "8")
-	d.point("1.1", "agent-dial", "101", "Zoë")
-	d.point("1.1", "agent-dial", "102", "Zoë")
+	// Each phone has a channel of its own, as those of a queue's members.
+	of := func(point, channel, phone string) {
+		d.tell("call", point, "--uniqueid", channel, "--from", "02079460142", "--name", "Zoë", "--channel", "Local/"+phone+"@agents-"+channel, "linkedid=1.1", "agent_phone="+phone)
+	}
+	d.point("1.1", "queue-dial", "", "Zoë")
+	of("agent-dial", "1.2", "101")
+	of("agent-dial", "1.3", "102")
 	for _, ctx := range []context.Context{anna, boris} {
 		becomes(t, ctx, `document.querySelector("#page iframe")`)
 	}
 	var answering sync.WaitGroup
-	answering.Go(func() { d.point("1.1", "agent-answer", "102", "Zoë") })
-	answering.Go(func() { d.point("1.1", "agent-hangup", "101", "Zoë") })
+	answering.Go(func() { of("agent-answer", "1.3", "102") })
+	answering.Go(func() { of("agent-hangup", "1.2", "101") })
 	answering.Wait()
 	becomes(t, boris, `document.querySelector("#call .chip.good") && document.querySelector("#call h1").textContent === "Zoë" && document.querySelector("#page iframe")`)
 	becomes(t, anna, `document.querySelector("#recent").textContent.includes("Zoë") && document.querySelector("#call .empty") && document.querySelector("#page .empty")`)
