@@ -36,7 +36,7 @@ var works = []struct {
 }{
 	{"neither lookup nor hook", "call-dial", "linkedid={id} server=pbx", false, 82},
 	{"cached lookup", "queue-dial", "queue_id=500 linkedid={id} server=pbx visit= ring= recording_file= queue_status=", false, 130},
-	{"cached lookup, hook for another event", "queue-dial", "queue_id=500 linkedid={id} server=pbx visit= ring= recording_file= queue_status=", true, 176},
+	{"cached lookup, hook for another event", "queue-dial", "queue_id=500 linkedid={id} server=pbx visit= ring= recording_file= queue_status=", true, 190},
 	{"cached lookup and one hook", "agent-dial", "agent_phone=101 linkedid={id} server=pbx visit= ring=", true, 246},
 }
 
