@@ -125,8 +125,12 @@ function clearFrame() {
 /** Shows a page in the window that the agent opened before. @param {string} url */
 function navigate(url) {
   if (!handle || handle.closed) return false;
-  handle.location.replace(url);
-  return true;
+  try {
+    handle.location.replace(url);
+  } catch { // a page of another origin that has no opener: Chromium lets no other page navigate its window
+    handle = null;
+  }
+  return handle !== null;
 }
 
 /** Navigates a new window as soon as its blank page has forgotten the desk. @param {Window} w @param {string} url */
