@@ -95,7 +95,8 @@ func newFreePBX(t *testing.T, kind freepbx, level string, scenarios []pbxScenari
 	}
 	over["pjsip.conf"] = strings.NewReplacer("context=ringhook-incoming", "context="+incoming, "context=ringhook-phones", "context=from-internal").Replace(pjsipConf(phoneIP))
 	if level == "level2" {
-		over["pjsip.conf"] = strings.Replace(over["pjsip.conf"], "["+toHeaderTrunk+"]\ntype=endpoint\ncontext=from-internal", "["+toHeaderTrunk+"]\ntype=endpoint\ncontext=from-trunk-ringhook-toheader", 1)
+		over["pjsip.conf"] = strings.NewReplacer("["+toHeaderTrunk+"]\ntype=endpoint\ncontext=from-internal", "["+toHeaderTrunk+"]\ntype=endpoint\ncontext=from-trunk-ringhook-toheader",
+			"callerid=Agent "+toHeaderTrunk+" <"+toHeaderTrunk+">", "").Replace(over["pjsip.conf"])
 	}
 
 	l := &lab{asterisk: startAsterisk(t, kind.suite, over), server: newServer(t, 4575, 4580), pbx: newPBXRun(t, level, scenarios)}
