@@ -31,12 +31,12 @@ func (s *sender) work(stopping context.Context) {
 		if stopping.Err() != nil {
 			continue
 		}
-		if s.paused.Load() {
+		if s.paused.Load() || !s.stillPending(&d) {
 			s.results <- finished{result: Result{Delivery: d.ID}, unsent: true}
 			continue
 		}
 		runtime.Gosched() // sessions that are ready to run come first
-		f := s.attempt(&d)
+		f := s.attempt(&d.Delivery)
 		if f.outcome.class == classGone || f.outcome.overload && f.outcome.retryAfter > 0 {
 			s.paused.Store(true) // before this worker takes the next
 		}
@@ -50,6 +50,19 @@ func (s *sender) work(stopping context.Context) {
 			}
 		}
 	}
+}
+
+// stillPending reports whether a delivery is still to be sent. If the outbox does not answer it is not, until the outbox returns
+// it again.
+func (s *sender) stillPending(d *job) bool {
+	if time.Since(d.handed) < checkAfter {
+		return true
+	}
+	pending, err := s.outbox.IsPending(d.ID)
+	if err != nil {
+		s.failures.limited.Error("pending", "cannot look a delivery up again, it waits", "delivery", d.ID, "err", err)
+	}
+	return pending && err == nil
 }
 
 // attempt tries a delivery once, and decides its next state.

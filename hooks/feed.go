@@ -18,6 +18,9 @@ const (
 	prefetchFresh = 64
 	// farFuture is later than any next attempt.
 	farFuture = 60 * 24 * time.Hour
+	// checkAfter is the time for which a delivery may wait for a worker without being looked up again: after that, an operator
+	// who dropped or erased it meanwhile would see it sent all the same.
+	checkAfter = time.Second
 	// maxRetryNow bounds the deliveries that are attempted ahead of their time when a receiver is back.
 	maxRetryNow = 200
 )
@@ -27,7 +30,7 @@ const (
 type feed struct {
 	queue Queue
 	hook  string
-	jobs  chan Delivery
+	jobs  chan job
 	// limiter limits what is handed out, nil if nothing does. What waits for the rate is not taken from the outbox, where it
 	// may still be dropped or erased.
 	limiter *rate.Limiter
@@ -43,8 +46,14 @@ type feed struct {
 	retryNow map[int64]bool
 }
 
+// job is a delivery for a worker.
+type job struct {
+	Delivery
+	handed time.Time
+}
+
 func newFeed(queue Queue, hook string, limiter *rate.Limiter, room int) feed {
-	return feed{queue: queue, hook: hook, limiter: limiter, jobs: make(chan Delivery, room), inFlight: make(map[int64]Delivery, room)}
+	return feed{queue: queue, hook: hook, limiter: limiter, jobs: make(chan job, room), inFlight: make(map[int64]Delivery, room)}
 }
 
 // allowed is the number of deliveries that the rate lets be handed out now.
@@ -67,7 +76,7 @@ func (f *feed) hand(d *Delivery) {
 		f.limiter.ReserveN(time.Now(), 1)
 	}
 	f.inFlight[d.ID] = *d
-	f.jobs <- *d
+	f.jobs <- job{*d, time.Now()}
 }
 
 // canTake reports whether an offered delivery may be handed out before the outbox returns it.

@@ -123,6 +123,8 @@ type Queue interface {
 	Due(hook string, now time.Time, limit int, underWay ...int64) ([]Delivery, error)
 	// Next returns when the hook's next delivery becomes due; zero if none is pending.
 	Next(hook string) (time.Time, error)
+	// IsPending reports whether a delivery is still to be sent: an operator may have dropped or erased it.
+	IsPending(id int64) (bool, error)
 	// Settle stores the results of attempts and returns after the commit. released reports whether other deliveries of
 	// a key may be attempted, now or later, because one before them is settled.
 	Settle(ctx context.Context, results []Result) (released bool, err error)

@@ -412,3 +412,26 @@ func TestNewBesideABacklog(t *testing.T) {
 		}
 	})
 }
+
+// TestDroppedWhileWaiting checks that a delivery that waits for a worker is not sent once an operator has dropped it.
+func TestDroppedWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox, cfg := hooktest.NewOutbox(), hookTo("crm", "http://crm.example/")
+		cfg.Concurrency = 1
+		inBubble(t, outbox, cfg, func(d *hooks.Dispatcher, c *crm) {
+			c.before(func() { time.Sleep(2 * time.Second) })
+			for call := range 20 {
+				outbox.Add(event(fmt.Sprint("1.", call), 1), "crm")
+			}
+			d.Wake("crm")
+			time.Sleep(time.Second)
+			for id := int64(2); id <= 19; id++ {
+				outbox.Drop(id)
+			}
+			time.Sleep(time.Hour)
+			if n := len(c.attempts()); n != 2 || outbox.Pending() != 0 {
+				t.Errorf("%d requests, want the first and the last; %d deliveries wait", n, outbox.Pending())
+			}
+		})
+	})
+}

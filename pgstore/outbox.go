@@ -51,6 +51,13 @@ func (o *Outbox) Next(hook string) (next time.Time, err error) {
 	return next, wrap("find the next delivery", err)
 }
 
+// IsPending implements hooks.Queue.
+func (o *Outbox) IsPending(id int64) (pending bool, err error) {
+	err = o.s.query(func(rows pgx.Rows) error { return rows.Scan(&pending) },
+		"select exists (select from ringhook.delivery where tenant = $1 and id = $2 and state = 0)", o.s.tenant, id)
+	return pending, wrap("look a delivery up", err)
+}
+
 // Remembered implements hooks.Memory.
 func (o *Outbox) Remembered(hook, call string) (values map[string]string, err error) {
 	err = o.s.query(func(rows pgx.Rows) error {

@@ -71,6 +71,12 @@ func (o *Outbox) Next(hook string) (time.Time, error) {
 	return sqlite.FromMS(ms), o.s.reading("find the next delivery", err)
 }
 
+// IsPending reports whether a delivery is still to be sent: it was not dropped or erased.
+func (o *Outbox) IsPending(id int64) (bool, error) {
+	pending, err := sqlite.One(o.s.read, "select 1 from delivery where id = ? and state = 0", []any{id}, new(int))
+	return pending, o.s.reading("look a delivery up", err)
+}
+
 // Settle stores results of attempts, and returns when they are committed. A result
 // without Attempt.Started moves the delivery and counts no attempt. A delivery that is no
 // longer pending, because an operator dropped it, is not changed. released reports

@@ -119,6 +119,14 @@ func (o *Outbox) Next(hook string) (time.Time, error) {
 	return q.heads[0].Next, nil
 }
 
+// IsPending implements hooks.Outbox.
+func (o *Outbox) IsPending(id int64) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	row := o.rows[id]
+	return row != nil && row.State == hooks.Pending, o.err
+}
+
 // Settle implements hooks.Outbox.
 func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released bool, err error) {
 	o.mu.Lock()
@@ -131,6 +139,9 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released b
 	}
 	for _, r := range results {
 		row := o.rows[r.Delivery]
+		if row.State != hooks.Pending {
+			continue // it was dropped meanwhile
+		}
 		if !r.Attempt.Started.IsZero() { // else it is only moved
 			row.Attempts = append(row.Attempts, r.Attempt)
 		}
@@ -196,6 +207,13 @@ func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks
 		}
 	}
 	return ctx.Err()
+}
+
+// Drop drops a delivery, as an operator does.
+func (o *Outbox) Drop(id int64) {
+	if _, err := o.Settle(context.Background(), []hooks.Result{{Delivery: id, State: hooks.Dropped}}); err != nil {
+		panic(err) // only after Fail
+	}
 }
 
 // Enable forgets that a hook is disabled, as an operator does.

@@ -27,6 +27,7 @@ var outboxTests = []struct {
 	{"attempts count", attemptsCount},
 	{"limit and the longest due first", longestDueFirst},
 	{"under way", underWay},
+	{"pending", pending},
 	{"hook state", hookState},
 	{"remembered values", remembered},
 }
@@ -197,4 +198,19 @@ func remembered(t *testing.T, c *clock, o Outbox, reopen func() Outbox) {
 	}
 	settle("a", "1.1", hooks.Delivered, map[string]string{"crm_call": "two"})
 	values("a", "1.1", map[string]string{"crm_call": "two", "deal": "d"})
+}
+
+func pending(t *testing.T, c *clock, o Outbox, reopen func() Outbox) {
+	accept(t, o, Event("1.1", 1), "a")
+	accept(t, o, Event("1.2", 1), "a")
+	accept(t, o, Event("1.3", 1), "a")
+	list := expect(t, o, "a", c.now(), "msg_1.1_1", "msg_1.2_1", "msg_1.3_1")
+	Settle(t, o, list[1].ID, hooks.Dropped, time.Time{})
+	Settle(t, o, list[2].ID, hooks.Pending, c.now().Add(time.Hour))
+	o = reopen()
+	for id, want := range map[int64]bool{list[0].ID: true, list[1].ID: false, list[2].ID: true, list[2].ID + 1000: false} {
+		if got, err := o.IsPending(id); err != nil || got != want {
+			t.Errorf("delivery %d: got %t, %v", id, got, err)
+		}
+	}
 }
