@@ -155,7 +155,7 @@ func (q *outboxQuery) filter() (store.Filter, error) {
 	wrong := func(format string, args ...any) (store.Filter, error) {
 		return store.Filter{}, &refusal{status: fasthttp.StatusBadRequest, text: fmt.Sprintf(format, args...)}
 	}
-	filter := store.Filter{Hook: q.Hook, LinkedID: q.Call, Limit: q.Limit}
+	filter := store.Filter{Hook: q.Hook, Call: q.Call, Limit: q.Limit}
 	var since, until Moment
 	if q.Limit < 0 || q.Limit > maxListed {
 		return wrong("limit is out of range: 1 to %d", maxListed)

@@ -30,14 +30,14 @@ type outboxCmd struct {
 // outboxFilter chooses deliveries.
 type outboxFilter struct {
 	Hook  string     `placeholder:"NAME" help:"Only deliveries for this hook."`
-	Call  string     `placeholder:"LINKEDID" help:"Only deliveries of this call."`
+	Call  string     `placeholder:"CALL" help:"Only deliveries of this call: its linkedid, or its call_uuid."`
 	State string     `enum:"pending,dead,delivered,dropped,all" default:"all" help:"Only deliveries in this state: ${enum}."`
 	Since api.Moment `placeholder:"TIME" help:"Only events from then on: 2h for the last two hours, 10:42, or \"2006-01-02 15:04\"."`
 	Until api.Moment `placeholder:"TIME" help:"Only events before then."`
 }
 
 func (f outboxFilter) filter(limit int) store.Filter {
-	filter := store.Filter{Hook: f.Hook, LinkedID: f.Call, Limit: limit, Since: f.Since.Time, Until: f.Until.EndOf(f.Since.Time)}
+	filter := store.Filter{Hook: f.Hook, Call: f.Call, Limit: limit, Since: f.Since.Time, Until: f.Until.EndOf(f.Since.Time)}
 	if state, ok := hooks.StateNamed(f.State); ok {
 		filter.States = []hooks.State{state}
 	}

@@ -16,11 +16,11 @@ import (
 )
 
 type traceCmd struct {
-	Linkedid string     `arg:"" optional:"" help:"The call's linkedid, which is the uniqueid of its first channel; without one calls are listed."`
-	Since    api.Moment `default:"1h" placeholder:"TIME" help:"List the calls from then on: 2h for the last two hours, 10:42, or \"2006-01-02 15:04\"."`
-	Until    api.Moment `default:"0s" placeholder:"TIME" help:"List the calls that began before then."`
-	Limit    int        `default:"100" help:"List at most this many."`
-	JSON     bool       `name:"json" help:"Print everything of the call as JSON."`
+	Call  string     `arg:"" optional:"" placeholder:"CALL" help:"The call's linkedid, which is the uniqueid of its first channel, or its call_uuid; without one calls are listed."`
+	Since api.Moment `default:"1h" placeholder:"TIME" help:"List the calls from then on: 2h for the last two hours, 10:42, or \"2006-01-02 15:04\"."`
+	Until api.Moment `default:"0s" placeholder:"TIME" help:"List the calls that began before then."`
+	Limit int        `default:"100" help:"List at most this many."`
+	JSON  bool       `name:"json" help:"Print everything of the call as JSON."`
 }
 
 // Run prints everything stored about a call, or lists calls.
@@ -30,10 +30,10 @@ func (c *traceCmd) Run(s *streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	if c.Linkedid == "" {
+	if c.Call == "" {
 		return c.list(s, st)
 	}
-	held, err := heldOf(st, c.Linkedid)
+	held, err := heldOf(st, c.Call)
 	if err != nil {
 		return err
 	}
@@ -46,27 +46,37 @@ func (c *traceCmd) Run(s *streams) (err error) {
 // heldTrace is everything stored about one call.
 type heldTrace struct {
 	linkedid   string
-	calls      []store.HeldCall // of all Asterisks, the longest idle first; none if no state is stored
+	asked      string           // its linkedid, or its call_uuid
+	sharing    int              // the number of calls that have the linkedid
+	calls      []store.HeldCall // of all Asterisks unless one was asked for, the longest idle first; none if no state is stored
 	points     []dialplan.PointTrace
 	deliveries []store.Item
 	attempts   [][]hooks.Attempt // of each delivery
 }
 
-func heldOf(st *store.Store, linkedid string) (*heldTrace, error) {
-	h := &heldTrace{linkedid: linkedid}
-	var err error
+// heldOf returns everything stored about a call, by its linkedid or its call_uuid. The points are those of the linkedid: they
+// do not name their Asterisk.
+func heldOf(st *store.Store, call string) (*heldTrace, error) {
+	linkedid, err := st.LinkedIDOf(call)
+	if err != nil {
+		return nil, err
+	}
+	h := &heldTrace{linkedid: linkedid, asked: call}
 	if h.calls, err = st.Calls(linkedid); err != nil {
 		return nil, err
+	}
+	if h.sharing = len(h.calls); call != linkedid {
+		h.calls = slices.DeleteFunc(h.calls, func(c store.HeldCall) bool { return c.UUID() != call })
 	}
 	if h.points, err = st.Points(linkedid); err != nil {
 		return nil, err
 	}
-	if h.deliveries, err = st.Operator().List(store.Filter{LinkedID: linkedid, Limit: maxTraced}); err != nil {
+	if h.deliveries, err = st.Operator().List(store.Filter{Call: call, Limit: maxTraced}); err != nil {
 		return nil, err
 	}
 	slices.Reverse(h.deliveries) // the first made first
 	if len(h.calls)+len(h.points)+len(h.deliveries) == 0 {
-		return nil, fmt.Errorf("nothing is known of call %s: no point was asked with this linkedid, or it is longer ago than [store] keeps it; ringhook trace --since 1h lists the calls of the last hour", linkedid)
+		return nil, fmt.Errorf("nothing is known of call %s: no point was asked with this linkedid or call_uuid, or it is longer ago than [store] keeps it; ringhook trace --since 1h lists the calls of the last hour", call)
 	}
 	for _, d := range h.deliveries {
 		_, attempts, err := st.Operator().Show(d.ID)
@@ -83,15 +93,15 @@ func (h *heldTrace) print(w io.Writer, now time.Time) error {
 		fmt.Fprintf(w, "call %s, of which no state is kept\n", printable(h.linkedid))
 	}
 	for i := range h.calls {
-		if len(h.calls) > 1 {
+		if h.sharing > 1 {
 			fmt.Fprintf(w, "Asterisk %s, call_uuid %s:\n", printable(cmp.Or(h.calls[i].Asterisk(), "unknown")), h.calls[i].UUID())
 		}
 		if err := printCallState(w, &h.calls[i]); err != nil {
 			return err
 		}
 	}
-	if len(h.calls) > 1 {
-		fmt.Fprintf(w, "\n%d Asterisks have a call with this linkedid. The points of all of them follow: a point does not name its Asterisk.\n", len(h.calls))
+	if h.sharing > 1 {
+		fmt.Fprintf(w, "\n%d Asterisks have a call with this linkedid. The points of all of them follow: a point does not name its Asterisk.\n", h.sharing)
 	}
 	t := trace{now: now, uuids: len(h.calls) > 1}
 	for i := range h.points {
@@ -132,7 +142,7 @@ func (h *heldTrace) printUndelivered(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "\nNot delivered:\n%s", lines.String())
 	if mend {
-		fmt.Fprintf(w, "Once the receiver is well: ringhook outbox retry --call %s\n", printable(h.linkedid))
+		fmt.Fprintf(w, "Once the receiver is well: ringhook outbox retry --call %s\n", printable(h.asked))
 	}
 	return nil
 }

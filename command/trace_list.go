@@ -24,7 +24,7 @@ func (c *traceCmd) list(s *streams, st *store.Store) error {
 	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "BEGAN\tCALL\tDIRECTION\tCALLER\tANSWERED\tENDED\tTROUBLE")
 	for _, call := range calls[:min(len(calls), c.Limit)] {
-		undelivered, err := st.Operator().List(store.Filter{LinkedID: call.linkedid, States: []hooks.State{hooks.Pending, hooks.Dead, hooks.Dropped}})
+		undelivered, err := st.Operator().List(store.Filter{Call: call.linkedid, States: []hooks.State{hooks.Pending, hooks.Dead, hooks.Dropped}})
 		if err != nil {
 			return err
 		}

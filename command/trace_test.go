@@ -77,6 +77,25 @@ func TestTraceOfTwoCalls(t *testing.T) {
 		}
 	}
 
+	for n, uuid := range uuids {
+		held, err := heldOf(st, uuid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Reset()
+		if err := held.print(&out, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"call_uuid " + uuid, fmt.Sprintf("crm%d did not get queue-dial", n), "outbox retry --call " + uuid} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("the trace of %s has no %q:\n%s", uuid, want, out.String())
+			}
+		}
+		if strings.Contains(out.String(), uuids[1-n]) || strings.Contains(out.String(), fmt.Sprintf("crm%d", 1-n)) {
+			t.Errorf("the trace of %s has the other call:\n%s", uuid, out.String())
+		}
+	}
+
 	c := traceCmd{Limit: 10}
 	c.Since.Time, c.Until.Time = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	var list strings.Builder

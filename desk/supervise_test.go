@@ -543,7 +543,7 @@ func TestLinksOfCalls(t *testing.T) {
 	for _, id := range []string{"pb/x-1700000200.1", "pb/../x&y?z%2F#-1700000200.2"} {
 		o.keep(id, "500", "101", ownNumber, "Slash", time.Now().Add(-time.Minute), true)
 		root, path := o.signedIn("1"), "/desk/calls/"+url.PathEscape(id)
-		list, err := o.store.Operator().List(store.Filter{LinkedID: id, Limit: 1})
+		list, err := o.store.Operator().List(store.Filter{Call: id, Limit: 1})
 		if err != nil || len(list) != 1 {
 			t.Fatal(list, err)
 		}

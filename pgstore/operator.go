@@ -76,8 +76,12 @@ func condition(f *browse.Filter, tenant int) (sql string, args []any) {
 		}
 		add("d.state = any ($%d::smallint[])", states)
 	}
-	if f.LinkedID != "" {
-		add("e.linkedid = $%d", printable(f.LinkedID))
+	if encoded := browse.EncodedCall(f.Call); encoded != "" {
+		add("(position($%d in e.body) > 0", encoded)
+		args = append(args, f.Call)
+		fmt.Fprintf(&b, " or e.linkedid = $%d)", len(args))
+	} else if f.Call != "" {
+		add("e.linkedid = $%d", printable(f.Call))
 	}
 	if !f.Since.IsZero() {
 		add("e.accepted >= $%d", f.Since)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"ringhook/dialplan"
+	"ringhook/store/browse"
 	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
@@ -74,6 +76,34 @@ func (s *Store) EventCalls(linkedid string) (calls []string, err error) {
 		return err
 	})
 	return calls, s.reading("list the calls of events", err)
+}
+
+// ofCall is true for an event e of the call that browse.EncodedCall encodes.
+const ofCall = "instr(cast(e.body as text), ?) > 0"
+
+// LinkedIDOf returns the linkedid of the call with a call_uuid. If there is none, the text may be a linkedid itself: it is
+// returned as it is.
+func (s *Store) LinkedIDOf(call string) (linkedid string, err error) {
+	encoded := browse.EncodedCall(call)
+	if encoded == "" {
+		return call, nil
+	}
+	rows, err := s.read.Query("select linkedid from call")
+	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
+		var key string
+		err := scan(&key)
+		if id := dialplan.IdentityOf(key); err == nil && id.UUID() == call {
+			linkedid, err = id.LinkedID, errEnough
+		}
+		return err
+	})
+	if err == nil { // its state is not kept any more, or under the linkedid alone
+		_, err = sqlite.One(s.read, "select e.linkedid from event e where "+ofCall+" limit 1", []any{encoded}, &linkedid)
+	}
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return cmp.Or(linkedid, call), s.reading("find the linkedid of a call", err)
 }
 
 // Points returns the trace records of a call, the earliest first. Some may be missing,

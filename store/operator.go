@@ -76,8 +76,10 @@ func whereOf(f *Filter) (condition string, args []any) {
 		}
 		where = append(where, "d.state in ("+strings.Join(marks, ", ")+")")
 	}
-	if f.LinkedID != "" {
-		add("e.linkedid = ?", f.LinkedID)
+	if encoded := browse.EncodedCall(f.Call); encoded != "" {
+		add("(e.linkedid = ? or "+ofCall+")", f.Call, encoded)
+	} else if f.Call != "" {
+		add("e.linkedid = ?", f.Call)
 	}
 	if !f.Since.IsZero() {
 		add("e.accepted_ms >= ?", f.Since.UnixMilli())

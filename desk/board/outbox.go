@@ -68,7 +68,7 @@ type outboxView struct {
 var outboxStates = []string{"dead", "pending", "dropped", "delivered"}
 
 func (v *outboxView) filter() store.Filter {
-	filter := store.Filter{Hook: v.Hook, LinkedID: v.Call, Limit: outboxRows}
+	filter := store.Filter{Hook: v.Hook, Call: v.Call, Limit: outboxRows}
 	if state, ok := hooks.StateNamed(v.State); ok {
 		filter.States = []hooks.State{state}
 	} else {

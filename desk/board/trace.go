@@ -109,7 +109,7 @@ func (b *Board) trace(v *Viewer, f *Frame, linkedid string) (*callView, error) {
 // deliveries adds the events of the calls that the viewer sees, and their deliveries. Events without a call_uuid are of the
 // one call that is kept.
 func (b *Board) deliveries(t *timeline, linkedid string, seen *seenCall) error {
-	list, err := b.Store.Operator().List(store.Filter{LinkedID: linkedid, Limit: maxDeliveries})
+	list, err := b.Store.Operator().List(store.Filter{Call: linkedid, Limit: maxDeliveries})
 	if err != nil {
 		return err
 	}

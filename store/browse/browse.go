@@ -3,6 +3,7 @@ package browse
 
 import (
 	"errors"
+	"regexp"
 	"time"
 
 	"ringhook/hooks"
@@ -11,14 +12,26 @@ import (
 // ErrNotFound says that there is no delivery of that number.
 var ErrNotFound = errors.New("no such delivery")
 
+// callUUID matches a call_uuid. A linkedid that a program chose may look like one.
+var callUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+
+// EncodedCall returns what the stored text of each event of a call has, and no other: quotes within a value are escaped. It is
+// empty if call cannot be a call_uuid.
+func EncodedCall(call string) string {
+	if !callUUID.MatchString(call) {
+		return ""
+	}
+	return `"call_uuid":"` + call + `"`
+}
+
 // Filter selects deliveries: those that match every field that is set.
 type Filter struct {
-	Hook     string
-	States   []hooks.State
-	LinkedID string
-	Since    time.Time // accepted then or later
-	Until    time.Time // accepted before
-	Limit    int       // maximum number; List returns at most 100 if it is 0, IDs all
+	Hook   string
+	States []hooks.State
+	Call   string    // a linkedid, which several Asterisks may have, or a call_uuid
+	Since  time.Time // accepted then or later
+	Until  time.Time // accepted before
+	Limit  int       // maximum number; List returns at most 100 if it is 0, IDs all
 }
 
 // Item is a delivery as an operator sees it.

@@ -88,7 +88,8 @@ func browsed(t *testing.T, c *clock, s Operated) {
 	f("1.2_1a 1.1_2a", browse.Filter{Limit: 2})
 	f("1.1_1b", browse.Filter{Hook: "b"})
 	f("1.1_1a", browse.Filter{States: []hooks.State{hooks.Dead}})
-	f("1.1_2a 1.1_1b 1.1_1a", browse.Filter{LinkedID: "1.1"})
+	f("1.1_2a 1.1_1b 1.1_1a", browse.Filter{Call: "1.1"})
+	f("", browse.Filter{Call: "1c2a9d8e-5b6f-5a4b-8c3d-2e1f0a9b8c7d"})
 	f("1.2_1a", browse.Filter{Since: middle})
 	f("1.2_1a 1.1_2a", browse.Filter{Hook: "a", States: []hooks.State{hooks.Pending, hooks.Delivered}})
 
@@ -179,7 +180,7 @@ func chosenIDs(t *testing.T, c *clock, s Operated) {
 	f(browse.Filter{}, 2*calls, 1)
 	f(browse.Filter{Hook: "b", States: []hooks.State{hooks.Pending, hooks.Dead}}, calls, 2)
 	f(browse.Filter{Hook: "b", Limit: 10}, 10, 2)
-	f(browse.Filter{LinkedID: "1.7"}, 2, 15)
+	f(browse.Filter{Call: "1.7"}, 2, 15)
 	f(browse.Filter{States: []hooks.State{hooks.Dead}}, 0, 0)
 }
 
