@@ -52,8 +52,8 @@ func (s *sender) work(stopping context.Context) {
 	}
 }
 
-// stillPending reports whether a delivery is still to be sent. If the outbox does not answer it is not, until the outbox returns
-// it again.
+// stillPending reports whether a delivery is still to be sent. If the outbox does not answer it is not, until the outbox
+// returns it again.
 func (s *sender) stillPending(d *job) bool {
 	if time.Since(d.handed) < checkAfter {
 		return true

@@ -140,8 +140,8 @@ func (t *table) filled() (text string, long bool, err error) {
 	return text, long, err
 }
 
-// NamedSeparator reports whether a first line of a table is one such as sep=; that names what stands between the columns, and
-// returns it. The error continues a sentence about the line.
+// NamedSeparator reports whether a first line of a table is one such as sep=; that names what stands between the columns,
+// and returns it. The error continues a sentence about the line.
 func NamedSeparator(line string) (comma rune, named bool, err error) {
 	line = strings.Trim(strings.TrimRight(line, "\r\n"), `"`) // some programs quote it
 	if len(line) < len("sep=") || !strings.EqualFold(line[:len("sep=")], "sep=") || utf8.RuneCountInString(line) != len("sep=")+1 {
