@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ type watcher struct {
 	log       []string // guarded by mu
 	connected func(ctx context.Context) error
 	event     func(m Message)
+	refused   int32 // connections that are refused before the first that is accepted
 }
 
 func (w *watcher) note(what string) {
@@ -80,7 +82,9 @@ func newBench(t *testing.T, server *amitest.Server, w *watcher) *bench {
 		t.Fatal(err)
 	}
 	c.dial = func(context.Context) (net.Conn, error) {
-		b.dials.Add(1)
+		if b.dials.Add(1) <= w.refused {
+			return nil, syscall.ECONNREFUSED
+		}
 		return server.Pipe(), nil
 	}
 	w.client = c
@@ -171,6 +175,26 @@ func TestLoginFails(t *testing.T) {
 	f("another service", func(s *amitest.Server) { s.Greeting = "220 mail.example ESMTP" }, "not Asterisk's manager interface")
 	f("endless greeting", func(s *amitest.Server) { s.Greeting = strings.Repeat("x", 1<<20) }, "read greeting")
 	f("no read=system", func(s *amitest.Server) { s.NoBoot = true }, "read=system")
+}
+
+// Asterisk is not there at start: the client is away, says so once, and connects when Asterisk comes.
+func TestAwayAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, amitest.New(), &watcher{refused: 5})
+		if _, err := b.client.Do(t.Context(), Action{Name: "Ping"}); !errors.Is(err, ErrAway) || b.client.Connected() {
+			t.Errorf("connected %v, got %v, want ErrAway", b.client.Connected(), err)
+		}
+		time.Sleep(6 * longPause)
+		synctest.Wait()
+		connected := b.client.Connected()
+		b.stop()
+		if got := slices.DeleteFunc(b.said(), func(s string) bool { return s == "tick" }); !connected || !slices.Equal(got, []string{"connected", "disconnected"}) {
+			t.Errorf("connected %v, got %q", connected, got)
+		}
+		if n := strings.Count(b.logged.String(), "no connection to the manager interface"); n != 1 || b.dials.Load() != b.refused+2 { // events, and actions
+			t.Errorf("%d dials are logged %d times:\n%s", b.dials.Load(), n, b.logged)
+		}
+	})
 }
 
 // The connection is closed by the other side, again and again: the pauses grow, and the state is
