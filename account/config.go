@@ -29,6 +29,11 @@ type Config struct {
 	Header string `toml:"header"`
 	// Query is the parameter of the URL that holds the token, in place of a header.
 	Query string `toml:"query"`
+	// Rate is the maximum number of requests that carry the token in a time, such as 2/s, 100/m or 1000/h, of all lookups,
+	// hooks and lists of the account together; empty is no limit. Burst is the number that may be made at once after a pause,
+	// 1 to 10,000; 0 is 1.
+	Rate  string `toml:"rate"`
+	Burst int    `toml:"burst"`
 	// CAFile, CertFile and KeyFile are for the connection to the token endpoint, as those of lookups.
 	CAFile   string `toml:"ca_file"`
 	CertFile string `toml:"cert_file"`
@@ -106,6 +111,7 @@ func (c *Config) Check(report func(key, problem string)) {
 	if strings.ContainsAny(c.Query, "=&# \r\n") || len(c.Query) > 80 {
 		report("query", "is not the name of a parameter")
 	}
+	httpclient.ParseRate(c.Rate, c.Burst, report)
 	if _, err := c.credentials().TLS(); err != nil {
 		report("cert_file", "key_file or ca_file cannot be used: "+err.Error())
 	}

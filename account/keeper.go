@@ -76,8 +76,10 @@ func (a *Accounts) newKeeper(cfg Config) (*keeper, error) {
 		first = httpclient.Token{} // of another application or user
 	}
 	k.last = first.Access
+	limiter := httpclient.ParseRate(cfg.Rate, cfg.Burst, func(string, string) {}) // Check has reported it
+	quota := httpclient.NewQuota(limiter, func(o httpclient.QuotaOutcome) { a.metrics.held.WithLabelValues(cfg.Name, string(o)).Inc() })
 	k.tokens = httpclient.KeepTokens(k.source, httpclient.KeptTokens{
-		Carry: httpclient.Carry{Scheme: cfg.Scheme, Header: cfg.Header, Query: cfg.Query}, Expired: expired, First: first, Got: st.Refreshed, MinAge: minAge,
+		Carry: httpclient.Carry{Scheme: cfg.Scheme, Header: cfg.Header, Query: cfg.Query}, Expired: expired, First: first, Got: st.Refreshed, MinAge: minAge, Quota: quota,
 	})
 	return k, nil
 }

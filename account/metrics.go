@@ -14,6 +14,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	at       *prometheus.GaugeVec
 	failing  *prometheus.GaugeVec
+	held     *prometheus.CounterVec
 }
 
 // The outcomes of a request.
@@ -34,8 +35,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		failing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ringhook_account_failing", Help: "1 if the last request for a token failed, else 0.",
 		}, []string{"account"}),
+		held: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringhook_account_rate_held_total", Help: "Requests that the account's rate held up, by outcome: waited, or late for lookups that were not made.",
+		}, []string{"account", "outcome"}),
 	}
-	reg.MustRegister(m.requests, m.at, m.failing)
+	reg.MustRegister(m.requests, m.at, m.failing, m.held)
 	return m
 }
 
@@ -43,12 +47,16 @@ func (m *metrics) create(name string) {
 	for _, outcome := range []string{outcomeOK, outcomeRefused, outcomeFailed} {
 		m.requests.WithLabelValues(name, outcome)
 	}
+	for _, outcome := range httpclient.QuotaOutcomes() {
+		m.held.WithLabelValues(name, string(outcome))
+	}
 	m.failing.WithLabelValues(name)
 	m.at.WithLabelValues(name)
 }
 
 func (m *metrics) forget(name string) {
 	m.requests.DeletePartialMatch(prometheus.Labels{"account": name})
+	m.held.DeletePartialMatch(prometheus.Labels{"account": name})
 	m.at.DeleteLabelValues(name)
 	m.failing.DeleteLabelValues(name)
 }

@@ -71,7 +71,7 @@ func (f *fetcher) hide(text string) string {
 func (f *fetcher) all(ctx context.Context) (ids []AgentID, users int, err error) {
 	next := ""
 	for range maxPages {
-		resp, err := f.page(f.address(next))
+		resp, err := f.page(ctx, next)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -112,11 +112,15 @@ func (f *fetcher) address(next string) (string, error) {
 }
 
 // page requests one page, a second time if the token is not accepted any more.
-func (f *fetcher) page(address string, err error) (*httpclient.Response, error) {
+func (f *fetcher) page(ctx context.Context, next string) (*httpclient.Response, error) {
+	address, err := f.address(next)
 	if err != nil {
 		return nil, err
 	}
 	for again := true; ; again = false {
+		if err := f.tokens.Quota().Wait(ctx); err != nil {
+			return nil, err
+		}
 		deadline := time.Now().Add(f.cfg.Timeout)
 		req := &httpclient.Request{URL: address}
 		for name, value := range f.cfg.Headers {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"ringhook/httpclient"
 )
 
 const (
@@ -34,6 +36,12 @@ type feed struct {
 	// limiter limits what is handed out, nil if nothing does. What waits for the rate is not taken from the outbox, where it
 	// may still be dropped or erased.
 	limiter *rate.Limiter
+	// quota limits it together with what others do with the hook's account, nil if nothing does; turn is the place in its
+	// queue, nil if the feed does not wait.
+	quota *httpclient.Quota
+	turn  *httpclient.Turn
+	// waited reports that a request was taken after a wait in the queue.
+	waited bool
 	// inFlight are the deliveries that were handed to the workers and whose result is not committed yet. To the outbox they
 	// are still due.
 	inFlight      map[int64]Delivery
@@ -52,8 +60,8 @@ type job struct {
 	handed time.Time
 }
 
-func newFeed(queue Queue, hook string, limiter *rate.Limiter, room int) feed {
-	return feed{queue: queue, hook: hook, limiter: limiter, jobs: make(chan job, room), inFlight: make(map[int64]Delivery, room)}
+func newFeed(queue Queue, hook string, limiter *rate.Limiter, quota *httpclient.Quota, room int) feed {
+	return feed{queue: queue, hook: hook, limiter: limiter, quota: quota, jobs: make(chan job, room), inFlight: make(map[int64]Delivery, room)}
 }
 
 // allowed is the number of deliveries that the rate lets be handed out now.
@@ -68,6 +76,52 @@ func (f *feed) allowed(now time.Time) int {
 func (f *feed) untilAllowed(now time.Time) time.Duration {
 	missing := 1 - f.limiter.TokensAt(now)
 	return time.Duration(missing / float64(f.limiter.Limit()) * float64(time.Second))
+}
+
+// take takes up to n requests from the quota of the account. If there is none now, the feed waits in its queue, whose turn
+// wakes the sender. What is taken and not handed out is to be given back.
+func (f *feed) take(n int) int {
+	switch {
+	case f.quota == nil || n == 0:
+		return n
+	case f.turn == nil:
+		if taken := f.quota.Take(n); taken > 0 {
+			return taken
+		}
+		f.turn = f.quota.Join()
+		return 0
+	case !f.turn.Come():
+		return 0
+	}
+	f.turn = nil
+	f.waited = true
+	return 1 + f.quota.Take(n-1)
+}
+
+// giveBack returns what was taken and not handed out.
+func (f *feed) giveBack(taken, handed int) {
+	if f.waited && handed > 0 {
+		f.quota.Used()
+	}
+	f.waited = false
+	f.quota.Return(taken - handed)
+}
+
+// turned returns a channel that is closed when the feed's turn has come; nil if it waits for none.
+func (f *feed) turned() <-chan struct{} {
+	if f.turn == nil {
+		return nil
+	}
+	return f.turn.Granted()
+}
+
+// leaveQueue gives up the feed's place or turn in the quota's queue. With unused alone it keeps a place whose turn has not
+// come.
+func (f *feed) leaveQueue(unused bool) {
+	if f.turn != nil && (!unused || f.turn.Come()) {
+		f.turn.Leave()
+		f.turn = nil
+	}
 }
 
 // hand passes a delivery to the workers. There must be room for it, and the rate must allow it.
@@ -93,8 +147,9 @@ func (f *feed) due(until time.Time, limit int) ([]Delivery, error) {
 	return f.queue.Due(f.hook, until, limit, slices.Collect(maps.Keys(f.inFlight))...)
 }
 
-// read hands out what the outbox has for the given number of places, and sets when to look again.
-func (f *feed) read(now time.Time, places int) error {
+// read hands out what the outbox has for the given number of places, and sets when to look again. It returns the number
+// of deliveries that were handed out.
+func (f *feed) read(now time.Time, places int) (handed int, err error) {
 	until, limit := now, places
 	if f.retryNow != nil {
 		until, limit = now.Add(farFuture), limit+len(f.retryNow)
@@ -102,9 +157,8 @@ func (f *feed) read(now time.Time, places int) error {
 	due, err := f.due(until, limit)
 	if err != nil {
 		f.look = now.Add(pause)
-		return err
+		return 0, err
 	}
-	handed := 0
 	for i := range due {
 		d := &due[i]
 		f.highestID = max(f.highestID, d.ID)
@@ -115,14 +169,14 @@ func (f *feed) read(now time.Time, places int) error {
 	}
 	if f.outboxHasMore = len(due) == limit && handed > 0; f.outboxHasMore {
 		f.look = now.Add(lookAgain)
-		return nil
+		return handed, nil
 	}
 	if handed == 0 {
 		f.retryNow = nil
 	}
 	wait, err := f.untilNext(now)
 	f.look = now.Add(wait)
-	return err
+	return handed, err
 }
 
 // untilNext returns how long nothing will be due, at most lookAgain.

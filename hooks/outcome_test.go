@@ -43,7 +43,7 @@ func TestEveryError(t *testing.T) {
 		httpclient.ClassTimeout: classTimeout, httpclient.ClassDNS: classDNS, httpclient.ClassBlocked: classBlocked, httpclient.ClassTLS: classTLS,
 		httpclient.ClassConnect: classConnect, httpclient.ClassReset: classConnect, httpclient.ClassBusy: classConnect,
 		httpclient.ClassProtocol: classProtocol, httpclient.ClassTooLarge: classProtocol, httpclient.ClassRequest: classProtocol,
-		httpclient.ClassToken: classRejected,
+		httpclient.ClassToken: classRejected, httpclient.ClassRate: classProtocol, // no hook gets it: it waits for its turn
 	}
 	for _, class := range httpclient.Classes() {
 		got := outcomeOf(nil, &httpclient.Error{Class: class, Host: "crm.example", Err: errors.New("cause")}, time.Now())

@@ -183,6 +183,9 @@ func (s *sender) once(ev *Event) (done bool, err error) {
 	if s.hook.limiter != nil && !s.hook.limiter.Allow() {
 		return true, errors.New("rate: no further attempt is allowed now")
 	}
+	if s.tokens.Quota().Take(1) == 0 {
+		return true, errors.New("rate of the account: no further request is allowed now")
+	}
 	if ev, err = s.recall(ev); err != nil {
 		return true, fmt.Errorf("read remembered values: %w", err)
 	}

@@ -1,15 +1,15 @@
 package hooks
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"ringhook/httpclient"
 )
 
 // schedules are the delays after each failed attempt. The last one repeats until
@@ -29,27 +29,9 @@ const (
 	longestWait = time.Hour
 )
 
-// ratePattern is a number of attempts in a second, a minute or an hour.
-var ratePattern = regexp.MustCompile(`^([1-9][0-9]{0,5})/([smh])$`)
-
 // compileRate makes the limiter of the hook's attempts, nil if there is no limit.
 func (b *builder) compileRate() *rate.Limiter {
-	c := b.hook.cfg
-	m := ratePattern.FindStringSubmatch(c.Rate)
-	switch {
-	case c.Rate == "" && c.Burst != 0:
-		b.report("burst", "is for rate, which is missing")
-	case c.Burst < 0 || c.Burst > 10_000:
-		b.report("burst", fmt.Sprintf("%d is out of range: 1 to 10000", c.Burst))
-	case c.Rate != "" && m == nil:
-		b.report("rate", fmt.Sprintf("%q is not a rate, such as 2/s, 100/m or 1000/h", c.Rate))
-	}
-	if m == nil {
-		return nil
-	}
-	n, _ := strconv.Atoi(m[1]) // the pattern has digits only
-	per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[m[2]]
-	return rate.NewLimiter(rate.Limit(float64(n)/per.Seconds()), max(1, c.Burst))
+	return httpclient.ParseRate(b.hook.cfg.Rate, b.hook.cfg.Burst, b.report)
 }
 
 // next returns when a delivery is attempted again after the given number of

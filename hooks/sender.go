@@ -76,13 +76,14 @@ func newSender(h *hook, client *httpclient.Client, accounts httpclient.Accounts,
 	s := &sender{
 		hook: h, client: client, send: client.Do, outbox: outbox, log: log.With("hook", h.name),
 		wake: make(chan struct{}, 1), fresh: make(chan Delivery, room), results: make(chan finished, room),
-		feed: newFeed(outbox, h.name, h.limiter, room), committer: newCommitter(outbox),
-		skew:  -1, // no clock is, in whole seconds
-		files: digestFiles(h.cfg.CAFile, h.cfg.CertFile, h.cfg.KeyFile),
+		committer: newCommitter(outbox),
+		skew:      -1, // no clock is, in whole seconds
+		files:     digestFiles(h.cfg.CAFile, h.cfg.CertFile, h.cfg.KeyFile),
 	}
 	s.failures.limited = loglimit.New(s.log, logInterval)
 	var err error
 	s.tokens, s.own, err = h.cfg.Tokens(accounts, client)
+	s.feed = newFeed(outbox, h.name, h.limiter, s.tokens.Quota(), room)
 	return s, err
 }
 
@@ -169,6 +170,7 @@ func (s *sender) run(stopping, abandoned context.Context) {
 		s.storeState(abandoned)
 		s.committer.begin(abandoned, s.feed.outboxHasMore)
 		s.fill(time.Now())
+		s.feed.leaveQueue(true)
 		timer.Reset(max(time.Until(s.committer.next(s.feed.look)), minWait))
 		select {
 		case <-stopping.Done():
@@ -176,6 +178,8 @@ func (s *sender) run(stopping, abandoned context.Context) {
 			s.feed.readNow()
 			s.committer.commitNow = true
 		case <-timer.C:
+		case <-s.feed.turned():
+			s.feed.readNow()
 		case d := <-s.fresh:
 			s.accept(&d)
 		case f := <-s.results:
@@ -184,6 +188,7 @@ func (s *sender) run(stopping, abandoned context.Context) {
 			s.confirm(c)
 		}
 	}
+	s.feed.leaveQueue(false)
 	close(s.feed.jobs)
 	workers.Wait()
 	s.feed.jobs = nil // without room: what is still offered stays in the outbox
@@ -232,11 +237,12 @@ func (s *sender) gather() {
 // accept hands an offered delivery to the workers if it may be attempted now. Otherwise the outbox returns it in its turn:
 // it is not kept here, where an operator could not take it back.
 func (s *sender) accept(d *Delivery) {
-	if !s.canAccept(d.ID) {
+	if !s.canAccept(d.ID) || s.feed.take(1) == 0 {
 		s.feed.outboxHasMore = true
 		return
 	}
 	s.feed.hand(d)
+	s.feed.giveBack(1, 1)
 }
 
 func (s *sender) canAccept(id int64) bool {
@@ -352,8 +358,18 @@ func (s *sender) fill(now time.Time) {
 		f.look = now.Add(min(f.untilAllowed(now), lookAgain))
 	default:
 		s.paused.Store(false)
-		if err := f.read(now, min(room-atWorkers, f.allowed(now))); err != nil {
+		wanted := min(room-atWorkers, f.allowed(now))
+		taken := f.take(wanted)
+		if taken == 0 { // the turn at the account's quota wakes the sender
+			f.look = now.Add(lookAgain)
+			return
+		}
+		handed, err := f.read(now, taken)
+		f.giveBack(taken, handed)
+		if err != nil {
 			s.failures.outbox(err)
+		} else if f.outboxHasMore && taken < wanted {
+			f.look = now // to wait in the account's queue
 		} else if f.outboxHasMore && f.limiter != nil {
 			f.look = now.Add(min(f.untilAllowed(now), lookAgain))
 		}

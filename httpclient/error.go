@@ -19,6 +19,7 @@ const (
 	ClassTooLarge = "too_large" // head or body of the response is over its limit
 	ClassBusy     = "busy"      // every connection to the host was in use
 	ClassToken    = "token"     // there is none to send the request with
+	ClassRate     = "rate"      // unsent: the rate of the account allows it only after the deadline
 	ClassRequest  = "request"   // the request cannot be sent by anyone: its URL or a header is wrong
 )
 
@@ -26,9 +27,12 @@ const (
 func Classes() []string {
 	return []string{
 		ClassTimeout, ClassDNS, ClassBlocked, ClassConnect, ClassTLS, ClassReset,
-		ClassProtocol, ClassTooLarge, ClassBusy, ClassToken, ClassRequest,
+		ClassProtocol, ClassTooLarge, ClassBusy, ClassToken, ClassRate, ClassRequest,
 	}
 }
+
+// errRate is why a request of a call is not made.
+var errRate = errors.New("not sent: the rate of the account allows the request only after the time is over")
 
 // Error is a request without a response. Its text names class, host and
 // cause, and never the rest of the URL or a header, which may be secret.

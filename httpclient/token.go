@@ -58,6 +58,7 @@ type Tokens struct {
 	carry   Carry
 	expired func(*Response) bool // reports a refused token by the answer; nil for status 401 alone
 	minAge  time.Duration        // a refused token that is younger is not replaced
+	quota   *Quota
 	running sync.WaitGroup
 
 	mu      sync.Mutex
@@ -95,11 +96,13 @@ type KeptTokens struct {
 	Got   time.Time
 	// MinAge is the age from which on a token that is refused is replaced: a server may refuse every token.
 	MinAge time.Duration
+	// Quota limits the requests that carry the token; nil for no limit.
+	Quota *Quota
 }
 
 // KeepTokens returns Tokens that requests tokens from a source, which stores them.
 func KeepTokens(source Source, k KeptTokens) *Tokens {
-	t := &Tokens{source: source, carry: k.Carry, expired: k.Expired, minAge: k.MinAge}
+	t := &Tokens{source: source, carry: k.Carry, expired: k.Expired, minAge: k.MinAge, quota: k.Quota}
 	if k.First.Access != "" {
 		t.put(k.First, k.Got)
 	}
@@ -126,6 +129,14 @@ func (t *Tokens) Get(deadline time.Time) (string, error) {
 	case <-timer.C:
 		return "", tokenError(context.DeadlineExceeded)
 	}
+}
+
+// Quota returns the limit of the requests that carry the token, nil if there is none. Tokens may be nil.
+func (t *Tokens) Quota() *Quota {
+	if t == nil {
+		return nil
+	}
+	return t.quota
 }
 
 // Renew requests a new token in the background, also if the present one is valid.

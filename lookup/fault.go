@@ -40,7 +40,7 @@ func (f *fault) Unwrap() error { return f.err }
 
 // harmless are the classes that do not mean that the source fails: they are ours, or of
 // one customer's data.
-var harmless = []string{httpclient.ClassBusy, httpclient.ClassRequest, httpclient.ClassTooLarge}
+var harmless = []string{httpclient.ClassBusy, httpclient.ClassRate, httpclient.ClassRequest, httpclient.ClassTooLarge}
 
 // asFault returns any error of a request or of a parser as a fault.
 func asFault(err error) *fault {

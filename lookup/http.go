@@ -163,12 +163,17 @@ func (b *httpBackend) send(req *httpclient.Request, apart bool, start, deadline 
 		out.Header = append(slices.Clip(out.Header), [2]string{"Authorization", auth})
 	}
 	plain := out
+	// A request whose turn comes only after the call has stopped waiting would take the turn of another call.
+	turn := func() error { return tokens.Quota().WaitForCall(earlier(start.Add(b.cfg.Timeout), deadline)) }
 	if tokens != nil {
 		var err error
 		if token, err = tokens.Get(deadline); err != nil {
 			return nil, err
 		}
 		tokens.Authorize(&out, token)
+		if err = turn(); err != nil {
+			return nil, err
+		}
 	}
 	resp, err := b.client.Do(&out, deadline)
 	var e *httpclient.Error
@@ -188,6 +193,9 @@ func (b *httpBackend) send(req *httpclient.Request, apart bool, start, deadline 
 		if token, err = tokens.Get(deadline); err != nil {
 			return nil, err
 		}
+		if err = turn(); err != nil {
+			return nil, err
+		}
 		out = plain
 		tokens.Authorize(&out, token)
 		if resp, err = b.client.Do(&out, deadline); tokens.Refused(resp) && resp.Status < 400 {
@@ -198,6 +206,14 @@ func (b *httpBackend) send(req *httpclient.Request, apart bool, start, deadline 
 		return resp, err
 	}
 	return b.client.Do(&out, deadline)
+}
+
+// earlier returns the earlier of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // errSession is the error of an answer which says, with a status of success, that the session has ended.

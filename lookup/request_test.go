@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/httpclient"
 )
@@ -470,4 +473,43 @@ func FuzzRender(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAccountRate checks that a lookup whose turn at the account comes after its timeout is not made, says so, and does not
+// count as a failure of the source.
+func TestAccountRate(t *testing.T) {
+	var asked atomic.Int32
+	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if r.Header.Get("Authorization") != "Bearer t-1" {
+			t.Errorf("Authorization %q", r.Header.Get("Authorization"))
+		}
+		echo(w, r)
+	})
+	cfg.Format, cfg.Variable, cfg.Account, cfg.Points = "text", "echo", "crm", []string{"p"}
+	late := 0
+	quota := httpclient.NewQuota(httpclient.ParseRate("1/h", 0, nil), func(o httpclient.QuotaOutcome) {
+		if o == httpclient.QuotaLate {
+			late++
+		}
+	})
+	tokens := httpclient.KeepTokens(nil, httpclient.KeptTokens{First: httpclient.Token{Access: "t-1"}, Got: time.Now(), Quota: quota})
+	defer tokens.Close()
+	svc, err := New([]Config{cfg}, newMemory(), Own{Accounts: func(string) *httpclient.Tokens { return tokens }}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer svc.Close(t.Context())
+	if a := await(svc.Ask(ask(anna))); a.Outcome != Found {
+		t.Errorf("the first lookup: %+v", a)
+	}
+	for range tripRow + 1 {
+		p := svc.Ask(ask(boris))
+		if a := await(p); a.Outcome != Failed || !strings.Contains(p.Sources()[0].Why, "rate: not sent: the rate of the account") {
+			t.Fatalf("a lookup beyond the rate: %+v, %+v", a, p.Sources())
+		}
+	}
+	if n := asked.Load(); n != 1 || late != tripRow+1 {
+		t.Errorf("%d requests, %d were late", n, late)
+	}
 }

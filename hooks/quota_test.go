@@ -1,0 +1,86 @@
+package hooks_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/hooks"
+	"ringhook/hooks/hooktest"
+	"ringhook/httpclient"
+)
+
+// TestAccountRate checks that the hooks of an account share its rate: they take turns, each keeps the order of its deliveries,
+// no delivery waits in memory, and a lookup comes between them.
+func TestAccountRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quota := httpclient.NewQuota(httpclient.ParseRate("1/s", 2, nil), func(httpclient.QuotaOutcome) {})
+		tokens := httpclient.KeepTokens(func(context.Context, string) (httpclient.Token, error) {
+			return httpclient.Token{Access: "token-1"}, nil
+		}, httpclient.KeptTokens{Quota: quota})
+		defer tokens.Close()
+		var cfgs []hooks.Config
+		for _, name := range []string{"journal", "notes"} {
+			cfg := hookTo(name, "http://crm.example/")
+			cfg.Account, cfg.Order = "crm", "strict"
+			cfgs = append(cfgs, cfg)
+		}
+		outbox := hooktest.NewOutbox()
+		d, err := hooks.NewShared(cfgs, func(string) *httpclient.Tokens { return tokens }, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var sent []string
+		start := time.Now()
+		for _, name := range d.Names() {
+			d.SetSend(name, func(req *httpclient.Request, _ time.Time) (*httpclient.Response, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				sent = append(sent, fmt.Sprintf("%s %v", name, time.Since(start).Round(time.Second)))
+				return &httpclient.Response{Status: 200}, nil
+			})
+		}
+		d.Start()
+		for call := range 4 {
+			outbox.Add(event(fmt.Sprint("1.", call), 1), "journal", "notes")
+		}
+		d.WakeAll()
+		time.Sleep(1500 * time.Millisecond)
+		if err := quota.WaitForCall(start.Add(2500 * time.Millisecond)); err != nil {
+			t.Errorf("a lookup waits for the hooks: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if err := d.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		// Both of the burst may be those of one hook; from then on the hooks take turns, but for the second of the lookup.
+		if len(sent) != 8 || outbox.Pending() != 0 {
+			t.Fatalf("sent %q", sent)
+		}
+		var seconds []string
+		for i, s := range sent {
+			var name, at string
+			fmt.Sscan(s, &name, &at)
+			seconds = append(seconds, at)
+			if i > 3 && i < 6 && name == firstWord(sent[i-1]) {
+				t.Errorf("a hook comes twice: %q", sent)
+			}
+		}
+		if want := []string{"0s", "0s", "1s", "3s", "4s", "5s", "6s", "7s"}; !slices.Equal(seconds, want) {
+			t.Errorf("at %q, want %q", seconds, want)
+		}
+	})
+}
+
+func firstWord(s string) (word string) {
+	fmt.Sscan(s, &word)
+	return word
+}
