@@ -164,7 +164,7 @@ func (a *App) newParts(ctx context.Context, cfg *conf.Config, accounts httpclien
 	if p.Lookups, err = lookup.New(cfg.Lookups, a.store.Cache(), lookup.Own{Phonebook: a.store.Phonebook(), DIDs: a.store.Desk(), Accounts: accounts}, a.log, a.registry); err != nil {
 		return p, fmt.Errorf("[[lookup]]: %w", err)
 	}
-	if p.Hooks, err = hooks.NewShared(cfg.Hooks, accounts, a.store.Outbox(), a.log, a.registry); err != nil {
+	if p.Hooks, err = hooks.NewShared(cfg.Hooks, hooks.Shared{Accounts: accounts, Recordings: a.recordings}, a.store.Outbox(), a.log, a.registry); err != nil {
 		return p, errors.Join(fmt.Errorf("[[hook]]: %w", err), a.closeLookups(ctx, p.Lookups))
 	}
 	ctx, cancel := context.WithTimeout(ctx, store.Wait)

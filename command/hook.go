@@ -9,8 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/conf"
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/recordings"
 )
 
 type hookCmd struct {
@@ -54,7 +58,7 @@ func (c *hookTestCmd) Run(s *streams) error {
 		return err
 	}
 	defer done()
-	p, a, wanted, err := hooks.Try(cfg.Hooks, accounts, ev, c.Name, slog.New(slog.DiscardHandler))
+	p, a, wanted, err := hooks.Try(cfg.Hooks, hooks.Shared{Accounts: accounts, Recordings: recordingsOf(cfg)}, ev, c.Name, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -74,6 +78,14 @@ func (c *hookTestCmd) Run(s *streams) error {
 		return errors.New("the hook did not take the event")
 	}
 	return nil
+}
+
+// recordingsOf returns the recordings of the configuration, to open and not to link.
+func recordingsOf(cfg *conf.Config) *recordings.Recordings {
+	none := slog.New(slog.DiscardHandler) // that links cannot be signed does not matter
+	r := recordings.New(nil, none, prometheus.NewRegistry())
+	r.Exchange(cfg.Recordings, "")
+	return r
 }
 
 // event returns the event to send: the one asked for, else the first that the hook names. An event of the dialplan's

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"ringhook/dialplan"
+	"ringhook/hooks"
 )
 
 // accounts checks [[account]] and [[agents]], and returns the names of the accounts.
@@ -54,7 +55,8 @@ func (r *report) clicks(c *Config, root *position, servers seen) {
 		}
 	}
 	c.Recordings.Check(r.in(root.key("recordings"), "recordings"))
-	if c.Recordings.Serves() && c.Desk.Listen == "" {
-		r.wrong(root.key("recordings").key("folder"), "recordings.folder", "needs listen of [desk], whose port serves the recordings; or set url, if another server does")
+	uploads := slices.ContainsFunc(c.Hooks, func(h hooks.Config) bool { return h.Uploads() })
+	if c.Recordings.Serves() && c.Desk.Listen == "" && !uploads {
+		r.wrong(root.key("recordings").key("folder"), "recordings.folder", "needs listen of [desk], whose port serves the recordings; or set url, if another server does, or send them with format = \"multipart\" of a [[hook]]")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ringhook/api"
@@ -56,6 +57,7 @@ func (r *report) check(c *Config, root *position) {
 		if !at.key("preset").wrong { // without it most of the hook is missing
 			c.Hooks[i].Check(r.in(at, "hook"))
 			r.remembered(at, &c.Hooks[i])
+			r.follows(c, at, &c.Hooks[i])
 		}
 		r.once(receivers, at.key("name"), "hook.name", c.Hooks[i].Name)
 		r.account(accounts, at, "hook", c.Hooks[i].Account)
@@ -99,6 +101,31 @@ func (r *report) remembered(at *position, h *hooks.Config) {
 	}
 }
 
+// follows checks what a hook has of other tables: values that another hook remembers, and recordings.
+func (r *report) follows(c *Config, at *position, h *hooks.Config) {
+	if by := h.RememberedBy; by != "" {
+		n := slices.IndexFunc(c.Hooks, func(other hooks.Config) bool { return other.Name == by && other.Name != h.Name })
+		if n < 0 {
+			r.wrong(at.key("remembered_by"), "hook.remembered_by", "there is no other [[hook]] with the name %s", strconv.Quote(by))
+		} else if len(c.Hooks[n].Remembers()) == 0 {
+			r.wrong(at.key("remembered_by"), "hook.remembered_by", "the hook %s remembers nothing", strconv.Quote(by))
+		}
+	}
+	if h.Uploads() && c.Recordings.Folder == "" {
+		r.wrong(at.key("format"), "hook.format", `"multipart" sends recordings: set folder of [recordings]`)
+	}
+}
+
+// remembers returns the names of the remembered values that the requests of a hook may use.
+func (c *Config) remembers(h *hooks.Config) []string {
+	for i := range c.Hooks {
+		if h.RememberedBy != "" && c.Hooks[i].Name == h.RememberedBy {
+			return c.Hooks[i].Remembers()
+		}
+	}
+	return h.Remembers()
+}
+
 // mapped checks that [dialplan] variables allows every variable that an answer sets.
 func (r *report) mapped(c *Config, at *position, l *lookup.Config) {
 	for _, name := range slices.Sorted(maps.Keys(l.Map)) {
@@ -137,7 +164,7 @@ func (r *report) placeholders(c *Config, root *position) {
 		check("pop", i, slices.Collect(maps.Keys(c.Pops[i].Settings)), c.Pops[i].Unclosed)
 	}
 	for i := range c.Hooks {
-		check("hook", i, slices.Concat(slices.Collect(maps.Keys(c.Hooks[i].Settings)), c.Hooks[i].Remembers()), c.Hooks[i].Unclosed)
+		check("hook", i, slices.Concat(slices.Collect(maps.Keys(c.Hooks[i].Settings)), c.remembers(&c.Hooks[i])), c.Hooks[i].Unclosed)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/lookup"
-	"ringhook/store"
+	"ringhook/store/size"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files of testdata")
@@ -135,7 +135,7 @@ url = ["https://crm.example/cti", "https://${HOST}.example/?q=%callerid%"]
 		{"fastagi.allow", c.FastAGI.Allow, []string{"192.0.2.10"}},
 		{"fastagi.listen", c.FastAGI.Listen, defaults.FastAGI.Listen},
 		{"store.folder", c.Store.Folder, "/var/lib/ringhook"},
-		{"store.max_size", c.Store.MaxSize, store.Size(512 << 20)},
+		{"store.max_size", c.Store.MaxSize, size.Size(512 << 20)},
 		{"store.synchronous", c.Store.Synchronous, defaults.Store.Synchronous},
 		{"dialplan.variables", c.Dialplan.Variables, map[string]any{
 			"customer_id": "int", "level": map[string]any{"type": "int", "min": int64(1), "max": int64(5)}}},
@@ -390,7 +390,7 @@ func TestPresetsHaveNoWarnings(t *testing.T) {
 		if preset, ok := lookup.Preset(product); ok {
 			text += "[[lookup]]\nname = \"l\"\npoints = [\"queue-dial\"]\nurl = \"https://h.example/\"\npreset = \"" + product + "\"\n" + required(preset, ok)
 		}
-		text += "[[hook]]\nname = \"h\"\nurl = \"https://h.example/\"\npreset = \"" + name + "\"\n" + required(hooks.Preset(name))
+		text += "[[hook]]\nname = \"h\"\nurl = \"https://h.example/\"\npreset = \"" + name + "\"\n" + required(hooks.Preset(name)) + beside(name)
 		c, err := Parse(name, []byte(text), os.LookupEnv)
 		if err != nil {
 			t.Fatal(err)

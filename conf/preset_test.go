@@ -81,10 +81,26 @@ func required(preset []byte, _ bool) string {
 	return strings.Join(keys, "")
 }
 
+// beside returns the tables that a hook with a preset refers to.
+func beside(name string) (tables string) {
+	text, _ := hooks.Preset(name)
+	var c hooks.Config
+	if _, err := toml.Decode(string(text), &c); err != nil {
+		panic(err)
+	}
+	if by := c.RememberedBy; by != "" {
+		tables += fmt.Sprintf("[[hook]]\nname = %q\npreset = %[1]q\nurl = \"https://crm.example/x\"\n%s", by, required(hooks.Preset(by)))
+	}
+	if c.Uploads() {
+		tables += "[recordings]\nfolder = \"/monitor\"\n"
+	}
+	return tables
+}
+
 // TestEveryPreset uses each preset with a name and a URL only.
 func TestEveryPreset(t *testing.T) {
 	for _, name := range hooks.Presets() {
-		text := fmt.Sprintf("[[hook]]\nname = \"crm\"\npreset = %q\nurl = \"https://crm.example/x\"\n%s", name, required(hooks.Preset(name)))
+		text := fmt.Sprintf("[[hook]]\nname = \"crm\"\npreset = %q\nurl = \"https://crm.example/x\"\n%s", name, required(hooks.Preset(name))) + beside(name)
 		if _, err := Parse("ringhook.toml", []byte(text), environment); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -26,7 +26,7 @@ func (r *report) warnings(c *Config, root *position) []Mistake {
 	}
 	d.country(c, root)
 	for i := range c.Hooks {
-		d.table, d.at, d.extra = "hook", root.key("hook").item(i), c.Hooks[i].Remembers()
+		d.table, d.at, d.extra = "hook", root.key("hook").item(i), c.remembers(&c.Hooks[i])
 		if slices.Contains(c.Hooks[i].Events, hooks.HookDisabled) {
 			d.extra = append(d.extra, "hook", "reason") // of that event
 		}

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,14 +79,10 @@ func (s *sender) attempt(d *Delivery) finished {
 	r := Result{Delivery: d.ID, State: Dead, Call: ev.Call(), Values: o.values, Attempt: Attempt{
 		Started: started, Took: ended.Sub(started), Class: o.class, Status: o.status, Excerpt: s.excerpt(&o),
 	}}
-	if o.class == classNeeds {
-		if s.hook.of(ev.Name).cfg.Without == withoutDrop {
-			r.State = Dropped
-		}
-		return finished{result: r, outcome: o}
+	if !o.unsent() {
+		s.metrics.duration.WithLabelValues(s.hook.name, metricOutcomes[o.class]).Observe(ended.Sub(started).Seconds())
 	}
-	s.metrics.duration.WithLabelValues(s.hook.name, metricOutcomes[o.class]).Observe(ended.Sub(started).Seconds())
-	if d.Attempts > 0 {
+	if d.Attempts > 0 && o.class != classNeeds {
 		s.metrics.retries.WithLabelValues(s.hook.name).Inc()
 	}
 	switch {
@@ -97,6 +94,9 @@ func (s *sender) attempt(d *Delivery) finished {
 			r.State, r.Next = Pending, next
 		}
 	}
+	if r.State == Dead && o.class == classNeeds && s.hook.of(ev.Name).cfg.Without == withoutDrop {
+		r.State = Dropped
+	}
 	return finished{result: r, outcome: o}
 }
 
@@ -105,7 +105,7 @@ func (s *sender) recall(ev *Event) (*Event, error) {
 	if !s.hook.remembers || s.outbox == nil {
 		return ev, nil
 	}
-	values, err := s.outbox.Remembered(s.hook.name, ev.Call())
+	values, err := s.outbox.Remembered(cmp.Or(s.hook.cfg.RememberedBy, s.hook.name), ev.Call())
 	return ev.With(values), err
 }
 
@@ -123,6 +123,15 @@ func (h *hook) missing(ev *Event) (names []string) {
 	return names
 }
 
+// lacks returns the outcome of an event that needs values which are not there. Those of this hook's answers will not come any
+// more: the deliveries whose answers may have them came before. Those of another hook's may.
+func (h *hook) lacks(names []string) outcome {
+	if by := h.cfg.RememberedBy; by != "" {
+		return outcome{class: classNeeds, text: "not sent: no answer of the call to the hook " + by + " has left " + strings.Join(names, ", ")}
+	}
+	return outcome{class: classNeeds, final: true, text: "not sent: no answer of the call has left " + strings.Join(names, ", ")}
+}
+
 // try sends the request. Rendering is the only part that depends on the content
 // of the event; a panic there would happen again with every attempt.
 func (s *sender) try(ev *Event, started time.Time) (o outcome) {
@@ -136,12 +145,17 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 		_ = failpoint.Hit(failpoint.AttemptOf(ev.Name))
 	}
 	if missing := s.hook.missing(ev); len(missing) > 0 {
-		return outcome{class: classNeeds, text: "not sent: no answer of the call has left " + strings.Join(missing, ", ")}
+		return s.hook.lacks(missing)
 	}
 	req, err := s.hook.request(ev, started)
 	if err != nil {
 		return outcome{class: classPoison, text: err.Error()}
 	}
+	closeFile, failed := s.attach(req, ev)
+	if failed != nil {
+		return *failed
+	}
+	defer closeFile()
 	deadline := started.Add(s.hook.cfg.Timeout)
 	token := ""
 	if s.tokens != nil && !s.hook.of(ev.Name).apart {

@@ -170,7 +170,7 @@ func (c *Config) with(own *Variant) *Config {
 		from string
 	}{
 		{&merged.Path, own.Path}, {&merged.Method, own.Method}, {&merged.ContentType, own.ContentType}, {&merged.Body, own.Body},
-		{&merged.Without, own.Without},
+		{&merged.File, own.File}, {&merged.Without, own.Without},
 	} {
 		if key.from != "" {
 			*key.to = key.from
@@ -180,6 +180,9 @@ func (c *Config) with(own *Variant) *Config {
 		merged.Format = own.Format
 		if own.Format != templateFormat.name {
 			merged.Body, merged.ContentType = own.Body, own.ContentType
+		}
+		if own.Format != multipartFormat.name {
+			merged.File = own.File
 		}
 	}
 	if own.Needs != nil {
@@ -259,6 +262,8 @@ func (b *builder) at(key string) string {
 		here = own.ContentType != ""
 	case "body":
 		here = own.Body != "" || own.Format != ""
+	case "file":
+		here = own.File != "" || own.Format != ""
 	case "params":
 		_, here = own.Params[name]
 	case "remember":
@@ -337,8 +342,13 @@ func (b *builder) compileFormat() {
 	case c.Method == http.MethodGet && !r.format.query:
 		b.report("method", fmt.Sprintf("GET carries no body for format = %q: use POST, or format = \"query\"", c.Format))
 	}
+	if c.File != "" && r.format != &multipartFormat {
+		b.report("file", fmt.Sprintf("format = %q sends no recording: use format = \"multipart\", or leave it out", c.Format))
+	}
 	if r.format.compile != nil {
 		r.format.compile(b)
+	}
+	if r.format == &templateFormat {
 		return
 	}
 	if r.format == &xmlFormat {
@@ -386,7 +396,10 @@ func (b *builder) compileReply() {
 		b.report(p.Key, p.Text)
 	}
 	r.reply = reader
-	b.hook.remembers = b.hook.remembers || len(c.Remember) > 0
+	b.hook.remembers = b.hook.remembers || len(c.Remember) > 0 || c.RememberedBy != ""
+	if c.RememberedBy != "" && len(c.Remember) > 0 {
+		b.report("remember", "has no effect beside remembered_by: leave one of the two out")
+	}
 	for _, name := range c.Needs {
 		if !reply.Name.MatchString(name) {
 			b.report("needs", fmt.Sprintf("%q is not the name of a remembered value", name))
@@ -398,7 +411,7 @@ func (b *builder) compileReply() {
 			r.needs = append(r.needs, name)
 		}
 	}
-	if len(c.Needs) > 0 && c.Order == orderNone {
+	if len(c.Needs) > 0 && c.Order == orderNone && c.RememberedBy == "" {
 		b.report("needs", "cannot be met without order: an event would not wait for the one whose answer it needs; leave order out")
 	}
 	if !slices.Contains([]string{"", withoutDead, withoutDrop, withoutSend}, c.Without) {

@@ -36,13 +36,16 @@ type Config struct {
 	// and POST for the others.
 	Method string `toml:"method"`
 	// Format is the payload's format: query, form, json, xml, standard, which is
-	// the body of Standard Webhooks, or template, which is Body.
+	// the body of Standard Webhooks, template, which is Body, or multipart, which
+	// sends the recording of the call.
 	Format string `toml:"format"`
 	// Body is the text of the format template; %name% is escaped as
 	// ContentType demands.
 	Body string `toml:"body"`
 	// ContentType is that of Body.
 	ContentType string `toml:"content_type"`
+	// File is the name of the form field that has the recording in the format multipart.
+	File string `toml:"file"`
 	// Headers are added to each request; %name% takes a parameter.
 	Headers map[string]string `toml:"headers"`
 	// Params chooses and renames the parameters that are sent: src = "%callerid%".
@@ -75,6 +78,9 @@ type Config struct {
 	// says what becomes of it if the answers had none: dead, drop, or send.
 	Needs   []string `toml:"needs"`
 	Without string   `toml:"without"`
+	// RememberedBy is the name of another hook, whose remembered values the requests use in place of those of this one.
+	// An event that needs one waits for it by Schedule, until GiveUp.
+	RememberedBy string `toml:"remembered_by"`
 	// TimeFormat is how times are written, as Go writes the reference time
 	// (2006-01-02 15:04:05), or unix or unix-ms for seconds or milliseconds
 	// since 1970; empty is RFC 3339.
@@ -137,6 +143,7 @@ type Variant struct {
 	Format      string `toml:"format"`
 	ContentType string `toml:"content_type"`
 	Body        string `toml:"body"`
+	File        string `toml:"file"`
 	// When is a condition beside the hook's: both must hold.
 	When     string                       `toml:"when"`
 	Params   map[string]string            `toml:"params"`

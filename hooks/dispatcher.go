@@ -32,11 +32,17 @@ type Dispatcher struct {
 // Deliveries for other hooks stay in the outbox as they are. Start, or after a
 // reload Replace, begins to deliver.
 func New(cfgs []Config, outbox Outbox, log *slog.Logger, reg prometheus.Registerer) (*Dispatcher, error) {
-	return NewShared(cfgs, nil, outbox, log, reg)
+	return NewShared(cfgs, Shared{}, outbox, log, reg)
 }
 
-// NewShared is New for hooks of which some use accounts.
-func NewShared(cfgs []Config, accounts httpclient.Accounts, outbox Outbox, log *slog.Logger, reg prometheus.Registerer) (*Dispatcher, error) {
+// Shared is what hooks use of other parts. The zero value is nothing.
+type Shared struct {
+	Accounts   httpclient.Accounts // nil if there are none
+	Recordings Recordings          // nil if there are none
+}
+
+// NewShared is New for hooks of which some use accounts or send recordings.
+func NewShared(cfgs []Config, with Shared, outbox Outbox, log *slog.Logger, reg prometheus.Registerer) (*Dispatcher, error) {
 	d := &Dispatcher{senders: make(map[string]*sender, len(cfgs)), log: log, limited: loglimit.New(log, logInterval)}
 	d.warn = func(msg string, args ...any) { d.limited.Warn(fmt.Sprint(msg, args[:2]), msg, args...) } // by the hook's name
 	var all []*hook
@@ -46,7 +52,7 @@ func NewShared(cfgs []Config, accounts httpclient.Accounts, outbox Outbox, log *
 			return nil, err
 		}
 		for n := range max(1, len(c.URL)) {
-			h, err := d.add(&c, n, accounts, outbox)
+			h, err := d.add(&c, n, with, outbox)
 			if err != nil {
 				return nil, err
 			}
@@ -65,7 +71,7 @@ func NewShared(cfgs []Config, accounts httpclient.Accounts, outbox Outbox, log *
 }
 
 // add makes the sender of one copy of a hook.
-func (d *Dispatcher) add(c *Config, n int, accounts httpclient.Accounts, outbox Outbox) (*hook, error) {
+func (d *Dispatcher) add(c *Config, n int, with Shared, outbox Outbox) (*hook, error) {
 	h, err := build(c, n)
 	if err != nil {
 		return nil, err
@@ -77,7 +83,7 @@ func (d *Dispatcher) add(c *Config, n int, accounts httpclient.Accounts, outbox 
 	if err != nil {
 		return nil, fmt.Errorf("hook %q: %w", h.name, err)
 	}
-	s, err := newSender(h, client, accounts, outbox, d.log)
+	s, err := newSender(h, client, with, outbox, d.log)
 	if err != nil {
 		return nil, fmt.Errorf("hook %q: %w", h.name, err)
 	}

@@ -415,14 +415,14 @@ func TestTry(t *testing.T) {
 	crm.Play(hooktest.Step{Status: 503, Body: "token=hush-1 is wrong"})
 	cfgs := []hooks.Config{hookTo("crm", crm.URL()+"/?token=hush-1")}
 	log, ev := slog.New(slog.DiscardHandler), event("1.1", 1)
-	preview, attempt, wanted, err := hooks.Try(cfgs, nil, &ev, "crm", log)
+	preview, attempt, wanted, err := hooks.Try(cfgs, hooks.Shared{}, &ev, "crm", log)
 	if err != nil || !wanted || attempt.Class != "server" || attempt.Status != 503 || attempt.Excerpt != "token=*** is wrong" || !strings.HasSuffix(preview.URL, "/?token=***") {
 		t.Errorf("got %+v, %+v, %v", preview, attempt, err)
 	}
 	if got := crm.Requests(); len(got) != 1 || got[0].URL != "/?token=hush-1" {
 		t.Errorf("got %+v", got)
 	}
-	if _, _, _, err := hooks.Try(cfgs, nil, &ev, "other", log); err == nil {
+	if _, _, _, err := hooks.Try(cfgs, hooks.Shared{}, &ev, "other", log); err == nil {
 		t.Error("Try of an unknown hook succeeded")
 	}
 }

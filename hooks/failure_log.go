@@ -38,7 +38,7 @@ func (l *failureLog) result(log *slog.Logger, d *Delivery, r *Result) {
 	case r.State == Dropped:
 		log.Debug("dropped", about...)
 		return
-	case r.Attempt.Class == classNeeds: // says nothing about the receiver
+	case r.Attempt.Class == classNeeds || r.Attempt.Class == classRecording: // says nothing about the receiver
 		l.limited.Error("dead needs", "delivery is dead: it needs values that no answer has left", append(about, "event_id", d.Event.ID, "err", r.Attempt.Excerpt)...)
 		return
 	case r.State == Dead:

@@ -15,12 +15,14 @@ type format struct {
 	contentType string
 	// compile reads the keys body and content_type; nil if the format has neither.
 	compile func(b *builder)
-	// write returns the payload of an event.
+	// write returns the payload of an event; nil if request writes it.
 	write func(v view) []byte
+	// request writes the payload of an event into a request that has more than a text as its body.
+	request func(req *httpclient.Request, v view)
 }
 
 // formats are the values of the key format. A new format is a file and a line here.
-var formats = []*format{&queryFormat, &formFormat, &jsonFormat, &xmlFormat, &standardFormat, &templateFormat}
+var formats = []*format{&queryFormat, &formFormat, &jsonFormat, &xmlFormat, &standardFormat, &templateFormat, &multipartFormat}
 
 // formatNamed returns a format by its name, nil if there is none.
 func formatNamed(name string) *format {
@@ -50,6 +52,10 @@ func (f *format) method() string {
 
 // fill writes the payload of an event into a request.
 func (f *format) fill(req *httpclient.Request, v view) {
+	if f.request != nil {
+		f.request(req, v)
+		return
+	}
 	payload := f.write(v)
 	if f.query {
 		req.URL = withQuery(req.URL, string(payload))

@@ -20,7 +20,7 @@ func TestSecretsAreHidden(t *testing.T) {
 		c.Format, c.Params = "json", map[string]string{"api_key": "param-value-1", "plain": "%setting%"}
 		c.Headers = map[string]string{"X-Token": "header-value-1"}
 	})
-	s, _ := newSender(h, nil, nil, nil, slog.New(slog.DiscardHandler))
+	s, _ := newSender(h, nil, Shared{}, nil, slog.New(slog.DiscardHandler))
 	p, err := h.preview(&Event{ID: "msg_1", Name: "queue-dial"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestSecretsInPathsAreHidden(t *testing.T) {
 			"agent-hangup": {URL: "https://crm.example/rest/1/whole6key7with2digits/end?token=query-value-3"},
 		}
 	})
-	s, err := newSender(h, nil, nil, nil, slog.New(slog.DiscardHandler))
+	s, err := newSender(h, nil, Shared{}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,10 +26,11 @@ const (
 	classDNS       = "dns"
 	classBlocked   = "blocked" // the receiver's address is never connected to
 	classTLS       = "tls"
-	classProtocol  = "protocol" // the response is not HTTP, or too large
-	classRefused   = "refused"  // 2xx, and the answer says that the event was not taken
-	classNeeds     = "needs"    // unsent: no earlier answer of the call had a value that it needs
-	classPoison    = "poison"   // the event cannot be rendered, or crashes ringhook over and over
+	classProtocol  = "protocol"  // the response is not HTTP, or too large
+	classRefused   = "refused"   // 2xx, and the answer says that the event was not taken
+	classNeeds     = "needs"     // unsent: no earlier answer of the call had a value that it needs
+	classRecording = "recording" // unsent: the recording is not complete, or cannot be sent
+	classPoison    = "poison"    // the event cannot be rendered, or crashes ringhook over and over
 )
 
 // The classes of failures that are not the receiver's.
@@ -64,6 +65,9 @@ type outcome struct {
 	final      bool              // a further attempt cannot succeed
 	values     map[string]string // to remember for later deliveries of the call
 }
+
+// unsent reports whether nothing was sent, because something is missing that the receiver has nothing to do with.
+func (o *outcome) unsent() bool { return o.class == classNeeds || o.class == classRecording }
 
 // outcomeOf classifies a response or an error.
 func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {

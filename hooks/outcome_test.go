@@ -88,7 +88,7 @@ func TestExcerpt(t *testing.T) {
 // TestRedirectIsShown checks that an attempt stores the target of a redirect without secrets.
 func TestRedirectIsShown(t *testing.T) {
 	h := testHook(t, func(c *Config) { c.Settings = map[string]string{"token": "hush-1"} })
-	s, _ := newSender(h, nil, nil, nil, slog.New(slog.DiscardHandler))
+	s, _ := newSender(h, nil, Shared{}, nil, slog.New(slog.DiscardHandler))
 	o := outcomeOf(&httpclient.Response{Status: 301, Location: "https://crm.example/login?t=hush-1", Body: []byte("moved")}, nil, time.Now())
 	if got, want := s.excerpt(&o), "redirect to https://crm.example/login?t=***, which is not followed\nmoved"; got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -43,6 +43,9 @@ func usePreset(t *testing.T, name string, change func(*Config)) *hook {
 // ofProduct returns what events carry for a preset of a product that knows customers and users.
 func ofProduct(name string) map[string]any {
 	text, _ := Preset(name)
+	if strings.Contains(string(text), "remembered_by") {
+		return map[string]any{"call_log": "log-7", recordingFile: "/monitor/17.wav"}
+	}
 	if !strings.Contains(string(text), "call_uuid") && !strings.Contains(string(text), "customer_id") && !strings.Contains(string(text), "agent_id_") {
 		return nil
 	}

@@ -39,7 +39,7 @@ func Render(cfgs []Config, ev *Event, hook string) (Preview, error) {
 
 // Try sends an event to a hook of the configuration once, without the outbox, and returns what was sent and how it
 // ended. wanted reports whether the hook subscribes to the event and its condition holds; the event is sent in any case.
-func Try(cfgs []Config, accounts httpclient.Accounts, ev *Event, hook string, log *slog.Logger) (p Preview, a Attempt, wanted bool, err error) {
+func Try(cfgs []Config, with Shared, ev *Event, hook string, log *slog.Logger) (p Preview, a Attempt, wanted bool, err error) {
 	h, err := find(cfgs, hook)
 	if err != nil {
 		return p, a, false, err
@@ -52,7 +52,7 @@ func Try(cfgs []Config, accounts httpclient.Accounts, ev *Event, hook string, lo
 	if err != nil {
 		return p, a, false, err
 	}
-	s, err := newSender(h, client, accounts, nil, log)
+	s, err := newSender(h, client, with, nil, log)
 	if err != nil {
 		return p, a, false, err
 	}
@@ -107,6 +107,7 @@ func (h *hook) preview(ev *Event, now time.Time) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
+	showFile(req, h.of(ev.Name), ev)
 	raw, err := req.AppendTo(nil)
 	if err != nil {
 		return Preview{}, err
@@ -125,6 +126,16 @@ func (h *hook) preview(ev *Event, now time.Time) (Preview, error) {
 		p.Headers = append(p.Headers, [2]string{"Authorization", "Bearer " + httpclient.Masked})
 	}
 	return p, nil
+}
+
+// showFile puts a text in place of the recording that a request sends. The length of the body is then not that of the request.
+func showFile(req *httpclient.Request, r *request, ev *Event) {
+	if req.File == nil {
+		return
+	}
+	r.addFile(req, ev, "(by the name)")
+	req.Body = fmt.Appendf(req.Body, "(the recording %s)%s", ev.recording(), req.File.Tail)
+	req.File = nil
 }
 
 // harmless are the headers whose values are shown.

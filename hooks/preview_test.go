@@ -49,7 +49,7 @@ func TestShownIsSent(t *testing.T) {
 	c.URL = Addresses{"http://" + ln.Addr().String() + "/cti?token=hush-hush-1"}
 	c.Secret, c.Headers = newSecret, map[string]string{"SOAPAction": `"x"`, "x-API-key": "hush-hush-2"}
 	ev := &Event{ID: "msg_1", Name: "queue-dial", Time: time.Now(), Params: map[string]any{"callerid": "+4930123"}}
-	p, a, _, err := Try([]Config{c}, nil, ev, c.Name, slog.New(slog.DiscardHandler))
+	p, a, _, err := Try([]Config{c}, Shared{}, ev, c.Name, slog.New(slog.DiscardHandler))
 	if err != nil || a.Class != classDelivered {
 		t.Fatalf("%+v, %v", a, err)
 	}

@@ -33,7 +33,7 @@ func TestAccountRate(t *testing.T) {
 			cfgs = append(cfgs, cfg)
 		}
 		outbox := hooktest.NewOutbox()
-		d, err := hooks.NewShared(cfgs, func(string) *httpclient.Tokens { return tokens }, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		d, err := hooks.NewShared(cfgs, hooks.Shared{Accounts: func(string) *httpclient.Tokens { return tokens }}, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}

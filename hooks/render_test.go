@@ -52,7 +52,8 @@ func written(t *testing.T, h *hook, ev *Event) string {
 	for _, header := range req.Header {
 		fmt.Fprintf(&b, "%s: %s\n", header[0], header[1])
 	}
-	fmt.Fprintf(&b, "\n%s", req.Body)
+	showFile(req, h.of(ev.Name), ev)
+	fmt.Fprintf(&b, "\n%s", strings.ReplaceAll(string(req.Body), "\r\n", "\n"))
 	return b.String()
 }
 

@@ -26,14 +26,15 @@ const (
 
 // sender delivers for one hook. Its run alone decides what is attempted, and hands it to a fixed number of workers.
 type sender struct {
-	hook    *hook
-	client  *httpclient.Client
-	send    func(*httpclient.Request, time.Time) (*httpclient.Response, error)
-	tokens  *httpclient.Tokens // nil if the receiver wants none
-	own     bool               // tokens are of this sender alone
-	outbox  Outbox
-	log     *slog.Logger
-	metrics *metrics
+	hook       *hook
+	client     *httpclient.Client
+	send       func(*httpclient.Request, time.Time) (*httpclient.Response, error)
+	tokens     *httpclient.Tokens // nil if the receiver wants none
+	own        bool               // tokens are of this sender alone
+	outbox     Outbox
+	recordings Recordings // nil if there are none
+	log        *slog.Logger
+	metrics    *metrics
 
 	wake    chan struct{}
 	fresh   chan Delivery // just committed and due
@@ -71,10 +72,10 @@ type finished struct {
 	noted   chan struct{} // receives when a failure is taken into account; the worker waits for it
 }
 
-func newSender(h *hook, client *httpclient.Client, accounts httpclient.Accounts, outbox Outbox, log *slog.Logger) (*sender, error) {
+func newSender(h *hook, client *httpclient.Client, with Shared, outbox Outbox, log *slog.Logger) (*sender, error) {
 	room := h.cfg.Concurrency + prefetch + prefetchFresh
 	s := &sender{
-		hook: h, client: client, send: client.Do, outbox: outbox, log: log.With("hook", h.name),
+		hook: h, client: client, send: client.Do, outbox: outbox, recordings: with.Recordings, log: log.With("hook", h.name),
 		wake: make(chan struct{}, 1), fresh: make(chan Delivery, room), results: make(chan finished, room),
 		committer: newCommitter(outbox),
 		skew:      -1, // no clock is, in whole seconds
@@ -82,7 +83,7 @@ func newSender(h *hook, client *httpclient.Client, accounts httpclient.Accounts,
 	}
 	s.failures.limited = loglimit.New(s.log, logInterval)
 	var err error
-	s.tokens, s.own, err = h.cfg.Tokens(accounts, client)
+	s.tokens, s.own, err = h.cfg.Tokens(with.Accounts, client)
 	s.feed = newFeed(outbox, h.name, h.limiter, s.tokens.Quota(), room)
 	return s, err
 }
@@ -273,7 +274,7 @@ func (s *sender) take(f finished) {
 		s.failures.limited.Error("remembered", "cannot read remembered values, the delivery waits", "delivery", f.result.Delivery, "err", f.err)
 	}
 	switch {
-	case f.outcome.class == "" || f.outcome.class == classNeeds: // nothing was sent
+	case f.outcome.class == "" || f.outcome.unsent():
 		if f.result.State == Pending {
 			s.feed.failed(f.result.Delivery)
 		}

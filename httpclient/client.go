@@ -141,7 +141,7 @@ func (c *Client) Do(req *Request, deadline time.Time) (*Response, error) {
 	in := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(in)
 	in.SkipBody = req.Method == http.MethodHead // its length is that of another method
-	reusable, err := conn.exchange(out, in, c.cfg.MaxBody, deadline)
+	reusable, err := conn.exchange(out, req.File, in, c.cfg.MaxBody, deadline)
 	if reusable {
 		host.release(conn)
 	} else {

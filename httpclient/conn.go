@@ -76,8 +76,9 @@ func (c *conn) quiet() bool {
 
 var aLongTimeAgo = time.Unix(1, 0)
 
-// exchange writes a request and reads the response, and reports whether the connection may be used again.
-func (c *conn) exchange(request []byte, in *fasthttp.Response, maxBody int, deadline time.Time) (reusable bool, err error) {
+// exchange writes a request and the file that follows it, reads the response, and reports whether the connection may be used
+// again.
+func (c *conn) exchange(request []byte, file *File, in *fasthttp.Response, maxBody int, deadline time.Time) (reusable bool, err error) {
 	c.read, c.err = 0, nil
 	if limit := time.Now().Add(exchange); deadline.After(limit) {
 		deadline = limit
@@ -88,6 +89,10 @@ func (c *conn) exchange(request []byte, in *fasthttp.Response, maxBody int, dead
 	if _, err := c.Write(request); err != nil {
 		return false, c.failure(err)
 	}
+	unwritten, err := c.send(file)
+	if err != nil {
+		return false, err
+	}
 	c.reader = readers.Get().(*bufio.Reader)
 	c.reader.Reset(c)
 	defer func() {
@@ -96,10 +101,35 @@ func (c *conn) exchange(request []byte, in *fasthttp.Response, maxBody int, dead
 		c.reader = nil
 	}()
 	closes := announcesClose(c.head())
-	if err := in.ReadLimitBody(c.reader, maxBody); err != nil {
+	switch err := in.ReadLimitBody(c.reader, maxBody); {
+	case unwritten != nil && (err != nil || in.StatusCode() < 300):
+		return false, c.failure(unwritten)
+	case err != nil:
 		return false, c.failure(err)
 	}
-	return c.err == nil && c.reader.Buffered() == 0 && !closes && mayFollow(in), nil
+	return unwritten == nil && c.err == nil && c.reader.Buffered() == 0 && !closes && mayFollow(in), nil
+}
+
+// send writes a file. unwritten is why the server did not take all of it: its response may say more. err is why the file
+// cannot be read; the request is incomplete then.
+func (c *conn) send(file *File) (unwritten, err error) {
+	r := file.reader()
+	if r == nil {
+		return nil, nil
+	}
+	buffer := make([]byte, 64<<10)
+	left := file.Size + int64(len(file.Tail))
+	for left > 0 {
+		n, err := r.Read(buffer)
+		if n == 0 && err != nil {
+			return nil, &failure{class: ClassRequest, text: "the file became shorter or cannot be read", err: err}
+		}
+		if _, err := c.Write(buffer[:n]); err != nil {
+			return err, nil
+		}
+		left -= int64(n)
+	}
+	return nil, nil
 }
 
 // head returns the head of the response without reading past it, or what there is of it if it does not end.

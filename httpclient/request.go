@@ -1,8 +1,10 @@
 package httpclient
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,16 +22,42 @@ type Request struct {
 	Header      [][2]string
 	ContentType string // of Body; not sent if Header has one
 	Body        []byte
+	// File follows Body; nil for none.
+	File *File
 	// Fresh closes the idle connections to the host first, so that the request goes out on a new one.
 	Fresh bool
 	// KeepHeader fills the Header of the response.
 	KeepHeader bool
 }
 
+// File is a part of a request that is read while it is sent.
+type File struct {
+	io.ReaderAt
+	Size int64  // in bytes; what the file has beyond them is not sent
+	Tail []byte // follows the file
+}
+
+// length returns the number of bytes of the request's body.
+func (r *Request) length() int64 {
+	n := int64(len(r.Body))
+	if r.File != nil {
+		n += r.File.Size + int64(len(r.File.Tail))
+	}
+	return n
+}
+
+// reader returns what follows Body, nil for nothing.
+func (f *File) reader() io.Reader {
+	if f == nil {
+		return nil
+	}
+	return io.MultiReader(io.NewSectionReader(f, 0, f.Size), bytes.NewReader(f.Tail))
+}
+
 // userAgent is sent unless the request has one of its own.
 const userAgent = "ringhook"
 
-// AppendTo appends the request as it is sent over the wire by a client that offers no compression.
+// AppendTo appends the request as it is sent over the wire by a client that offers no compression, up to its File.
 func (r *Request) AppendTo(dst []byte) ([]byte, error) {
 	dst, _, err := r.append(dst, false)
 	return dst, err
@@ -67,7 +95,7 @@ func (r *Request) append(dst []byte, gzip bool) ([]byte, target, error) {
 	if method == "" {
 		method = http.MethodGet
 	}
-	if method == http.MethodGet && len(r.Body) > 0 {
+	if method == http.MethodGet && r.length() > 0 {
 		return dst, target{}, errors.New("request has a body and the method GET")
 	}
 	dst = append(append(dst, method...), ' ')
@@ -95,7 +123,7 @@ func (r *Request) append(dst []byte, gzip bool) ([]byte, target, error) {
 		dst = appendHeaderLine(dst, "Content-Type", r.ContentType)
 	}
 	if method != http.MethodGet {
-		dst = append(strconv.AppendInt(append(dst, "Content-Length: "...), int64(len(r.Body)), 10), "\r\n"...)
+		dst = append(strconv.AppendInt(append(dst, "Content-Length: "...), r.length(), 10), "\r\n"...)
 	}
 	dst = append(dst, "\r\n"...)
 	return append(dst, r.Body...), to, nil

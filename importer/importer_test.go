@@ -114,7 +114,7 @@ func wantVars(t *testing.T, a lookup.Answer, want map[string]string) {
 func send(t *testing.T, c *conf.Config, accounts httpclient.Accounts, hook string, params map[string]any) bool {
 	t.Helper()
 	ev := &hooks.Event{ID: "msg_1", Name: "call-hangup", LinkedID: "1768469400.17", Time: time.Unix(1768469483, 0).UTC(), Params: params}
-	_, a, wanted, err := hooks.Try(c.Hooks, accounts, ev, hook, slog.New(slog.DiscardHandler))
+	_, a, wanted, err := hooks.Try(c.Hooks, hooks.Shared{Accounts: accounts}, ev, hook, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ringhook/httpclient"
+	"ringhook/store/size"
 )
 
 // Config is the [recordings] table.
@@ -18,10 +19,14 @@ type Config struct {
 	Life time.Duration `toml:"life"`
 	// Settle is the time for which a file has not changed when it counts as complete.
 	Settle time.Duration `toml:"settle"`
+	// MaxUpload is the maximum size of a recording that a hook sends, in bytes.
+	MaxUpload size.Size `toml:"max_upload"`
 }
 
 // DefaultConfig returns the settings without a [recordings] table.
-func DefaultConfig() Config { return Config{Life: 30 * 24 * time.Hour, Settle: 10 * time.Second} }
+func DefaultConfig() Config {
+	return Config{Life: 30 * 24 * time.Hour, Settle: 10 * time.Second, MaxUpload: 50 << 20}
+}
 
 // Serves reports whether ringhook serves the recordings itself.
 func (c *Config) Serves() bool { return c.Folder != "" && c.URL == "" }
@@ -42,6 +47,9 @@ func (c *Config) Check(report func(key, problem string)) {
 	}
 	if c.Life < time.Minute || c.Life > 10*365*24*time.Hour {
 		report("life", "must be 1m to 87600h")
+	}
+	if c.MaxUpload < 1<<10 || c.MaxUpload > 1<<30 {
+		report("max_upload", "must be 1KiB to 1GiB")
 	}
 	if c.Settle < time.Second || c.Settle > time.Hour {
 		report("settle", "must be 1s to 1h")

@@ -238,6 +238,58 @@ func (r *Recordings) send(w http.ResponseWriter, req *http.Request, cur *current
 	return outcomeSent
 }
 
+// Unready is the error of a recording that cannot be opened now, and may be later.
+type Unready struct {
+	Err error
+	// After is the time after which it may be complete, 0 if that is not known.
+	After time.Duration
+}
+
+// Error returns why the recording cannot be opened.
+func (u *Unready) Error() string { return u.Err.Error() }
+
+// Unwrap returns the cause.
+func (u *Unready) Unwrap() error { return u.Err }
+
+// Later returns After.
+func (u *Unready) Later() time.Duration { return u.After }
+
+// Open opens a recording, whose file is as Asterisk names it, and returns its content type. It is complete, not empty and
+// not larger than MaxUpload. An *Unready error is one of a file that does not exist, is empty or may still be written; any
+// other will stay the same.
+func (r *Recordings) Open(file string) (f *os.File, contentType string, err error) {
+	cur := r.current.Load()
+	if cur.Folder == "" {
+		return nil, "", errors.New("[recordings] has no folder")
+	}
+	name, ok := below(cur.Folder, file)
+	if !ok || len(file) > maxPath {
+		return nil, "", errors.New("the recording is not in the folder of [recordings]")
+	}
+	contentType = types[strings.ToLower(path.Ext(name))]
+	if contentType == "" {
+		return nil, "", errors.New("the recording's name does not end as that of an audio file")
+	}
+	f, info, err := open(cur.Folder, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, "", &Unready{Err: errors.New("there is no such file in the folder of [recordings]")}
+	case err != nil:
+		return nil, "", &Unready{Err: fmt.Errorf("the recording cannot be read: %w", err)} // a right may be granted
+	}
+	switch age := r.now().Sub(info.ModTime()); {
+	case age < cur.Settle:
+		err = &Unready{Err: errors.New("the recording is not complete yet"), After: min(cur.Settle, cur.Settle-age)}
+	case info.Size() == 0:
+		err = &Unready{Err: errors.New("the recording is empty")}
+	case info.Size() > int64(cur.MaxUpload):
+		err = fmt.Errorf("the recording has %d bytes, more than max_upload of [recordings]", info.Size())
+	default:
+		return f, contentType, nil
+	}
+	return nil, "", errors.Join(err, f.Close())
+}
+
 // open opens a recording below a folder. Symbolic links that leave the folder are not followed.
 func open(folder, name string) (*os.File, fs.FileInfo, error) {
 	root, err := os.OpenRoot(folder)

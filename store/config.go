@@ -1,11 +1,9 @@
 package store
 
 import (
-	"fmt"
-	"math"
-	"strconv"
-	"strings"
 	"time"
+
+	"ringhook/store/size"
 )
 
 // Config is the [store] table.
@@ -24,7 +22,7 @@ type Config struct {
 	KeepCalls time.Duration `toml:"keep_calls"`
 	// MaxSize is the maximum size of outbox.db and of cache.db in bytes. A 64th of it, 4
 	// to 64 MiB, is reserved on the disk.
-	MaxSize Size `toml:"max_size"`
+	MaxSize size.Size `toml:"max_size"`
 	// CacheRows is the maximum number of entries in the cache.
 	CacheRows int64 `toml:"cache_rows"`
 }
@@ -68,38 +66,4 @@ func (c *Config) Check(report func(key, problem string)) {
 	if c.CacheRows < 1000 {
 		report("cache_rows", "must be at least 1000")
 	}
-}
-
-// Size is a number of bytes. As text it has a unit, such as "4GiB".
-type Size int64
-
-// sizeUnits are in ascending order, each 1024 times the one before.
-var sizeUnits = []string{"B", "KiB", "MiB", "GiB", "TiB"}
-
-// UnmarshalText reads a whole number with one of the units B, KiB, MiB, GiB and TiB.
-func (s *Size) UnmarshalText(text []byte) error {
-	digits := strings.TrimRight(string(text), "BKMGTi")
-	n, err := strconv.ParseUint(digits, 10, 63)
-	unit := string(text[len(digits):])
-	for i, name := range sizeUnits {
-		if err != nil || unit != name {
-			continue
-		}
-		if n > math.MaxInt64>>(10*i) {
-			return fmt.Errorf("%q is too large", text)
-		}
-		*s = Size(n) << (10 * i)
-		return nil
-	}
-	return fmt.Errorf(`%q is not a size; write a whole number and a unit, such as "512MiB" or "4GiB"`, text)
-}
-
-// String returns the size with the largest unit that needs no fraction.
-func (s Size) String() string {
-	i := 0
-	for s != 0 && s%1024 == 0 && i < len(sizeUnits)-1 {
-		s /= 1024
-		i++
-	}
-	return strconv.FormatInt(int64(s), 10) + sizeUnits[i]
 }

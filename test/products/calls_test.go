@@ -44,8 +44,22 @@ func with(tables ...map[string]any) map[string]any {
 
 var (
 	inQueue  = map[string]any{"queue_id": "500", "queue_name": "Sales"}
-	recorded = map[string]any{"recording_file": "/rec/17.wav", "recording_url": "https://pbx.example/rec/17.wav?a=1&b=2"}
+	recorded = map[string]any{"recording_file": "17.wav", "recording_url": "https://pbx.example/rec/17.wav?a=1&b=2"}
 )
+
+// sound is the content of the recording.
+const sound = "RIFF....WAVEfmt of a call"
+
+// recordings returns the number of recordings of the call that its last events name.
+func (c *call) recordings() (n int) {
+	for _, s := range c.steps {
+		_, has := s.params["recording_file"]
+		if last := s.event == "call-hangup" && !c.out || s.event == "agent-dialout-hangup" && c.out; last && has {
+			n++
+		}
+	}
+	return n
+}
 
 func values(pairs ...any) map[string]any {
 	table := make(map[string]any)

@@ -16,7 +16,7 @@ var all = []*product{
 	{name: "hubspot", serve: hubspot},
 	{name: "salesforce", serve: salesforce, keyed: true, lacks: []string{"day"}},
 	{name: "odoo", serve: odoo, needsCustomer: true, lacks: []string{"agent", "started"}},
-	{name: "pipedrive", serve: pipedrive},
+	{name: "pipedrive", serve: pipedrive, uploads: true},
 	{name: "suitecrm", serve: suitecrm, keyed: true, lacks: []string{"minutes"}},
 	{name: "espocrm", serve: espocrm, lacks: []string{"seconds"}}, // it shows begin and end
 	{name: "freshdesk", serve: freshdesk, only: func(c *call) bool { return !c.out && c.agent == "" }, lacks: []string{"customer", "started"}},
@@ -310,7 +310,19 @@ func pipedrive(f *fake, r *request) (int, string) {
 			e.number = str(v["to_phone_number"])
 		}
 		f.add(e)
-		return 201, `{"success": true, "data": {"id": "x"}}`
+		id := fmt.Sprintf("log-%d", len(f.entries))
+		f.ids[id] = id
+		return 201, fmt.Sprintf(`{"success": true, "data": {"id": %q}}`, id)
+	}
+	id, upload := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/v1/callLogs/"), "/recordings")
+	if upload && r.Method == http.MethodPost {
+		if f.ids[id] == "" {
+			return f.wrong(r, "no call log of that id")
+		}
+		if problem := f.upload(r, "file"); problem != "" {
+			return f.wrong(r, "%s", problem)
+		}
+		return 200, `{"success": true}`
 	}
 	return f.wrong(r, "no such request")
 }

@@ -9,10 +9,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -29,6 +32,7 @@ import (
 	"ringhook/hooks/hooktest"
 	"ringhook/httpclient"
 	"ringhook/lookup"
+	"ringhook/recordings"
 	"ringhook/test/wait"
 )
 
@@ -72,6 +76,8 @@ type product struct {
 	// screens says that the agent's screen shows the call while the phone rings; knownScreens that it does so for known
 	// callers only, and answererScreens that it does so when the agent answers.
 	screens, knownScreens, answererScreens bool
+	// uploads says that the product gets the recordings themselves.
+	uploads bool
 }
 
 // fake is a product that is played.
@@ -81,8 +87,9 @@ type fake struct {
 
 	mu       sync.Mutex
 	entries  []entry
-	shown    []string // phones of the agents whose screens show the call
-	ids      map[string]string
+	uploads  int
+	shown    []string          // phones of the agents whose screens show the call
+	ids      map[string]string // that answers have named
 	problems []string
 	down     int // requests that are answered 503
 	lost     int // requests whose answer is lost
@@ -176,6 +183,27 @@ func (f *fake) object(text string, required, optional []string) (map[string]any,
 	return v, nil
 }
 
+// upload reads a form with the recording in a field and nothing else, and returns what is wrong with it.
+func (f *fake) upload(r *request, field string) (problem string) {
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return err.Error()
+	}
+	form, err := multipart.NewReader(strings.NewReader(r.body), params["boundary"]).ReadForm(1 << 20)
+	if err != nil {
+		return err.Error()
+	}
+	files := form.File[field]
+	if len(form.Value) > 0 || len(form.File) != 1 || len(files) != 1 {
+		return "not one file"
+	}
+	if h := files[0]; h.Filename != "17.wav" || h.Header.Get("Content-Type") != "audio/wav" || h.Size != int64(len(sound)) {
+		return fmt.Sprintf("file %q with type %q and %d bytes", h.Filename, h.Header.Get("Content-Type"), h.Size)
+	}
+	f.uploads++
+	return ""
+}
+
 // str returns a value of JSON as text.
 func str(v any) string {
 	switch v := v.(type) {
@@ -240,6 +268,15 @@ func configuration(t *testing.T, p *product, url string) *conf.Config {
 		}
 		return url
 	})
+	folder := t.TempDir()
+	text = strings.ReplaceAll(text, "/var/spool/asterisk/monitor", folder)
+	file := filepath.Join(folder, recorded["recording_file"].(string))
+	if err := os.WriteFile(file, []byte(sound), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(file, began, began); err != nil { // it is complete
+		t.Fatal(err)
+	}
 	c, err := conf.Parse(p.name+".md", []byte(text), func(string) (string, bool) { return secret, true })
 	if err != nil {
 		t.Fatalf("%v\nin\n%s", err, text)
@@ -328,7 +365,7 @@ func play(t *testing.T, p *product, c *call, change func(*fake)) *fake {
 	found := f.lookup(cfg, c, tokens)
 	outbox := hooktest.NewOutbox()
 	outbox.Hurry()
-	d, err := hooks.NewShared(cfg.Hooks, tokens, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	d, err := hooks.NewShared(cfg.Hooks, hooks.Shared{Accounts: tokens, Recordings: recordingsOf(cfg)}, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,6 +399,13 @@ func play(t *testing.T, p *product, c *call, change func(*fake)) *fake {
 		t.Error(problem)
 	}
 	return f
+}
+
+// recordingsOf returns the recordings of a configuration.
+func recordingsOf(cfg *conf.Config) *recordings.Recordings {
+	r := recordings.New(nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	r.Exchange(cfg.Recordings, "")
+	return r
 }
 
 // lookup returns what the page's lookups find at the points of the call. They are not asked at other points than the page
@@ -470,6 +514,9 @@ func (f *fake) check(t *testing.T, c *call, atLeast bool) {
 				t.Errorf("the journal has\n%+v, want\n%+v", e, want)
 			}
 		}
+	}
+	if want := c.recordings(); f.product.uploads && f.uploads != want && !(atLeast && f.uploads > want) {
+		t.Errorf("%d recordings, want %d", f.uploads, want)
 	}
 	if f.product.screens && !c.out {
 		slices.Sort(f.shown)
