@@ -114,6 +114,11 @@ func (c *outboxShowCmd) Run(s *streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("delivery %d: %w", c.ID, err)
 	}
+	if by := hooks.RememberedFor(cfg.Hooks, d.Hook); by != d.Hook {
+		if d.Remembered, err = st.Outbox().Remembered(by, d.Event.Call()); err != nil {
+			return err
+		}
+	}
 	ev := d.Event.With(d.Remembered)
 	if c.Raw {
 		p, err := hooks.Render(cfg.Hooks, ev, d.Hook)

@@ -189,6 +189,27 @@ func TestRateHolds(t *testing.T) {
 	}
 }
 
+// TestUnreadAnswer checks that the log has an answer of which nothing can be remembered because it cannot be read.
+func TestUnreadAnswer(t *testing.T) {
+	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
+	crm.Play(hooktest.Step{Body: `{"id": `})
+	var text bytes.Buffer
+	d, err := hooks.New([]hooks.Config{remembering(crm.URL())}, outbox, slog.New(slog.NewTextHandler(&text, nil)), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Start()
+	id := outbox.Add(calling("1.1", "call-dial", 1), "crm")[0]
+	d.Wake("crm")
+	waitUntil(t, outbox, func() bool { return outbox.Row(id).State == hooks.Delivered })
+	if err := d.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := text.String(); !strings.Contains(got, `msg="answer cannot be read, nothing is remembered of it"`) {
+		t.Errorf("logged %q", got)
+	}
+}
+
 // TestRememberedSecret checks that a secret of the request which a receiver repeats is not remembered: remembered values are
 // stored, shown and sent in later requests.
 func TestRememberedSecret(t *testing.T) {

@@ -123,8 +123,8 @@ func (h *hook) missing(ev *Event) (names []string) {
 	return names
 }
 
-// lacks returns the outcome of an event that needs values which are not there. Those of this hook's answers will not come any
-// more: the deliveries whose answers may have them came before. Those of another hook's may.
+// lacks returns the outcome of an event that needs values which are not there. Those of this hook's answers will not
+// come any more: the deliveries whose answers may have them came before. Those of another hook's may.
 func (h *hook) lacks(names []string) outcome {
 	if by := h.cfg.RememberedBy; by != "" {
 		return outcome{class: classNeeds, text: "not sent: no answer of the call to the hook " + by + " has left " + strings.Join(names, ", ")}
@@ -174,6 +174,9 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	}
 	o = outcomeOf(resp, err, time.Now())
 	s.hook.of(ev.Name).read(&o, resp)
+	if o.unread != nil && o.class == classDelivered && len(s.hook.of(ev.Name).cfg.Remember) > 0 {
+		s.failures.limited.Warn("unread", "answer cannot be read, nothing is remembered of it", "event", ev.Name, "event_id", ev.ID, "err", o.unread)
+	}
 	s.clean(&o)
 	if token != "" && s.tokens.Refused(resp) {
 		s.tokens.Forget(token)

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -144,6 +145,18 @@ func (c *Config) Remembers() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// RememberedFor returns the name of the hook whose remembered values the requests of a hook use: its own, unless its
+// configuration names another one.
+func RememberedFor(cfgs []Config, hook string) string {
+	for i := range cfgs {
+		name, number, copied := strings.Cut(hook, ".")
+		if _, err := strconv.Atoi(number); cfgs[i].Name == name && (!copied || err == nil) {
+			return cmp.Or(cfgs[i].RememberedBy, hook)
+		}
+	}
+	return hook
 }
 
 // Unclosed reports every name behind a percent sign that no other closes, with its key. The names of parameters and

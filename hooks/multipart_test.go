@@ -112,8 +112,8 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-// TestUploadWaits checks that nothing is sent until the recording is complete, that it is sent then, and which recordings are
-// never sent.
+// TestUploadWaits checks that nothing is sent until the recording is complete, that it is sent then, and which
+// recordings are never sent.
 func TestUploadWaits(t *testing.T) {
 	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
 	cfg, with, folder := uploading(t, crm.URL())
@@ -160,8 +160,8 @@ func TestUploadWaits(t *testing.T) {
 	waitUntil(t, outbox, func() bool { return outbox.Row(id).State == hooks.Delivered })
 }
 
-// TestUploadGivesUp checks that a recording that never comes ends the delivery with its reason, and that one which comes late
-// is sent when it is complete.
+// TestUploadGivesUp checks that a recording that never comes ends the delivery with its reason, and that one which
+// comes late is sent when it is complete.
 func TestUploadGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := hooktest.NewOutbox()
@@ -209,6 +209,11 @@ func TestRememberedBy(t *testing.T) {
 	journal.Remember = map[string]string{"call_log": ".data.id"}
 	notes := hookTo("notes", crm.URL()+"/calls/%call_log%/notes")
 	notes.RememberedBy, notes.Needs = "journal", []string{"call_log"}
+	for hook, want := range map[string]string{"journal": "journal", "notes": "journal", "notes.2": "journal", "other": "other"} {
+		if got := hooks.RememberedFor([]hooks.Config{journal, notes}, hook); got != want {
+			t.Errorf("the values for %s are those of %s, want %s", hook, got, want)
+		}
+	}
 	d := startShared(t, outbox, hooks.Shared{}, journal, notes)
 	ev := event("1.1", 1)
 	waits := outbox.Add(ev, "notes")[0]

@@ -64,6 +64,7 @@ type outcome struct {
 	retryAfter time.Duration
 	final      bool              // a further attempt cannot succeed
 	values     map[string]string // to remember for later deliveries of the call
+	unread     error             // why nothing of the answer can be remembered
 }
 
 // unsent reports whether nothing was sent, because something is missing that the receiver has nothing to do with.
@@ -111,6 +112,7 @@ func (r *request) read(o *outcome, resp *httpclient.Response) {
 		if resp != nil { // nil if the body was too large
 			answer = r.reply.Read(resp.Body, resp.ContentType)
 		}
+		o.unread = answer.Unread
 		if o.values = answer.Values; !answer.Taken {
 			o.class, o.values, o.text = classRefused, nil, answer.Why+"\n"+o.text
 		}

@@ -107,6 +107,7 @@ func (h *hook) preview(ev *Event, now time.Time) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
+	uploads := req.File != nil
 	showFile(req, h.of(ev.Name), ev)
 	raw, err := req.AppendTo(nil)
 	if err != nil {
@@ -116,6 +117,9 @@ func (h *hook) preview(ev *Event, now time.Time) (Preview, error) {
 	head, _, _ := strings.Cut(string(raw), "\r\n\r\n")
 	for _, line := range strings.Split(head, "\r\n")[1:] {
 		name, value, _ := strings.Cut(line, ": ")
+		if uploads && name == "Content-Length" { // that of the file is not known
+			continue
+		}
 		p.Headers = append(p.Headers, [2]string{name, h.maskHeader(name, value)})
 	}
 	switch {
@@ -128,7 +132,8 @@ func (h *hook) preview(ev *Event, now time.Time) (Preview, error) {
 	return p, nil
 }
 
-// showFile puts a text in place of the recording that a request sends. The length of the body is then not that of the request.
+// showFile puts a text in place of the recording that a request sends. The length of the body is then not that of the
+// request.
 func showFile(req *httpclient.Request, r *request, ev *Event) {
 	if req.File == nil {
 		return

@@ -17,8 +17,8 @@ import (
 	"ringhook/httpclient"
 )
 
-// TestAccountRate checks that the hooks of an account share its rate: they take turns, each keeps the order of its deliveries,
-// no delivery waits in memory, and a lookup comes between them.
+// TestAccountRate checks that the hooks of an account share its rate: they take turns, each keeps the order of its
+// deliveries, no delivery waits in memory, and a lookup comes between them.
 func TestAccountRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quota := httpclient.NewQuota(httpclient.ParseRate("1/s", 2, nil), func(httpclient.QuotaOutcome) {})

@@ -76,8 +76,8 @@ func (c *conn) quiet() bool {
 
 var aLongTimeAgo = time.Unix(1, 0)
 
-// exchange writes a request and the file that follows it, reads the response, and reports whether the connection may be used
-// again.
+// exchange writes a request and the file that follows it, reads the response, and reports whether the connection may be
+// used again.
 func (c *conn) exchange(request []byte, file *File, in *fasthttp.Response, maxBody int, deadline time.Time) (reusable bool, err error) {
 	c.read, c.err = 0, nil
 	if limit := time.Now().Add(exchange); deadline.After(limit) {

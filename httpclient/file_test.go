@@ -12,8 +12,8 @@ import (
 	"ringhook/test/wait"
 )
 
-// TestFile checks a request with a file: it arrives whole, the connection is used again, a refusal is read although the server
-// takes no more of the file, and a file that became shorter is an error.
+// TestFile checks a request with a file: it arrives whole, the connection is used again, a refusal is read although
+// the server takes no more of the file, and a file that became shorter is an error.
 func TestFile(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<20/16)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

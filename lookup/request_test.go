@@ -475,8 +475,8 @@ func FuzzRender(f *testing.F) {
 	})
 }
 
-// TestAccountRate checks that a lookup whose turn at the account comes after its timeout is not made, says so, and does not
-// count as a failure of the source.
+// TestAccountRate checks that a lookup whose turn at the account comes after its timeout is not made, says so, and does
+// not count as a failure of the source.
 func TestAccountRate(t *testing.T) {
 	var asked atomic.Int32
 	cfg := crm(t, func(w http.ResponseWriter, r *http.Request) {

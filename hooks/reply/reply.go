@@ -20,8 +20,9 @@ const (
 	MaxNames = 8
 	// MaxValue is the maximum length of such a value in bytes. A longer one is left out: a part of an id is none.
 	MaxValue = 256
-	// readTime bounds the expressions of one answer. The request is over by then.
-	readTime = time.Second
+	// readTime bounds the expressions of one answer. The request is over by then, and a value that is lost because the
+	// machine is busy cannot be had again.
+	readTime = 10 * time.Second
 )
 
 // Name matches the names of remembered values: those that a placeholder can have.
@@ -82,6 +83,7 @@ func New(cfg Config) (*Reader, []Problem) {
 type Reply struct {
 	Taken  bool
 	Why    string            // why it is not taken, without a word of the answer
+	Unread error             // why nothing could be read of it
 	Values map[string]string // to remember; those that the answer does not have are missing
 }
 
@@ -96,7 +98,7 @@ func (r *Reader) Read(body []byte, contentType string) Reply {
 		err = errors.New("the answer is empty")
 	}
 	if err != nil {
-		reply.Why = fmt.Sprintf("taken: %v", err)
+		reply.Why, reply.Unread = fmt.Sprintf("taken: %v", err), err
 		return reply
 	}
 	record := res.Records[0]
