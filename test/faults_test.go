@@ -20,6 +20,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/store"
+	"ringhook/test/port"
 )
 
 // faultCalls is the number of calls of TestFaults, and faultKills the number of times
@@ -93,7 +94,7 @@ type faults struct {
 func startFaults(t *testing.T) *faults {
 	f := &faults{ledgers: map[string]*ledger{}, urls: map[string]string{}}
 	var well atomic.Bool
-	away := freePort(t)
+	away := port.Free(t)
 	for name, misbehave := range wayward {
 		l := newLedger(t)
 		l.remembers = name != "gone"
@@ -103,7 +104,7 @@ func startFaults(t *testing.T) *faults {
 			take = func() {
 				took()
 				w.Header().Set("Content-Type", "application/json")
-				fmt.Fprintf(w, `{"first": %q}`, r.Header.Get("webhook-id"))
+				fmt.Fprintf(w, `{"id": %q}`, r.Header.Get("webhook-id"))
 			}
 			if well.Load() && name != "gone" {
 				take()
@@ -138,7 +139,7 @@ func (f *faults) config() string {
 	for name, url := range f.urls { // a run may take longer than the usual order_hold
 		fmt.Fprintf(&b, "[[hook]]\nname = %q\nevents = [\"*\"]\nurl = %q\nschedule = \"fast\"\ntimeout = \"500ms\"\norder_hold = \"2h\"\n", name, url)
 		// A call whose first event a kill took has nothing to remember: its other events are dead.
-		fmt.Fprint(&b, "needs = [\"first\"]\n[hook.on.queue-dial]\nremember = { first = \".first\" }\n")
+		fmt.Fprint(&b, "needs = [\"first\"]\nremember = { last = \".id\" }\n[hook.on.queue-dial]\nremember = { first = \".id\" }\n")
 	}
 	return b.String()
 }
@@ -146,7 +147,7 @@ func (f *faults) config() string {
 // TestFaults checks receivers that fail, hang, answer 410 or 429 with Retry-After, reset the
 // connection, or are down and recover, while ringhook is killed many times. Every
 // event that was answered OK reaches each of them, in order within its call and with one id, and with
-// what the answer to the call's first event left; it is dead if that event was never kept.
+// what the answers to the call's first event and to the one before it left; it is dead if the first was never kept.
 // For the receiver that answers 410 it is delivered or dead.
 func TestFaults(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,7 @@ import (
 
 	"ringhook/fastagi"
 	"ringhook/fastagi/asterisk"
+	"ringhook/test/port"
 	"ringhook/test/wait"
 )
 
@@ -104,7 +105,7 @@ func TestFrozen(t *testing.T) {
 func TestFrozenNeighbour(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t)
-	addr := freePort(t)
+	addr := port.Free(t)
 	other := exec.Command(os.Args[0])
 	other.Env = append(os.Environ(), asNeighbour+"="+addr)
 	other.Stderr = t.Output()

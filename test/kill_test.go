@@ -5,37 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"ringhook/fastagi"
 	"ringhook/fastagi/asterisk"
 	"ringhook/test/wait"
-)
-
-// freePort returns an address of loopback that nothing listens on. Its port is below those of outgoing
-// connections, so that none of these takes it before the test does.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 1000 {
-		address := fmt.Sprint("127.0.0.1:", 10_000+(firstPort+nextPort.Add(1))%20_000)
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
-			return address
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
-
-// Test processes begin at different ports, and take one after the other.
-var (
-	firstPort = rand.Int32N(20_000)
-	nextPort  atomic.Int32
 )
 
 // received holds the deliveries of one event to a receiver.
@@ -45,6 +22,7 @@ type received struct {
 	LinkedID string `json:"linkedid"`
 	Seq      int    `json:"seq"`
 	First    string `json:"first"` // what the answer to the call's first event left, where a hook remembers it
+	Last     string `json:"last"`  // what the answer to the event before this one left, where a hook remembers it
 }
 
 // ledger is the model of T-CRASH-01: the events that were answered OK, and those that arrived.
@@ -54,9 +32,10 @@ type ledger struct {
 	promised map[string]bool     // by call and event
 	came     map[string]received // by call and event
 	ids      map[string]string   // call and event by id
-	last     map[string]int      // seq of a call's last first delivery
+	last     map[string]received // a call's last first delivery
 	arrived  chan struct{}
-	// remembers says that the later events of a call need what the answer to queue-dial leaves.
+	// remembers says that the later events of a call need what the answer to queue-dial leaves, and that each has what the
+	// answer to the one before it left.
 	remembers bool
 	// answer answers a request, and may call take for its event.
 	answer func(w http.ResponseWriter, r *http.Request, take func())
@@ -64,7 +43,7 @@ type ledger struct {
 
 func newLedger(t *testing.T) *ledger {
 	return &ledger{
-		t: t, promised: map[string]bool{}, came: map[string]received{}, ids: map[string]string{}, last: map[string]int{}, arrived: make(chan struct{}, 1),
+		t: t, promised: map[string]bool{}, came: map[string]received{}, ids: map[string]string{}, last: map[string]received{}, arrived: make(chan struct{}, 1),
 		answer: func(_ http.ResponseWriter, _ *http.Request, take func()) { take() },
 	}
 }
@@ -104,10 +83,14 @@ func (l *ledger) take(ev received) {
 			l.t.Errorf("%s came as %+v and as %+v", key, before, ev)
 		}
 	} else {
-		if ev.Seq <= l.last[ev.LinkedID] {
-			l.t.Errorf("%s came with seq %d after %d", key, ev.Seq, l.last[ev.LinkedID])
+		last := l.last[ev.LinkedID]
+		if ev.Seq <= last.Seq {
+			l.t.Errorf("%s came with seq %d after %d", key, ev.Seq, last.Seq)
 		}
-		l.last[ev.LinkedID] = ev.Seq
+		if l.remembers && ev.Last != last.ID {
+			l.t.Errorf("%s came with what was left for %q, after %q", key, l.ids[ev.Last], l.ids[last.ID])
+		}
+		l.last[ev.LinkedID] = ev
 		l.came[key] = ev
 	}
 	select {

@@ -14,6 +14,7 @@ import (
 
 	"ringhook/app"
 	"ringhook/command"
+	"ringhook/test/port"
 	"ringhook/test/wait"
 )
 
@@ -118,7 +119,7 @@ func (c *process) untilMetric(web, line string) {
 func config(t *testing.T, more string) (file, agi, web string) {
 	t.Helper()
 	folder := t.TempDir()
-	agi, web = freePort(t), freePort(t)
+	agi, web = port.Free(t), port.Free(t)
 	file = filepath.Join(folder, "ringhook.toml")
 	text := "[fastagi]\nlisten = \"" + agi + "\"\n[http]\nlisten = \"" + web + "\"\n[store]\nfolder = \"" + filepath.Join(folder, "data") + "\"\n" + more
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -21,7 +21,21 @@ type call struct {
 	rang    []string // phones, sorted
 	seconds int      // of talk
 	steps   []step
+	after   time.Duration // its beginning after began
 }
+
+// at returns the same call at another time, which is another call.
+func (c *call) at(after time.Duration) *call {
+	other := *c
+	other.after = after
+	return &other
+}
+
+// began returns when the call begins.
+func (c *call) began() time.Time { return began.Add(c.after) }
+
+// linkedid returns the linkedid of the call: those of one test differ by their time.
+func (c *call) linkedid() string { return fmt.Sprintf("%d.17", c.began().Unix()) }
 
 // step is one event.
 type step struct {
@@ -142,13 +156,13 @@ var calls = []*call{answered("known caller", known), answered("unknown caller", 
 
 // events returns the events of a call, with what the lookup found in those after it and the ids of agents in the product.
 func (c *call) events(product string, found map[string]any) []hooks.Event {
-	const linkedid, uuid = "1772442000.17", "b840bc6a-0490-51ef-9690-9d1131bed071"
+	linkedid, uuid := c.linkedid(), fmt.Sprintf("b840bc6a-0490-51ef-9690-%012x", c.began().Unix())
 	var events []hooks.Event
 	for i, s := range c.steps {
-		at := began.Add(time.Duration(s.after) * time.Second)
-		ev := hooks.Event{ID: fmt.Sprintf("msg_%d", i), Name: s.event, LinkedID: linkedid, Seq: i + 1, Time: at, Final: s.event == "call-hangup"}
+		at := c.began().Add(time.Duration(s.after) * time.Second)
+		ev := hooks.Event{ID: fmt.Sprintf("msg_%d_%d", c.began().Unix(), i), Name: s.event, LinkedID: linkedid, Seq: i + 1, Time: at, Final: s.event == "call-hangup"}
 		ev.Params = with(values("direction", "incoming", "callerid", c.number, "callerid_raw", c.number, "directid", trunk, "linkedid", linkedid, "uniqueid", linkedid,
-			"call_uuid", uuid, "started", began.Format(time.RFC3339Nano), "event", s.event, "event_id", ev.ID, "seq", i+1, "time", at.Format(time.RFC3339Nano)), s.params)
+			"call_uuid", uuid, "started", c.began().Format(time.RFC3339Nano), "event", s.event, "event_id", ev.ID, "seq", i+1, "time", at.Format(time.RFC3339Nano)), s.params)
 		if c.out {
 			ev.Params["direction"], ev.Params["callerid"] = "outgoing", "102"
 			delete(ev.Params, "directid")

@@ -39,14 +39,14 @@ func (f *fake) dolibarrEvent(r *request) (int, string) {
 	v, err := f.object(r.body, []string{"type_code", "label", "datep", "datef", "percentage", "userownerid", "note_private"}, []string{"socid", "contact_id"})
 	at, end := int64(number(v["datep"])), int64(number(v["datef"]))
 	note := dolibarrCondition.FindStringSubmatch(str(v["note_private"]))
-	if err != nil || v["type_code"] != "AC_TEL" || end <= at || number(v["percentage"]) != 100 || note == nil || (v["socid"] == nil) != (v["contact_id"] == nil) {
+	if err != nil || v["type_code"] != "AC_TEL" || end < at || number(v["percentage"]) != 100 || note == nil || (v["socid"] == nil) != (v["contact_id"] == nil) {
 		return f.wrong(r, "event: %v", err)
 	}
 	label, phone, _ := strings.Cut(str(v["label"]), "+")
 	e := entry{out: strings.HasSuffix(label, " to "), number: "+" + phone, customer: str(v["contact_id"]), agent: phoneOf(str(v["userownerid"])),
 		answered: strings.HasPrefix(label, "Call "), started: time.Unix(at, 0).UTC()}
 	fmt.Sscan(note[1], &e.seconds)
-	if e.agent == "" && (e.answered || str(v["userownerid"]) != "1") || e.answered != (e.seconds > 0) {
+	if e.agent == "" && (e.answered || str(v["userownerid"]) != "1") || e.seconds > 0 && !e.answered {
 		return f.wrong(r, "owner or seconds")
 	}
 	f.add(e)

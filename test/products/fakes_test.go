@@ -25,8 +25,8 @@ var all = []*product{
 	{name: "dynamics365", serve: dynamics365, keyed: true, needsCustomer: true, lacks: []string{"minutes", "agent"}},
 	{name: "zoho", serve: zoho, keyed: true, screens: true},
 	{name: "zoho-crm", serve: zohoCRM},
-	{name: "vtiger", serve: vtiger, firstAgent: true, lacks: []string{"seconds"}},
-	{name: "glpi", serve: glpi, only: func(c *call) bool { return !c.out }},
+	{name: "vtiger", serve: vtiger, login: vtigerLogin, oneCall: true, firstAgent: true, lacks: []string{"seconds"}},
+	{name: "glpi", serve: glpi, login: glpiLogin, only: func(c *call) bool { return !c.out }},
 	{name: "chatwoot", serve: chatwoot},
 	{name: "dolibarr", serve: dolibarr},
 	{name: "1c", serve: service1C, keyed: true},
@@ -139,7 +139,7 @@ func kommo(f *fake, r *request) (int, string) {
 			return f.wrong(r, "call: %v", err)
 		}
 		if v["phone"] == unknown { // a call of an unknown number is not stored, and that is no error
-			f.add(entry{number: unknown, agent: "101", answered: true, seconds: 83, started: began})
+			f.add(entry{number: unknown, agent: phoneOf(str(v["call_responsible"])), answered: status == 4, seconds: number(v["duration"]), started: time.Unix(int64(number(v["created_at"])), 0).UTC()})
 			return 200, `{"_total_items": 0, "errors": [], "_embedded": {"calls": []}}`
 		}
 		f.add(entry{out: v["direction"] == "outbound", number: str(v["phone"]), agent: phoneOf(str(v["call_responsible"])), answered: status == 4,
@@ -301,7 +301,7 @@ func pipedrive(f *fake, r *request) (int, string) {
 		v, err := f.object(r.body, []string{"outcome", "to_phone_number", "start_time", "end_time"}, []string{"from_phone_number", "duration", "person_id", "user_id", "subject", "note"})
 		outcomes := []any{"connected", "no_answer", "left_message", "left_voicemail", "wrong_number", "busy"}
 		at, end := clock("2006-01-02 15:04:05", str(v["start_time"])), clock("2006-01-02 15:04:05", str(v["end_time"]))
-		if _, text := v["duration"].(string); err != nil || !text || !slices.Contains(outcomes, v["outcome"]) || at.IsZero() || !end.After(at) {
+		if _, text := v["duration"].(string); err != nil || !text || !slices.Contains(outcomes, v["outcome"]) || at.IsZero() || end.Before(at) {
 			return f.wrong(r, "call log: %v", err)
 		}
 		e := entry{out: strings.HasPrefix(str(v["subject"]), "Call to"), customer: str(v["person_id"]), agent: phoneOf(str(v["user_id"])), answered: v["outcome"] == "connected",
@@ -387,7 +387,7 @@ func espocrm(f *fake, r *request) (int, string) {
 	case "POST /api/v1/Call":
 		v, err := f.object(r.body, []string{"name", "status", "direction", "dateStart", "dateEnd"}, []string{"parentType", "parentId", "assignedUserId", "description"})
 		at, end := clock("2006-01-02 15:04:05", str(v["dateStart"])), clock("2006-01-02 15:04:05", str(v["dateEnd"]))
-		if err != nil || at.IsZero() || !end.After(at) || !slices.Contains([]any{"Held", "Not Held"}, v["status"]) || !slices.Contains([]any{"Inbound", "Outbound"}, v["direction"]) || (v["parentType"] == nil) != (v["parentId"] == nil) {
+		if err != nil || at.IsZero() || end.Before(at) || !slices.Contains([]any{"Held", "Not Held"}, v["status"]) || !slices.Contains([]any{"Inbound", "Outbound"}, v["direction"]) || (v["parentType"] == nil) != (v["parentId"] == nil) {
 			return f.wrong(r, "call: %v", err)
 		}
 		_, num, _ := strings.Cut(str(v["name"]), "+")
@@ -448,7 +448,7 @@ func zendesk(f *fake, r *request) (int, string) {
 	case path == "POST /api/v2/calls":
 		v, err := f.object(r.body, []string{"app_id", "from_line", "to_line", "call_started_at", "direction"}, []string{"agent_id", "call_ended_at", "completion_status"})
 		at, end := clock(time.RFC3339, str(v["call_started_at"])), clock(time.RFC3339, str(v["call_ended_at"]))
-		if _, text := v["app_id"].(string); err != nil || text || at.IsZero() || !end.After(at) || !slices.Contains([]any{"inbound", "outbound"}, v["direction"]) ||
+		if _, text := v["app_id"].(string); err != nil || text || at.IsZero() || end.Before(at) || !slices.Contains([]any{"inbound", "outbound"}, v["direction"]) ||
 			!slices.Contains([]any{"completed", "abandoned_in_queue"}, v["completion_status"]) {
 			return f.wrong(r, "call: %v", err)
 		}

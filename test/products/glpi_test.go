@@ -2,6 +2,7 @@ package products
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 )
 
@@ -64,3 +65,6 @@ func (f *fake) glpiTicket(r *request) (int, string) {
 	f.add(e)
 	return 201, `{"id": 15, "message": ""}`
 }
+
+// glpiLogin reports whether a request is that of a login.
+func glpiLogin(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/initSession") }

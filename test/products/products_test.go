@@ -76,8 +76,14 @@ type product struct {
 	// screens says that the agent's screen shows the call while the phone rings; knownScreens that it does so for known
 	// callers only, and answererScreens that it does so when the agent answers.
 	screens, knownScreens, answererScreens bool
+	// oneCall says that the fake mixes up calls that are played beside each other; it is not played with an outage.
+	oneCall bool
 	// uploads says that the product gets the recordings themselves.
 	uploads bool
+	// login reports whether a request begins a session, and sessionEnded is how the product answers after its end.
+	// Without them tokens are issued at a path that ends with token, and their end is answered 401.
+	login        func(*http.Request) bool
+	sessionEnded func() (status int, body string)
 }
 
 // fake is a product that is played.
@@ -248,17 +254,39 @@ func phoneOf(user string) string {
 
 var (
 	tomlBlock = regexp.MustCompile("(?ms)^```toml\n(.*?)^```")
+	variable  = regexp.MustCompile(`\$\{([A-Z0-9_]+)\}`)
 	address   = regexp.MustCompile(`https://[a-z0-9.-]+(/[^"]*/token)?`)
 )
 
 // configuration returns that of the product's page, with the fake in place of the product. More is added to it.
 func configuration(t *testing.T, p *product, url string) *conf.Config {
 	t.Helper()
+	text, _ := pageText(t, p, url)
+	c, err := conf.Parse(p.name+".md", []byte(text), func(string) (string, bool) { return secret, true })
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	for _, warning := range c.Warnings {
+		// The page says how agents get their ids. A key whose name looks like that of a secret, such as assignedUserId, is not
+		// quoted.
+		if !strings.Contains(warning.Problem, "agent_id_") && !strings.HasPrefix(warning.Problem, "the text between two percent signs") {
+			t.Errorf("warning: %v", warning)
+		}
+	}
+	for i := range c.Lookups {
+		c.Lookups[i].Timeout = wait.Limit // whatever the speed of the test's machine
+	}
+	return c
+}
+
+// pageText returns the text of the configuration, and the environment variables that it names.
+func pageText(t *testing.T, p *product, url string) (text string, variables []string) {
+	t.Helper()
 	page, err := os.ReadFile("../../docs/crm/" + p.name + ".md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := "[number]\ncountry = \"DE\"\n"
+	text = "[number]\ncountry = \"DE\"\n"
 	for _, block := range tomlBlock.FindAllStringSubmatch(string(page), -1) {
 		text += block[1]
 	}
@@ -277,21 +305,10 @@ func configuration(t *testing.T, p *product, url string) *conf.Config {
 	if err := os.Chtimes(file, began, began); err != nil { // it is complete
 		t.Fatal(err)
 	}
-	c, err := conf.Parse(p.name+".md", []byte(text), func(string) (string, bool) { return secret, true })
-	if err != nil {
-		t.Fatalf("%v\nin\n%s", err, text)
+	for _, found := range variable.FindAllStringSubmatch(text, -1) {
+		variables = append(variables, found[1])
 	}
-	for _, warning := range c.Warnings {
-		// The page says how agents get their ids. A key whose name looks like that of a secret, such as assignedUserId, is not
-		// quoted.
-		if !strings.Contains(warning.Problem, "agent_id_") && !strings.HasPrefix(warning.Problem, "the text between two percent signs") {
-			t.Errorf("warning: %v", warning)
-		}
-	}
-	for i := range c.Lookups {
-		c.Lookups[i].Timeout = wait.Limit // whatever the speed of the test's machine
-	}
-	return c
+	return text, variables
 }
 
 // vault is an account.Vault in memory.
@@ -459,7 +476,7 @@ func (p *product) expected(c *call) (entry, bool) {
 	if p.only != nil && !p.only(c) || p.needsCustomer && c.number == unknown {
 		return entry{}, false
 	}
-	e := entry{out: c.out, number: c.number, agent: c.agent, answered: c.agent != "", seconds: c.seconds, started: began}
+	e := entry{out: c.out, number: c.number, agent: c.agent, answered: c.agent != "", seconds: c.seconds, started: c.began()}
 	if c.number == known {
 		e.customer = customerID
 	}

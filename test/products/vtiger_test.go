@@ -99,12 +99,12 @@ func (f *fake) vtigerCall(r *request, q url.Values) (int, string) {
 			return f.wrong(r, "recording")
 		}
 	case "EndCall":
-		if start, end := clock(vtigerLayout, q.Get("starttime")), clock(vtigerLayout, q.Get("endtime")); start != e.started.Truncate(time.Second) || !end.After(start) || number(q.Get("billableseconds")) <= 0 {
+		if start, end := clock(vtigerLayout, q.Get("starttime")), clock(vtigerLayout, q.Get("endtime")); start != e.started.Truncate(time.Second) || end.Before(start) || number(q.Get("billableseconds")) < 0 {
 			return f.wrong(r, "times")
 		}
 	case "Hangup":
 		status := map[string]string{"Normal Clearing": "completed", "User busy": "busy", "no-answer": "no-answer"}[q.Get("causetxt")]
-		if status == "" || clock(vtigerLayout, q.Get("EndTime")).IsZero() || number(q.Get("Duration")) <= 0 {
+		if status == "" || clock(vtigerLayout, q.Get("EndTime")).IsZero() || number(q.Get("Duration")) < 0 {
 			return f.wrong(r, "cause, end or duration")
 		}
 		// An answer that was lost made a second entry; Vtiger changes both.
@@ -139,4 +139,9 @@ func (f *fake) vtigerStart(r *request, q url.Values) (int, string) {
 	f.ids[q.Get("callUUID")] = fmt.Sprint(e.started.UnixNano(), e.number)
 	f.entries = append(f.entries, e)
 	return 200, `<?xml version="1.0" encoding="utf-8"?><Response><Dial><Authentication>Success</Authentication></Dial></Response>`
+}
+
+// vtigerLogin reports whether a request is one of a login.
+func vtigerLogin(r *http.Request) bool {
+	return strings.HasSuffix(r.URL.Path, "/webservice.php") && (r.Method == http.MethodPost || r.URL.Query().Get("operation") == "getchallenge")
 }
