@@ -76,8 +76,6 @@ type product struct {
 	// screens says that the agent's screen shows the call while the phone rings; knownScreens that it does so for known
 	// callers only, and answererScreens that it does so when the agent answers.
 	screens, knownScreens, answererScreens bool
-	// oneCall says that the fake mixes up calls that are played beside each other; it is not played with an outage.
-	oneCall bool
 	// uploads says that the product gets the recordings themselves.
 	uploads bool
 	// login reports whether a request begins a session, and sessionEnded is how the product answers after its end.

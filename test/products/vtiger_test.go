@@ -78,7 +78,8 @@ func (f *fake) vtigerCall(r *request, q url.Values) (int, string) {
 	if names == nil || len(q) != len(names)+3 {
 		return f.wrong(r, "callstatus or parameters")
 	}
-	i := slices.IndexFunc(f.entries, func(e entry) bool { return f.ids[id] == fmt.Sprint(e.started.UnixNano(), e.number) })
+	ofCall := func(e entry) bool { return f.ids[id] == fmt.Sprint(e.started.UnixNano(), e.number) }
+	i := slices.IndexFunc(f.entries, ofCall)
 	if q.Get("callstatus") == "StartApp" {
 		return f.vtigerStart(r, q)
 	}
@@ -109,7 +110,9 @@ func (f *fake) vtigerCall(r *request, q url.Values) (int, string) {
 		}
 		// An answer that was lost made a second entry; Vtiger changes both.
 		for n := range f.entries {
-			f.entries[n].answered, f.entries[n].agent = status == "completed", e.agent
+			if ofCall(f.entries[n]) {
+				f.entries[n].answered, f.entries[n].agent = status == "completed", e.agent
+			}
 		}
 	}
 	return 200, ""
