@@ -147,8 +147,9 @@ func (d *Desk) noVisitor(w http.ResponseWriter, r *http.Request, err error) {
 	d.showPage(w, r, http.StatusServiceUnavailable, "sign.html", view{Problem: "unavailable"})
 }
 
-// window serves the blank page of the window for pops. It forgets the desk that opened it, so that the page that is shown
-// there later cannot reach the desk. With a Cross-Origin-Opener-Policy the desk would lose the window.
+// window serves the blank page of the window for pops. It forgets the desk that opened it, except for a frame without
+// scripts, so that the page that is shown there later cannot reach the desk. With a Cross-Origin-Opener-Policy the desk
+// would lose the window.
 func (d *Desk) window(w http.ResponseWriter, r *http.Request) {
 	w.Header().Del("Cross-Origin-Opener-Policy")
 	d.showPage(w, r, http.StatusOK, "window.html", view{})

@@ -127,7 +127,7 @@ function navigate(url) {
   if (!handle || handle.closed) return false;
   try {
     handle.location.replace(url);
-  } catch { // a page of another origin that has no opener: Chromium lets no other page navigate its window
+  } catch { // a page of another origin in a window that has no opener
     handle = null;
   }
   return handle !== null;
@@ -139,7 +139,7 @@ function goWhenBlank(w, url) {
   const look = setInterval(() => {
     let ready = false;
     try {
-      ready = w.document.readyState === "complete" && w.location.pathname === "/desk/window" && w.opener === null;
+      ready = w.document.readyState === "complete" && w.location.pathname === "/desk/window" && w.opener !== window;
     } catch {
       ready = true; // it is another page already
     }
@@ -150,9 +150,20 @@ function goWhenBlank(w, url) {
   }, 50);
 }
 
+/**
+ * Returns the opener of the window for pages. Browsers let the desk navigate a window that shows a page of another site only
+ * if the window has an opener of the desk's origin. That is a frame without scripts: Chromium lets the page in the window
+ * navigate neither the frame nor the desk around it. Firefox lets a page of the desk's own site navigate the desk by
+ * `opener.top`, so the window gets no opener in browsers other than Chromium.
+ */
+function openerOfWindow() {
+  const f = /** @type {HTMLIFrameElement | null} */ (document.getElementById("opener"));
+  return navigator.userAgent.includes("Chrome/") && f?.contentWindow || window;
+}
+
 /** Opens the window for pages; only a click may do so. @param {string} [url] */
 export function openWindow(url) {
-  handle = window.open("/desk/window", windowName);
+  handle = openerOfWindow().open(new URL("/desk/window", location.href).href, windowName);
   if (handle && url) goWhenBlank(handle, url);
   return handle !== null;
 }

@@ -204,6 +204,9 @@ func TestWindowClosed(t *testing.T) {
 	becomes(t, ctx, `document.querySelector("#offers .offer")`)
 	do(t, ctx, chromedp.Click(chromedp.CSS("#offers .primary")))
 	d.until(ctx, "2.2", "window shown")
+	d.point("2.2", "call-hangup", "", "Ada")
+	d.point("3.3", "agent-dial", "101", "Eve")
+	d.until(ctx, "3.3", "window shown")
 }
 
 // TestFrameRefused has pages that allow no frame, by either header. Browsers do not report it: the first pop leaves the frame when
@@ -221,11 +224,11 @@ func TestFrameRefused(t *testing.T) {
 				if more != "" {
 					d.until(ctx, call, "notice blocked")
 				}
-				if offered := more == "" || call == "1.1"; offered { // else the window may be open from the first pop
+				if offered := more == "" || call == "1.1"; offered { // else the window is open from the first pop
 					becomes(t, ctx, `document.querySelector("#offers .offer")`)
 					do(t, ctx, chromedp.Click(chromedp.CSS("#offers .primary")))
-					d.until(ctx, call, "window shown")
 				}
+				d.until(ctx, call, "window shown")
 				becomes(t, ctx, `!document.querySelector("#page iframe")`)
 				trace := d.tell("trace", call)
 				if !strings.Contains(strings.ToLower(trace), "ms: "+path) && !strings.Contains(trace, "ms: Content-Security-Policy: "+path) || call == "2.2" && strings.Contains(trace, "frame shown") {
