@@ -174,7 +174,7 @@ func TestReloadDuringLookup(t *testing.T) {
 	defer crm.Close()
 	lookups := ""
 	for rank, name := range []string{"first", "second"} {
-		lookups += fmt.Sprintf("[[lookup]]\nname = %q\nrank = %d\npoints = [\"queue-dial\"]\nurl = \"%s/%s\"\ntimeout = \"25s\"\n", name, rank+1, crm.URL, name)
+		lookups += fmt.Sprintf("[[lookup]]\nname = %q\nrank = %d\npoints = [\"queue-dial\"]\nurl = \"%s/%s?caller=%%callerid%%\"\ntimeout = \"25s\"\n", name, rank+1, crm.URL, name)
 	}
 	file, agi, web := config(t, lookups)
 	text, err := os.ReadFile(file)
