@@ -10,14 +10,38 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The least rights with which all of ringhook works. Write=system is not among them: with it
-// MixMonitor runs any command as Asterisk's user.
+// The least rights with which ringhook works. Write=system is not among them: with it MixMonitor runs any command as
+// Asterisk's user.
 var (
 	LeastRead  = []string{"system", "call", "agent"}
-	LeastWrite = []string{"agent", "call", "originate", "reporting"}
-	// AccountsWrite is needed too if ringhook creates SIP accounts.
-	AccountsWrite = "config"
+	leastWrite = []string{"agent", "call", "originate", "reporting"}
 )
+
+// Use is what a configuration uses of Asterisk that needs more than the least rights.
+type Use struct {
+	Accounts bool // SIP accounts are created
+	Notify   bool // an agent's phone is asked by NOTIFY to hold its call
+}
+
+// Write returns the least write rights.
+func (u Use) Write() []string {
+	write := slices.Clone(leastWrite)
+	for _, p := range u.purposes() {
+		write = append(write, p.class)
+	}
+	return write
+}
+
+// purposes are what each further write right is needed for.
+func (u Use) purposes() (list []struct{ class, purpose string }) {
+	if u.Accounts {
+		list = append(list, struct{ class, purpose string }{"config", "SIP accounts: [accounts]"})
+	}
+	if u.Notify {
+		list = append(list, struct{ class, purpose string }{"system", "hold by the phone: [[agent]] hold = \"notify\""})
+	}
+	return list
+}
 
 // purposes are what each right is needed for. A write right shows in an action that is available.
 var purposes = []struct{ kind, class, action, purpose string }{
@@ -30,12 +54,9 @@ var purposes = []struct{ kind, class, action, purpose string }{
 	{"write", "originate", "Originate", "click to call"},
 }
 
-// accountsAction shows AccountsWrite.
-const accountsAction = "UpdateConfig"
-
 // dangers are rights that an account should not have.
 var dangers = map[string]string{
-	"system":  "runs any command as Asterisk's user",
+	"system":  "runs any command as Asterisk's user; only phones with hold = \"notify\" need it",
 	"command": "runs any command of Asterisk's console",
 	"config":  "reads and writes Asterisk's configuration, passwords among it; only [accounts] needs it",
 }
@@ -110,9 +131,8 @@ func (c *Client) accountRead(ctx context.Context) (string, error) {
 	return m.Get("Value"), err
 }
 
-// Missing returns the rights that ringhook needs and the account does not have. accounts is true if it is to create SIP
-// accounts.
-func (r *Rights) Missing(accounts bool) (gaps []Gap) {
+// Missing returns the rights that a configuration needs and the account does not have.
+func (r *Rights) Missing(use Use) (gaps []Gap) {
 	for _, p := range purposes {
 		has := p.action != "" && r.actions[p.action] ||
 			p.kind == "read" && (r.Read == nil || slices.Contains(r.Read, p.class) || slices.Contains(r.Read, "all"))
@@ -120,16 +140,18 @@ func (r *Rights) Missing(accounts bool) (gaps []Gap) {
 			gaps = append(gaps, Gap{p.kind + "=" + p.class, p.purpose})
 		}
 	}
-	if accounts && !r.actions[accountsAction] {
-		gaps = append(gaps, Gap{"write=" + AccountsWrite, "SIP accounts: [accounts]"})
+	for _, p := range use.purposes() {
+		if !slices.Contains(r.Write, p.class) {
+			gaps = append(gaps, Gap{"write=" + p.class, p.purpose})
+		}
 	}
 	return gaps
 }
 
-// Excess returns the rights that the account has and should not have.
-func (r *Rights) Excess(accounts bool) (gaps []Gap) {
+// Excess returns the rights that the account has, and should not have with a configuration.
+func (r *Rights) Excess(use Use) (gaps []Gap) {
 	for _, class := range r.Write {
-		if danger := dangers[class]; danger != "" && (class != AccountsWrite || !accounts) {
+		if danger := dangers[class]; danger != "" && !slices.Contains(use.Write(), class) {
 			gaps = append(gaps, Gap{"write=" + class, danger})
 		}
 	}

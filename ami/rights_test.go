@@ -32,17 +32,20 @@ func TestInspect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := rights(r.Missing(false)); got != missing {
+		if got := rights(r.Missing(Use{})); got != missing {
 			t.Errorf("%s, %s: missing %q, want %q", version, account, got, missing)
 		}
-		if got := rights(r.Excess(false)); got != excess {
+		if got := rights(r.Excess(Use{})); got != excess {
 			t.Errorf("%s, %s: excess %q, want %q", version, account, got, excess)
 		}
-		if got, rich := rights(r.Missing(true)), account == "rich"; strings.HasSuffix(got, "write=config") == rich {
-			t.Errorf("%s, %s: missing for SIP accounts %q", version, account, got)
-		}
-		if got := rights(r.Excess(true)); got != strings.TrimSpace(strings.Replace(excess, "write=config ", "", 1)) {
-			t.Errorf("%s, %s: excess with SIP accounts %q", version, account, got)
+		for use, right := range map[Use]string{{Accounts: true}: "write=config", {Notify: true}: "write=system"} {
+			if got, rich := rights(r.Missing(use)), account == "rich"; strings.HasSuffix(got, right) == rich {
+				t.Errorf("%s, %s: missing for %+v %q", version, account, use, got)
+			}
+			want := strings.Join(strings.Fields(strings.Replace(excess, right, "", 1)), " ")
+			if got := rights(r.Excess(use)); got != want {
+				t.Errorf("%s, %s: excess with %+v %q, want %q", version, account, use, got, want)
+			}
 		}
 		if asked := s.Requests("Getvar"); len(asked) != 1 || asked[0].Get("Variable") != "AST_CONFIG(manager.conf,ringhook,read)" {
 			t.Errorf("asked %q", asked)

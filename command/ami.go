@@ -12,6 +12,8 @@ import (
 
 	"ringhook/ami"
 	"ringhook/conf"
+	"ringhook/control/switching"
+	"ringhook/dialplan"
 )
 
 type amiCmd struct {
@@ -35,12 +37,13 @@ func (c *amiCheckCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	use := ami.Use{Accounts: cfg.Accounts.Template != "", Notify: slices.ContainsFunc(cfg.Agents, func(a dialplan.Agent) bool { return a.Hold == string(switching.ByNotify) })}
 	var failed error
 	for i := range servers {
 		if i > 0 {
 			fmt.Fprintln(s.out)
 		}
-		if err := checkServer(s.ctx, s.out, &servers[i], cfg.Accounts.Template != ""); err != nil {
+		if err := checkServer(s.ctx, s.out, &servers[i], use); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("[[ami]] %s: %w", servers[i].Name, err))
 		}
 	}
@@ -65,38 +68,38 @@ func chosenServers(cfg *conf.Config, name string) ([]ami.Config, error) {
 	return nil, usageError{fmt.Errorf("the configuration has no [[ami]] table %q, only %s", name, strings.Join(names, ", "))}
 }
 
-// checkServer checks one account. accounts is true if [accounts] is used.
-func checkServer(ctx context.Context, out io.Writer, cfg *ami.Config, accounts bool) error {
+// checkServer checks one account.
+func checkServer(ctx context.Context, out io.Writer, cfg *ami.Config, use ami.Use) error {
 	ctx, cancel := context.WithTimeout(ctx, amiCheckTime)
 	defer cancel()
 	r, err := ami.Inspect(ctx, *cfg)
 	if err != nil {
 		fmt.Fprintf(out, "%s: %s\n", cfg.Name, cfg.Address)
-		printAccount(out, cfg, "", accounts)
+		printAccount(out, cfg, "", use)
 		return err
 	}
 	fmt.Fprintf(out, "%s: %s, manager interface %s\n", cfg.Name, cfg.Address, printable(r.Version))
-	missing := r.Missing(accounts)
+	missing := r.Missing(use)
 	for _, g := range missing {
 		fmt.Fprintf(out, "missing   %-16s needed for %s\n", g.Right, g.Purpose)
 	}
-	for _, g := range r.Excess(accounts) {
+	for _, g := range r.Excess(use) {
 		fmt.Fprintf(out, "too much  %-16s %s\n", g.Right, g.Purpose)
 	}
 	if r.Read == nil {
 		fmt.Fprintln(out, "unknown   read rights: they are read from manager.conf, with write=reporting, where it has a section of this name")
 	}
 	if len(missing) > 0 {
-		printAccount(out, cfg, r.Local, accounts)
+		printAccount(out, cfg, r.Local, use)
 		return errors.New("rights are missing, see above")
 	}
 	fmt.Fprintln(out, "all rights are there")
-	printAccount(out, cfg, r.Local, accounts)
+	printAccount(out, cfg, r.Local, use)
 	return nil
 }
 
 // printAccount prints the section of manager.conf with the least rights. The secret stays where it is.
-func printAccount(out io.Writer, cfg *ami.Config, local string, accounts bool) {
+func printAccount(out io.Writer, cfg *ami.Config, local string, use ami.Use) {
 	fmt.Fprintf(out, "\nmanager.conf:\n\n[%s]\nsecret = <the secret of this [[ami]] table>\n", cfg.Username)
 	if host, _, err := net.SplitHostPort(local); err == nil {
 		mask := "255.255.255.255"
@@ -105,9 +108,5 @@ func printAccount(out io.Writer, cfg *ami.Config, local string, accounts bool) {
 		}
 		fmt.Fprintf(out, "deny = 0.0.0.0/0.0.0.0\ndeny = ::/0\npermit = %s/%s\n", host, mask)
 	}
-	write := ami.LeastWrite
-	if accounts {
-		write = append(slices.Clone(write), ami.AccountsWrite)
-	}
-	fmt.Fprintf(out, "read = %s\nwrite = %s\n", strings.Join(ami.LeastRead, ","), strings.Join(write, ","))
+	fmt.Fprintf(out, "read = %s\nwrite = %s\n", strings.Join(ami.LeastRead, ","), strings.Join(use.Write(), ","))
 }

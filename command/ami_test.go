@@ -27,10 +27,10 @@ func TestAMICheck(t *testing.T) {
 	}
 	s.Answer("ListCommands", amitest.Text(commands...))
 	file := filepath.Join(t.TempDir(), "ringhook.toml")
-	accounts := ""
+	tables := ""
 	check := func(args ...string) (code int, out string) {
 		t.Helper()
-		text := accounts + fmt.Sprintf("[[ami]]\naddress = %q\nusername = %q\nsecret = %q\n", address, amitest.Username, amitest.Secret)
+		text := tables + fmt.Sprintf("[[ami]]\naddress = %q\nusername = %q\nsecret = %q\n", address, amitest.Username, amitest.Secret)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -51,10 +51,16 @@ func TestAMICheck(t *testing.T) {
 	s.Answer("Getvar", amitest.Text("Response: Success", "ActionID: {id}", "Value: system,call,agent"))
 	f(0, "permit = 127.0.0.1/255.255.255.255\nread = system,call,agent\nwrite = agent,call,originate,reporting\n", "pbx")
 	f(2, `no [[ami]] table "x", only pbx`, "x")
-	accounts = "[accounts]\ntemplate = \"phone\"\n"
+	tables = "[accounts]\ntemplate = \"phone\"\n"
 	f(1, "missing   write=config")
 	s.Answer("ListCommands", amitest.Text(append(commands, "UpdateConfig: Update.  (Priv: config,all)")...))
 	f(0, "write = agent,call,originate,reporting,config\n")
+	tables = "[[agent]]\nid = \"7\"\nphone = \"101\"\nhold = \"notify\"\n"
+	f(1, "missing   write=system")
+	s.Answer("ListCommands", amitest.Text(append(commands, "PJSIPNotify: Notify.  (Priv: system,all)")...))
+	f(0, "write = agent,call,originate,reporting,system\n")
+	tables = ""
+	f(0, "too much  write=system")
 	s.Secret = "another"
 	f(1, "user name or secret not accepted")
 }
