@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -43,7 +42,6 @@ type session struct {
 	prefix  string                    // of the ActionIDs
 	event   func(m Message, size int) // nil ignores events; m is nil if one was too large; must not block
 	done    chan struct{}             // closed by close
-	heard   atomic.Int64              // when the last message came, in nanoseconds since 1970
 	write   sync.Mutex                // held while an action is written
 	mu      sync.Mutex                // guards the rest
 	waiting map[string]*request       // by ActionID
@@ -186,7 +184,6 @@ func (s *session) read() error {
 			s.close(fmt.Errorf("%w: %w", ErrLost, err))
 			return s.reason()
 		}
-		s.heard.Store(time.Now().UnixNano())
 		if !s.answers(m, size) && s.event != nil && m.Event() != "" {
 			s.event(m, size)
 		}

@@ -746,11 +746,14 @@ func TestNotedCall(t *testing.T) {
 // TestFrozen checks that a command is refused, and not sent, while the connection is there but Asterisk does not answer.
 func TestFrozen(t *testing.T) {
 	x := newExchange(t)
-	x.pbx.Freeze()
-	x.eventually("away", func() bool { return x.clientOf("pbx").Alive(t.Context()) != nil })
-	r, err := x.Pause(t.Context(), x.actor("8"), PauseRequest{Agent: "8", Queues: []string{"500"}})
-	x.want("pause", codes(r, err), "away")
-	if sent := x.pbx.Requests("QueuePause"); len(sent) != 0 {
-		t.Errorf("sent: %+v", sent)
+	pause := func() string {
+		return codes(x.Pause(t.Context(), x.actor("8"), PauseRequest{Agent: "8", Queues: []string{"500"}}))
+	}
+	x.want("pause", pause(), "500=ok")
+	sent := len(x.pbx.Requests("QueuePause"))
+	x.pbx.Freeze() // just after it has answered
+	x.want("pause", pause(), "away")
+	if now := len(x.pbx.Requests("QueuePause")); now != sent {
+		t.Errorf("%d pauses were sent to Asterisk while it stood still", now-sent)
 	}
 }
