@@ -197,12 +197,14 @@ func TestAwayAtStart(t *testing.T) {
 	})
 }
 
-// The connection is closed by the other side, again and again: the pauses grow, and the state is
-// read again each time.
+// The connection is closed by the other side, in the middle of an event, again and again: the pauses grow, the half event
+// is not delivered, and the state is read again each time.
 func TestReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, amitest.New(), &watcher{})
 		for range 3 {
+			b.server.Send("Event: Hangup\r\nChannel: PJSIP/101-0000")
+			synctest.Wait()
 			b.server.Drop()
 			synctest.Wait()
 			if _, err := b.client.Do(t.Context(), Action{Name: "Ping"}); !errors.Is(err, ErrAway) {
