@@ -344,7 +344,7 @@ func TestCampaigns(t *testing.T) {
 	if len(texts) != 1 {
 		t.Errorf("the reason is now one and now another: %v", texts)
 	}
-	r, err := c.StartCampaign(t.Context(), admin, CampaignRequest{Numbers: json.RawMessage(`["102", "999", {"number": "103", "caller_id": "74951234500"}]`), To: "menu", Parallel: 1})
+	r, err := c.StartCampaign(t.Context(), admin, CampaignRequest{Numbers: json.RawMessage(`[{"number": "102", "caller_id": "74951234500"}, "999", "103"]`), To: "menu", Parallel: 1})
 	if err != nil || r.Count != 2 || r.Errors["999"] == "" || r.Status() != 201 {
 		t.Fatalf("got %+v, %v", r, err)
 	}
@@ -353,7 +353,7 @@ func TestCampaigns(t *testing.T) {
 			t.Fatal("no call")
 		}
 	}
-	if o := s.Requests("Originate")[0]; o.Get("Channel") != "Local/102@from-campaign/n" || o.Get("Context") != "from-campaign" || o.Get("Exten") != "menu" {
+	if o := s.Requests("Originate")[0]; o.Get("Channel") != "Local/102@from-campaign/n" || o.Get("Context") != "from-campaign" || o.Get("Exten") != "menu" || o.Get("CallerID") != `"" <74951234500>` {
 		t.Errorf("sent %+v", o)
 	}
 	v, err := c.StopCampaign(t.Context(), admin, r.Campaign)
