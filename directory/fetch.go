@@ -17,7 +17,8 @@ const (
 	maxUsers = 10_000 // of all pages
 	maxBody  = 1 << 20
 	maxValue = 200 // of an id or a value to find it by, in bytes
-	readTime = time.Second
+	// readTime bounds the expressions of a page: no call waits for it, and the machine may be busy.
+	readTime = 10 * time.Second
 )
 
 // fetcher fetches one list.
@@ -38,11 +39,11 @@ func newFetcher(cfg *Config, accounts httpclient.Accounts) (*fetcher, error) {
 	if f.url, err = httpclient.ParseTemplate(cfg.URL, httpclient.PlaceURL); err != nil {
 		return nil, wrap(err)
 	}
-	if f.users, err = answer.NewReader(answer.Config{Format: "json", Map: cfg.Map, Records: cfg.Records, MaxRecords: maxUsers}); err != nil {
+	if f.users, err = answer.NewReader(answer.Config{Format: "json", Map: cfg.Map, Records: cfg.Records, MaxRecords: maxUsers, Time: readTime}); err != nil {
 		return nil, wrap(err)
 	}
 	if cfg.Next != "" {
-		if f.next, err = answer.NewReader(answer.Config{Format: "json", Map: map[string]string{"next": cfg.Next}}); err != nil {
+		if f.next, err = answer.NewReader(answer.Config{Format: "json", Map: map[string]string{"next": cfg.Next}, Time: readTime}); err != nil {
 			return nil, wrap(err)
 		}
 	}
@@ -153,8 +154,6 @@ func (f *fetcher) page(ctx context.Context, next string) (*httpclient.Response, 
 // read returns the ids of a page, and the number of its users who have one. It copies them: a value that the reader
 // returns may be a part of a long text of the answer, which would stay in memory for as long as the list.
 func (f *fetcher) read(ctx context.Context, resp *httpclient.Response) (ids []AgentID, users int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTime)
-	defer cancel()
 	result, err := f.users.Read(ctx, resp.Body, resp.ContentType)
 	if err != nil {
 		return nil, 0, err
@@ -183,8 +182,6 @@ func (f *fetcher) following(ctx context.Context, resp *httpclient.Response) (str
 	if f.next == nil {
 		return "", nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTime)
-	defer cancel()
 	result, err := f.next.Read(ctx, resp.Body, resp.ContentType)
 	if err != nil || len(result.Records) == 0 {
 		return "", err

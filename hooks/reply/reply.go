@@ -72,7 +72,7 @@ func New(cfg Config) (*Reader, []Problem) {
 	if cfg.XML {
 		format = "xml"
 	}
-	reader, err := answer.NewReader(answer.Config{Format: format, Map: expressions, Whole: true})
+	reader, err := answer.NewReader(answer.Config{Format: format, Map: expressions, Whole: true, Time: readTime})
 	for _, wrong := range answer.KeyErrors(err) {
 		problems = append(problems, Problem{strings.TrimPrefix(wrong.Key, "map."), wrong.Err.Error()})
 	}
@@ -90,10 +90,8 @@ type Reply struct {
 // Read reads an answer. Of one that cannot be read nothing is remembered, and the event
 // is taken unless an expression has to say so.
 func (r *Reader) Read(body []byte, contentType string) Reply {
-	ctx, cancel := context.WithTimeout(context.Background(), readTime)
-	defer cancel()
 	reply := Reply{Taken: r.cfg.Taken == ""}
-	res, err := r.reader.Read(ctx, body, contentType)
+	res, err := r.reader.Read(context.Background(), body, contentType)
 	if err == nil && len(res.Records) == 0 {
 		err = errors.New("the answer is empty")
 	}

@@ -6,6 +6,7 @@ package answer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,6 +72,8 @@ type Config struct {
 	// MaxRecords is the maximum number of records of an answer in JSON; more are an error. By default it is 100, and those
 	// after them are left out.
 	MaxRecords int
+	// Time is the maximum time to read an answer, 500 ms by default. What expressions cost depends on the answer.
+	Time time.Duration
 }
 
 // Reader reads answers of one source. It may be used from many goroutines.
@@ -80,8 +83,7 @@ type Reader struct {
 	slots chan struct{} // one for each answer that is read at the moment
 }
 
-// readTime is the maximum time to read an answer. What expressions cost depends
-// on the answer.
+// readTime is the default of Config.Time: a call may wait for the answer.
 const readTime = 500 * time.Millisecond
 
 // NewReader makes a Reader. Its error is a *KeyError, or several; see KeyErrors.
@@ -90,6 +92,7 @@ func NewReader(cfg Config) (*Reader, error) {
 	if newParser == nil {
 		return nil, &KeyError{"format", errors.New("is unknown: " + strings.Join(Formats(), ", ") + " are the formats")}
 	}
+	cfg.Time = cmp.Or(cfg.Time, readTime)
 	parse, err := newParser(&cfg)
 	if err != nil {
 		return nil, err
@@ -111,11 +114,11 @@ func (r *Reader) Read(ctx context.Context, body []byte, contentType string) (Res
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
-	limited, cancel := context.WithTimeout(ctx, readTime)
+	limited, cancel := context.WithTimeout(ctx, r.cfg.Time)
 	defer cancel()
 	res, err := r.parse(limited, d)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		err = &Error{ReasonLimit, fmt.Errorf("the expressions of the mapping took longer than %v", readTime)}
+		err = &Error{ReasonLimit, fmt.Errorf("the expressions of the mapping took longer than %v", r.cfg.Time)}
 	}
 	var wrong *Error
 	if errors.As(err, &wrong) && wrong.Reason == ReasonSyntax {

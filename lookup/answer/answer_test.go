@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf16"
 )
 
@@ -372,5 +373,24 @@ func TestNewFormat(t *testing.T) {
 	res, err := read(t, Config{Format: "reverse"}, "annA", "")
 	if err != nil || one(res.Records)[0].Value != "Anna" || !slices.Contains(Formats(), "reverse") {
 		t.Errorf("read %v, %v", res, err)
+	}
+}
+
+// TestTime checks that an answer is read for as long as its configuration says, and half a second by default.
+func TestTime(t *testing.T) {
+	reader := func(limit time.Duration) *Reader {
+		r, err := NewReader(Config{Format: "json", Map: map[string]string{"name": ".name"}, Time: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	var failed *Error
+	_, err := reader(time.Nanosecond).Read(t.Context(), []byte(`{"name": "Anna"}`), "application/json")
+	if !errors.As(err, &failed) || failed.Reason != ReasonLimit || !strings.Contains(err.Error(), "took longer than 1ns") {
+		t.Errorf("%v, want the limit", err)
+	}
+	if got := reader(0).cfg.Time; got != 500*time.Millisecond {
+		t.Errorf("the default is %v", got)
 	}
 }
