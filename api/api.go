@@ -176,14 +176,14 @@ func (a *API) forget(ctx context.Context, now *settings, r *request) (any, error
 	if err := decode(r.body, &asked); err != nil {
 		return nil, err
 	}
-	nobody := &refusal{status: fasthttp.StatusBadRequest, text: "number is missing or is not a caller's number"}
+	noNumber := &refusal{status: fasthttp.StatusBadRequest, text: "number is missing or is not a caller's number"}
 	caller := now.explainer.numbers.Normalize(asked.Number).String()
 	if caller == "" {
-		return nil, nobody
+		return nil, noNumber
 	}
 	n, err := a.cache.Forget(ctx, caller)
 	if err == nil && n == 0 && number.CountDigits(caller) == 0 {
-		return nil, nobody
+		return nil, noNumber
 	}
 	return map[string]int{"forgotten": n}, err
 }

@@ -125,7 +125,7 @@ func TestForgetEnded(t *testing.T) {
 		live.ForgetEnded()
 		d.ForgetSent()
 		if why := <-tab.gone; why != byeAge {
-			t.Errorf("the tab was told %s", why)
+			t.Errorf("the tab got %s", why)
 		}
 		d.leave("7", tab)
 		if got := connect(); strings.Contains(got, "+4930123456") || !strings.Contains(got, `"gap":true`) || !strings.Contains(got, `"recent":[]`) {

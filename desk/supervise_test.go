@@ -469,7 +469,7 @@ func TestLiveStream(t *testing.T) {
 	o.mu.Unlock()
 	o.sendLive("9", nil, false, time.Now()) // the role was taken
 	if why := <-last.gone; why != byeSignedOut {
-		t.Errorf("the tab was told %s", why)
+		t.Errorf("the tab got %s", why)
 	}
 }
 

@@ -102,13 +102,13 @@ func hangupAt(t *testing.T, text string, place int, style string) {
 	p.CloseWrite()
 	got := <-result
 	if got.read != nil || !slices.Equal(got.values, []string{"a", "b\nc"}) {
-		t.Errorf("read gives %q, %v", got.values, got.read)
+		t.Errorf("read returns %q, %v", got.values, got.read)
 	}
 	if want := place <= 3; errors.Is(got.await, fastagi.ErrHangup) != want || !want && got.await != nil {
-		t.Errorf("await gives %v", got.await)
+		t.Errorf("await returns %v", got.await)
 	}
 	if got.reply != nil || got.hungup != (place < 6) {
-		t.Errorf("reply gives %v, hungup %v", got.reply, got.hungup)
+		t.Errorf("reply returns %v, hungup %v", got.reply, got.hungup)
 	}
 	p.Rest()
 }
@@ -162,7 +162,7 @@ func TestAwaitDeadline(t *testing.T) {
 	addr := agitest.Serve(t, func(s *fastagi.Session) {
 		for _, deadline := range []time.Time{time.Now().Add(20 * time.Millisecond), time.Now(), time.Unix(1, 0)} {
 			if err := s.Await(deadline, func(func()) {}); !errors.Is(err, fastagi.ErrDeadline) {
-				t.Errorf("await gives %v", err)
+				t.Errorf("await returns %v", err)
 			}
 		}
 		answer(s)
@@ -177,7 +177,7 @@ func TestAwaitAfterHangup(t *testing.T) {
 	addr := agitest.Serve(t, func(s *fastagi.Session) {
 		for range 2 {
 			if err := s.Await(soon(), func(func()) { started <- true }); !errors.Is(err, fastagi.ErrHangup) {
-				t.Errorf("await gives %v", err)
+				t.Errorf("await returns %v", err)
 			}
 		}
 		answer(s)
@@ -203,7 +203,7 @@ func TestHangupAcrossWake(t *testing.T) {
 				break
 			}
 			if err != nil {
-				t.Errorf("await gives %v", err)
+				t.Errorf("await returns %v", err)
 				break
 			}
 		}
@@ -241,7 +241,7 @@ func TestAwaitRubbishAndEnd(t *testing.T) {
 		p.CloseWrite()
 		err := <-result
 		if err == nil || errors.Is(err, fastagi.ErrHangup) || errors.Is(err, fastagi.ErrDeadline) {
-			t.Errorf("%q: await gives %v", text, err)
+			t.Errorf("%q: await returns %v", text, err)
 		}
 		if got := p.Rest(); got != "FAILURE\n" {
 			t.Errorf("%q: got %q", text, got)
@@ -260,7 +260,7 @@ func TestReadDeadline(t *testing.T) {
 	p := agitest.Dial(t, addr)
 	p.Send(environment(t))
 	if err := <-result; !errors.Is(err, fastagi.ErrDeadline) || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("read gives %v", err)
+		t.Errorf("read returns %v", err)
 	}
 	if got := p.Rest(); !strings.HasSuffix(got, answered) {
 		t.Errorf("got %q", got)
@@ -272,7 +272,7 @@ func TestCallHangup(t *testing.T) {
 	hangup := make(chan struct{})
 	addr := agitest.Serve(t, func(s *fastagi.Session) {
 		if err := s.Await(soon(), func(func()) { close(hangup) }); !errors.Is(err, fastagi.ErrHangup) {
-			t.Errorf("await gives %v", err)
+			t.Errorf("await returns %v", err)
 		}
 		answer(s)
 	})

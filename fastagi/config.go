@@ -46,7 +46,7 @@ func (c *Config) Check(report func(key, problem string)) {
 	}
 	local := true
 	if len(c.Allow) == 0 {
-		report("allow", "nobody may connect: name the addresses of the Asterisk servers")
+		report("allow", "no address may connect: name those of the Asterisk servers")
 		local = false
 	}
 	for _, text := range c.Allow {
@@ -95,7 +95,7 @@ func parsePrefix(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("%q is an IPv4 prefix in IPv6 form: write it as IPv4", text)
 	}
 	if p.Bits() == 0 {
-		return netip.Prefix{}, fmt.Errorf("%q lets everybody in, and FastAGI has no password: whoever may connect is told about customers; name the addresses of the Asterisk servers", text)
+		return netip.Prefix{}, fmt.Errorf("%q allows every address, and FastAGI has no password: any client could read customers' data; name the addresses of the Asterisk servers", text)
 	}
 	return p.Masked(), nil
 }

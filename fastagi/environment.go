@@ -98,7 +98,7 @@ func (c *envCheck) line(text []byte, from, to int) error {
 	}
 	for _, k := range c.keys[:c.fixed] {
 		if bytes.Equal(text[k.from:k.to], key) {
-			return fmt.Errorf("line %d gives %s a second time", c.lines, key)
+			return fmt.Errorf("line %d has %s a second time", c.lines, key)
 		}
 	}
 	c.keys[c.fixed].from, c.keys[c.fixed].to = uint16(from), uint16(from+colon)

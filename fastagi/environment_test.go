@@ -99,10 +99,10 @@ func TestEnvironmentInvalid(t *testing.T) {
 		"argument-from-zero":        "line 23 is not argument 1",
 		"argument-leading-zero":     "line 23 is not argument 1",
 		"argument-without-number":   "line 23 is not argument 1",
-		"forged-thread":             "line 24 gives agi_threadid a second time",
+		"forged-thread":             "line 24 has agi_threadid a second time",
 		"forged-end":                "lines behind the blank one",
 		"name-blank-line":           "agi_threadid is missing",
-		"unknown-key-twice":         "line 24 gives agi_future a second time",
+		"unknown-key-twice":         "line 24 has agi_future a second time",
 	} {
 		_, _, err := readEnv(bytes.NewReader(transcript(t, "invalid", name)))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -112,10 +112,10 @@ func TestReadErrors(t *testing.T) {
 			t.Errorf("%.60q: got %q, error %v, want %q", c.reply, values, err, c.want)
 		}
 		if _, err := s.Read(time.Time{}, "A"); !errors.Is(err, fastagi.ErrStep) {
-			t.Errorf("%.60q: a second read gives %v", c.reply, err)
+			t.Errorf("%.60q: a second read returns %v", c.reply, err)
 		}
 		if _, err := s.Reply([]fastagi.Variable{{Name: "X", Value: "1"}}); !errors.Is(err, fastagi.ErrStep) || !f.closed {
-			t.Errorf("%.60q: reply gives %v, closed %v", c.reply, err, f.closed)
+			t.Errorf("%.60q: reply returns %v, closed %v", c.reply, err, f.closed)
 		}
 	}
 }

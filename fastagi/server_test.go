@@ -95,7 +95,7 @@ func call(t testing.TB, addr string) {
 	t.Helper()
 	got, err := asterisk.Call(wait.Context(t), addr, asterisk.CallRequest{Env: fastagi.Env{Point: "queue-dial"}})
 	if err != nil || got.Status != "SUCCESS" || len(got.Set) != 1 || got.Set[0] != (fastagi.Variable{Name: "RINGHOOK_STATUS", Value: "OK"}) {
-		t.Errorf("call gives %+v, %v", got, err)
+		t.Errorf("call returns %+v, %v", got, err)
 	}
 }
 
@@ -393,7 +393,7 @@ func TestShutdownCutsOff(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if err := <-ended; err == nil || errors.Is(err, fastagi.ErrDeadline) || errors.Is(err, fastagi.ErrHangup) {
-		t.Errorf("await gives %v", err)
+		t.Errorf("await returns %v", err)
 	}
 	if got := p.Rest(); got != "" {
 		t.Errorf("got %q", got)
@@ -427,7 +427,7 @@ func TestSilentAfterBatch(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	if err := <-result; !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("reply gives %v", err)
+		t.Errorf("reply returns %v", err)
 	}
 }
 
@@ -448,6 +448,6 @@ func TestZeroWindow(t *testing.T) {
 	p.SetReadBuffer(4096)
 	p.Send(environment(t))
 	if err := <-result; !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("reply gives %v", err)
+		t.Errorf("reply returns %v", err)
 	}
 }

@@ -258,7 +258,7 @@ func TestErrorsQuoteNothing(t *testing.T) {
 		url := raw(t, func(c net.Conn) { io.WriteString(c, text) })
 		_, err := newClient(t, ClientConfig{MaxDecoded: 1 << 20}).Do(&Request{URL: url}, in(wait.Limit))
 		if err == nil || strings.Contains(err.Error(), "hush") {
-			t.Errorf("%q gives %v", text, err)
+			t.Errorf("%q returns %v", text, err)
 		}
 	}
 }

@@ -370,7 +370,7 @@ func TestSeveralSources(t *testing.T) {
 		{"the first knows", answers("name=A"), fails, Found, "first"},
 		{"the first fails", fails, slow("name=B"), Found, "second"},
 		{"nobody", slow(""), answers(""), Missing, ""},
-		{"nobody, but one failed", slow(""), fails, Failed, ""},
+		{"no customer, but one failed", slow(""), fails, Failed, ""},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

@@ -79,17 +79,17 @@ func TestSampleEvents(t *testing.T) {
 		product, _, _ := strings.Cut(name, "-")
 		file, _, _ := config(t, fmt.Sprintf("[[hook]]\nname = \"crm\"\npreset = %q\nurl = \"http://127.0.0.1:1/x\"\n%s", name, required(t, name)))
 		args := []string{"hook", "test", "-c", file, "crm", "--set", "agent_id_" + product + "=9101"}
-		var customer, nobody bytes.Buffer
+		var customer, unknown bytes.Buffer
 		run(context.Background(), append(args, "--set", "customer_id=4711"), &customer, &customer)
-		run(context.Background(), args, &nobody, &nobody)
-		for _, out := range []*bytes.Buffer{&customer, &nobody} {
+		run(context.Background(), args, &unknown, &unknown)
+		for _, out := range []*bytes.Buffer{&customer, &unknown} {
 			// What another hook remembers is not there without a call.
 			if !strings.Contains(out.String(), "connect after") && !strings.Contains(out.String(), "no answer of the call to the hook") {
 				t.Errorf("%s: the sample is not sent:\n%s", name, out)
 			}
 		}
 		refused := "would not get this sample"
-		if name != "freshdesk" && strings.Contains(customer.String(), refused) && strings.Contains(nobody.String(), refused) { // the sample is no missed call
+		if name != "freshdesk" && strings.Contains(customer.String(), refused) && strings.Contains(unknown.String(), refused) { // the sample is no missed call
 			t.Errorf("%s: the sample does not fit:\n%s", name, &customer)
 		}
 	}

@@ -115,7 +115,7 @@ func series(t *testing.T, web string, never ...string) (n int) {
 	text := get(t, web+"/metrics")
 	for _, word := range never {
 		if strings.Contains(text, word) {
-			t.Errorf("/metrics tells %q", word)
+			t.Errorf("/metrics has %q", word)
 		}
 	}
 	for line := range strings.Lines(text) {

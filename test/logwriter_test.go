@@ -43,7 +43,7 @@ func TestLogNobodyReads(t *testing.T) {
 				ctx := wait.Context(t)
 				got, err := asterisk.Call(ctx, agi, asterisk.CallRequest{Env: fastagi.Env{Point: "no-such-point", Channel: name, UniqueID: "1.1"}})
 				if err != nil || len(got.Set) != 1 || got.Set[0].Value != "ERROR" {
-					t.Errorf("call gives %+v, %v", got.Set, err)
+					t.Errorf("call returns %+v, %v", got.Set, err)
 				}
 			})
 		}

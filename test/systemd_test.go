@@ -75,7 +75,7 @@ func TestNotify(t *testing.T) {
 		conn.Close()
 	}
 	if resp, err := http.Get(web + "/readyz"); err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("ready, but /readyz gives %v, %v", resp, err)
+		t.Errorf("ready, but /readyz returns %v, %v", resp, err)
 	} else {
 		resp.Body.Close()
 	}

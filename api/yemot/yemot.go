@@ -120,8 +120,8 @@ func refuse(format string, args ...any) error { return &refusal{text: fmt.Sprint
 // Failure returns the answer that says that a request was not carried out.
 func Failure(text string) any { return status{ResponseStatus: "ERROR", Message: text} }
 
-// Answer carries a command out and returns what is sent as JSON. The error is one that the log is to have; the
-// answer to it says no more than that there was one.
+// Answer carries a command out and returns what is sent as JSON. The error is for the log; the answer only says that
+// there was one.
 func (y *Yemot) Answer(ctx context.Context, name string, p Params) (any, error) {
 	do := commands[strings.ToLower(name)]
 	if do == nil {

@@ -170,7 +170,7 @@ func TestAnswers(t *testing.T) {
 		{"pause", "QueueManagement", `{"queuePath":"500","action":"pause","agent":"101"}`, `{"responseStatus":"OK"}`, "pause 7 pbx [500]"},
 		{"unpause by id", "QueueManagement", `{"queuePath":"500","action":"unpause","agent":7}`, `{"responseStatus":"OK"}`, "resume 7 pbx [500]"},
 		{"pause of one who is not there", "QueueManagement", `{"queuePath":"500","action":"pause","agent":"102"}`, `{"responseStatus":"ERROR","message":"not logged in"}`, "pause 8 pbx [500]"},
-		{"pause of nobody", "QueueManagement", `{"queuePath":"500","action":"pause","agent":"1"}`, `{"responseStatus":"ERROR","message":"agent not found: the configuration needs one [[agent]] with this phone or id"}`, ""},
+		{"pause of an unknown agent", "QueueManagement", `{"queuePath":"500","action":"pause","agent":"1"}`, `{"responseStatus":"ERROR","message":"agent not found: the configuration needs one [[agent]] with this phone or id"}`, ""},
 		{"another action", "QueueManagement", `{"queuePath":"500","action":"play"}`, `{"responseStatus":"ERROR","message":"bad action: use kick, pause or unpause"}`, ""},
 		{"contexts", "SipGetContexts", `{}`, `{"responseStatus":"OK","contexts":[{"endpoint":"101","expiration_time":1768473741,"uri":"sip:101@192.0.2.7:5061","user_agent":"Phone/1","via_addr":"192.0.2.7","via_port":5061}]}`, ""},
 		{"contexts of a phone", "SipGetContexts", `{"accountNumber":102}`, `{"responseStatus":"OK","contexts":[]}`, ""},

@@ -31,7 +31,7 @@ func TestChecker(t *testing.T) {
 		}
 		waiting = nil
 		if got != want || len(asked)-n != asks || asks > 0 && got == "" && page == "https://u@crm.example/deny/1?phone=1#x" && told != "deny" {
-			t.Errorf("%s: %q, asked %v, told %q", page, got, asked[n:], told)
+			t.Errorf("%s: %q, asked %v, reported %q", page, got, asked[n:], told)
 		}
 	}
 	f("https://u@crm.example/deny/1?phone=1#x", "", 1)
@@ -80,6 +80,6 @@ func TestCheckerAsks(t *testing.T) {
 		t.Errorf("known: %q", why)
 	}
 	if told == "" {
-		t.Errorf("not told; known: %v", c.known)
+		t.Errorf("not reported; known: %v", c.known)
 	}
 }

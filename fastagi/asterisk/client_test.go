@@ -39,7 +39,7 @@ func TestCall(t *testing.T) {
 			t.Errorf("started %v, replied %v", s.Started(), s.Replied())
 		}
 		if cut, err := s.Reply(vars); err != nil || cut != nil {
-			t.Errorf("reply gives %q, %v", cut, err)
+			t.Errorf("reply returns %q, %v", cut, err)
 		}
 		if s.Replied().Before(s.Started()) {
 			t.Errorf("started %v, replied %v", s.Started(), s.Replied())

@@ -76,7 +76,7 @@ func TestParseText(t *testing.T) {
 	checkParsed(t, "text", res.Records, err, []Var{{"CALLERID(name)", "Anna & Boris = 100%"}}, "")
 	for _, nobody := range nobodyTexts {
 		if res, err := p(t.Context(), document{body: []byte(nobody)}); err != nil || len(res.Records) > 0 {
-			t.Errorf("%s becomes %v, %v, want nobody", nobody, res.Records, err)
+			t.Errorf("%s becomes %v, %v, want no customer", nobody, res.Records, err)
 		}
 	}
 }
@@ -328,13 +328,13 @@ func TestNobody(t *testing.T) {
 		for _, cfg := range []Config{list, object, jsonConfig} {
 			res, err := read(t, cfg, body, "")
 			if err != nil || len(res.Records) > 1 || len(res.Records) == 1 && len(res.Records[0]) > 0 {
-				t.Errorf("%s with %s %v becomes %v, %v, want nobody", body, cfg.Records, cfg.Map, res.Records, err)
+				t.Errorf("%s with %s %v becomes %v, %v, want no customer", body, cfg.Records, cfg.Map, res.Records, err)
 			}
 		}
 	}
 	for _, body := range []string{`{"data":[[false]]}`, `{"data":[null,[],[{}]]}`} {
 		if res, err := read(t, list, body, ""); err != nil || len(res.Records) > 0 {
-			t.Errorf("%s becomes %v, %v, want nobody", body, res.Records, err)
+			t.Errorf("%s becomes %v, %v, want no customer", body, res.Records, err)
 		}
 	}
 }

@@ -46,7 +46,7 @@ var operated = []struct {
 	{"numbers", chosenIDs},
 	{"attempts over a retry", attemptsOverARetry},
 	{"a retry ends a pause", retryEndsPause},
-	{"a retry begins anew", retryBeginsAnew},
+	{"a retry begins again", retryBeginsAnew},
 	{"counts", counts},
 	{"disabled hooks", disabledHooks},
 	{"the last failure", lastFailure},

@@ -31,7 +31,7 @@ func TestLicencesRefused(t *testing.T) {
 		"":                                  "read its licence",
 		"a.example/b MIT":                   "does not look like MIT",
 		"a.example/b Apache-2.0 AND MIT":    "does not look like MIT",
-		"a.example/b Unheard-1.0":           "does not look like Unheard",
+		"a.example/b Unknown-1.0":           "does not look like Unknown",
 		"a.example/b Apache-2.0\nc.d/e MIT": "c.d/e is in",
 		"a.example/b Apache-2.0":            "",
 	} {

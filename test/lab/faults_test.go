@@ -86,7 +86,7 @@ func notRunning(t *testing.T, l *lab) {
 	showed(t, phone, "As sent")
 	l.server.start(t)
 	if got := l.crm.of(number).events(); len(got) != 0 {
-		t.Errorf("events of a call that nobody was told of: %v", got)
+		t.Errorf("events of a call that was not reported: %v", got)
 	}
 	later := l.caller(t)
 	l.call(t, q.did, caller{Number: later}).wait(t)

@@ -148,7 +148,7 @@ func waitForUDP(t *testing.T, ip string, port int) {
 	four := netip.MustParseAddr(ip).As4()
 	// The kernel lists an address as a number in the machine's own byte order.
 	want := fmt.Sprintf(" %s:%04X ", strings.ToUpper(hex.EncodeToString([]byte{four[3], four[2], four[1], four[0]})), port)
-	eventually(t, fmt.Sprintf("somebody listens on %s:%d", ip, port), func() bool {
+	eventually(t, fmt.Sprintf("a server listens on %s:%d", ip, port), func() bool {
 		text, err := os.ReadFile("/proc/net/udp")
 		return err == nil && strings.Contains(string(text), want)
 	})

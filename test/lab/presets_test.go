@@ -72,7 +72,7 @@ var presetCalls = []struct {
 		l.phone(t, soloPhone, phone{Silent: true})
 		l.call(t, queueNumber(soloQueue), caller{Number: number, GiveUp: 2 * time.Second}).wait(t)
 	}},
-	{"nobody in the queue, answered elsewhere", "callerid", "+79261120003", func(t *testing.T, l *lab, number string) {
+	{"no member in the queue, answered elsewhere", "callerid", "+79261120003", func(t *testing.T, l *lab, number string) {
 		l.phone(t, "109", phone{Ring: time.Second})
 		l.call(t, queueNumber(emptyQueue), caller{Number: number, Talk: 2 * time.Second}).wait(t)
 	}},

@@ -195,7 +195,7 @@ func holdQueueCall(t *testing.T, l *lab) {
 				talks(t, c, device, "PJSIP/trunk")
 			}
 			if got := eventNames(told.events()); slices.Contains(got, "agent-hangup") || slices.Contains(got, "queue-hangup") {
-				t.Errorf("a hold is told as an end: %v", got)
+				t.Errorf("a hold is reported as an end: %v", got)
 			}
 			if held {
 				steered(t, func() error { return switching.Hold(t.Context(), c, id, switching.ByPBX) })

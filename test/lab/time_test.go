@@ -141,7 +141,7 @@ func printTimes(t *testing.T, version string, found [][]string, n int) {
 	took := map[string][]float64{}
 	for _, f := range found {
 		if f[1] != "nothing" && f[4] != "Anna" {
-			t.Fatalf("%s knew nobody: %s", f[1], f[0])
+			t.Fatalf("%s knew no customer: %s", f[1], f[0])
 		}
 		from, err1 := strconv.ParseInt(f[2], 10, 64)
 		to, err2 := strconv.ParseInt(f[3], 10, 64)

@@ -1,6 +1,7 @@
-// Command wording reports phrases that readers have to decode, in the comments of Go
-// files and in the prose of Markdown files, each with the plain words to use instead.
-// Code, quoted values and text in backticks are not checked. `make lint` runs it.
+// Command wording reports phrases that readers have to decode, in the comments and the
+// sentences (errors, log messages, help) of Go files and in the prose of Markdown files,
+// each with the plain words to use instead. Code, quoted values and text in backticks
+// are not checked. `make lint` runs it.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -103,13 +105,13 @@ func check(out io.Writer, root string) (int, error) {
 	return found, err
 }
 
-// ignored reports whether a folder holds nothing to check: tools, products, samples of input.
+// ignored reports whether a folder holds nothing to check: tools, products, samples of input, the phrases themselves.
 func ignored(folder string) bool {
 	if folder == "." {
 		return false
 	}
 	switch name := filepath.Base(folder); {
-	case strings.HasPrefix(name, "."), name == "testdata":
+	case strings.HasPrefix(name, "."), name == "testdata", folder == filepath.Join("test", "wording"):
 		return true
 	case folder == "bin", folder == "build", folder == "dist":
 		return true
@@ -174,13 +176,18 @@ func comments(path string, text []byte) (string, error) {
 		return "", err
 	}
 	names := make(map[string]bool)
+	lines := make([]string, strings.Count(string(text), "\n")+1)
 	ast.Inspect(f, func(n ast.Node) bool {
-		if id, ok := n.(*ast.Ident); ok && id.IsExported() {
-			names[id.Name] = true
+		switch n := n.(type) {
+		case *ast.Ident:
+			if n.IsExported() {
+				names[n.Name] = true
+			}
+		case *ast.BasicLit:
+			lines[files.Position(n.Pos()).Line-1] += sentence(n)
 		}
 		return true
 	})
-	lines := make([]string, strings.Count(string(text), "\n")+1)
 	for _, group := range f.Comments {
 		for _, c := range group.List {
 			first := files.Position(c.Pos()).Line - 1
@@ -209,4 +216,17 @@ func commentLines(c *ast.Comment) []string {
 		}
 	}
 	return lines
+}
+
+// sentence returns the text of a string that is one for people: it has words, and is no address and no code of several
+// lines.
+func sentence(lit *ast.BasicLit) string {
+	text, err := strconv.Unquote(lit.Value)
+	if lit.Kind != token.STRING || err != nil || !strings.Contains(text, " ") || strings.Contains(text, "\n") {
+		return ""
+	}
+	if strings.Contains(text, `help:"`) {
+		text = strings.ReplaceAll(text, `"`, "'") // a tag, of which the help is quoted
+	}
+	return " " + text + " "
 }

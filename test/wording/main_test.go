@@ -10,7 +10,7 @@ import (
 func TestCheck(t *testing.T) {
 	folder := t.TempDir()
 	for name, text := range map[string]string{
-		"a.go": "// Package a tells what it is.\npackage a\n\n//go:generate tells\n\n// B gives up. It is `nobody` or \"whoever\".\n//\n//\tnobody\nconst B = \"nobody\" // Somebody\n\n// Nobody is a name.\nvar Nobody int\n",
+		"a.go": "// Package a tells what it is.\npackage a\n\n//go:generate tells\n\n// B gives up. It is `nobody` or \"whoever\".\n//\n//\tnobody\nconst B = \"nobody\" // Somebody\n\nconst C = \"`nobody` calls nobody\"\n\ntype d struct {\n\te int `help:\"Gives a name.\"`\n}\n\n// Nobody is a name.\nvar Nobody int\n",
 		"sub/b.md": "# Nobody\n\n```\nnobody\n```\n\n      nobody\n\nIt `tells\nwho` [tells](nobody.md). Where there\nis none.\n" +
 			"A slip of the pen, left alone.\n",
 		"testdata/c.md": "nobody",
@@ -34,8 +34,8 @@ func TestCheck(t *testing.T) {
 	for line := range strings.Lines(out.String()) {
 		places = append(places, strings.Join(strings.SplitN(line, ":", 4)[:3], ":"))
 	}
-	want := `a.go:1: "tells" a.go:9: "Somebody" sub/b.md:10: "tells" sub/b.md:1: "Nobody" sub/b.md:10: "Where there is none" sub/b.md:12: "left alone" sub/b.md:12: "slip of the pen"`
-	if got := strings.Join(places, " "); got != want || n != 7 {
+	want := `a.go:1: "tells" a.go:14: "Gives" a.go:9: "Somebody" a.go:11: "nobody" sub/b.md:10: "tells" sub/b.md:1: "Nobody" sub/b.md:10: "Where there is none" sub/b.md:12: "left alone" sub/b.md:12: "slip of the pen"`
+	if got := strings.Join(places, " "); got != want || n != 9 {
 		t.Errorf("%d found:\n%s\nwant\n%s", n, got, want)
 	}
 }
