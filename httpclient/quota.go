@@ -42,14 +42,15 @@ func ParseRate(text string, burst int, report func(key, problem string)) *rate.L
 // come first, but never two in succession while others wait; apart from that, the one that waits longest is next. A nil
 // Quota is no limit. It may be used by many goroutines.
 type Quota struct {
-	limiter *rate.Limiter
-	count   func(QuotaOutcome)
+	rate, burst float64 // rate is in requests per second
+	count       func(QuotaOutcome)
 
 	mu       sync.Mutex
-	calls    []*Turn // waiting requests of calls, in their order
-	others   []*Turn // waiting requests of others, in their order
-	lastCall bool    // the last turn that was granted was that of a call
-	returned int     // granted and given back unused
+	free     float64   // the requests that could be made at once when refill was last called: a rate.Limiter takes none back
+	refilled time.Time // when that was
+	calls    []*Turn   // waiting requests of calls, in their order
+	others   []*Turn   // waiting requests of others, in their order
+	lastCall bool      // the last turn that was granted was that of a call
 	timer    *time.Timer
 }
 
@@ -71,7 +72,8 @@ func NewQuota(limiter *rate.Limiter, count func(QuotaOutcome)) *Quota {
 	if limiter == nil {
 		return nil
 	}
-	return &Quota{limiter: limiter, count: count}
+	burst := float64(limiter.Burst())
+	return &Quota{rate: float64(limiter.Limit()), burst: burst, count: count, free: burst, refilled: time.Now()}
 }
 
 // Turn is a place in the queue of a Quota.
@@ -111,22 +113,20 @@ func (q *Quota) Take(n int) int {
 	if len(q.calls)+len(q.others) > 0 {
 		return 0
 	}
-	now := time.Now()
-	n = min(n, q.available(now))
-	for range n {
-		q.spend(now)
-	}
+	q.refill(time.Now())
+	n = min(n, int(q.free))
+	q.free -= float64(n)
 	return n
 }
 
-// Return takes back requests that were taken and not made.
+// Return takes back requests that were taken and not made. Beyond the burst they are lost.
 func (q *Quota) Return(n int) {
 	if q == nil || n == 0 {
 		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.returned += n
+	q.takeBack(n)
 	q.grant()
 }
 
@@ -185,13 +185,12 @@ func (q *Quota) WaitForCall(deadline time.Time) error {
 func (q *Quota) joinForCall(deadline time.Time) *Turn {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := time.Now()
 	before := len(q.calls) // and after each of them one of the others
 	if q.lastCall {
 		before++
 	}
 	before = len(q.calls) + min(len(q.others), before)
-	if now.Add(q.until(now, before+1)).After(deadline) {
+	if now := time.Now(); now.Add(q.until(now, before+1)).After(deadline) {
 		return nil
 	}
 	t := &Turn{quota: q, granted: make(chan struct{})}
@@ -200,31 +199,30 @@ func (q *Quota) joinForCall(deadline time.Time) *Turn {
 	return t
 }
 
-// available is the number of requests that may be made now. The caller holds mu.
-func (q *Quota) available(now time.Time) int {
-	return q.returned + max(0, int(q.limiter.TokensAt(now)))
+// refill adds the requests that the rate allows since the last time, up to the burst. The caller holds mu.
+func (q *Quota) refill(now time.Time) {
+	q.free = min(q.burst, q.free+now.Sub(q.refilled).Seconds()*q.rate)
+	q.refilled = now
 }
 
 // until returns the time until the nth request from now on may be made. The caller holds mu.
 func (q *Quota) until(now time.Time, n int) time.Duration {
-	missing := float64(n-q.returned) - q.limiter.TokensAt(now)
-	return max(0, time.Duration(missing/float64(q.limiter.Limit())*float64(time.Second)))
+	q.refill(now)
+	return max(0, time.Duration((float64(n)-q.free)/q.rate*float64(time.Second)))
 }
 
-// spend counts a request that is available. The caller holds mu.
-func (q *Quota) spend(now time.Time) {
-	if q.returned > 0 {
-		q.returned--
-		return
-	}
-	q.limiter.AllowN(now, 1)
+// takeBack counts requests as not made. The caller holds mu.
+func (q *Quota) takeBack(n int) {
+	q.refill(time.Now())
+	q.free = min(q.burst, q.free+float64(n))
 }
 
 // grant grants the turns that have come, and sets the timer for the next one. The caller holds mu.
 func (q *Quota) grant() {
 	now := time.Now()
-	for len(q.calls)+len(q.others) > 0 && q.available(now) > 0 {
-		q.spend(now)
+	q.refill(now)
+	for len(q.calls)+len(q.others) > 0 && q.free >= 1 {
+		q.free--
 		line := &q.others
 		if len(q.others) == 0 || len(q.calls) > 0 && !q.lastCall {
 			line = &q.calls
@@ -235,7 +233,7 @@ func (q *Quota) grant() {
 	}
 	switch {
 	case len(q.calls)+len(q.others) > 0:
-		wait := max(q.until(now, 1), time.Millisecond) // the limiter rounds
+		wait := max(q.until(now, 1), time.Millisecond) // a request may be missing by a rounding
 		if q.timer == nil {
 			q.timer = time.AfterFunc(wait, q.tick)
 		} else {
@@ -255,7 +253,7 @@ func (q *Quota) tick() {
 // leave removes a turn from the queue, or takes it back. The caller holds mu.
 func (q *Quota) leave(t *Turn) {
 	if t.Come() {
-		q.returned++
+		q.takeBack(1)
 	}
 	q.calls = slices.DeleteFunc(q.calls, func(other *Turn) bool { return other == t })
 	q.others = slices.DeleteFunc(q.others, func(other *Turn) bool { return other == t })

@@ -180,3 +180,25 @@ func TestNoQuota(t *testing.T) {
 		t.Error("a limit without a rate")
 	}
 }
+
+// TestQuotaBurst checks that requests that were taken and given back unused add nothing to the burst.
+func TestQuotaBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, _ := quota(t, "1/s", 5)
+		for range 20 {
+			q.Return(q.Take(130))
+			time.Sleep(10 * time.Second)
+		}
+		if n := q.Take(130); n != 5 {
+			t.Errorf("%d may be made at once after a pause, want the burst", n)
+		}
+		turn := q.Join()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		turn.Leave()
+		time.Sleep(time.Minute)
+		if n := q.Take(130); n != 5 {
+			t.Errorf("%d may be made at once after a turn that was not used, want the burst", n)
+		}
+	})
+}
