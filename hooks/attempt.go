@@ -79,11 +79,11 @@ func (s *sender) attempt(d *Delivery) finished {
 	r := Result{Delivery: d.ID, State: Dead, Call: ev.Call(), Values: o.values, Attempt: Attempt{
 		Started: started, Took: ended.Sub(started), Class: o.class, Status: o.status, Excerpt: s.excerpt(&o),
 	}}
-	if !o.unsent() {
+	if !unsentClasses[o.class] {
 		s.metrics.duration.WithLabelValues(s.hook.name, metricOutcomes[o.class]).Observe(ended.Sub(started).Seconds())
-	}
-	if d.Attempts > 0 && o.class != classNeeds {
-		s.metrics.retries.WithLabelValues(s.hook.name).Inc()
+		if d.Attempts > 0 {
+			s.metrics.retries.WithLabelValues(s.hook.name).Inc()
+		}
 	}
 	switch {
 	case o.class == classDelivered:

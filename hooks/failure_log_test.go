@@ -113,7 +113,10 @@ func TestLogOfNeeds(t *testing.T) {
 		text.Reset()
 	}
 	f(Dropped, Attempt{Class: classNeeds, Excerpt: "no crm_call"}, "")
+	f(Pending, Attempt{Class: classNeeds, Excerpt: "no crm_call"}, "")
+	f(Pending, Attempt{Class: classRecording, Excerpt: "not complete"}, "")
 	f(Dead, Attempt{Class: classNeeds, Excerpt: "no crm_call"}, `msg="delivery is dead: it needs values that no answer has left"`)
+	f(Dead, Attempt{Class: classRecording, Excerpt: "too large"}, `msg="delivery is dead: its recording cannot be sent"`)
 	f(Delivered, Attempt{Class: classDelivered, Status: 200}, "")
 	f(Pending, Attempt{Class: classRefused, Status: 200, Excerpt: "taken: the event was not taken\nAnna"}, `answer="the event was not taken"`)
 }

@@ -67,8 +67,9 @@ type outcome struct {
 	unread     error             // why nothing of the answer can be remembered
 }
 
-// unsent reports whether nothing was sent, because something is missing that the receiver has nothing to do with.
-func (o *outcome) unsent() bool { return o.class == classNeeds || o.class == classRecording }
+// unsentClasses are the classes of attempts at which nothing was sent, because something is missing that the receiver has
+// nothing to do with.
+var unsentClasses = map[string]bool{classNeeds: true, classRecording: true}
 
 // outcomeOf classifies a response or an error.
 func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {

@@ -274,7 +274,7 @@ func (s *sender) take(f finished) {
 		s.failures.limited.Error("remembered", "cannot read remembered values, the delivery waits", "delivery", f.result.Delivery, "err", f.err)
 	}
 	switch {
-	case f.outcome.class == "" || f.outcome.unsent():
+	case f.outcome.class == "" || unsentClasses[f.outcome.class]:
 		if f.result.State == Pending {
 			s.feed.failed(f.result.Delivery)
 		}
