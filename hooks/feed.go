@@ -115,10 +115,12 @@ func (f *feed) turned() <-chan struct{} {
 	return f.turn.Granted()
 }
 
-// leaveQueue gives up the feed's place or turn in the quota's queue. With unused alone it keeps a place whose turn has not
-// come.
-func (f *feed) leaveQueue(unused bool) {
-	if f.turn != nil && (!unused || f.turn.Come()) {
+// turnCame reports whether the feed's turn has come.
+func (f *feed) turnCame() bool { return f.turn != nil && f.turn.Come() }
+
+// leaveQueue gives up the feed's place or turn in the quota's queue.
+func (f *feed) leaveQueue() {
+	if f.turn != nil {
 		f.turn.Leave()
 		f.turn = nil
 	}

@@ -84,3 +84,40 @@ func firstWord(s string) (word string) {
 	fmt.Sscan(s, &word)
 	return word
 }
+
+// TestUnsentUsesNoRate checks that what is not sent, because a value or a recording is missing, leaves the account's rate to
+// others.
+func TestUnsentUsesNoRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quota := httpclient.NewQuota(httpclient.ParseRate("1/h", 3, nil), func(httpclient.QuotaOutcome) {})
+		tokens := httpclient.KeepTokens(func(context.Context, string) (httpclient.Token, error) {
+			return httpclient.Token{Access: "token-1"}, nil
+		}, httpclient.KeptTokens{Quota: quota})
+		defer tokens.Close()
+		uploads, with, _ := uploading(t, "http://crm.example/")
+		notes := hookTo("notes", "http://crm.example/")
+		notes.RememberedBy, notes.Needs = "journal", []string{"call_log"}
+		uploads.Account, notes.Account = "crm", "crm"
+		with.Accounts = func(string) *httpclient.Tokens { return tokens }
+		outbox := hooktest.NewOutbox()
+		d, err := hooks.NewShared([]hooks.Config{uploads, notes}, with, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Start()
+		ids := []int64{outbox.Add(recordedEvent(1, "later.wav"), "crm")[0], outbox.Add(event("1.2", 1), "notes")[0]}
+		d.WakeAll()
+		time.Sleep(time.Minute)
+		if err := d.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, id := range ids {
+			if row := outbox.Row(id); row.State != hooks.Pending || len(row.Attempts) < 2 || row.Attempts[0].Status != 0 {
+				t.Errorf("got %+v", row)
+			}
+		}
+		if n := quota.Take(9); n != 3 {
+			t.Errorf("%d of 3 requests are left", n)
+		}
+	})
+}

@@ -170,8 +170,11 @@ func (s *sender) run(stopping, abandoned context.Context) {
 		s.showBlocked()
 		s.storeState(abandoned)
 		s.committer.begin(abandoned, s.feed.outboxHasMore)
+		mayFill := s.feed.turnCame()
 		s.fill(time.Now())
-		s.feed.leaveQueue(true)
+		if mayFill { // and did not; a turn that came meanwhile wakes the sender
+			s.feed.leaveQueue()
+		}
 		timer.Reset(max(time.Until(s.committer.next(s.feed.look)), minWait))
 		select {
 		case <-stopping.Done():
@@ -189,7 +192,7 @@ func (s *sender) run(stopping, abandoned context.Context) {
 			s.confirm(c)
 		}
 	}
-	s.feed.leaveQueue(false)
+	s.feed.leaveQueue()
 	close(s.feed.jobs)
 	workers.Wait()
 	s.feed.jobs = nil // without room: what is still offered stays in the outbox
@@ -267,6 +270,7 @@ func (s *sender) take(f finished) {
 	if f.unsent {
 		delete(s.feed.inFlight, f.result.Delivery)
 		s.feed.outboxHasMore = true
+		s.feed.quota.Return(1)
 		return
 	}
 	s.settle(&f.result)
@@ -275,6 +279,7 @@ func (s *sender) take(f finished) {
 	}
 	switch {
 	case f.outcome.class == "" || unsentClasses[f.outcome.class]:
+		s.feed.quota.Return(1)
 		if f.result.State == Pending {
 			s.feed.failed(f.result.Delivery)
 		}
