@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -461,9 +462,9 @@ func TestLostAnswer(t *testing.T) {
 	} {
 		i, v := newIssuer(t), newVault()
 		i.current = "another"
-		requests := 0
+		var requests atomic.Int32
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if requests++; requests == 1 && tc.first != nil {
+			if requests.Add(1) == 1 && tc.first != nil {
 				tc.first(w, r)
 				return
 			}
