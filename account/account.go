@@ -95,7 +95,7 @@ func (a *Accounts) Prepare(cfgs []Config) (*Set, error) {
 	set := &Set{keepers: map[string]*keeper{}}
 	for i := range cfgs {
 		cfg := cfgs[i]
-		if k := a.current[cfg.Name]; k != nil && reflect.DeepEqual(k.cfg, cfg) {
+		if k := a.current[cfg.Name]; k != nil && reflect.DeepEqual(k.cfg, cfg) && k.files == cfg.digestFiles() {
 			set.keepers[cfg.Name] = k
 			continue
 		}

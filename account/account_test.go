@@ -3,12 +3,15 @@ package account_test
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -173,6 +176,36 @@ func start(t *testing.T, v account.Vault, cfg account.Config) *process {
 	p.tokens = set.Tokens("crm")
 	t.Cleanup(func() { p.Close() })
 	return p
+}
+
+// TestReplacedCertificate checks that a reload uses certificates that were replaced in the same files, and that an account
+// without such a change keeps its tokens.
+func TestReplacedCertificate(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	server.Close()
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	cfg := configAt("https://127.0.0.1:1/", "POST")
+	cfg.CAFile = filepath.Join(t.TempDir(), "ca.pem")
+	write := func(text string) {
+		if err := os.WriteFile(cfg.CAFile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(text)
+	p := start(t, newVault(), cfg)
+	f := func(kept bool) {
+		t.Helper()
+		set, err := p.Prepare([]account.Config{cfg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := set.Tokens("crm") == p.tokens; got != kept {
+			t.Errorf("tokens kept: %v, want %v", got, kept)
+		}
+	}
+	f(true)
+	write(text + "\n" + text)
+	f(false)
 }
 
 type lockedWriter struct {

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"regexp"
 	"strings"
@@ -115,6 +116,11 @@ func (c *Config) Check(report func(key, problem string)) {
 	if _, err := c.credentials().TLS(); err != nil {
 		report("cert_file", "key_file or ca_file cannot be used: "+err.Error())
 	}
+}
+
+// digestFiles returns a digest of the files of the connection.
+func (c *Config) digestFiles() [sha256.Size]byte {
+	return httpclient.DigestFiles(c.CAFile, c.CertFile, c.KeyFile)
 }
 
 // credentials returns the files of the connection in the form of the HTTP client.

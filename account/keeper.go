@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -35,16 +36,17 @@ type keeper struct {
 	steps   []*step
 	mask    *httpclient.Mask
 	tokens  *httpclient.Tokens
-	unsaved *State // what could not be stored; guarded by the vault's lock
-	under   State  // what was stored before; guarded by the vault's lock
-	last    string // the token that lookups and hooks have; source alone uses it
+	files   [sha256.Size]byte // a digest of the certificates' files
+	unsaved *State            // what could not be stored; guarded by the vault's lock
+	under   State             // what was stored before; guarded by the vault's lock
+	last    string            // the token that lookups and hooks have; source alone uses it
 
 	noting sync.Mutex
 	failed time.Time // when the last request failed, zero after a success; guarded by noting
 }
 
 func (a *Accounts) newKeeper(cfg Config) (*keeper, error) {
-	k := &keeper{owner: a, cfg: cfg}
+	k := &keeper{owner: a, cfg: cfg, files: cfg.digestFiles()}
 	trust, err := cfg.credentials().TLS()
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"ringhook/control/campaign"
 	"ringhook/control/report"
 	"ringhook/control/switching"
+	"ringhook/httpclient"
 	"ringhook/loglimit"
 	"ringhook/store/desk"
 )
@@ -91,11 +92,11 @@ func (c *Control) Prepare(configs []ami.Config) (*Servers, error) {
 	defer c.mu.Unlock()
 	next := &Servers{}
 	for _, cfg := range configs {
-		if i := slices.IndexFunc(c.servers, func(s *server) bool { return s.config.Equal(&cfg) }); i >= 0 {
+		if i := slices.IndexFunc(c.servers, func(s *server) bool { return s.config.Equal(&cfg) && s.files == httpclient.DigestFiles(cfg.CAFile) }); i >= 0 {
 			next.list = append(next.list, c.servers[i])
 			continue
 		}
-		s := &server{config: cfg, log: c.log.With("server", cfg.Name), limited: c.limited, state: newState(), differences: c.differences, asking: make(chan struct{}, 1)}
+		s := &server{config: cfg, files: httpclient.DigestFiles(cfg.CAFile), log: c.log.With("server", cfg.Name), limited: c.limited, state: newState(), differences: c.differences, asking: make(chan struct{}, 1)}
 		var err error
 		if s.client, err = ami.New(cfg, eventNames(cfg.Points), c.log, c.metrics); err != nil {
 			return nil, err

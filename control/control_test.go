@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"strings"
@@ -370,6 +373,39 @@ func TestExchange(t *testing.T) {
 	c.Exchange(&Servers{})
 	if l := c.Live(); len(l.Servers) != 0 {
 		t.Errorf("got %+v", l)
+	}
+}
+
+// TestReplacedCertificate checks that a reload uses CA certificates that were replaced in the same file.
+func TestReplacedCertificate(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	server.Close()
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	cfg := ami.DefaultConfig()
+	cfg.Address, cfg.Username, cfg.Secret, cfg.TLS, cfg.CAFile = "127.0.0.1:1", "ringhook", "secret", true, filepath.Join(t.TempDir(), "ca.pem")
+	write := func(text string) {
+		if err := os.WriteFile(cfg.CAFile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(text)
+	c, _ := newBench(t)
+	prepare := func() *Servers {
+		t.Helper()
+		next, err := c.Prepare([]ami.Config{cfg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next
+	}
+	c.Exchange(prepare())
+	now := c.all()[0]
+	if prepare().list[0] != now {
+		t.Error("the same configuration counts as changed")
+	}
+	write(text + "\n" + text)
+	if prepare().list[0] == now {
+		t.Error("a renewed certificate is not used")
 	}
 }
 

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,7 @@ const rereadPause = time.Second
 // server is one Asterisk. It is an ami.Watcher.
 type server struct {
 	config      ami.Config
+	files       [sha256.Size]byte // a digest of the CA certificates' file
 	client      *ami.Client
 	from        source // the client
 	log         *slog.Logger

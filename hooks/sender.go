@@ -3,9 +3,7 @@ package hooks
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"log/slog"
-	"os"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -79,7 +77,7 @@ func newSender(h *hook, client *httpclient.Client, with Shared, outbox Outbox, l
 		wake: make(chan struct{}, 1), fresh: make(chan Delivery, room), results: make(chan finished, room),
 		committer: newCommitter(outbox),
 		skew:      -1, // no clock is, in whole seconds
-		files:     digestFiles(h.cfg.CAFile, h.cfg.CertFile, h.cfg.KeyFile),
+		files:     httpclient.DigestFiles(h.cfg.CAFile, h.cfg.CertFile, h.cfg.KeyFile),
 	}
 	s.failures.limited = loglimit.New(s.log, logInterval)
 	var err error
@@ -130,20 +128,6 @@ func (s *sender) current() *sender {
 func (s *sender) sameAs(other *sender) bool {
 	shared := s.own || s.tokens == other.tokens // an account of the same name may be another one
 	return shared && s.hook.address == other.hook.address && s.files == other.files && reflect.DeepEqual(s.hook.cfg, other.hook.cfg)
-}
-
-// digestFiles returns a digest of the contents of files. An empty path, or a file that cannot be read, is an empty file.
-func digestFiles(paths ...string) (sum [sha256.Size]byte) {
-	h := sha256.New()
-	for _, path := range paths {
-		var text []byte
-		if path != "" {
-			text, _ = os.ReadFile(path) // newClient reports that it cannot be read
-		}
-		fmt.Fprintf(h, "%d %s", len(text), text)
-	}
-	h.Sum(sum[:0])
-	return sum
 }
 
 // run delivers until stopping, then waits for the attempts in progress until abandoned.

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -37,4 +38,19 @@ func loadTLS(caFile, certFile, keyFile string) (*tls.Config, error) {
 	}
 	config.Certificates = []tls.Certificate{pair}
 	return config, nil
+}
+
+// DigestFiles returns a digest of the contents of files, by which a reload notices that a certificate was replaced. An empty
+// path, or a file that cannot be read, is an empty file.
+func DigestFiles(paths ...string) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, path := range paths {
+		var text []byte
+		if path != "" {
+			text, _ = os.ReadFile(path) // who uses the file reports that it cannot be read
+		}
+		fmt.Fprintf(h, "%d %s", len(text), text)
+	}
+	h.Sum(sum[:0])
+	return sum
 }
