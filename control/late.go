@@ -67,7 +67,7 @@ func (c *Control) Update(ctx context.Context, uniqueID string, vars []fastagi.Va
 	case errors.As(failed, &rejected) && strings.HasPrefix(rejected.Message, "No such"):
 		return set, dialplan.LateGone
 	case failed != nil:
-		s.log.Warn("late answer not applied", "uniqueid", uniqueID, "err", failed)
+		s.limited.Warn(s.config.Name+" late", "late answer not applied", "server", s.config.Name, "uniqueid", uniqueID, "err", failed)
 		return set, dialplan.LateFailed
 	case len(set) == 0:
 		return nil, dialplan.LateNothing

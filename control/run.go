@@ -199,7 +199,7 @@ func (c *Control) record(record *desk.Command, in *on) {
 		if record.Outcome != desk.CommandBegun { // a begin that is not stored may still be stored with the end
 			c.unrecorded.Inc()
 		}
-		c.log.Error("command not recorded", "command", record.Command, "by", record.Who, "outcome", record.Outcome, "err", err, "hint", "the log has what became of the command itself")
+		c.limited.Error("unrecorded "+record.Command, "command not recorded", "command", record.Command, "by", record.Who, "outcome", record.Outcome, "err", err, "hint", "the log has what became of the command itself")
 	}
 }
 
@@ -228,7 +228,7 @@ func (c *Control) recordOutcome(who Actor, call touched, outcome switching.Outco
 	})
 	if err != nil {
 		c.unrecorded.Inc()
-		c.log.Error("outcome of a call not recorded", "linkedid", call.linkedID, "err", err)
+		c.limited.Error("unrecorded outcome", "outcome of a call not recorded", "linkedid", call.linkedID, "err", err)
 	}
 }
 

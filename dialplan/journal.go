@@ -167,7 +167,7 @@ func (d *Dialplan) await(ctx context.Context, deadline time.Time, cur *current, 
 		defer cancel()
 		last, err := d.outcome(ctx, time.Now().Add(maxLate), cur, e, last)
 		if errors.Is(err, context.DeadlineExceeded) {
-			d.log.Error("outcome of a late commit is not known", "linkedid", e.id.LinkedID, "err", err)
+			d.limited.Error("late commit", "outcome of a late commit is not known", "linkedid", e.id.LinkedID, "err", err)
 		}
 		d.settled(e, last)
 	})

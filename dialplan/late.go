@@ -128,11 +128,11 @@ type lateAnswer struct {
 
 // apply adds the answer to the call, for its later events, and sets it on the channel.
 func (l *lateAnswer) apply(ctx context.Context, a lookup.Answer) {
-	log := l.log.With("linkedid", l.id.LinkedID, "uniqueid", l.uniqueID, "lookup", a.Source)
+	about := []any{"linkedid", l.id.LinkedID, "uniqueid", l.uniqueID, "lookup", a.Source}
 	now := l.now()
 	e, err := l.calls.acquire(l.id, now, time.Now().Add(l.lockWait()))
 	if e == nil {
-		log.Warn("late answer not applied", "err", err)
+		l.limited.Warn("late", "late answer not applied", append(about, "err", err)...)
 		l.metrics.late.WithLabelValues(a.Source, string(LateFailed)).Inc()
 		return
 	}
@@ -154,7 +154,7 @@ func (l *lateAnswer) apply(ctx context.Context, a lookup.Answer) {
 		set, outcome = l.Waiting.Update(ctx, l.uniqueID, vars)
 	}
 	l.metrics.late.WithLabelValues(a.Source, string(outcome)).Inc()
-	log.Debug("late answer", "outcome", string(outcome), "after", time.Since(l.asked))
+	l.log.Debug("late answer", append(about, "outcome", string(outcome), "after", time.Since(l.asked))...)
 	l.record(a, refused, set, outcome)
 }
 

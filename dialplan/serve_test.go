@@ -518,6 +518,31 @@ func TestKeptLate(t *testing.T) {
 	}
 }
 
+// silentJournal is a journal on a disk that hangs: what becomes of a record is not known.
+type silentJournal struct{ dialplan.Journal }
+
+func (silentJournal) Queue(context.Context, dialplan.Record) (dialplan.Commit, error) {
+	return silentCommit{}, nil
+}
+
+type silentCommit struct{}
+
+func (silentCommit) Wait(context.Context) ([]hooks.Delivery, error) {
+	return nil, context.DeadlineExceeded
+}
+
+// TestHangingDiskLog checks that a disk that hangs does not write a line for each point to the log.
+func TestHangingDiskLog(t *testing.T) {
+	h := build(t, wait.Limit, nil, func(sound dialplan.Journal) dialplan.Journal { return silentJournal{sound} })
+	for i := range 20 {
+		h.ask("event", nil, "name=survey", fmt.Sprintf("key=%d", i))
+	}
+	closed(t, "dialplan", h.d.Close())
+	if text := h.log.String(); strings.Count(text, "outcome of a late commit is not known") != 2 || !strings.Contains(text, "repeated=19") {
+		t.Errorf("the log has not the first line and a summary of the others: %s", text)
+	}
+}
+
 // TestBurst checks a queue that rings 60 phones at once, and the end of the call, on a disk with a slow
 // sync: all share the next commit, none is answered before it, and none is lost.
 func TestBurst(t *testing.T) {

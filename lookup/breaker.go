@@ -30,7 +30,8 @@ type breaker struct {
 	limit   atomic.Int32 // of requests in flight, at most full
 }
 
-func newBreaker(full int, log *slog.Logger) *breaker {
+// newBreaker returns a closed breaker, which logs its changes by say.
+func newBreaker(full int, say func(level slog.Level, msg string, args ...any)) *breaker {
 	b := &breaker{full: int32(full)}
 	b.limit.Store(b.full)
 	b.circuit = gobreaker.NewTwoStepCircuitBreaker[result](gobreaker.Settings{
@@ -46,10 +47,10 @@ func newBreaker(full int, log *slog.Logger) *breaker {
 			case to == gobreaker.StateOpen:
 				b.limit.Store(1)
 				if from == gobreaker.StateClosed {
-					log.Warn("circuit breaker open: lookup is not asked", "again_in", openFor)
+					say(slog.LevelWarn, "circuit breaker open: lookup is not asked", "again_in", openFor)
 				}
 			case to == gobreaker.StateClosed:
-				log.Info("circuit breaker closed: lookup is asked again")
+				say(slog.LevelInfo, "circuit breaker closed: lookup is asked again")
 			}
 		},
 	})

@@ -26,7 +26,7 @@ var (
 // TestBreaker checks the states of the breaker with a fake clock (F1, F9).
 func TestBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBreaker(64, slog.New(slog.DiscardHandler))
+		b := newBreaker(64, func(slog.Level, string, ...any) {})
 		try := func(r result) string {
 			done, refused := b.allow(0)
 			if refused == "" {
@@ -94,7 +94,7 @@ func TestBreaker(t *testing.T) {
 // TestBreakerRatio checks that the breaker opens after half of many requests failed.
 func TestBreakerRatio(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBreaker(64, slog.New(slog.DiscardHandler))
+		b := newBreaker(64, func(slog.Level, string, ...any) {})
 		for i := range tripMany {
 			done, refused := b.allow(0)
 			if refused != "" {

@@ -18,11 +18,16 @@ import (
 type Service struct {
 	sources []*source
 	points  map[string]*pointSources
-	limited *loglimit.Limiter
+	limited *loglimit.Limiter // for values that are left out
+	states  *loglimit.Limiter // for changes of the sources' states
 }
 
-// logInterval is the time between two summaries of a repeated log message.
-const logInterval = 10 * time.Minute
+// The times between two summaries of a repeated log message: of values that are left out, and of changes of a source's
+// state, of which an administrator must not hear late.
+const (
+	logInterval   = 10 * time.Minute
+	stateInterval = time.Minute
+)
 
 // pointSources are the sources of one point.
 type pointSources struct {
@@ -54,10 +59,10 @@ type Own struct {
 
 // New returns a Service of lookups that have passed Check. Close ends it.
 func New(cfgs []Config, cache Cache, own Own, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
-	svc := &Service{points: make(map[string]*pointSources), limited: loglimit.New(log, logInterval)}
+	svc := &Service{points: make(map[string]*pointSources), limited: loglimit.New(log, logInterval), states: loglimit.New(log, stateInterval)}
 	m := newMetrics(reg)
 	for _, cfg := range cfgs {
-		src, err := newSource(cfg, cache, resources{book: own.Phonebook, dids: own.DIDs, accounts: own.Accounts}, log, svc.limited, m)
+		src, err := newSource(cfg, cache, resources{book: own.Phonebook, dids: own.DIDs, accounts: own.Accounts}, svc.limited, svc.states, m)
 		if err != nil {
 			return nil, fmt.Errorf("set up lookup %s: %w", cfg.Name, err)
 		}
@@ -113,6 +118,7 @@ func (svc *Service) Close(ctx context.Context) error {
 			s.close()
 		}
 		svc.limited.Close()
+		svc.states.Close()
 	}()
 	select {
 	case <-done:

@@ -3,7 +3,9 @@ package lookup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -76,13 +78,44 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestFlapping checks that a source which fails at every other request fills the log neither with its failures nor
+// with its answers between them.
+func TestFlapping(t *testing.T) {
+	requests := 0 // one at a time
+	cfg := crm(t, func(w http.ResponseWriter, _ *http.Request) {
+		if requests++; requests%2 == 0 {
+			io.WriteString(w, "not a pair")
+			return
+		}
+		io.WriteString(w, "name=Anna")
+	})
+	b := start(t, cfg)
+	for i := range 50 {
+		await(b.Ask(ask(fmt.Sprintf("+7495%07d", i))))
+	}
+	if n := b.count(t, "ringhook_lookup_errors_total", "crm", "syntax"); n != 25 {
+		t.Fatalf("%v errors counted, want 25", n)
+	}
+	for _, line := range []string{"lookup fails", "lookup answers again"} {
+		if text := b.log.text(); strings.Count(text, line) != 1 {
+			t.Errorf("the log has not one line %q: %s", line, text)
+		}
+	}
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if text := b.log.text(); strings.Count(text, "repeated=24") != 1 || strings.Count(text, "repeated=23") != 1 {
+		t.Errorf("the other lines are not counted at the end: %s", text)
+	}
+}
+
 // TestReload checks that the metrics continue after a reload, which creates a second service.
 func TestReload(t *testing.T) {
 	cfg := crm(t, answers("name=Anna"))
 	cfg.Points = []string{"p"}
 	b := start(t, cfg)
 	await(b.Ask(ask(anna)))
-	next, err := New([]Config{cfg}, newMemory(), Own{}, b.sources[0].log, b.reg)
+	next, err := New([]Config{cfg}, newMemory(), Own{}, slog.New(slog.NewTextHandler(b.log, nil)), b.reg)
 	if err != nil {
 		t.Fatal(err)
 	}

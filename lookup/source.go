@@ -20,8 +20,8 @@ type source struct {
 	cfg     Config
 	backend backend
 	cache   Cache
-	log     *slog.Logger
-	limited *loglimit.Limiter
+	limited *loglimit.Limiter // for values that are left out
+	states  *loglimit.Limiter // for changes of the source's state
 	metrics gauges
 	breaker *breaker
 	now     func() time.Time
@@ -35,12 +35,12 @@ type source struct {
 	running  sync.WaitGroup
 }
 
-func newSource(cfg Config, cache Cache, r resources, log *slog.Logger, limited *loglimit.Limiter, m *metrics) (*source, error) {
+func newSource(cfg Config, cache Cache, r resources, limited, states *loglimit.Limiter, m *metrics) (*source, error) {
 	s := &source{
 		cfg: cfg, cache: cache, metrics: m.of(cfg.Name, cfg.Shadow), now: time.Now,
-		log: log.With("lookup", cfg.Name), limited: limited, flights: make(map[string]*flight),
+		limited: limited, states: states, flights: make(map[string]*flight),
 	}
-	s.breaker = newBreaker(cfg.Concurrency, s.log)
+	s.breaker = newBreaker(cfg.Concurrency, s.say)
 	kind, known := sourceTypes[cfg.Type]
 	if !known {
 		return nil, fmt.Errorf("unknown type %q", cfg.Type)
@@ -62,7 +62,7 @@ func (s *source) close() {
 func (s *source) ask(req *request, deadline time.Time) (r result) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("bug: reading an answer panicked", "err", fmt.Sprint(p))
+			s.say(slog.LevelError, "bug: reading an answer panicked", "err", fmt.Sprint(p))
 			r = failure(&fault{reason: reasonPanic, err: errors.New("reading the answer panicked")})
 		}
 	}()
@@ -84,6 +84,11 @@ func (s *source) hideFault(f *fault) *fault {
 	return &fault{reason: f.reason, down: f.down, err: errors.New(hidden)}
 }
 
+// say logs a change of the source's state. A source that fails at every other request changes with each call.
+func (s *source) say(level slog.Level, msg string, args ...any) {
+	s.states.Log(level, s.cfg.Name+" "+msg, msg, append(args, "lookup", s.cfg.Name)...)
+}
+
 // note counts a failure. It logs the first one after a success: a source that
 // is down would write a line for each call.
 func (s *source) note(r result) {
@@ -99,10 +104,10 @@ func (s *source) note(r result) {
 	case r.fault != nil:
 		s.metrics.errors[r.fault.reason].Inc()
 		if failing == 0 {
-			s.log.Warn("lookup fails; further failures are only counted", "reason", r.fault.reason, "err", r.fault.err)
+			s.say(slog.LevelWarn, "lookup fails; further failures are only counted", "reason", r.fault.reason, "err", r.fault.err)
 		}
 	case failing > 0:
-		s.log.Info("lookup answers again", "failures", failing)
+		s.say(slog.LevelInfo, "lookup answers again", "failures", failing)
 	}
 	for _, note := range r.notes {
 		s.limited.Warn(s.cfg.Name+" left out", "value of an answer left out", "lookup", s.cfg.Name, "err", note)
