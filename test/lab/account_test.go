@@ -12,11 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"ringhook/control"
+	"ringhook/store/desk"
 )
 
 // accountsConfig is the part of ringhook.toml for SIP accounts, and wizardConf the template that docs/control.md shows.
@@ -205,68 +207,150 @@ func (l *lab) noPassword(t *testing.T, password string) {
 	}
 }
 
-// accountDialect does the same by the Yemot dialect.
+// accountDialect creates, changes and deletes accounts by the Yemot dialect.
 func accountDialect(t *testing.T, l *lab) {
-	created := l.yemot(t, "CreateSipAccount", "extNumber", "232")
-	password, _ := created["PASS"].(string)
-	if created["accountID"] != "232" || created["accountNumber"] != 232.0 || registers(t, "232", password, 60) != "200" {
-		t.Fatalf("created: %v", created)
-	}
-	ok := func(command string, params ...string) map[string]any {
+	// create returns the password.
+	create := func(way string, p params, number string) string {
 		t.Helper()
-		answer := l.yemot(t, command, params...)
-		if answer["responseStatus"] != "OK" {
-			t.Errorf("%s %v: %v", command, params, answer)
+		created := l.yemot(t, way, "CreateSipAccount", p)
+		password := take[string](created, "PASS")
+		checkAnswer(t, "CreateSipAccount", created, fmt.Sprintf(`{"responseStatus": "OK", "accountID": %q, "accountNumber": %[1]s}`, number))
+		if got := registers(t, number, password, 60); got != "200" {
+			t.Errorf("REGISTER as %s: %s", number, got)
 		}
-		return answer
+		return password
 	}
-	if answer := ok("SipExtensionManagement", "action", "Set", "accountNumber", "232", "extNumber", "252"); answer["extNumber"] != 252.0 {
-		t.Errorf("extension: %v", answer)
-	}
-	ok("EditCallerIdInSipAccount", "accountNumber", "232", "callerId", "0771234567")
-	ok("SipToWss", "accountNumber", "232")
-	if answer := ok("GetSipAccountsInCustomer"); !strings.Contains(fmt.Sprint(answer["accounts"]), "transport:wss") {
-		t.Errorf("accounts: %v", answer)
-	}
-	ok("SipToUdp", "accountNumber", "232")
-	if answer := ok("SipExtensionManagement", "action", "Set", "accountNumber", "232", "extNumber", ""); answer["extNumber"] != nil {
-		t.Errorf("extension: %v", answer)
-	}
-	eventually(t, "the account is shown as registered", func() bool {
-		answer := ok("GetSipAccountsRegisteredStatus")
-		for _, one := range answer["accounts"].([]any) {
-			if a := one.(map[string]any); a["userName"] == "232" {
-				return a["registered"] == true && a["createdDate"] != nil
+	password := create(byQuery, params{"extNumber": 232}, "232")
+	second := create(byJSON, params{"extNumber": "233"}, "233")
+	shown := func(want ...string) {
+		t.Helper()
+		text := l.asterisk.cli(t, "pjsip show endpoint 232")
+		for _, pattern := range want {
+			if !regexp.MustCompile(pattern).MatchString(text) {
+				t.Errorf("the endpoint has no %q:\n%s", pattern, text)
 			}
 		}
-		return false
+	}
+	dialled := func(extension string, want bool) {
+		t.Helper()
+		text := l.asterisk.cli(t, "dialplan show "+extension+"@ringhook-accounts")
+		if got := strings.Contains(text, "PJSIP/232"); got != want {
+			t.Errorf("extension %s leads to the account: %t, want %t\n%s", extension, got, want, text)
+		}
+	}
+	extension := func(way, want string) {
+		t.Helper()
+		l.answers(t, way, "SipExtensionManagement", params{"action": "Get", "accountNumber": 232}, fmt.Sprintf(`{"responseStatus": "OK", "extNumber": %s}`, want))
+	}
+	eventually(t, "the accounts are shown as registered", func() bool {
+		found := 0
+		for _, one := range l.yemot(t, byJSON, "GetSipAccountsRegisteredStatus", nil)["accounts"].([]any) {
+			if a := one.(map[string]any); (a["userName"] == "232" || a["userName"] == "233") && a["registered"] == true && a["createdDate"] != nil {
+				found++
+			}
+		}
+		return found == 2
 	})
-	if answer := ok("DeleteSipAccount", "accountNumber", "232"); answer["affected_rows"] != 1.0 {
-		t.Errorf("deleted: %v", answer)
+	eventually(t, "the contact of each account is shown", func() bool {
+		accounts, _ := l.yemot(t, byForm, "GetSipAccountsInCustomer", nil)["accounts"].([]any)
+		return len(accounts) == 2 && !slices.ContainsFunc(accounts, func(a any) bool { return a.(map[string]any)["contactsCount"] != 1.0 })
+	})
+	extension(byQuery, "232")
+	dialled("232", true)
+	l.answers(t, byJSON, "SipExtensionManagement", params{"action": "Set", "accountNumber": 232, "extNumber": 252}, `{"responseStatus": "OK", "extNumber": 252}`)
+	extension(byJSON, "252")
+	dialled("232", false)
+	dialled("252", true)
+
+	l.answers(t, byQuery, "EditCallerIdInSipAccount", params{"accountNumber": 232, "callerId": "0771234567"}, yemotOK)
+	shown(`callerid +: <?0771234567>?`)
+	l.answers(t, byJSON, "SipToWss", params{"accountNumber": 232}, yemotOK)
+	shown(`transport +: wss`, `webrtc +: (yes|true)`)
+	listed := func(want string) {
+		t.Helper()
+		answer := l.yemot(t, byQuery, "GetSipAccountsInCustomer", nil)
+		if limit := take[float64](answer, "accountLimit"); limit < 2 {
+			t.Errorf("the limit is %v", limit)
+		}
+		for _, a := range answer["accounts"].([]any) {
+			if _, err := time.ParseInLocation(time.DateTime, take[string](a.(map[string]any), "created_date"), time.Local); err != nil {
+				t.Errorf("created_date: %v", err)
+			}
+		}
+		checkAnswer(t, "GetSipAccountsInCustomer", answer, `{"responseStatus": "OK", "accounts": [`+want+`]}`)
 	}
-	if got := registers(t, "232", password, 60); got == "200" {
-		t.Error("REGISTER with a deleted account: 200")
+	const other = `{"id": "233", "accountNumber": 233, "customerExtension": 233, "transport": "", "callerid": "233", "specialCallerID": null, "password": "", "contactsCount": 1}`
+	listed(`{"id": "232", "accountNumber": 232, "customerExtension": 252, "transport": "wss", "callerid": "0771234567", "specialCallerID": "0771234567", "password": "", "contactsCount": 1}, ` + other)
+
+	l.answers(t, byQuery, "SipToUdp", params{"accountNumber": 232}, yemotOK)
+	shown(`transport +: udp`, `webrtc +: (no|false)`)
+	l.answers(t, byJSON, "EditCallerIdInSipAccount", params{"accountNumber": 232, "callerId": ""}, yemotOK)
+	l.answers(t, byForm, "SipExtensionManagement", params{"action": "Set", "accountNumber": 232, "extNumber": ""}, `{"responseStatus": "OK", "extNumber": null}`)
+	extension(byForm, "null")
+	dialled("252", false)
+	listed(`{"id": "232", "accountNumber": 232, "customerExtension": null, "transport": "udp", "callerid": "232", "specialCallerID": null, "password": "", "contactsCount": 1}, ` + other)
+	if endpoint := l.asterisk.cli(t, "pjsip show endpoint 232"); strings.Contains(endpoint, "0771234567") {
+		t.Errorf("the caller id was not removed:\n%s", endpoint)
 	}
+	l.answers(t, byJSON, "DeleteSipAccount", params{"accountNumber": []any{232, "233", 999}}, `{"responseStatus": "OK", "affected_rows": 2}`)
+	for number, password := range map[string]string{"232": password, "233": second} {
+		l.noPassword(t, password)
+		if got := registers(t, number, password, 60); got == "200" {
+			t.Errorf("REGISTER with the deleted account %s: 200", number)
+		}
+	}
+	listed("")
+	create(byForm, params{"extNumber": "232"}, "232")
+	l.answers(t, byQuery, "DeleteSipAccount", params{"accountNumber": 232}, `{"responseStatus": "OK", "affected_rows": 1}`)
+	l.answers(t, byQuery, "DeleteSipAccount", params{"accountNumber": 232}, `{"responseStatus": "OK", "affected_rows": 0}`)
 }
 
-// bridging calls two phones by the Yemot dialect; one answers, and is connected with an extension.
+// bridging calls two phones by the Yemot dialect, in each form of phones; one answers, and is connected with an
+// extension.
 func bridging(t *testing.T, l *lab) {
-	l.phone(t, "121", phone{})
-	l.phone(t, "122", phone{Refuse: "486 Busy Here"})
-	answer := l.yemot(t, "CallExtensionBridging", "phones", `[{"phones":["121","122","x"],"callerId":"0771234567"}]`, "ivrPath", "ivr2:/menu", "callsTimeOut", "20")
-	id, _ := answer["campaignId"].(string)
-	refused, _ := answer["errors"].(map[string]any)
-	if answer["responseStatus"] != "OK" || answer["callsCount"] != 2.0 || answer["callsTimeout"] != 20.0 || len(refused) != 1 || refused["x"] == nil || id == "" {
-		t.Fatalf("answer: %v", answer)
+	const own, common = "0771234567", "0777654321" // caller ids
+	one := func(number string) params { return params{"phone": number, "callerId": own} }
+	group := params{"phones": []string{"121", "122", "x"}, "callerId": own}
+	for _, c := range []struct {
+		name, way, callerID string
+		phones              any
+	}{
+		{"text", byQuery, common, "121:122:x"},
+		{"list", byJSON, common, []any{"121", 122, "x"}},
+		{"objects", byJSON, own, []params{one("121"), one("122"), one("x")}},
+		{"group", byJSON, own, []params{group}},
+		{"group of a text", byJSON, own, params{"phones": "121:122:x", "callerId": own}},
+		{"list in a query", byQuery, common, []string{"121", "122", "x"}},
+		{"group in a form", byForm, own, []params{group}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			answers := l.phone(t, "121", phone{})
+			busy := l.phone(t, "122", phone{Refuse: "486 Busy Here"})
+			answer := l.yemot(t, c.way, "CallExtensionBridging", params{"phones": c.phones, "ivrPath": "ivr2:/menu", "callerId": common, "callsTimeOut": 20})
+			id := take[string](answer, "campaignId")
+			refused := take[map[string]any](answer, "errors")
+			if id == "" || len(refused) != 1 || refused["x"] == nil {
+				t.Errorf("campaign %q, errors %v", id, refused)
+			}
+			checkAnswer(t, "CallExtensionBridging", answer, `{"responseStatus": "OK", "module": "CallExtensionBridging", "callerId": "`+common+`",
+				"callsCount": 2, "bilingPerCall": 0, "callsTimeout": 20}`)
+			var v control.CampaignView
+			eventually(t, "the campaign is done", func() bool {
+				v = l.campaign(t, id)
+				return v.State == desk.CampaignDone
+			})
+			if v.Results["answered"] != 1 || v.Results["busy"] != 1 {
+				t.Errorf("results: %v, %+v", v.Results, v.Numbers)
+			}
+			for _, p := range []*sipp{answers, busy} {
+				if from := p.headers(t, "From"); len(from) != 1 || !strings.Contains(from[0], "<sip:"+c.callerID+"@") {
+					t.Errorf("the phone shows %q, want %s", from, c.callerID)
+				}
+			}
+		})
 	}
-	var v control.CampaignView
-	eventually(t, "the campaign is done", func() bool {
-		_, text := l.server.ask(t, "GET", "/campaigns/"+id, "")
-		return json.Unmarshal([]byte(text), &v) == nil && v.State == "done"
-	})
-	if v.Results["answered"] != 1 || v.Results["busy"] != 1 {
-		t.Errorf("results: %v, %+v", v.Results, v.Numbers)
-	}
+	answer := l.yemot(t, byJSON, "CallExtensionBridging", params{"phones": "121", "ivrPath": "1", "callsTimeOut": 36})
+	checkAnswer(t, "CallExtensionBridging", answer, `{"responseStatus": "ERROR", "message": "callsTimeOut must be 1 to 35 seconds"}`)
 }
 
 // registers registers a phone by the digest of a password, and returns the status of the last answer.

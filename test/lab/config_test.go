@@ -235,9 +235,11 @@ exten => _X.,1,AGI(agi://127.0.0.1:4573/lookup,callerid=+${EXTEN})
 
 // usedExtensions are a number that goes where the lookup of the type did says.
 const usedExtensions = `[ringhook-numbers](+)
-exten => 74962000501,1,Goto(used,${did_type},1)
+exten => 74962000501,1,GotoIf($["${did_type}" != ""]?used,${did_type},1)
+ same => n,Hangup(1)
 #include extensions_callid.conf
 [used]
+exten => goto,1,Goto(ringhook-queues,${FILTER(0-9,${did_target})},1)
 exten => sip,1,AGI(agi://127.0.0.1:4573/agent-dial,agent_phone=${did_target},call_id=${FILTER(0-9A-Za-z._\-,${PJSIP_HEADER(read,X-Call-ID)})})
  same => n,Dial(PJSIP/${FILTER(0-9,${did_target})},30,b(ringhook-callid^send^1(${did_target})))
 `
