@@ -48,6 +48,12 @@ interface = "Local/120@ringhook-agents/n"
 // ask sends a request to the API, and returns the status and the answer.
 func (s *server) ask(t *testing.T, method, path, body string) (int, string) {
 	t.Helper()
+	return s.askAs(t, token, method, path, body)
+}
+
+// askAs does the same with another token.
+func (s *server) askAs(t *testing.T, token, method, path, body string) (int, string) {
+	t.Helper()
 	req, err := http.NewRequest(method, "http://"+s.http+"/v1"+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)

@@ -51,6 +51,7 @@ var commanded = []scenario{
 	{"blind transfers", blindTransfers},
 	{"attended transfers", attendedTransfers},
 	{"click to call", clickCalls},
+	{"commands through the program", programCalls},
 	{"kick", kickCallers},
 	{"kick of a connected caller", kickConnected},
 	{"priority of a caller", callerPriority},

@@ -281,11 +281,16 @@ func steered(t *testing.T, do func() error) {
 	var err error
 	eventually(t, "the call is not changing", func() bool {
 		err = do()
-		return err == nil || !slices.ContainsFunc([]string{"the call is changing", "is not in conversation", "the other end of the call has hung up"}, func(text string) bool {
-			return strings.Contains(err.Error(), text)
-		})
+		return err == nil || !moving(err.Error())
 	})
 	must(t, err)
+}
+
+// moving reports whether a command was refused because the channels of the call are moving.
+func moving(refusal string) bool {
+	return slices.ContainsFunc([]string{"the call is changing", "is not in conversation", "the other end of the call has hung up"}, func(text string) bool {
+		return strings.Contains(refusal, text)
+	})
 }
 
 const dialContext = "ringhook-desk"
