@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -139,19 +140,45 @@ func (a *asterisk) asteriskLines() ([]string, error) {
 	return lines, nil
 }
 
-// agree compares what ringhook and Asterisk say until they agree. Calls go on meanwhile, so one look can differ.
-// It returns what differs, and the number of lines that agree.
+// listed asks for the queues as the command queue list does.
+func (s *server) listed() (all control.Live, err error) {
+	c := exec.Command(os.Getenv(binaryVariable), "-c", filepath.Join(s.folder, "ringhook.toml"), "queue", "list", "--json")
+	if s.ami != "" {
+		c.Args = append(c.Args, "--server", s.ami)
+	}
+	out, err := c.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		return all, fmt.Errorf("queue list: %w", err)
+	}
+	return all, json.Unmarshal(out, &all)
+}
+
+// agree compares what ringhook's API, its command queue list and Asterisk say until they agree. Calls go on meanwhile, so
+// one look can differ. It returns what differs, and the number of lines that agree.
 func (l *lab) agree() (differ string, same int) {
 	for end := time.Now().Add(wait.Limit); ; time.Sleep(50 * time.Millisecond) {
 		own, ok := l.server.live()
-		asterisk, err := l.asterisk.asteriskLines()
-		switch mine := lines(own); {
-		case !ok:
+		if !ok {
 			return "", 0 // a scenario has stopped ringhook
-		case err == nil && len(asterisk) > 0 && slices.Equal(mine, asterisk):
+		}
+		shown, failed := l.asterisk.asteriskLines()
+		mine, late := lines(own), time.Now().After(end)
+		if !late && (failed != nil || len(shown) == 0 || !slices.Equal(mine, shown)) {
+			continue
+		}
+		all, err := l.server.listed()
+		listed := lines(all)
+		failed = errors.Join(failed, err)
+		switch {
+		case failed == nil && len(shown) > 0 && slices.Equal(mine, shown) && slices.Equal(listed, shown):
 			return "", len(mine)
-		case time.Now().After(end):
-			return fmt.Sprintf("%v\nringhook %s\nAsterisk %s", err, minus(mine, asterisk), minus(asterisk, mine)), 0
+		case late:
+			return fmt.Sprintf("%v\nthe API has %s, and not %s\nqueue list has %s, and not %s",
+				failed, minus(mine, shown), minus(shown, mine), minus(listed, shown), minus(shown, listed)), 0
 		}
 	}
 }
@@ -160,7 +187,7 @@ func minus(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }
 
-// watchQueues compares ringhook's queues with Asterisk's during all scenarios, once a second.
+// watchQueues compares ringhook's queues with Asterisk's during all scenarios, once a second, and after them.
 func (l *lab) watchQueues(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
@@ -184,6 +211,7 @@ func (l *lab) watchQueues(t *testing.T) {
 	t.Cleanup(func() {
 		cancel()
 		watching.Wait()
+		l.agreed(t, "all scenarios")
 		l.undisturbed(t)
 	})
 }
