@@ -137,7 +137,7 @@ func (r *request) hole(key string) (placeholder, error) {
 func (r *request) parameter(name string) placeholder {
 	p := placeholder{name: name, words: r.words(name), isTime: times[name]}
 	if s, ok := r.cfg.Settings[name]; ok {
-		p.setting = &s
+		p.setting = new(s)
 	}
 	return p
 }
