@@ -71,15 +71,22 @@ func fitFiles(cfg *conf.Config, log *slog.Logger) (connections int) {
 	return connections
 }
 
-// fitDesk lowers max_streams so that the desk gets a quarter of the open files at most.
+// fitDesk lowers max_streams to what the limit of open files allows. The desk gets what the sessions leave, and a quarter of the
+// limit at least.
 func fitDesk(cfg *conf.Config, files uint64, log *slog.Logger) {
 	if cfg.Desk.Listen == "" {
 		return
 	}
-	wanted := cfg.Desk.MaxStreams
-	for cfg.Desk.MaxStreams > 1 && uint64(cfg.Desk.MaxConnections()) > files/4 {
-		cfg.Desk.MaxStreams = max(1, cfg.Desk.MaxStreams-max(1, cfg.Desk.MaxStreams/10))
+	share, without := files/4, *cfg
+	without.Desk.Listen = ""
+	if needed := filesNeeded(&without, api.MaxConnections); files > needed {
+		share = max(share, files-needed)
 	}
+	wanted, desk := cfg.Desk.MaxStreams, cfg.Desk
+	cfg.Desk.MaxStreams = max(1, sort.Search(wanted, func(n int) bool {
+		desk.MaxStreams = n + 1
+		return uint64(desk.MaxConnections()) > share
+	}))
 	if cfg.Desk.MaxStreams < wanted {
 		log.Warn("limit of open files too small for the desk", "limit", files, "max_streams", wanted, "fit", cfg.Desk.MaxStreams,
 			"hint", "further tabs are refused; raise LimitNOFILE= of the unit or ulimit -n, or lower [desk] max_streams")

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"log/slog"
 	"math"
 	"testing"
 
@@ -45,6 +46,30 @@ func TestFiles(t *testing.T) {
 		cfg.FastAGI.MaxSessions = sessions
 		if needed := filesNeeded(cfg, web); needed > files {
 			t.Fatalf("%d files: %d sessions and %d HTTP connections need %d", files, sessions, web, needed)
+		}
+	}
+}
+
+// TestDeskFiles checks that the desk gets what the sessions leave of the open files, and a quarter of them at least.
+func TestDeskFiles(t *testing.T) {
+	for _, c := range []struct {
+		sessions, streams int
+		files             uint64
+		want              int
+	}{
+		{1000, 5000, 20000, 5000},
+		{1000, 20000, 20000, 9181}, // 356 of ringhook's own, 1266 of sessions, 16 of the desk
+		{10000, 5000, 20000, 3556}, // 12516 of sessions
+		{10000, 5000, 16000, 1992}, // a quarter, which sessions have to leave
+		{10000, 5000, 1 << 20, 5000},
+		{10000, 5000, math.MaxUint64, 5000},
+		{10000, 5000, 3, 1},
+	} {
+		cfg := conf.Default()
+		cfg.FastAGI.MaxSessions, cfg.Desk.Listen, cfg.Desk.MaxStreams = c.sessions, "127.0.0.1:0", c.streams
+		fitDesk(cfg, c.files, slog.New(slog.DiscardHandler))
+		if cfg.Desk.MaxStreams != c.want {
+			t.Errorf("%d streams beside %d sessions, %d files: %d fit, want %d", c.streams, c.sessions, c.files, cfg.Desk.MaxStreams, c.want)
 		}
 	}
 }

@@ -287,7 +287,7 @@ func tabsFit(n int) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	if most := (int(limit.Cur)/4 - 16) / 2; n > most { // the share of the desk in ringhook
+	if most := (int(limit.Cur) - 2000) / 2; n > most { // ringhook keeps the rest for its sessions and files
 		return fmt.Errorf("the limit of open files, %d, allows %d tabs: give that as -n, or raise the limit", limit.Cur, most)
 	}
 	return nil
