@@ -41,7 +41,7 @@ func (a *API) admit(r *fasthttp.RequestCtx, now *settings) (control.Actor, error
 			return control.Administrator("the [http] token"), nil
 		}
 		if ours {
-			who, known, err := a.actorOf(token)
+			who, known, err := a.Actor(token)
 			if known || err != nil {
 				return who, err
 			}
@@ -56,8 +56,8 @@ func (a *API) admit(r *fasthttp.RequestCtx, now *settings) (control.Actor, error
 // tokenPrefix is the beginning of the tokens that ringhook token create prints.
 const tokenPrefix = "rh_"
 
-// actorOf returns what a token of desk.db allows; known is false if there is none.
-func (a *API) actorOf(token string) (who control.Actor, known bool, err error) {
+// Actor returns what a token of desk.db allows; known is false if there is none.
+func (a *API) Actor(token string) (who control.Actor, known bool, err error) {
 	if a.desk == nil {
 		return who, false, nil
 	}
@@ -80,7 +80,7 @@ func (a *API) actorOf(token string) (who control.Actor, known bool, err error) {
 	}
 	who, err = a.control.AgentActor(t.Agent, name)
 	if err != nil {
-		err = &refusal{status: fasthttp.StatusUnauthorized, code: string(control.SignedOut), text: "the agent of this token is no longer in the configuration"}
+		err = &control.Error{Code: control.SignedOut, Text: "the agent of this token is no longer in the configuration"}
 	}
 	return who, true, err
 }

@@ -3,6 +3,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -41,6 +42,8 @@ type API struct {
 	used     usedTokens
 	cache    *cache.Cache
 	outbox   *store.Operator
+	store    *store.Store
+	reading  chan struct{} // bounds the requests that read the trace
 	control  *control.Control
 	dialect  *yemot.Yemot
 	local    bool // listens on the loopback interface only
@@ -66,7 +69,7 @@ type settings struct {
 // its server listens on.
 func New(log *slog.Logger, st *store.Store, live *control.Control, at net.Addr) *API {
 	tcp, ok := at.(*net.TCPAddr)
-	return &API{log: log, limited: loglimit.New(log, time.Minute), desk: st.Desk(), cache: st.Cache(), outbox: st.Operator(), control: live, dialect: yemot.New(live, st.Desk()), local: ok && tcp.IP.IsLoopback(), throttle: newThrottle(time.Now)}
+	return &API{log: log, limited: loglimit.New(log, time.Minute), desk: st.Desk(), cache: st.Cache(), outbox: st.Operator(), store: st, reading: make(chan struct{}, maxReading), control: live, dialect: yemot.New(live, st.Desk()), local: ok && tcp.IP.IsLoopback(), throttle: newThrottle(time.Now)}
 }
 
 // Exchange replaces the settings for requests that begin from now on. It returns a
@@ -104,6 +107,7 @@ type refusal struct {
 	code   string // for programs; empty for none
 	text   string
 	after  time.Duration // Retry-After; 0 for none
+	allow  string        // Allow; empty for none
 }
 
 // refusalOf returns an error that the client is to see, nil for one that only the log is to have.
@@ -129,27 +133,30 @@ var codes = map[int]string{
 	fasthttp.StatusTooManyRequests: string(control.Busy),
 }
 
+// outcome returns the status and the body of an answer, and the refusal that it is; nil for none.
+func (a *API) outcome(path string, answer any, err error) (status int, body any, refused *refusal) {
+	if err == nil {
+		if own, ok := answer.(interface{ Status() int }); ok {
+			return own.Status(), answer, nil
+		}
+		return fasthttp.StatusOK, answer, nil
+	}
+	if refused = refusalOf(err); refused == nil {
+		a.limited.Error("failed", "API request failed", "path", path, "err", err)
+		refused = &refusal{status: fasthttp.StatusServiceUnavailable, text: "failed; the log has the reason"}
+	}
+	return refused.status, failure{refused.text, cmp.Or(refused.code, codes[refused.status])}, refused
+}
+
 // serve answers a request.
 func (a *API) serve(r *fasthttp.RequestCtx) {
 	answer, err := a.handle(r)
-	status := fasthttp.StatusOK
-	if several, ok := answer.(interface{ Status() int }); ok {
-		status = several.Status()
+	status, answer, refused := a.outcome(string(r.Path()), answer, err)
+	if refused != nil && refused.after > 0 {
+		retryAfter(r, refused.after)
 	}
-	if err != nil {
-		refused := refusalOf(err)
-		if refused == nil {
-			a.limited.Error("failed", "API request failed", "path", string(r.Path()), "err", err)
-			refused = &refusal{status: fasthttp.StatusServiceUnavailable, text: "failed; the log has the reason"}
-		}
-		if refused.after > 0 {
-			retryAfter(r, refused.after)
-		}
-		code := refused.code
-		if code == "" {
-			code = codes[refused.status]
-		}
-		status, answer = refused.status, failure{refused.text, code}
+	if refused != nil && refused.allow != "" {
+		r.Response.Header.Set(fasthttp.HeaderAllow, refused.allow)
 	}
 	text, err := json.Marshal(answer)
 	if err != nil {

@@ -287,7 +287,7 @@ func TestEveryRouteNeedsAToken(t *testing.T) {
 func TestPathsAreNotCleaned(t *testing.T) {
 	s := serveAPI(t)
 	for target, want := range map[string]string{"/v1/calls/1.1": "1.1", "/v1/calls/pb%2F..%2F1.1": "pb/../1.1", "/v1/calls/pb%2F%2Fx%2B%252F": "pb//x+%2F", "/v1/calls/pb/x": "pb/x"} {
-		route, parts, _ := find("GET", target)
+		route, parts, _ := find("GET", target, false)
 		if route == nil || parts["linkedid"] != want {
 			t.Errorf("%s: got %q, want %q", target, parts, want)
 		}
@@ -297,7 +297,7 @@ func TestPathsAreNotCleaned(t *testing.T) {
 			t.Errorf("%s: got %d %s", target, status, text)
 		}
 	}
-	if route, parts, _ := find("GET", "/v1/calls/%2"); route != nil {
+	if route, parts, _ := find("GET", "/v1/calls/%2", false); route != nil {
 		t.Errorf("a broken escape: %q", parts)
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"ringhook/ami"
 	"ringhook/control"
+	"ringhook/dialplan"
+	"ringhook/dialplan/kept"
 )
 
 // liveRoutes show what is alive on Asterisk.
@@ -18,7 +20,7 @@ var liveRoutes = []route{
 	{method: "GET", path: "/v1/queues", about: "List live queues", may: supervisors, query: []string{"server"}, out: queueList{}, do: (*API).listQueues},
 	{method: "GET", path: "/v1/queues/{queue}", about: "Show a live queue", may: supervisors, query: []string{"server"}, out: control.Queue{}, do: (*API).showQueue},
 	{method: "GET", path: "/v1/calls", about: "List live calls", query: []string{"server"}, out: callList{}, do: (*API).listCalls},
-	{method: "GET", path: "/v1/calls/{linkedid}", about: "Show a live call", query: []string{"server"}, out: control.Call{}, do: (*API).showCall},
+	{method: "GET", path: "/v1/calls/{linkedid}", about: "Show a call: alive or ended, with its points, events, deliveries and screen pops", query: []string{"server"}, out: callReport{}, do: (*API).showCall},
 	{method: "GET", path: "/v1/phones", about: "List phones", may: supervisors, query: []string{"server"}, out: phoneList{}, do: (*API).listPhones},
 	{method: "GET", path: "/v1/phones/{phone}", about: "Show a phone with its contacts", may: supervisors, query: []string{"server"}, out: control.Phone{}, do: (*API).showPhone},
 }
@@ -56,12 +58,73 @@ func (a *API) listCalls(_ context.Context, _ *settings, r *request) (any, error)
 	return callList{now.Servers, now.Calls}, err
 }
 
-func (a *API) showCall(_ context.Context, _ *settings, r *request) (any, error) {
+// callReport is a call as Asterisk has it now, and what is stored about it.
+type callReport struct {
+	// Call is the live call. If it has ended, or no connected Asterisk has it, its state is ended or unknown.
+	control.Call
+	Points     []dialplan.PointTrace `json:"points"`
+	Events     []eventReport         `json:"events"` // those that a hook wanted
+	Deliveries []*DeliveryDetails    `json:"deliveries"`
+	Pops       []popReport           `json:"pops"`
+}
+
+const (
+	// callDeliveries is the maximum number of deliveries of a call that are shown.
+	callDeliveries = 1000
+	// maxReading is the maximum number of requests that read the trace at once.
+	maxReading = 2
+)
+
+func (a *API) showCall(ctx context.Context, _ *settings, r *request) (any, error) {
+	id := r.parts["linkedid"]
 	now, err := a.live(r)
-	if err != nil {
+	if failed := refusalOf(err); failed != nil && failed.code != string(control.Away) {
 		return nil, err
 	}
-	return one(now.Servers, now.Calls, "call", r.parts["linkedid"], func(c *control.Call) bool { return c.LinkedID == r.parts["linkedid"] })
+	stored, failed := a.readCall(ctx, id)
+	if failed != nil {
+		return nil, failed
+	}
+	report := callReport{Events: stored.events(), Deliveries: stored.deliveries()}
+	report.Points, report.Pops = stored.traced()
+	if err == nil {
+		var found any
+		if found, err = one(now.Servers, now.Calls, "call", id, func(c *control.Call) bool { return c.LinkedID == stored.LinkedID }); err == nil {
+			report.Call = found.(control.Call)
+			return report, nil
+		}
+	}
+	if failed := refusalOf(err); stored.None() || failed == nil || failed.code == string(control.Unclear) {
+		return nil, err
+	}
+	report.Call = stored.call()
+	return report, nil
+}
+
+// readCall reads what is stored about a call when it is the turn of the request.
+func (a *API) readCall(ctx context.Context, id string) (*StoredCall, error) {
+	select {
+	case a.reading <- struct{}{}:
+		defer func() { <-a.reading }()
+		return ReadCall(a.store, id, callDeliveries)
+	case <-ctx.Done():
+		return nil, &control.Error{Code: control.Busy, Text: "too many requests read the trace"}
+	}
+}
+
+// call returns what is stored about a call that no connected Asterisk has.
+func (c *StoredCall) call() control.Call {
+	shown := control.Call{LinkedID: c.LinkedID, State: "unknown", Channels: []control.Channel{}}
+	if len(c.Calls) == 0 {
+		return shown
+	}
+	if last, err := kept.Decode(c.Calls[len(c.Calls)-1].State); err == nil {
+		shown.Since, shown.Caller, shown.Name, shown.Dialed = last.Began, last.Text("callerid"), last.Text("callerid_name"), last.Text("directid")
+		if !last.Ended.IsZero() {
+			shown.State = "ended"
+		}
+	}
+	return shown
 }
 
 func (a *API) listPhones(_ context.Context, _ *settings, r *request) (any, error) {
@@ -106,6 +169,13 @@ func (a *API) live(r *request) (now control.Live, err error) {
 	}
 	now = a.control.Live()
 	now.Queues = slices.DeleteFunc(now.Queues, func(q control.Queue) bool { return !r.who.Sees(q.ID) })
+	if r.other != nil && r.other.Show != nil {
+		for i := range now.Queues {
+			for n := range now.Queues[i].Waiting {
+				r.other.Show(&now.Queues[i].Waiting[n])
+			}
+		}
+	}
 	return now, only(&now, server)
 }
 

@@ -12,19 +12,25 @@ import (
 	"ringhook/ami"
 	"ringhook/ami/amitest"
 	"ringhook/control"
+	"ringhook/store"
 	"ringhook/test/wait"
 )
 
 func TestLive(t *testing.T) {
 	live := control.New(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	defer live.Close()
-	a := &API{control: live}
+	st, err := store.Open(store.Config{Folder: t.TempDir()}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	a := New(slog.New(slog.DiscardHandler), st, live, nil)
 	get := func(path, server string) (any, error) {
 		var query fasthttp.Args
 		if server != "" {
 			query.Set("server", server)
 		}
-		route, parts, _ := find("GET", path)
+		route, parts, _ := find("GET", path, false)
 		return route.do(a, t.Context(), nil, &request{who: control.Administrator("the test"), query: &query, parts: parts})
 	}
 	refused := func(path, server, code string, status int) {
@@ -90,7 +96,7 @@ func TestLive(t *testing.T) {
 	if answer, err := get("/v1/queues/sales/1", "two"); err != nil || answer.(control.Queue).Server != "two" {
 		t.Errorf("got %v, %v", answer, err)
 	}
-	if answer, err := get("/v1/calls/two-1.1", ""); err != nil || answer.(control.Call).Channels[0].Channel != "PJSIP/101-1" {
+	if answer, err := get("/v1/calls/two-1.1", ""); err != nil || answer.(callReport).Channels[0].Channel != "PJSIP/101-1" {
 		t.Errorf("got %v, %v", answer, err)
 	}
 	last.Close()

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"reflect"
@@ -14,14 +16,23 @@ import (
 	"ringhook/control"
 )
 
-// description answers with the OpenAPI description of all routes.
-func (a *API) description(context.Context, *settings, *request) (any, error) { return openAPI(), nil }
+// description answers with the OpenAPI description of all routes of the port.
+func (a *API) description(_ context.Context, _ *settings, r *request) (any, error) {
+	if r.other == nil {
+		return openAPI(routes), nil
+	}
+	list := slices.DeleteFunc(slices.Clone(routes), func(r route) bool { return !r.everywhere() })
+	for _, o := range r.other.Own { // one of the same path is in the place of that of the API
+		list = append(list, route{method: o.Method, path: o.Path, about: o.About, in: o.In, out: o.Out, status: o.Status, stream: o.Stream})
+	}
+	return openAPI(list), nil
+}
 
 // part matches a part of a path.
 var part = regexp.MustCompile(`\{([a-z]+)\}`)
 
-// openAPI describes all routes, made from the same table that serves them.
-func openAPI() map[string]any {
+// openAPI describes routes, made from the same table that serves them.
+func openAPI(routes []route) map[string]any {
 	s := schemas{}
 	paths := map[string]map[string]any{}
 	for i := range routes {
@@ -50,7 +61,14 @@ func (s schemas) operation(r *route) map[string]any {
 	for _, name := range r.query {
 		parameters = append(parameters, map[string]any{"name": name, "in": "query", "schema": map[string]any{"type": "string"}})
 	}
-	answers := map[string]any{strconv.Itoa(r.success()): map[string]any{"description": "done", "content": s.content(r.out)}}
+	done := map[string]any{"description": "done"}
+	switch {
+	case r.stream:
+		done["content"] = map[string]any{"text/event-stream": map[string]any{}}
+	case r.out != nil:
+		done["content"] = s.content(r.out)
+	}
+	answers := map[string]any{strconv.Itoa(r.success()): done}
 	if _, several := r.out.(control.Results); several {
 		answers["207"] = map[string]any{"description": "the results of the parts differ", "content": s.content(r.out)}
 	}
@@ -75,7 +93,10 @@ func (r *route) success() int {
 	if own, ok := r.out.(interface{ Status() int }); ok {
 		return own.Status()
 	}
-	return http.StatusOK
+	if r.status == 0 && r.out == nil && !r.stream {
+		return http.StatusNoContent
+	}
+	return cmp.Or(r.status, http.StatusOK)
 }
 
 // failures returns the codes that a route can answer with, by their status.
@@ -114,6 +135,8 @@ func (s schemas) of(t reflect.Type) any {
 		return map[string]any{}
 	}
 	switch {
+	case t == reflect.TypeFor[json.RawMessage]():
+		return map[string]any{}
 	case t == reflect.TypeFor[time.Time]():
 		return map[string]any{"type": "string", "format": "date-time"}
 	case t == reflect.TypeFor[time.Duration]():

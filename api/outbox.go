@@ -38,7 +38,7 @@ type DeliveryReport struct {
 // DeliveryDetails are everything about one delivery.
 type DeliveryDetails struct {
 	DeliveryReport
-	Params  map[string]any  `json:"params"`
+	Params  map[string]any  `json:"params,omitempty"`  // of its event
 	Request *hooks.Preview  `json:"request,omitempty"` // as it would be sent now, without secrets
 	Made    []AttemptReport `json:"attempts_made"`
 	// Remembered are the values that answers left for the hook's deliveries of the call.

@@ -21,6 +21,7 @@ type request struct {
 	body  []byte            // of a POST, PUT, PATCH or DELETE
 	query *fasthttp.Args    // none for requests with a body, except server= for commands
 	parts map[string]string // of the path, by their names in the route's path
+	other *Request          // of another port; nil for one of the API's own
 }
 
 // reader is who may use a route. What an actor may do to whom is decided by package control.
@@ -41,6 +42,8 @@ type route struct {
 	in     any // a value of the type of the body; nil for none
 	out    any // a value of the type of the answer
 	query  []string
+	status int  // of the answer, if neither its type has one nor it is 200
+	stream bool // the answer is a stream of events
 	// optional is true if the body may be missing.
 	optional bool
 	do       func(*API, context.Context, *settings, *request) (any, error)
@@ -97,13 +100,13 @@ func (r *route) match(path string) (parts map[string]string, ok bool) {
 }
 
 // find returns the route of a method and an escaped path, and the parts of the path. If there is none of the method, it
-// returns the methods that the path has.
-func find(method, path string) (found *route, parts map[string]string, methods []string) {
+// returns the methods that the path has. Another port than that of the API has the routes of the PBX only.
+func find(method, path string, otherPort bool) (found *route, parts map[string]string, methods []string) {
 	for i := range routes {
 		r := &routes[i]
 		parts, ok := r.match(path)
 		switch {
-		case !ok:
+		case !ok, otherPort && !r.everywhere():
 		case r.method == method || method == "HEAD" && r.method == "GET":
 			return r, parts, nil
 		default:
@@ -113,13 +116,36 @@ func find(method, path string) (found *route, parts map[string]string, methods [
 	return nil, nil, methods
 }
 
+// everywhere reports whether a route is also served by other ports: those of the PBX, of the commands for it, and the
+// description.
+func (r *route) everywhere() bool {
+	return r.commands() || r.path == "/v1/commands" || r.path == "/v1/openapi.json"
+}
+
 // notFound lists the paths that there are.
-func notFound() error {
-	paths := make([]string, len(routes))
-	for i, r := range routes {
-		paths[i] = r.method + " " + r.path
+func notFound(otherPort bool) error {
+	var paths []string
+	for i := range routes {
+		if !otherPort || routes[i].everywhere() {
+			paths = append(paths, routes[i].method+" "+routes[i].path)
+		}
 	}
 	return &refusal{status: fasthttp.StatusNotFound, text: "no such path; there are " + strings.Join(paths, ", ")}
+}
+
+// choose returns the route of a request and the parts of its path, or why an actor gets none.
+func choose(who control.Actor, method, path string, otherPort bool) (*route, map[string]string, error) {
+	route, parts, methods := find(method, path, otherPort)
+	switch {
+	case route == nil && len(methods) == 0:
+		return nil, nil, notFound(otherPort)
+	case route == nil:
+		return nil, nil, &refusal{status: fasthttp.StatusMethodNotAllowed, text: "use " + strings.Join(methods, " or "), allow: strings.Join(methods, ", ")}
+	case route.may == administrators && who.Role != dialplan.RoleAdministrator,
+		route.may == supervisors && who.Role != dialplan.RoleAdministrator && who.Role != dialplan.RoleSupervisor:
+		return nil, nil, &refusal{status: fasthttp.StatusForbidden, code: string(control.Forbidden), text: who.Name + " may not do this"}
+	}
+	return route, parts, nil
 }
 
 func (a *API) handle(r *fasthttp.RequestCtx) (any, error) {
@@ -129,21 +155,19 @@ func (a *API) handle(r *fasthttp.RequestCtx) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	route, parts, methods := find(string(r.Method()), string(r.URI().PathOriginal())) // as the port chooses the API
-	switch {
-	case route == nil && len(methods) == 0:
-		return nil, notFound()
-	case route == nil:
-		r.Response.Header.Set(fasthttp.HeaderAllow, strings.Join(methods, ", "))
-		return nil, &refusal{status: fasthttp.StatusMethodNotAllowed, text: "use " + strings.Join(methods, " or ")}
-	case route.may == administrators && who.Role != dialplan.RoleAdministrator,
-		route.may == supervisors && who.Role != dialplan.RoleAdministrator && who.Role != dialplan.RoleSupervisor:
-		return nil, &refusal{status: fasthttp.StatusForbidden, code: string(control.Forbidden), text: "the token does not allow this"}
+	route, parts, err := choose(who, string(r.Method()), string(r.URI().PathOriginal()), false) // as the port chooses the API
+	if err != nil {
+		return nil, err
 	}
 	asked := &request{who: who, path: route.path, query: r.QueryArgs(), parts: parts}
 	if asked.body, err = bodyOf(r, route); err != nil {
 		return nil, err
 	}
+	return a.do(now, route, asked)
+}
+
+// do carries out a request.
+func (a *API) do(now *settings, route *route, asked *request) (any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), store.Wait)
 	defer cancel()
 	return route.do(a, ctx, now, asked)
@@ -154,7 +178,6 @@ func bodyOf(r *fasthttp.RequestCtx, route *route) ([]byte, error) {
 	if r.IsGet() || r.IsHead() {
 		return nil, nil
 	}
-	kind, _, err := mime.ParseMediaType(string(r.Request.Header.ContentType()))
 	switch length := r.Request.Header.ContentLength(); {
 	case length < -1 || length == 0 && route.optional: // -2 is none at all
 		if route.optional {
@@ -163,8 +186,14 @@ func bodyOf(r *fasthttp.RequestCtx, route *route) ([]byte, error) {
 		return nil, &refusal{status: fasthttp.StatusLengthRequired, text: "send a Content-Length and no Transfer-Encoding"}
 	case length < 0:
 		return nil, &refusal{status: fasthttp.StatusLengthRequired, text: "send a Content-Length and no Transfer-Encoding"}
-	case err != nil || kind != "application/json":
-		return nil, &refusal{status: fasthttp.StatusUnsupportedMediaType, text: "the body must be application/json"}
 	}
-	return r.PostBody(), nil
+	return r.PostBody(), isJSON(string(r.Request.Header.ContentType()))
+}
+
+// isJSON returns the refusal of a body that is not JSON, by its content type.
+func isJSON(contentType string) error {
+	if kind, _, err := mime.ParseMediaType(contentType); err != nil || kind != "application/json" {
+		return &refusal{status: fasthttp.StatusUnsupportedMediaType, text: "the body must be application/json"}
+	}
+	return nil
 }

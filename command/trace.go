@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,75 +44,48 @@ func (c *traceCmd) Run(s *streams) (err error) {
 
 // heldTrace is everything stored about one call.
 type heldTrace struct {
-	linkedid   string
-	asked      string           // its linkedid, or its call_uuid
-	sharing    int              // the number of calls that have the linkedid
-	calls      []store.HeldCall // of all Asterisks unless one was asked for, the longest idle first; none if no state is stored
-	points     []dialplan.PointTrace
-	deliveries []store.Item
-	attempts   [][]hooks.Attempt // of each delivery
+	*api.StoredCall
+	asked string // its linkedid, or its call_uuid
 }
 
-// heldOf returns everything stored about a call, by its linkedid or its call_uuid. The points are those of the linkedid: they
-// do not name their Asterisk.
+// heldOf returns everything stored about a call, by its linkedid or its call_uuid.
 func heldOf(st *store.Store, call string) (*heldTrace, error) {
-	linkedid, err := st.LinkedIDOf(call)
+	c, err := api.ReadCall(st, call, maxTraced)
 	if err != nil {
 		return nil, err
 	}
-	h := &heldTrace{linkedid: linkedid, asked: call}
-	if h.calls, err = st.Calls(linkedid); err != nil {
-		return nil, err
-	}
-	if h.sharing = len(h.calls); call != linkedid {
-		h.calls = slices.DeleteFunc(h.calls, func(c store.HeldCall) bool { return c.UUID() != call })
-	}
-	if h.points, err = st.Points(linkedid); err != nil {
-		return nil, err
-	}
-	if h.deliveries, err = st.Operator().List(store.Filter{Call: call, Limit: maxTraced}); err != nil {
-		return nil, err
-	}
-	slices.Reverse(h.deliveries) // the first made first
-	if len(h.calls)+len(h.points)+len(h.deliveries) == 0 {
+	if c.None() {
 		return nil, fmt.Errorf("nothing is known of call %s: no point was asked with this linkedid or call_uuid, or it is longer ago than [store] keeps it; ringhook trace --since 1h lists the calls of the last hour", call)
 	}
-	for _, d := range h.deliveries {
-		_, attempts, err := st.Operator().Show(d.ID)
-		if err != nil {
-			return nil, err
-		}
-		h.attempts = append(h.attempts, attempts)
-	}
-	return h, nil
+	return &heldTrace{c, call}, nil
 }
 
 func (h *heldTrace) print(w io.Writer, now time.Time) error {
-	if len(h.calls) == 0 {
-		fmt.Fprintf(w, "call %s, of which no state is kept\n", printable(h.linkedid))
+	if len(h.Calls) == 0 {
+		fmt.Fprintf(w, "call %s, of which no state is kept\n", printable(h.LinkedID))
 	}
-	for i := range h.calls {
-		if h.sharing > 1 {
-			fmt.Fprintf(w, "Asterisk %s, call_uuid %s:\n", printable(cmp.Or(h.calls[i].Asterisk(), "unknown")), h.calls[i].UUID())
+	for i := range h.Calls {
+		if h.Sharing > 1 {
+			fmt.Fprintf(w, "Asterisk %s, call_uuid %s:\n", printable(cmp.Or(h.Calls[i].Asterisk(), "unknown")), h.Calls[i].UUID())
 		}
-		if err := printCallState(w, &h.calls[i]); err != nil {
+		if err := printCallState(w, &h.Calls[i]); err != nil {
 			return err
 		}
 	}
-	if h.sharing > 1 {
-		fmt.Fprintf(w, "\n%d Asterisks have a call with this linkedid. The points of all of them follow: a point does not name its Asterisk.\n", h.sharing)
+	if h.Sharing > 1 {
+		fmt.Fprintf(w, "\n%d Asterisks have a call with this linkedid. The points of all of them follow: a point does not name its Asterisk.\n", h.Sharing)
 	}
-	t := trace{now: now, uuids: len(h.calls) > 1}
-	for i := range h.points {
-		t.point(&h.points[i])
+	t := trace{now: now, uuids: len(h.Calls) > 1}
+	for i := range h.Points {
+		t.point(&h.Points[i])
 	}
-	for i := range h.deliveries {
-		t.add(&h.deliveries[i], h.attempts[i])
+	for i := range h.Deliveries {
+		t.add(&h.Deliveries[i], h.Attempts[i])
 	}
 	if err := t.print(w); err != nil {
 		return err
 	}
-	if len(h.deliveries) == 0 {
+	if len(h.Deliveries) == 0 {
 		fmt.Fprintln(w, "\nNo hook wanted an event of this call: see events and when of each [[hook]].")
 	}
 	return h.printUndelivered(w)
@@ -123,7 +95,7 @@ func (h *heldTrace) print(w io.Writer, now time.Time) error {
 func (h *heldTrace) printUndelivered(w io.Writer) error {
 	var lines strings.Builder
 	mend := false
-	for _, d := range h.deliveries {
+	for _, d := range h.Deliveries {
 		if d.State == hooks.Delivered {
 			continue
 		}
@@ -153,15 +125,15 @@ func (h *heldTrace) printJSON(w io.Writer) error {
 		Calls      []store.HeldCall       `json:"calls,omitempty"` // of all Asterisks, if there are several
 		Points     []dialplan.PointTrace  `json:"points"`
 		Deliveries []*api.DeliveryDetails `json:"deliveries"`
-	}{Points: h.points}
-	if n := len(h.calls); n > 0 {
-		report.Call = &h.calls[n-1]
+	}{Points: h.Points}
+	if n := len(h.Calls); n > 0 {
+		report.Call = &h.Calls[n-1]
 		if n > 1 {
-			report.Calls = h.calls
+			report.Calls = h.Calls
 		}
 	}
-	for i := range h.deliveries {
-		report.Deliveries = append(report.Deliveries, api.ReportDetails(&h.deliveries[i], h.attempts[i]))
+	for i := range h.Deliveries {
+		report.Deliveries = append(report.Deliveries, api.ReportDetails(&h.Deliveries[i], h.Attempts[i]))
 	}
 	return printJSON(w, report)
 }

@@ -106,13 +106,12 @@ func pairs(values []dialplan.TracedValue, filled bool) string {
 
 // pop adds a decision about a screen pop, or what became of one.
 func (t *trace) pop(p *dialplan.PointTrace) {
-	values := map[string]string{}
-	var ways []string
-	for _, v := range p.Set {
-		if v.Name == "way" {
-			ways = append(ways, printable(v.Value))
-		}
-		values[v.Name] = printable(v.Value)
+	values, ways := pops.Values(p)
+	for name, value := range values {
+		values[name] = printable(value)
+	}
+	for i, w := range ways {
+		ways[i] = printable(w)
 	}
 	line := fmt.Sprintf("  pop for %s: ", values["agent"])
 	way := strings.Join(ways, ", then ")

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"ringhook/control"
 	"ringhook/dialplan"
 )
 
@@ -62,29 +64,25 @@ func bearer(r *http.Request) string {
 // errGuesses is returned for a wrong token from an address that has sent too many. A right one is accepted all the same.
 var errGuesses = errors.New("too many wrong tokens from this address")
 
-// byToken returns the agent for whom a token acts, nil if the token is not one of an agent.
+// byToken returns for whom a token acts, nil if there is no such token, or not the agent for whom it was made.
 func (d *Desk) byToken(r *http.Request, token string) (*visitor, error) {
-	now := time.Now()
-	t, found, err := d.accounts.Token(token)
-	if err != nil {
+	who, known, err := d.api.Actor(token)
+	var gone *control.Error
+	switch {
+	case errors.As(err, &gone):
+		return nil, nil
+	case err != nil:
 		return nil, err
-	}
-	if !found {
-		if d.guesses("token " + d.addressOf(r)) {
-			return nil, errGuesses
-		}
+	case !known && d.guesses("token "+d.addressOf(r)):
+		return nil, errGuesses
+	case !known:
 		return nil, nil
 	}
-	a, known := d.agent(t.Agent)
-	if !known {
+	a, known := d.agent(who.Agent)
+	if !known && who.Agent != "" {
 		return nil, nil
 	}
-	if now.Sub(t.Used) > noteEvery*5 {
-		if err := d.accounts.TokenUsed(t.Name, now); err != nil {
-			d.limited.Warn("token", "cannot note the use of a token", "token", t.Name, "err", err)
-		}
-	}
-	return &visitor{agent: a, name: "token " + t.Name, token: token}, nil
+	return &visitor{agent: a, name: who.Name, token: token, actor: &who}, nil
 }
 
 // byProxy returns the agent whom a trusted proxy names, nil if it names none.
@@ -146,7 +144,7 @@ func (d *Desk) addressOf(r *http.Request) string {
 
 // enterJSON signs an agent in by a request in JSON: a page asks for the password without being left.
 func (d *Desk) enterJSON(w http.ResponseWriter, r *http.Request) {
-	var in struct{ Login, Password string }
+	var in signInRequest
 	if !decode(w, r, &in) {
 		return
 	}
@@ -160,16 +158,37 @@ func (d *Desk) enterJSON(w http.ResponseWriter, r *http.Request) {
 	d.metrics.signIns.WithLabelValues(outcome).Inc()
 	switch outcome {
 	case signedIn:
-		a, _ := d.agent(in.Login)
-		role := a.Role
-		if role == "" {
-			role = dialplan.RoleAgent
-		}
-		reply(w, http.StatusCreated, map[string]any{"agent": a.ID, "role": role, "expires": time.Now().Add(d.current.Load().Config.Session)})
+		d.replySignedIn(w, in.Login)
 	case throttled:
 		fail(w, http.StatusTooManyRequests, "busy", "too many attempts: wait a minute")
 	case wrong:
 		fail(w, http.StatusUnauthorized, "signed-out", "the agent or the password is wrong")
+	default:
+		fail(w, http.StatusServiceUnavailable, "error", "failed; the log has the reason")
+	}
+}
+
+// replySignedIn answers that an agent has signed in.
+func (d *Desk) replySignedIn(w http.ResponseWriter, agent string) {
+	a, _ := d.agent(agent)
+	reply(w, http.StatusCreated, signInAnswer{a.ID, cmp.Or(a.Role, dialplan.RoleAgent), time.Now().Add(d.current.Load().Config.Session)})
+}
+
+// acceptJSON sets the password of an invited agent, and signs the agent in.
+func (d *Desk) acceptJSON(w http.ResponseWriter, r *http.Request) {
+	var in invitationRequest
+	if !decode(w, r, &in) {
+		return
+	}
+	switch agent, outcome := d.acceptInvitation(w, r, in.Code, in.Password); outcome {
+	case accepted:
+		d.replySignedIn(w, agent)
+	case throttled:
+		fail(w, http.StatusTooManyRequests, string(control.Busy), "too many attempts: wait a minute")
+	case badPassword:
+		fail(w, http.StatusBadRequest, string(control.BadRequest), "the password is too short or too long")
+	case notInvited:
+		fail(w, http.StatusNotFound, string(control.Unknown), "the invitation is not valid")
 	default:
 		fail(w, http.StatusServiceUnavailable, "error", "failed; the log has the reason")
 	}

@@ -313,6 +313,21 @@ func TestSessionRoute(t *testing.T) {
 			}
 		}
 	}
+	code, err := h.accounts.Invite("8", time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		body string
+		want int
+	}{
+		{`{"code": "x", "password": "` + password + `"}`, 404}, {`{"code": "` + code + `", "password": "short"}`, 400}, {`{"code": "` + code + `"}`, 400},
+		{`{"code": "` + code + `", "password": "` + password + `"}`, 201}, {`{"code": "` + code + `", "password": "` + password + `"}`, 404},
+	} {
+		if status, text := h.json(c, "POST", "/v1/invitation", row.body); status != row.want || status == 201 && !strings.Contains(text, `"agent":"8"`) {
+			t.Errorf("%s: %d %s", row.body, status, text)
+		}
+	}
 	if status, _ := h.json(c, "DELETE", "/v1/session", ""); status != 204 {
 		t.Errorf("sign out: %d", status)
 	}

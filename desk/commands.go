@@ -1,109 +1,58 @@
 package desk
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
-	"time"
 
+	"ringhook/api"
 	"ringhook/control"
 )
 
-// commandTime is the maximum time of a command to the PBX.
-const commandTime = 15 * time.Second
-
-// actor returns who sends a command.
-func (d *Desk) actor(w http.ResponseWriter, me *visitor) (control.Actor, bool) {
-	who, err := d.control.AgentActor(me.agent.ID, me.name)
-	if err != nil {
-		d.refuse(w, err)
-		return who, false
-	}
-	return who, true
-}
-
-// refuse answers with why a command was not carried out.
-func (d *Desk) refuse(w http.ResponseWriter, err error) {
-	var known *control.Error
-	if !errors.As(err, &known) {
-		d.limited.Error("command", "command of a desk failed", "err", err)
-		fail(w, http.StatusInternalServerError, string(control.Broken), "failed; the log has the reason")
-		return
-	}
-	fail(w, known.Code.Status(), string(known.Code), known.Text)
-}
-
-// results answers with the results of a command on queues, and shows the agent's new state at once.
-func (d *Desk) results(w http.ResponseWriter, me *visitor, r control.Results, err error) {
-	if err != nil {
-		d.refuse(w, err)
-		return
-	}
-	d.refresh(me.agent.ID)
-	reply(w, r.Status(), r)
-}
-
-// login logs the agent in to queues.
-func (d *Desk) login(w http.ResponseWriter, r *http.Request, me *visitor) {
-	in := control.LoginRequest{}
-	if who, ok := d.actor(w, me); ok && decode(w, r, &in) {
-		in.Agent = me.agent.ID
-		ctx, cancel := context.WithTimeout(r.Context(), commandTime)
-		defer cancel()
-		done, err := d.control.Login(ctx, who, in)
-		d.results(w, me, done, err)
-	}
-}
-
-// logout logs the agent out of queues.
-func (d *Desk) logout(w http.ResponseWriter, r *http.Request, me *visitor) {
-	in := control.LoginRequest{}
-	if who, ok := d.actor(w, me); ok && decode(w, r, &in) {
-		in.Agent = me.agent.ID
-		ctx, cancel := context.WithTimeout(r.Context(), commandTime)
-		defer cancel()
-		done, err := d.control.Logout(ctx, who, in)
-		d.results(w, me, done, err)
-	}
-}
-
-// pause pauses the agent.
-func (d *Desk) pause(w http.ResponseWriter, r *http.Request, me *visitor) {
-	in := control.PauseRequest{}
-	if who, ok := d.actor(w, me); ok && decode(w, r, &in) {
-		in.Agent = me.agent.ID
-		ctx, cancel := context.WithTimeout(r.Context(), commandTime)
-		defer cancel()
-		done, err := d.control.Pause(ctx, who, in)
-		d.results(w, me, done, err)
-	}
-}
-
-// resume ends the agent's pause.
-func (d *Desk) resume(w http.ResponseWriter, r *http.Request, me *visitor) {
-	if who, ok := d.actor(w, me); ok {
-		ctx, cancel := context.WithTimeout(r.Context(), commandTime)
-		defer cancel()
-		done, err := d.control.Resume(ctx, who, control.PauseRequest{Agent: me.agent.ID})
-		d.results(w, me, done, err)
-	}
-}
-
-// onCall returns the handler of a command on one of the agent's calls.
-func (d *Desk) onCall(do func(*control.Control, context.Context, control.Actor, control.CallRequest) (control.CallResult, error)) func(http.ResponseWriter, *http.Request, *visitor) {
-	return func(w http.ResponseWriter, r *http.Request, me *visitor) {
-		in := control.CallRequest{}
-		if who, ok := d.actor(w, me); ok && decode(w, r, &in) {
-			in.Agent, in.LinkedID = me.agent.ID, r.PathValue("linkedid")
-			ctx, cancel := context.WithTimeout(r.Context(), commandTime)
-			defer cancel()
-			done, err := do(d.control, ctx, who, in)
-			d.refresh(me.agent.ID)
-			if err != nil {
-				d.refuse(w, err)
-				return
-			}
-			reply(w, http.StatusOK, done)
+// command answers requests about the PBX, and commands for it, by the handlers of the API. It shows the agent's pages at once
+// what a command changed.
+func (d *Desk) command(w http.ResponseWriter, r *http.Request, me *visitor) {
+	who := me.actor
+	if who == nil {
+		own, err := d.control.AgentActor(me.agent.ID, me.name)
+		if err != nil { // a reload took the agent
+			fail(w, http.StatusUnauthorized, string(control.SignedOut), err.Error())
+			return
 		}
+		who = &own
 	}
+	body, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		fail(w, http.StatusRequestEntityTooLarge, string(control.BadRequest), fmt.Sprintf("the body is larger than %d bytes", large.Limit))
+		return
+	case err != nil:
+		fail(w, http.StatusBadRequest, string(control.BadRequest), "the body cannot be read")
+		return
+	}
+	viewer, _ := d.board.Viewer(*who)
+	answer := d.api.Do(&api.Request{
+		Who: *who, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, ContentType: r.Header.Get("Content-Type"), Body: body,
+		May: func(agent, linkedid, transfer string) error {
+			return d.board.MayChange(&viewer, agent, linkedid, transfer)
+		},
+		Show: viewer.Hide, Own: d.described,
+	})
+	if answer.Agent != "" {
+		d.refresh(answer.Agent)
+	}
+	if answer.Allow != "" {
+		w.Header().Set("Allow", answer.Allow)
+	}
+	reply(w, answer.Status, answer.Body)
+}
+
+// bodyLimit returns the maximum size of the body of a request: a list of numbers to call is longer than all others.
+func bodyLimit(r *http.Request) int64 {
+	if r.URL.Path == "/v1/campaigns" {
+		return maxList
+	}
+	return maxBody
 }

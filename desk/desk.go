@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/accept"
+	"ringhook/api"
 	"ringhook/api/yemot"
 	"ringhook/clickfrom"
 	"ringhook/control"
@@ -45,6 +46,7 @@ type Desk struct {
 	limited    *loglimit.Limiter // for log lines that every request can cause
 	live       *pops.Live
 	control    *control.Control
+	api        *api.API
 	dialect    *yemot.Yemot
 	accounts   *accounts.Desk
 	board      *board.Board
@@ -56,6 +58,7 @@ type Desk struct {
 	assets     *assets
 	current    atomic.Pointer[current]
 	http       *http.Server
+	described  []api.Operation // the routes that the API does not have
 	clicks     *clickfrom.Service
 	recordings http.Handler
 	notes      func(ctx context.Context, linkedid, call, agentPhone, note string) bool
@@ -109,6 +112,7 @@ type Settings struct {
 type Parts struct {
 	Live     *pops.Live
 	Control  *control.Control
+	API      *api.API // answers what concerns the PBX
 	Accounts *accounts.Desk
 	Store    *store.Store
 	Clicks   *clickfrom.Service // nil for none
@@ -130,7 +134,7 @@ func New(s Settings, p Parts, log *slog.Logger, reg prometheus.Registerer) (*Des
 		return nil, err
 	}
 	d := &Desk{
-		log: log, limited: loglimit.New(log, time.Minute), live: p.Live, control: p.Control, dialect: yemot.New(p.Control, p.Accounts), accounts: p.Accounts, clicks: p.Clicks, recordings: p.Recordings, notes: p.Notes, changed: p.Changed, frames: p.Frames, epoch: strconv.FormatInt(time.Now().Unix(), 36),
+		log: log, limited: loglimit.New(log, time.Minute), live: p.Live, control: p.Control, api: p.API, dialect: yemot.New(p.Control, p.Accounts), accounts: p.Accounts, clicks: p.Clicks, recordings: p.Recordings, notes: p.Notes, changed: p.Changed, frames: p.Frames, epoch: strconv.FormatInt(time.Now().Unix(), 36),
 		hashers: newHashers(), throttle: newThrottle(maxWatched), guessed: newThrottle(0), assets: files, hubs: map[string]*hub{}, lives: map[string]*liveHub{}, showing: map[string]*showing{}, quit: make(chan struct{}),
 	}
 	d.metrics = newMetrics(reg, func() float64 {

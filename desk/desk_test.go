@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,12 +19,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ringhook/api"
 	"ringhook/api/yemot"
 	"ringhook/control"
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/lookup"
+	"ringhook/lookup/number"
 	"ringhook/pops"
 	"ringhook/pops/getevent"
+	"ringhook/store"
 	accounts "ringhook/store/desk"
 )
 
@@ -55,8 +60,39 @@ func testRules(t *testing.T, change func(*pops.Config)) *pops.Rules {
 	return rules
 }
 
-// newDesk returns a desk that is not served, with its rules.
-func newDesk(t *testing.T, d *accounts.Desk, cfg Config, rules *pops.Rules) (*Desk, *pops.Live) {
+// newStore returns a store that is closed at the end of the test.
+func newStore(t *testing.T) *store.Store {
+	t.Helper()
+	cfg := store.DefaultConfig()
+	cfg.Folder, cfg.Synchronous, cfg.MaxSize = filepath.Join(t.TempDir(), "data"), "normal", 64<<20
+	st, err := store.Open(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st
+}
+
+// newAPI returns the API of a desk.
+func newAPI(t *testing.T, st *store.Store, c *control.Control, live *pops.Live) *api.API {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	lookups, err := lookup.New(nil, st.Cache(), lookup.Own{}, log, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := api.New(log, st, c, nil)
+	a.Exchange("", yemot.Config{}, api.NewExplainer(dialplan.Settings{}, number.NewReader(number.DefaultConfig()), lookups), nil)
+	a.SetPops(live)
+	return a
+}
+
+// newDesk returns a desk that is not served, with its rules. Without a store it serves no requests.
+func newDesk(t *testing.T, st *store.Store, cfg Config, rules *pops.Rules) (*Desk, *pops.Live) {
 	t.Helper()
 	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 	setup := pops.Setup{Rules: rules, MaxCall: time.Hour}
@@ -66,8 +102,12 @@ func newDesk(t *testing.T, d *accounts.Desk, cfg Config, rules *pops.Rules) (*De
 	live := pops.NewLive(setup, noTrace{}, log, reg)
 	polls := getevent.DefaultConfig()
 	polls.Path, polls.Allow = "/cti", []string{"127.0.0.1"}
-	desk, err := New(Settings{Config: cfg, Agents: people, Frames: rules.Frames(), Polls: getevent.New(polls, live), Yemot: yemot.Config{Path: "/ym/api/", Token: "fedcba9876543210"}},
-		Parts{Live: live, Control: control.New(log, reg), Accounts: d}, log, reg)
+	parts := Parts{Live: live, Control: control.New(log, reg)}
+	parts.Control.Configure(control.Settings{Agents: people})
+	if st != nil {
+		parts.Accounts, parts.Store, parts.API = st.Desk(), st, newAPI(t, st, parts.Control, live)
+	}
+	desk, err := New(Settings{Config: cfg, Agents: people, Frames: rules.Frames(), Polls: getevent.New(polls, live), Yemot: yemot.Config{Path: "/ym/api/", Token: "fedcba9876543210"}}, parts, log, reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,23 +118,20 @@ func newDesk(t *testing.T, d *accounts.Desk, cfg Config, rules *pops.Rules) (*De
 
 func serve(t *testing.T) *house {
 	t.Helper()
-	d, err := accounts.Make(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := newStore(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := DefaultConfig()
 	cfg.Listen, cfg.URL = l.Addr().String(), "http://"+l.Addr().String()
-	desk, live := newDesk(t, d, cfg, testRules(t, nil))
+	desk, live := newDesk(t, st, cfg, testRules(t, nil))
 	ended := make(chan error, 1)
 	go func() { ended <- desk.Serve(l) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		for _, err := range []error{desk.Shutdown(ctx), <-ended, live.Close(), d.Close()} {
+		for _, err := range []error{desk.Shutdown(ctx), <-ended, live.Close()} {
 			if err != nil {
 				t.Error(err)
 			}

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// maxBody is the maximum size of a request's body in bytes.
+	// maxBody is the maximum size of a request's body in bytes, and maxList that of a list of numbers to call.
 	maxBody = 64 << 10
+	maxList = 1 << 20
 	// requestTime is the time in which a request that is no stream is read and answered.
 	requestTime = 30 * time.Second
 )
@@ -51,7 +52,7 @@ func (d *Desk) guard(next http.Handler) http.Handler {
 			http.Error(w, "the Host of the request is not that of [desk] url", http.StatusMisdirectedRequest)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, bodyLimit(r))
 		control := http.NewResponseController(w)
 		_ = control.SetReadDeadline(time.Now().Add(requestTime))
 		_ = control.SetWriteDeadline(time.Now().Add(requestTime))

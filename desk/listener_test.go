@@ -7,8 +7,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	accounts "ringhook/store/desk"
 )
 
 // failingListener fails to accept with each of its errors, before it accepts.
@@ -28,18 +26,14 @@ func (l *failingListener) Accept() (net.Conn, error) {
 
 // TestAcceptFails expects the desk to outlive failed accepts.
 func TestAcceptFails(t *testing.T) {
-	d, err := accounts.Make(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	st := newStore(t)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := DefaultConfig()
 	cfg.Listen, cfg.URL = tcp.Addr().String(), "http://"+tcp.Addr().String()
-	desk, live := newDesk(t, d, cfg, testRules(t, nil))
+	desk, live := newDesk(t, st, cfg, testRules(t, nil))
 	defer live.Close()
 	ended := make(chan error, 1)
 	go func() {

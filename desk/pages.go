@@ -214,41 +214,20 @@ func (d *Desk) invitation(w http.ResponseWriter, r *http.Request) {
 // accept sets the password of an invited agent, and signs the agent in.
 func (d *Desk) accept(w http.ResponseWriter, r *http.Request) {
 	code, password := r.PostFormValue("code"), r.PostFormValue("password")
-	now := time.Now()
-	agent, valid, err := d.accounts.Invited(code, now)
-	_, known := d.agent(agent)
-	switch {
-	case err == nil && (!valid || !known):
-		if d.guesses("invite " + d.addressOf(r)) {
-			d.showPage(w, r, http.StatusTooManyRequests, "sign.html", view{Problem: "too_many"})
-			return
-		}
-		d.showPage(w, r, http.StatusNotFound, "sign.html", view{Problem: "invalid_link"})
-		return
-	case err == nil && (password != r.PostFormValue("repeat") || !acceptable(password)):
+	if password != r.PostFormValue("repeat") {
+		password = "" // not acceptable
+	}
+	switch agent, outcome := d.acceptInvitation(w, r, code, password); outcome {
+	case accepted:
+		http.Redirect(w, r, "/desk/", http.StatusSeeOther)
+	case throttled:
+		d.showPage(w, r, http.StatusTooManyRequests, "sign.html", view{Problem: "too_many"})
+	case badPassword:
 		d.showPage(w, r, http.StatusUnprocessableEntity, "invite.html", view{Code: code, Agent: agent, Problem: "bad_password"})
-		return
-	}
-	var hash string
-	accepted := false
-	if err == nil {
-		hash, err = d.hashers.hash(r.Context(), password)
-	}
-	if err == nil {
-		_, accepted, err = d.accounts.Accept(code, hash, now)
-	}
-	if err == nil && accepted {
-		err = d.begin(w, r, agent)
-	}
-	switch {
-	case err != nil:
-		d.limited.Error("accept", "cannot accept an invitation", "err", err)
-		d.showPage(w, r, http.StatusServiceUnavailable, "sign.html", view{Problem: "unavailable"})
-	case !accepted:
+	case notInvited:
 		d.showPage(w, r, http.StatusNotFound, "sign.html", view{Problem: "invalid_link"})
 	default:
-		d.metrics.signIns.WithLabelValues(signedIn).Inc()
-		http.Redirect(w, r, "/desk/", http.StatusSeeOther)
+		d.showPage(w, r, http.StatusServiceUnavailable, "sign.html", view{Problem: "unavailable"})
 	}
 }
 

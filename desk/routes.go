@@ -14,13 +14,14 @@ import (
 
 	"ringhook/clickfrom"
 	"ringhook/control"
+	"ringhook/desk/board"
 	"ringhook/pops"
 	"ringhook/pops/getevent"
 	"ringhook/recordings"
 	accounts "ringhook/store/desk"
 )
 
-// routes returns the handler of all paths. Those below /v1/me/ need a session.
+// routes returns the handler of all paths. Those below /v1/ need a session or a token.
 func (d *Desk) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/desk/", http.StatusSeeOther) })
@@ -35,8 +36,6 @@ func (d *Desk) routes() http.Handler {
 	mux.HandleFunc("POST /desk/sign-in", d.enter)
 	mux.HandleFunc("POST /desk/sign-out", d.exit)
 	mux.HandleFunc("POST /desk/language", d.chooseLanguage)
-	mux.HandleFunc("POST /v1/session", d.enterJSON)
-	mux.HandleFunc("DELETE /v1/session", d.exitJSON)
 	mux.HandleFunc("GET /desk/assets/{hash}/{name}", d.asset)
 	if d.clicks != nil {
 		mux.HandleFunc(clickfrom.Prefix, d.click)
@@ -45,31 +44,26 @@ func (d *Desk) routes() http.Handler {
 		mux.Handle(recordings.Prefix, d.recordings)
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	for path, handle := range map[string]func(http.ResponseWriter, *http.Request, *visitor){
-		"GET /v1/me/events":              d.events,
-		"POST /v1/me/focus":              d.focused,
-		"POST /v1/me/pops/{pop}/receipt": d.receipted,
-		"GET /v1/me/sessions":            d.sessions,
-		"DELETE /v1/me/sessions":         d.endSessions,
-		"POST /v1/me/login":              d.login,
-		"POST /v1/me/logout":             d.logout,
-		"PUT /v1/me/pause":               d.pause,
-		"DELETE /v1/me/pause":            d.resume,
-	} {
-		mux.HandleFunc(path, d.signedIn(handle))
+	for _, own := range d.ownRoutes() {
+		serve := own.open
+		if serve == nil {
+			serve = d.admitted(d.visitor, own.do)
+		}
+		mux.HandleFunc(own.Method+" "+own.Path, serve)
+		d.described = append(d.described, own.Operation)
 	}
-	d.supervise(mux)
-	for path, handle := range d.agentRoutes() {
-		mux.HandleFunc(path, d.signedIn(handle))
+	mux.HandleFunc("/v1/", d.admitted(d.sender, d.command))
+	for _, route := range board.Routes() {
+		mux.HandleFunc(route.Pattern, d.boardPage(route))
 	}
 	mux.HandleFunc("/", d.other)
 	return mux
 }
 
-// signedIn wraps a handler that needs a session. The request of a stream does not count as a use of the session.
-func (d *Desk) signedIn(handle func(http.ResponseWriter, *http.Request, *visitor)) http.HandlerFunc {
+// admitted wraps a handler for those whom who returns. The request of a stream does not count as a use of the session.
+func (d *Desk) admitted(who func(*http.Request) (*visitor, error), handle handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		me, err := d.visitor(r)
+		me, err := who(r)
 		switch {
 		case errors.Is(err, errGuesses):
 			w.Header().Set("Retry-After", "60")
@@ -122,9 +116,7 @@ func decode(w http.ResponseWriter, r *http.Request, into any) bool {
 
 // focused makes the tab of a request the one that shows pops.
 func (d *Desk) focused(w http.ResponseWriter, r *http.Request, me *visitor) {
-	var asked struct {
-		Stream string `json:"stream"`
-	}
+	var asked focusRequest
 	if !decode(w, r, &asked) {
 		return
 	}
@@ -140,10 +132,7 @@ var tabFates = []pops.Fate{pops.Sent, pops.Shown, pops.Offered, pops.Taken, pops
 
 // receipted records what a tab reports about a pop.
 func (d *Desk) receipted(w http.ResponseWriter, r *http.Request, me *visitor) {
-	var asked struct {
-		Stream string    `json:"stream"`
-		Fate   pops.Fate `json:"fate"`
-	}
+	var asked receiptRequest
 	if !decode(w, r, &asked) {
 		return
 	}
@@ -176,7 +165,7 @@ func (d *Desk) sessions(w http.ResponseWriter, _ *http.Request, me *visitor) {
 	for i, s := range list {
 		shown[i] = shownSession{s, me.secret != "" && s.ID == me.session.ID}
 	}
-	reply(w, http.StatusOK, map[string]any{"sessions": shown})
+	reply(w, http.StatusOK, sessionList{shown})
 }
 
 // endSessions signs the agent out everywhere.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"ringhook/control"
 	"ringhook/dialplan"
 	"ringhook/pops"
 	accounts "ringhook/store/desk"
@@ -21,12 +22,13 @@ const (
 
 // visitor is who sends a request.
 type visitor struct {
-	agent   dialplan.Agent
-	name    string // in records of commands
-	secret  string // of the session's cookie; empty for a token or a proxy
+	agent   dialplan.Agent // its id is empty for a token that names no agent
+	name    string         // in records of commands
+	secret  string         // of the session's cookie; empty for a token or a proxy
 	session accounts.Session
-	token   string // of a program; empty for a person
-	proxied bool   // signed in at a trusted proxy
+	token   string         // of a program; empty for a person
+	actor   *control.Actor // what the token allows; nil for a person
+	proxied bool           // signed in at a trusted proxy
 }
 
 // cookieName is the name of the session's cookie. Browsers accept the prefix __Host- only from https, and then from this
@@ -46,9 +48,18 @@ func (c *current) cookie(value string, age time.Duration) *http.Cookie {
 	}
 }
 
-// visitor returns who sends a request, nil if the request has neither a session that is valid nor the token of an agent,
-// and no trusted proxy names an agent.
+// visitor returns the agent who sends a request, nil if the request has neither a session that is valid nor the token of an
+// agent, and no trusted proxy names an agent.
 func (d *Desk) visitor(r *http.Request) (*visitor, error) {
+	me, err := d.sender(r)
+	if me != nil && me.agent.ID == "" {
+		return nil, err
+	}
+	return me, err
+}
+
+// sender is visitor for routes that tokens without an agent may use.
+func (d *Desk) sender(r *http.Request) (*visitor, error) {
 	if token := bearer(r); token != "" {
 		return d.byToken(r, token)
 	}
@@ -135,6 +146,49 @@ func (d *Desk) signIn(ctx context.Context, agent, password, address string) (out
 	d.throttle.fail("address "+address, now)
 	names.fail("agent "+agent, now)
 	return wrong
+}
+
+// The outcomes of an invitation, beside throttled and failed.
+const (
+	accepted    = "accepted"
+	badPassword = "bad password"
+	notInvited  = "not invited"
+)
+
+// acceptInvitation sets the password of an invited agent, and signs the agent in.
+func (d *Desk) acceptInvitation(w http.ResponseWriter, r *http.Request, code, password string) (agent, outcome string) {
+	now := time.Now()
+	agent, valid, err := d.accounts.Invited(code, now)
+	_, known := d.agent(agent)
+	switch {
+	case err == nil && (!valid || !known):
+		if d.guesses("invite " + d.addressOf(r)) {
+			return "", throttled
+		}
+		return "", notInvited
+	case err == nil && !acceptable(password):
+		return agent, badPassword
+	}
+	var hash string
+	valid = false
+	if err == nil {
+		hash, err = d.hashers.hash(r.Context(), password)
+	}
+	if err == nil {
+		_, valid, err = d.accounts.Accept(code, hash, now)
+	}
+	if err == nil && valid {
+		err = d.begin(w, r, agent)
+	}
+	switch {
+	case err != nil:
+		d.limited.Error("accept", "cannot accept an invitation", "err", err)
+		return "", failed
+	case !valid:
+		return "", notInvited
+	}
+	d.metrics.signIns.WithLabelValues(signedIn).Inc()
+	return agent, accepted
 }
 
 // begin starts a session and sets its cookie.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"ringhook/control"
+	"ringhook/dialplan"
 	"ringhook/lookup/number"
 	"ringhook/pops"
 	accounts "ringhook/store/desk"
@@ -100,15 +102,28 @@ func (d *Desk) personalChanged() {
 	}
 }
 
-// exceptions lists those of the agent and those of all agents.
+// ofAll returns the handler of exceptions that are for all agents, which administrators change.
+func ofAll(handle handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, me *visitor) {
+		if me.agent.Role != dialplan.RoleAdministrator {
+			fail(w, http.StatusForbidden, string(control.Forbidden), "only for administrators")
+			return
+		}
+		all := *me
+		all.agent.ID = ""
+		handle(w, r, &all)
+	}
+}
+
+// exceptions lists those of the agent and those of all agents, or if no agent is named those of every one.
 func (d *Desk) exceptions(w http.ResponseWriter, _ *http.Request, me *visitor) {
 	list, err := d.accounts.Exceptions()
 	if err != nil {
 		d.broken(w, "cannot read exceptions", err)
 		return
 	}
-	own := slices.DeleteFunc(list, func(e accounts.Exception) bool { return e.Agent != "" && e.Agent != me.agent.ID })
-	reply(w, http.StatusOK, map[string]any{"exceptions": append([]accounts.Exception{}, own[:min(len(own), maxListed)]...), "more": max(0, len(own)-maxListed)})
+	own := slices.DeleteFunc(list, func(e accounts.Exception) bool { return e.Agent != "" && e.Agent != me.agent.ID && me.agent.ID != "" })
+	reply(w, http.StatusOK, exceptionList{append([]accounts.Exception{}, own[:min(len(own), maxListed)]...), max(0, len(own)-maxListed)})
 }
 
 // maxListed is the maximum number of exceptions that a page lists, and maxExceptions that of one agent.
@@ -119,9 +134,7 @@ const (
 
 // addException adds an exception of the agent.
 func (d *Desk) addException(w http.ResponseWriter, r *http.Request, me *visitor) {
-	var in struct {
-		Note string `json:"note"`
-	}
+	var in noteText
 	if !decode(w, r, &in) {
 		return
 	}
@@ -135,7 +148,7 @@ func (d *Desk) addException(w http.ResponseWriter, r *http.Request, me *visitor)
 		d.broken(w, "cannot read exceptions", err)
 		return
 	}
-	if n := len(slices.DeleteFunc(list, func(e accounts.Exception) bool { return e.Agent != me.agent.ID })); n >= maxExceptions {
+	if n := len(slices.DeleteFunc(list, func(e accounts.Exception) bool { return e.Agent != me.agent.ID })); n >= maxExceptions && me.agent.ID != "" {
 		fail(w, http.StatusConflict, "state", fmt.Sprintf("an agent has at most %d exceptions", maxExceptions))
 		return
 	}
@@ -178,7 +191,7 @@ func (d *Desk) removeException(w http.ResponseWriter, r *http.Request, me *visit
 	case err != nil:
 		d.broken(w, "cannot remove an exception", err)
 	case !removed:
-		fail(w, http.StatusNotFound, "unknown", "you have no such exception")
+		fail(w, http.StatusNotFound, "unknown", "there is no such exception")
 	default:
 		d.personalChanged()
 		w.WriteHeader(http.StatusNoContent)

@@ -1,25 +1,12 @@
 package desk
 
 import (
-	"context"
-	"errors"
 	"net/http"
 
 	"ringhook/desk/board"
 	"ringhook/dialplan"
 	"ringhook/pops"
 )
-
-// supervise adds the routes of supervisors and administrators.
-func (d *Desk) supervise(mux *http.ServeMux) {
-	for _, route := range board.Routes() {
-		mux.HandleFunc(route.Pattern, d.boardPage(route))
-	}
-	for _, c := range board.Commands() {
-		mux.HandleFunc(c.Pattern, d.signedIn(d.boardCommand(c)))
-	}
-	mux.HandleFunc("GET /v1/live/events", d.signedIn(d.liveEvents))
-}
 
 // boardPage returns the handler of a page, which is shown only to those who may see it.
 func (d *Desk) boardPage(route board.Route) http.HandlerFunc {
@@ -57,32 +44,6 @@ func (d *Desk) frame(r *http.Request, me *visitor, v board.Viewer) *board.Frame 
 		f.Languages = append(f.Languages, board.Language{Tag: code, Name: languageNames[code]})
 	}
 	return f
-}
-
-// boardCommand returns the handler of a command on others.
-func (d *Desk) boardCommand(c board.Command) func(http.ResponseWriter, *http.Request, *visitor) {
-	return func(w http.ResponseWriter, r *http.Request, me *visitor) {
-		v, may := d.viewer(me.agent.ID, me.name)
-		if !may {
-			fail(w, http.StatusForbidden, "forbidden", "only for supervisors and administrators")
-			return
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), commandTime)
-		defer cancel()
-		answer, err := c.Do(d.board, ctx, r, &v, func(into any) bool { return decode(w, r, into) })
-		switch {
-		case errors.Is(err, board.ErrAnswered):
-		case err != nil:
-			d.refuse(w, err)
-		default:
-			status := http.StatusOK
-			if several, ok := answer.(interface{ Status() int }); ok {
-				status = several.Status()
-			}
-			reply(w, status, answer)
-			d.refresh(r.PathValue("id"))
-		}
-	}
 }
 
 // supervises reports whether an agent has the pages of supervisors.

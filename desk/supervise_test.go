@@ -3,6 +3,7 @@ package desk
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -82,7 +83,7 @@ func newOffice(t *testing.T, change func(*Config)) *office {
 	d, err := New(Settings{
 		Config: deskConfig, Agents: staff, Queues: queues,
 		Board: board.Settings{Moments: []string{"agent-dial"}, Kept: 24 * time.Hour, Hooks: func() *hooks.Dispatcher { return dispatcher }},
-	}, Parts{Live: live, Control: c, Accounts: st.Desk(), Store: st}, log, reg)
+	}, Parts{Live: live, Control: c, API: newAPI(t, st, c, live), Accounts: st.Desk(), Store: st}, log, reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,40 +184,88 @@ func TestRights(t *testing.T) {
 		"POST /desk/outbox/drop":       {403, 403, 400},
 		"POST /desk/outbox/nonsense":   {403, 403, 404},
 
-		"POST /v1/agents/7/login":                  {403, away, away},
-		"POST /v1/agents/8/login":                  {403, 403, away},
-		"POST /v1/agents/7/logout":                 {403, away, away},
-		"POST /v1/agents/8/logout":                 {403, 403, away},
-		"PUT /v1/agents/7/pause":                   {403, away, away},
-		"PUT /v1/agents/8/pause":                   {403, 403, away},
-		"DELETE /v1/agents/7/pause":                {403, away, away},
-		"DELETE /v1/agents/8/pause":                {403, 403, away},
-		"POST /v1/agents/7/calls/1.1/hangup":       {403, away, away},
-		"POST /v1/agents/7/calls/2.1/hangup":       {403, 403, away}, // a call of another queue
-		"POST /v1/agents/8/calls/2.1/hangup":       {403, 403, away},
-		"POST /v1/agents/7/calls/1.1/transfer":     {403, 400, 400},
-		"POST /v1/agents/7/calls/2.1/transfer":     {403, 403, 400},
-		"POST /v1/agents/8/calls/none/transfer":    {403, 403, 400},
-		"POST /v1/agents/7/transfers/x/complete":   {403, away, away},
-		"POST /v1/agents/8/transfers/x/complete":   {403, 403, away},
-		"DELETE /v1/agents/7/transfers/x":          {403, away, away},
-		"DELETE /v1/agents/8/transfers/x":          {403, 403, away},
-		"POST /v1/queues/500/kick":                 {403, 400, 400}, // no call is named
-		"POST /v1/queues/600/kick":                 {403, 403, 400},
-		"POST /v1/agents/99/login":                 {403, 404, 404},
-		"POST /v1/agents/%3Cb%3E/login":            {403, 404, 404},
-		"POST /v1/queues/%2e%2e/kick":              {403, 403, 400},
-		"POST /v1/agents/7/calls/..%2f1.1/hangup":  {403, 403, away},
 		"GET /desk/calls/%3Cscript%3E":             {403, 404, 404},
 		"GET /desk/calls?q=%00&queue=600&outcome=": {403, 200, 200},
+
+		"GET /v1/openapi.json":                         {200, 200, 200},
+		"GET /v1/commands":                             {403, 403, 200},
+		"GET /v1/agents":                               {200, 200, 200},
+		"GET /v1/agents/7":                             {200, 200, 200},
+		"GET /v1/agents/8":                             {403, 403, 200},
+		"GET /v1/agents/7/times":                       {200, 200, 200},
+		"GET /v1/agents/8/times":                       {403, 403, 200},
+		"POST /v1/agents/7/login":                      {away, away, away}, // an agent may do all that as me
+		"POST /v1/agents/8/login":                      {403, 403, away},
+		"POST /v1/agents/7/logout":                     {away, away, away},
+		"POST /v1/agents/8/logout":                     {403, 403, away},
+		"PUT /v1/agents/7/pause":                       {away, away, away},
+		"PUT /v1/agents/8/pause":                       {403, 403, away},
+		"DELETE /v1/agents/7/pause":                    {away, away, away},
+		"DELETE /v1/agents/8/pause":                    {403, 403, away},
+		"POST /v1/agents/7/pop":                        {400, 400, 400}, // no call is named
+		"POST /v1/agents/8/pop":                        {403, 403, 400},
+		"POST /v1/agents/7/calls":                      {400, 400, 400}, // no number
+		"POST /v1/agents/8/calls":                      {403, 403, 400},
+		"POST /v1/agents/7/calls/1.1/hangup":           {away, away, away},
+		"POST /v1/agents/7/calls/2.1/hangup":           {away, 403, away}, // a call of another queue
+		"POST /v1/agents/8/calls/2.1/hangup":           {403, 403, away},
+		"POST /v1/agents/7/calls/1.1/mute":             {away, away, away},
+		"POST /v1/agents/7/calls/2.1/mute":             {away, 403, away},
+		"POST /v1/agents/7/calls/2.1/unmute":           {away, 403, away},
+		"POST /v1/agents/7/calls/1.1/dtmf":             {away, away, away},
+		"POST /v1/agents/7/calls/2.1/dtmf":             {away, 403, away},
+		"POST /v1/agents/7/calls/1.1/answer":           {away, away, away},
+		"POST /v1/agents/7/calls/2.1/answer":           {away, 403, away},
+		"POST /v1/agents/7/calls/1.1/hold":             {away, away, away},
+		"POST /v1/agents/7/calls/2.1/hold":             {away, 403, away},
+		"POST /v1/agents/7/calls/1.1/resume":           {away, away, away},
+		"POST /v1/agents/7/calls/2.1/resume":           {away, 403, away},
+		"POST /v1/agents/7/calls/1.1/transfer":         {400, 400, 400},
+		"POST /v1/agents/7/calls/2.1/transfer":         {400, 403, 400},
+		"POST /v1/agents/8/calls/none/transfer":        {403, 403, 400},
+		"POST /v1/agents/7/transfers/x/complete":       {away, away, away},
+		"POST /v1/agents/8/transfers/x/complete":       {403, 403, away},
+		"DELETE /v1/agents/7/transfers/x":              {away, away, away},
+		"DELETE /v1/agents/8/transfers/x":              {403, 403, away},
+		"POST /v1/agents/99/login":                     {404, 404, 404},
+		"POST /v1/agents/%3Cb%3E/login":                {404, 404, 404},
+		"POST /v1/agents/7/calls/..%2f1.1/hangup":      {away, 403, away},
+		"POST /v1/agents/7/calls/..%2f..%2f1.1/hangup": {away, 403, away},
+		"POST /v1/queues/500/kick":                     {403, 400, 400}, // no call is named
+		"POST /v1/queues/600/kick":                     {403, 403, 400},
+		"POST /v1/queues/%2e%2e/kick":                  {403, 403, 400},
+		"PUT /v1/queues/500/calls/1.1/priority":        {403, 400, 400}, // no priority
+		"PUT /v1/queues/600/calls/1.1/priority":        {403, 403, 400},
+		"GET /v1/queues":                               {403, away, away},
+		"GET /v1/queues/500":                           {403, away, away},
+		"GET /v1/calls":                                {403, 403, away},
+		"GET /v1/calls/1.1":                            {403, 403, 200}, // from the store
+		"GET /v1/calls/none":                           {403, 403, away},
+		"POST /v1/calls/1.1/hangup":                    {403, 403, away},
+		"POST /v1/calls/1.1/mute":                      {403, 403, away},
+		"POST /v1/calls/1.1/unmute":                    {403, 403, away},
+		"POST /v1/calls/1.1/dtmf":                      {403, 403, away},
+		"GET /v1/exceptions":                           {403, 403, 200},
+		"PUT /v1/exceptions/101":                       {403, 403, 200},
+		"DELETE /v1/exceptions/999":                    {403, 403, 404},
+		"GET /v1/pops/p-1":                             {404, 404, 404},
+		"GET /v1/phones":                               {403, away, away},
+		"GET /v1/phones/101":                           {403, away, away},
+		"POST /v1/campaigns":                           {403, 403, 404},
+		"GET /v1/campaigns":                            {403, 403, 200},
+		"GET /v1/campaigns/c1":                         {403, 403, 404},
+		"DELETE /v1/campaigns/c1":                      {403, 403, 404},
+		"POST /v1/accounts":                            {403, 403, 404},
+		"GET /v1/accounts":                             {403, 403, 404}, // they are off,
+		"PATCH /v1/accounts/201":                       {403, 403, 404},
+		"DELETE /v1/accounts/201":                      {403, 403, 404},
+		"GET /v1/outbox":                               {404, 404, 404}, // on the port of the API only
 	}
 	var all []string
 	for _, r := range board.Routes() {
 		all = append(all, r.Pattern)
 	}
-	for _, c := range board.Commands() {
-		all = append(all, c.Pattern)
-	}
+	all = append(all, o.described()...)
 	for _, p := range all {
 		want := regexp.MustCompile("^" + regexp.MustCompile(`\\\{[a-z]+\\\}`).ReplaceAllString(regexp.QuoteMeta(p), "[^/?]+") + "$")
 		found := false
@@ -254,6 +303,82 @@ func TestRights(t *testing.T) {
 	}
 	if resp, _ := o.ask(clients["9"], "GET", "/desk/", ""); resp.StatusCode != 303 || resp.Header.Get("Location") != "/desk/live" {
 		t.Errorf("a supervisor without a phone: %d", resp.StatusCode)
+	}
+}
+
+// described returns the routes of the port's description, but those of agents themselves, of signing in, and the stream.
+func (o *office) described() (patterns []string) {
+	o.t.Helper()
+	_, text := o.ask(o.signedIn("1"), "GET", "/v1/openapi.json", "")
+	var doc struct{ Paths map[string]map[string]any }
+	if err := json.Unmarshal([]byte(text), &doc); err != nil || len(doc.Paths) == 0 {
+		o.t.Fatalf("%v in %.200s", err, text)
+	}
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			if path != "/v1/me" && !strings.HasPrefix(path, "/v1/me/") && !slices.Contains([]string{"/v1/session", "/v1/invitation", "/v1/live/events"}, path) {
+				patterns = append(patterns, strings.ToUpper(method)+" "+path)
+			}
+		}
+	}
+	return patterns
+}
+
+// TestTokensOfPrograms checks what tokens may do that name no agent but a right.
+func TestTokensOfPrograms(t *testing.T) {
+	o := newOffice(t, nil)
+	o.traced("1.1")
+	for _, row := range []struct {
+		rights, route, body string
+		status              int
+		want                string
+	}{
+		{"supervisor", "GET /v1/queues", "", 503, "away"},
+		{"supervisor", "GET /v1/agents", "", 200, `"agent":"7"`},
+		{"supervisor", "GET /v1/agents/8", "", 403, "forbidden"},
+		{"supervisor", "GET /v1/calls", "", 403, "forbidden"},
+		{"supervisor", "POST /v1/agents/7/login", "", 503, "away"},
+		{"supervisor", "POST /v1/agents/7/login?server=pbx", "", 404, "unknown"},
+		{"supervisor", "POST /v1/agents/7/login?sever=pbx", "", 400, "bad-request"},
+		{"supervisor", "POST /v1/agents/7/calls/1.1/hangup", "", 503, "away"},
+		{"supervisor", "POST /v1/agents/7/calls/2.1/hangup", "", 403, "forbidden"},
+		{"supervisor", "DELETE /v1/agents/7/pause", `{"queues":["500","500"]}`, 400, "named twice"},
+		{"supervisor", "POST /v1/me/login", "", 403, "names no agent"},
+		{"supervisor", "GET /v1/me", "", 401, "signed-out"},
+		{"supervisor", "GET /v1/me/settings", "", 401, "signed-out"},
+		{"supervisor", "GET /desk/calls", "", 200, "/desk/sign-in"},
+		{"administrator", "GET /v1/calls/1.1", "", 200, `"state":"ended"`},
+		{"administrator", "GET /v1/calls/1.1", "", 200, `"events":[{"event":"call-hangup","event_id":"e1.1"`},
+		{"administrator", "GET /v1/calls/1.1", "", 200, `"deliveries":[{"id":1,"hook":"crm"`},
+		{"administrator", "GET /v1/calls/1.1", "", 200, `"point":"agent-dial"`},
+		{"administrator", "GET /v1/calls/1.1", "", 200, `"rule":"crm","event":"agent-dial","outcome":"busy"`},
+		{"administrator", "GET /v1/calls/3.1", "", 200, `"state":"unknown"`},
+		{"administrator", "HEAD /v1/agents", "", 200, ""},
+		{"administrator", "POST /v1/agents/7/pause", "{}", 405, "PUT or DELETE"},
+		{"administrator", "POST /v1/agents/7/login", "x", 400, "bad-request"},
+		{"administrator", "POST /v1/agents/7/calls", "", 400, "the body is missing"},
+		{"administrator", "POST /v1/agents/7/login", `{"queues":["` + strings.Repeat("x", maxBody) + `"]}`, 413, "larger"},
+		{"administrator", "POST /v1/campaigns", `{"numbers":["` + strings.Repeat("1", maxBody) + `"]}`, 404, "campaigns are off"},
+		{"administrator", "POST /v1/campaigns", `{"numbers":["` + strings.Repeat("1", maxList) + `"]}`, 413, "larger"},
+		{"administrator", "GET /v1/hooks", "", 404, "no such path"},
+	} {
+		name := rand.Text()
+		token, err := o.store.Desk().AddToken(accounts.Token{Name: name, Rights: row.rights, Queues: []string{"500"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		method, path, _ := strings.Cut(row.route, " ")
+		header := []string{"Authorization", "Bearer " + token}
+		if row.body != "" {
+			header = append(header, "Content-Type", "application/json")
+		}
+		resp, text := o.ask(o.browser(), method, path, row.body, header...)
+		if resp.StatusCode != row.status || !strings.Contains(text, row.want) {
+			t.Errorf("%s %.80s as %s: got %d %.300s, want %d %s", row.route, row.body, row.rights, resp.StatusCode, text, row.status, row.want)
+		}
+		if resp.StatusCode == 405 && resp.Header.Get("Allow") != "GET, PUT, DELETE" {
+			t.Errorf("%s: Allow: %s", row.route, resp.Header.Get("Allow"))
+		}
 	}
 }
 

@@ -42,3 +42,15 @@ func fateRecord(p *Pop, now time.Time) []byte {
 		Set: []dialplan.TracedValue{{Name: "agent", Value: p.Agent.String()}, {Name: "rule", Value: p.Rule}, {Name: "way", Value: string(p.Way)}},
 	})
 }
+
+// Values returns the values of a record of a screen pop by their names, and its ways.
+func Values(p *dialplan.PointTrace) (values map[string]string, ways []string) {
+	values = map[string]string{}
+	for _, v := range p.Set {
+		if v.Name == "way" {
+			ways = append(ways, v.Value)
+		}
+		values[v.Name] = v.Value
+	}
+	return values, ways
+}

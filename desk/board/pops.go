@@ -135,7 +135,7 @@ func (l *decisions) add(p *dialplan.PointTrace) {
 	if p.Point != pops.TracePoint {
 		return
 	}
-	values, ways := popValues(p)
+	values, ways := pops.Values(p)
 	key := p.LinkedID + "\x00" + values["agent"] + "\x00" + values["rule"]
 	if values["event"] == "" {
 		if d := l.last[key]; d != nil && len(d.Fates) < 16 {

@@ -267,7 +267,7 @@ func (t *timeline) delivery(d *store.Item, attempts []hooks.Attempt) {
 
 // pop adds a decision about a screen pop, or what became of one.
 func (t *timeline) pop(p *dialplan.PointTrace) {
-	values, ways := popValues(p)
+	values, ways := pops.Values(p)
 	i := item{At: p.At, Kind: "pop", Title: t.clean(values["agent"]), Link: "/desk/pops?call=" + url.QueryEscape(p.LinkedID), seq: 1 << 30}
 	if values["event"] == "" { // a fate
 		i.Chip, i.Mark, i.Took = t.f.T("fate_"+p.Status), marks[p.Status], p.Took
@@ -282,16 +282,4 @@ func (t *timeline) pop(p *dialplan.PointTrace) {
 		i.add("why", t.clean(p.Why))
 	}
 	t.items = append(t.items, i)
-}
-
-// popValues returns the values of a record of a screen pop, and its ways.
-func popValues(p *dialplan.PointTrace) (values map[string]string, ways []string) {
-	values = map[string]string{}
-	for _, v := range p.Set {
-		if v.Name == "way" {
-			ways = append(ways, pops.Clean(v.Value, 40))
-		}
-		values[v.Name] = v.Value
-	}
-	return values, ways
 }

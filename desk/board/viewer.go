@@ -56,6 +56,11 @@ func (v *Viewer) name(s string) string {
 	return longNumber.ReplaceAllStringFunc(s, maskNumber)
 }
 
+// Hide changes a caller who waits into what the viewer may see.
+func (v *Viewer) Hide(w *control.Waiter) {
+	w.Caller, w.Name, w.Channel = v.number(w.Caller), v.name(w.Name), v.text(w.Channel)
+}
+
 // text returns a text of a trace, with the numbers in it as the viewer may see them.
 func (v *Viewer) text(s string) string { return v.name(s) }
 
