@@ -99,6 +99,16 @@ func (c *Client) rights(ctx context.Context) (*Rights, error) {
 	if err != nil {
 		return nil, err
 	}
+	value, err := c.accountRead(ctx)
+	if err != nil && !errors.As(err, new(*RejectedError)) {
+		return nil, err
+	}
+	r.take(commands, value)
+	return r, nil
+}
+
+// take reads the rights from the actions that Asterisk offers, and from the value of read in manager.conf.
+func (r *Rights) take(commands Message, read string) {
 	for _, f := range commands {
 		_, privileges, ok := strings.Cut(f.Value, "(Priv: ")
 		if !ok {
@@ -107,21 +117,16 @@ func (c *Client) rights(ctx context.Context) (*Rights, error) {
 		r.actions[f.Key] = true
 		// "call,all" proves call; "system,call,all" does not say which of the two it is.
 		classes := strings.Split(strings.TrimSuffix(privileges, ")"), ",")
-		if len(classes) == 2 && classes[1] == "all" && !slices.Contains(r.Write, classes[0]) {
+		if len(classes) == 2 && classes[0] != "" && classes[1] == "all" && !slices.Contains(r.Write, classes[0]) {
 			r.Write = append(r.Write, classes[0])
 		}
 	}
 	slices.Sort(r.Write)
-	value, err := c.accountRead(ctx)
-	if err != nil && !errors.As(err, new(*RejectedError)) {
-		return nil, err
-	}
-	for class := range strings.SplitSeq(value, ",") {
+	for class := range strings.SplitSeq(read, ",") {
 		if class = strings.TrimSpace(class); class != "" {
 			r.Read = append(r.Read, class)
 		}
 	}
-	return r, nil
 }
 
 // accountRead returns the read rights of an account in manager.conf, or "" if it has no such

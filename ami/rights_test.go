@@ -2,6 +2,7 @@ package ami
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,4 +66,27 @@ func rights(gaps []Gap) string {
 		names = append(names, g.Right)
 	}
 	return strings.Join(names, " ")
+}
+
+// FuzzRights reads any answer to ListCommands and any value of manager.conf: every right is named once, and none is made of
+// nothing.
+func FuzzRights(f *testing.F) {
+	f.Add("CoreShowChannels", "List.  (Priv: system,reporting,all)", "system,call")
+	f.Add("Ping", "Keepalive.  (Priv: <none>)", "")
+	f.Add("X", "(Priv: ,all)", ", ,all,")
+	f.Add("X", "(Priv: call,all", "call\x00")
+	f.Fuzz(func(t *testing.T, action, about, read string) {
+		r := &Rights{actions: map[string]bool{}}
+		r.take(Message{{"Response", "Success"}, {action, about}, {action, about}}, read)
+		for _, list := range [][]string{r.Write, r.Read} {
+			if slices.Contains(list, "") {
+				t.Fatalf("%q %q: %q", about, read, list)
+			}
+		}
+		if len(slices.Compact(slices.Clone(r.Write))) != len(r.Write) {
+			t.Fatalf("%q: %q", about, r.Write)
+		}
+		r.Missing(Use{})
+		r.Excess(Use{})
+	})
 }

@@ -2,8 +2,10 @@ package ami
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,13 +72,26 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// Without a channel Getvar would read a global variable.
+// TestVariableNeedsChannel checks that nothing is written for a variable without a channel or name: Getvar would read a global
+// variable, and Setvar set one.
 func TestVariableNeedsChannel(t *testing.T) {
-	c := &Client{}
-	if _, err := c.Variable(t.Context(), "", HeldPartner); err == nil {
-		t.Error("an empty channel was accepted")
-	}
-	if _, err := c.Variable(t.Context(), "1.1", Variable{}); err == nil {
-		t.Error("no variable was accepted")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, amitest.New(), &watcher{})
+		for _, one := range []struct {
+			channel string
+			v       Variable
+		}{{"", MuteIn}, {"", Variable{}}, {"1.1", Variable{}}} {
+			if err := b.client.SetVariable(t.Context(), one.channel, one.v, "on"); !errors.Is(err, ErrInvalid) {
+				t.Errorf("Setvar of %q at %q: %v", one.v, one.channel, err)
+			}
+			if _, err := b.client.Variable(t.Context(), one.channel, one.v); !errors.Is(err, ErrInvalid) {
+				t.Errorf("Getvar of %q at %q: %v", one.v, one.channel, err)
+			}
+		}
+		synctest.Wait()
+		if sent := b.server.Requests(""); len(sent) != 0 {
+			t.Errorf("Asterisk got %v", sent)
+		}
+		b.stop()
+	})
 }
