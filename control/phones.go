@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,7 +102,12 @@ func (s *server) readContacts(ctx context.Context, device string) ([]Contact, er
 	if !ok {
 		return nil, nil
 	}
-	names, err := s.client.Call(ctx, ami.PhoneContacts, name)
+	return contactsOf(name, func(f ami.Function, name string) (string, error) { return s.client.Call(ctx, f, name) })
+}
+
+// contactsOf reads the contacts of an address of record. call returns the value of a function for a name.
+func contactsOf(aor string, call func(f ami.Function, name string) (string, error)) ([]Contact, error) {
+	names, err := call(ami.PhoneContacts, aor)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +118,7 @@ func (s *server) readContacts(ctx context.Context, device string) ([]Contact, er
 		}
 		var failed error
 		read := func(f ami.Function) string {
-			value, err := s.client.Call(ctx, f, contact)
+			value, err := call(f, contact)
 			failed = errors.Join(failed, err)
 			return text(value)
 		}
@@ -120,7 +126,7 @@ func (s *server) readContacts(ctx context.Context, device string) ([]Contact, er
 			URI: read(ami.ContactURI), UserAgent: read(ami.ContactUserAgent), Via: read(ami.ContactVia),
 			Expires: some(at(read(ami.ContactExpires))), Status: read(ami.ContactStatus),
 		}
-		if us, err := strconv.ParseFloat(read(ami.ContactRoundTrip), 64); err == nil {
+		if us, err := strconv.ParseFloat(read(ami.ContactRoundTrip), 64); err == nil && us >= 0 && us <= math.MaxInt64 { // JSON has no NaN
 			one.RoundTrip = us / 1000
 		}
 		if failed != nil {

@@ -108,10 +108,13 @@ func integer(s string) int {
 	return n
 }
 
-// at reads a time in seconds since 1970; 0 is none.
+// latest is the end of the year 9999, in seconds since 1970: JSON has no later time.
+const latest = 253402300799
+
+// at reads a time in seconds since 1970; 0 is none, and so is what is no time.
 func at(s string) time.Time {
-	n, _ := strconv.ParseInt(s, 10, 64)
-	if n <= 0 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n <= 0 || n > latest {
 		return time.Time{}
 	}
 	return time.Unix(n, 0)

@@ -1,9 +1,11 @@
 package switching
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"ringhook/ami"
 	"ringhook/ami/amitest"
 	"ringhook/lookup/number"
 )
@@ -152,6 +154,38 @@ func FuzzDialled(f *testing.F) {
 	f.Fuzz(func(t *testing.T, number string) {
 		if got, why := n.Dialled(number); why == "" && !Digits(got) {
 			t.Errorf("%q is dialled as %q", number, got)
+		}
+	})
+}
+
+// FuzzCourse plays any events to the course of a call: whatever OriginateResponse, DialEnd and Hangup say, the outcome is one of
+// its words, and a final one is a result.
+func FuzzCourse(f *testing.F) {
+	f.Add("Event: Newstate\nChannelStateDesc: Ringing\n\nEvent: Hangup\nCause: 17\nCause-txt: User busy\n\nEvent: OriginateResponse\nResponse: Failure\nReason: 5\n\n")
+	f.Add("Event: Newchannel\n\nEvent: OriginateResponse\nResponse: Success\nReason: 4\n\nEvent: DialBegin\n\nEvent: DialEnd\nDialStatus: ANSWER\n\n")
+	f.Add("Event: OriginateResponse\nResponse: Failure\nReason: 0\n\n")
+	f.Add("Event: DialBegin\n\nEvent: OriginateResponse\nReason: x\n\nEvent: Hangup\nCause: -1\nTechCause: 99999999999999999999\nCause-txt: \xff\n\n")
+	states := []string{"", Ringing, Answered, Busy, NoAnswer, Rejected, Unreachable, Failed}
+	f.Fuzz(func(t *testing.T, text string) {
+		k := &Course{outcome: Outcome{Stage: StagePhone}}
+		for part := range strings.SplitSeq(text, "\n\n") {
+			var m ami.Message
+			for line := range strings.SplitSeq(part, "\n") {
+				if key, value, ok := strings.Cut(line, ": "); ok {
+					m = append(m, ami.Field{Key: key, Value: value})
+				}
+			}
+			k.take(m)
+			o := k.Outcome()
+			switch {
+			case !slices.Contains(states, o.State), o.Stage != StagePhone && o.Stage != StageNumber, len(o.Text) > 80:
+				t.Fatalf("%q: %+v", text, o)
+			case k.final && (o.State == "" || o.State == Ringing):
+				t.Fatalf("%q: final, and %+v", text, o)
+			}
+			if k.final {
+				break // nothing is taken after it
+			}
 		}
 	})
 }
