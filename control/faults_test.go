@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -166,5 +167,89 @@ func TestRestart(t *testing.T) {
 	until(t, b.control, "connected again", func(l Live) bool { return l.Servers[0].Connected && len(l.Calls) == 0 })
 	if got, want := strings.Join(b.events(t), " "), "queue-dial agent-dial agent-answer agent-hangup? queue-hangup? call-hangup?"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestFlood sends events over a real connection as fast as it carries them, first while the state is locked and none can be
+// processed, then without that. What is kept of them is bounded, what is dropped is counted, and the state is that of the
+// lists afterwards.
+func TestFlood(t *testing.T) {
+	const each, blocked, free = 100, 1000, 300 // events of a burst, and bursts
+	reg := prometheus.NewRegistry()
+	c := New(slog.New(slog.DiscardHandler), reg)
+	defer c.Close()
+	s := amitest.New()
+	defer s.Close()
+	alive := func(ids ...string) {
+		var list []string
+		for _, id := range ids {
+			list = append(list, amitest.Text("Event: CoreShowChannel", "Channel: PJSIP/trunk-"+id, "Uniqueid: "+id, "Linkedid: "+id))
+		}
+		s.AnswerList("CoreShowChannels", list...)
+	}
+	alive("1.1")
+	s.AnswerList("QueueStatus", amitest.Text("Event: QueueParams", "Queue: 500"))
+	address, err := s.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := c.Prepare([]ami.Config{{Name: "pbx", Address: address, Username: amitest.Username, Secret: amitest.Secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Exchange(next)
+	calls := func(l Live) (ids string) {
+		for _, call := range l.Calls {
+			ids += call.LinkedID + " "
+		}
+		return ids
+	}
+	until(t, c, "connected", func(l Live) bool { return l.Servers[0].Connected && calls(l) == "1.1 " })
+	count := func(name string) (n float64) {
+		t.Helper()
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == name {
+				for _, m := range f.GetMetric() {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
+		return n
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	burst := strings.Repeat(amitest.Text("Event: Newchannel", "Channel: PJSIP/gone-1", "Uniqueid: 9.9", "Linkedid: 9.9", "CallerIDName: "+strings.Repeat("x", 1000)), each)
+
+	before := heap()
+	server := c.all()[0]
+	server.mu.Lock()
+	for range blocked {
+		s.Send(burst)
+	}
+	alive("1.1", "2.1")
+	wait.Until(t, func() bool { return count("ringhook_ami_events_total") >= blocked*each }, "the events are not read while none is processed")
+	dropped := count("ringhook_ami_dropped_total")
+	if grown := int64(heap()) - int64(before); dropped < blocked*each/2 || grown > 64<<20 {
+		t.Errorf("of %d events, %v were dropped, and the others take %d bytes", blocked*each, dropped, grown)
+	}
+	server.mu.Unlock()
+	until(t, c, "the lists are read again", func(l Live) bool { return l.Servers[0].Connected && calls(l) == "1.1 2.1 " })
+
+	alive("1.1", "2.1", "3.1")
+	for range free {
+		s.Send(burst)
+	}
+	s.Send(amitest.Text("Event: Hangup", "Channel: PJSIP/gone-1", "Uniqueid: 9.9", "Linkedid: 9.9") + amitest.Text("Event: Newchannel", "Channel: PJSIP/trunk-3.1", "Uniqueid: 3.1", "Linkedid: 3.1"))
+	until(t, c, "the state of the lists", func(l Live) bool { return calls(l) == "1.1 2.1 3.1 " })
+	if got := count("ringhook_ami_events_total"); got != (blocked+free)*each+2 {
+		t.Errorf("%v events were read, want %d", got, (blocked+free)*each+2)
 	}
 }
