@@ -3,6 +3,7 @@ package pgstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -57,6 +58,7 @@ func (r *record) add(ev *hooks.Event, linkedid string, routes []hooks.Route) err
 type acceptance struct {
 	tenant int
 	now    time.Time
+	again  bool // after a commit in doubt
 	lanes  []string
 
 	keys, states []string
@@ -131,18 +133,19 @@ func (a *acceptance) addEvent(call string, e *event, t *task) {
 }
 
 // accept stores the calls whose stored version is the one that the record was built on, their events unless they are
-// stored already, and a delivery for each hook. A new delivery whose call has pending ones under its
-// linkedid follows these: an older ringhook queued them. Of the deliveries of a key that are new together only the first gets a due
-// time. The rows of the result are the calls that were stored, those that others have changed, and the
-// deliveries that are due now.
+// stored already, and a delivery for each hook. After a commit in doubt, a call that it has stored is stored again, with the
+// same version. A new delivery whose call has pending ones under its linkedid follows these: an older ringhook queued them.
+// Of the deliveries of a key that are new together only the first gets a due time. The rows of the result are the calls
+// that were stored, those that others have changed, and the deliveries that are due now.
 var accept = `
 with given_call as materialized (
 	select * from unnest($3::text[], $4::text[], $5::bigint[]) as g (key, state, version)
 ), stored as (
 	insert into ringhook.call as c (tenant, key, state, version, seen)
 	select $1, key, state, version, $2 from given_call order by key
-	on conflict (tenant, key) do update set state = excluded.state, version = c.version + 1, seen = excluded.seen
-		where excluded.version in (0, c.version + 1)
+	on conflict (tenant, key) do update set state = excluded.state, seen = excluded.seen,
+			version = case when excluded.version = c.version and c.version > 0 then c.version else c.version + 1 end
+		where excluded.version in (0, c.version + 1) or $15 and excluded.version = c.version and excluded.state = c.state
 	returning key, version
 ), given_event as materialized (
 	select * from unnest($6::text[], $7::text[], $8::text[], $9::text[]) with ordinality as g (call, linkedid, event_id, body, n)
@@ -188,7 +191,7 @@ func (a *acceptance) queue(b *pgx.Batch) {
 }
 
 func (a *acceptance) args() []any {
-	return []any{a.tenant, a.now, a.keys, a.states, a.versions, a.calls, a.linkedids, a.ids, a.bodies, a.of, a.hooks, a.okeys, a.formers, a.holds}
+	return []any{a.tenant, a.now, a.keys, a.states, a.versions, a.calls, a.linkedids, a.ids, a.bodies, a.of, a.hooks, a.okeys, a.formers, a.holds, a.again}
 }
 
 // accepted is the result of an acceptance.
@@ -227,8 +230,20 @@ func (a *acceptance) read(br pgx.BatchResults) (*accepted, error) {
 			}
 		}
 	}
-	return got, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for _, key := range a.keys {
+		if _, stored := got.stored[key]; !stored && got.moved[key] == nil {
+			return nil, doubt(errUnlocked)
+		}
+	}
+	return got, nil
 }
+
+// errUnlocked reports a call that was changed while the statement ran, by something that does not lock its lane. The
+// statement has neither stored the call nor seen what is stored.
+var errUnlocked = errors.New("a call was changed without its lock")
 
 // run stores an acceptance in a transaction of its own.
 func (a *acceptance) run(ctx context.Context, conn *pgx.Conn) (got *accepted, err error) {

@@ -30,10 +30,29 @@ func tune(cfg *pgx.ConnConfig, notice func(*pgconn.Notice)) {
 	cfg.RuntimeParams["synchronous_commit"] = "on"
 	// Each statement must see what others did before its locks were granted.
 	cfg.RuntimeParams["default_transaction_isolation"] = "read committed"
+	// Limits of the role or the database are meant for other programs: a commit waits for others as long as it has to.
+	for _, limit := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+		cfg.RuntimeParams[limit] = "0"
+	}
+	cfg.DialFunc = dialer().DialContext
 	if notice != nil {
 		cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notice(n) }
 	}
-	forbidCancel(cfg)
+}
+
+// A connection ends if the server's machine has not answered a probe or acknowledged data for silence. Without that, the
+// kernel waits a quarter of an hour for a machine that is gone, and the writer with it. A server that lets a commit wait
+// for the standby answers probes.
+const (
+	silence = 15 * time.Second
+	probes  = 3
+)
+
+func dialer() *net.Dialer {
+	return &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / probes, Interval: silence / probes, Count: probes},
+		Control:         setOptions,
+	}
 }
 
 var errNoCancel = errors.New("a statement of ringhook is not cancelled")
@@ -62,22 +81,26 @@ func connect(ctx context.Context, dsn string, notice func(*pgconn.Notice)) (*pgx
 		return nil, fmt.Errorf("read the dsn: %w", err)
 	}
 	tune(cfg, notice)
+	forbidCancel(cfg)
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	return conn, wrap("connect to PostgreSQL", err)
 }
 
-// poolSize is the maximum number of connections that read, and that settle deliveries.
+// poolSize is the maximum number of connections of each pool.
 const poolSize = 8
 
-// newPool returns the connections for everything but accepting. It connects when they are used.
-func newPool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
+// newPool returns connections that are made when they are used. If they commit, no statement of them is cancelled.
+func newPool(ctx context.Context, dsn string, commits bool) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("read the dsn: %w", err)
 	}
-	cfg.BeforeConnect = func(_ context.Context, conn *pgx.ConnConfig) error {
-		tune(conn, nil)
-		return nil
+	tune(cfg.ConnConfig, nil)
+	if commits {
+		cfg.BeforeConnect = func(_ context.Context, conn *pgx.ConnConfig) error {
+			forbidCancel(conn)
+			return nil
+		}
 	}
 	cfg.MaxConns = poolSize
 	return pgxpool.NewWithConfig(ctx, cfg)

@@ -3,7 +3,6 @@ package pgstore
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -13,10 +12,12 @@ type Class string
 
 // The classes of failures.
 const (
-	Away  Class = "away"  // no connection, or the connection broke
-	Full  Class = "full"  // the engine's disk is full
-	Doubt Class = "doubt" // the engine may have stored it, perhaps on one machine only
-	Other Class = "other"
+	Away     Class = "away"     // no connection, or the connection broke
+	Full     Class = "full"     // the engine's disk is full
+	Doubt    Class = "doubt"    // the engine may have stored it, perhaps on one machine only
+	Conflict Class = "conflict" // the engine ended the transaction because of others, or an administrator did: it may be repeated
+	Refused  Class = "refused"  // the engine refuses what is to be stored, whenever it is offered
+	Other    Class = "other"
 )
 
 // ErrClosed is returned by a store that was closed.
@@ -24,6 +25,14 @@ var ErrClosed = errors.New("the store is closed")
 
 // ErrDoubt reports a commit of which it is not known whether it is stored safely.
 var ErrDoubt = errors.New("the engine did not confirm the commit")
+
+// doubt returns err as that of a commit which the engine may have stored.
+func doubt(err error) error {
+	if err == nil {
+		return ErrDoubt
+	}
+	return fmt.Errorf("%w: %w", ErrDoubt, err)
+}
 
 // Fault is a failed operation of the engine.
 type Fault struct {
@@ -64,12 +73,28 @@ func classOf(err error) Class {
 	if !errors.As(err, &pg) {
 		return Away
 	}
-	switch {
-	case pg.Code == "53100":
+	return classOfCode(pg.Code)
+}
+
+// classOfCode returns the class of an error of the engine.
+func classOfCode(code string) Class {
+	switch code {
+	case "53100":
 		return Full
-	case strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "57"), strings.HasPrefix(pg.Code, "53"), pg.Code == "25006":
-		// Connections, shutdowns, resources, and a server that has become a standby.
+	case "08007", "40003": // the outcome of the transaction is not known
+		return Doubt
+	case "55P03", "57014": // a lock was not available, or the statement was cancelled
+		return Conflict
+	case "25006": // the server has become a standby
 		return Away
+	}
+	switch code[:min(2, len(code))] {
+	case "08", "53", "57": // connections, resources, shutdowns
+		return Away
+	case "21", "22", "23", "54": // values, constraints, sizes
+		return Refused
+	case "40": // deadlocks
+		return Conflict
 	}
 	return Other
 }

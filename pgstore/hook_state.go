@@ -39,19 +39,22 @@ func (o *Outbox) State(hook string) (st hooks.HookState, err error) {
 // SetState implements hooks.States.
 func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks.Event, routes []hooks.Route) error {
 	b := &pgx.Batch{}
-	if st == (hooks.HookState{Hook: st.Hook}) {
-		b.Queue("delete from ringhook.hook_state where tenant = $1 and hook = $2", o.s.tenant, st.Hook)
-	} else {
-		b.Queue(setHookState, o.s.tenant, st.Hook, st.Receiver, orNull(st.Since), st.Failures, st.Class, orNull(st.Until), st.Opened, st.Disabled, orNull(st.DisabledAt))
-	}
+	a := &acceptance{tenant: o.s.tenant, now: o.s.now()}
 	if notice != nil && len(routes) > 0 {
 		rec := &record{}
 		if err := rec.add(notice, notice.LinkedID, routes); err != nil {
 			return err
 		}
-		a := &acceptance{tenant: o.s.tenant, now: o.s.now()}
 		a.add(rec, 0, false, nil)
-		a.queue(b)
+		queueLock(b, o.s.tenant, a.lanes) // before any row, as in every transaction
+	}
+	if st == (hooks.HookState{Hook: st.Hook}) {
+		b.Queue("delete from ringhook.hook_state where tenant = $1 and hook = $2", o.s.tenant, st.Hook)
+	} else {
+		b.Queue(setHookState, o.s.tenant, st.Hook, st.Receiver, orNull(st.Since), st.Failures, st.Class, orNull(st.Until), st.Opened, st.Disabled, orNull(st.DisabledAt))
+	}
+	if len(a.ids) > 0 {
+		b.Queue(accept, a.args()...)
 	}
 	return wrap("store the state of a hook", o.s.write(ctx, b, nil))
 }

@@ -32,9 +32,9 @@ func (j *Journal) Call(key string) (state []byte, version int64, err error) {
 	key = printable(key)
 	err = j.s.read(func(ctx context.Context) error {
 		var text string
-		err := j.s.pool.QueryRow(ctx, selectCall, j.s.tenant, key).Scan(&text, &version)
+		err := j.s.reads.QueryRow(ctx, selectCall, j.s.tenant, key).Scan(&text, &version)
 		if errors.Is(err, pgx.ErrNoRows) && dialplan.IdentityOf(key).LinkedID == key {
-			err = j.s.pool.QueryRow(ctx, latestOf, j.s.tenant, key).Scan(&text, &version)
+			err = j.s.reads.QueryRow(ctx, latestOf, j.s.tenant, key).Scan(&text, &version)
 		}
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
@@ -55,7 +55,8 @@ func (j *Journal) IdleCalls(after, until time.Time, limit int) (list []dialplan.
 		err := rows.Scan(&u.Call, &u.Seen)
 		list = append(list, u)
 		return err
-	}, "select key, seen from ringhook.call where tenant = $1 and seen > $2 and seen <= $3 order by seen limit $4", j.s.tenant, after, until, limit)
+	}, `select key, seen from ringhook.call where tenant = $1 and seen > $2 and seen <= $3
+		order by seen fetch first ($4) rows with ties`, j.s.tenant, after, until, limit)
 	return list, wrap("list idle calls", err)
 }
 
@@ -90,7 +91,10 @@ func (c *commit) Wait(ctx context.Context) (due []hooks.Delivery, err error) {
 // dropped.
 func (j *Journal) KeepLater(r dialplan.Record) {
 	rec, err := encode(r)
-	if err != nil || !j.s.w.later(&task{rec: rec, lineage: r.Lineage, moved: r.Moved}) {
+	if err == nil {
+		err = j.s.w.later(&task{rec: rec, lineage: r.Lineage, moved: r.Moved})
+	}
+	if err != nil {
 		j.s.limit.Warn("unsaved", "state of a call not kept", "linkedid", dialplan.IdentityOf(r.Call).LinkedID, "err", err)
 	}
 }

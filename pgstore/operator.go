@@ -67,7 +67,7 @@ func condition(f *browse.Filter, tenant int) (sql string, args []any) {
 		fmt.Fprintf(&b, " and "+condition, len(args))
 	}
 	if f.Hook != "" {
-		add("d.hook = $%d", f.Hook)
+		add("d.hook = $%d", printable(f.Hook))
 	}
 	if len(f.States) > 0 {
 		states := make([]int16, len(f.States))
@@ -270,10 +270,11 @@ func (o *Operator) States() (list []hooks.HookState, err error) {
 
 // Enable enables a disabled hook, and reports whether it was disabled. Dead deliveries stay dead. A running server notices
 // it within seconds.
-func (o *Operator) Enable(ctx context.Context, hook string) (was bool, err error) {
+func (o *Operator) Enable(ctx context.Context, hook string) (bool, error) {
 	b := &pgx.Batch{}
-	b.Queue("delete from ringhook.hook_state where tenant = $1 and hook = $2 and disabled_reason <> ''", o.s.tenant, hook)
-	err = o.s.write(ctx, b, func(br pgx.BatchResults) error {
+	b.Queue("delete from ringhook.hook_state where tenant = $1 and hook = $2 and disabled_reason <> ''", o.s.tenant, printable(hook))
+	var was bool
+	err := o.s.write(ctx, b, func(br pgx.BatchResults) error {
 		done, err := br.Exec()
 		was = done.RowsAffected() > 0
 		return err

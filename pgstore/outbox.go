@@ -72,14 +72,15 @@ func (o *Outbox) Remembered(hook, call string) (values map[string]string, err er
 	return values, wrap("read remembered values", err)
 }
 
-// What is kept of attempts: how many of a delivery, and how many bytes of each answer.
+// What is kept of attempts: how many of a delivery, as SQL, and how many bytes of each answer.
 const (
-	maxAttempts = 20
+	maxAttempts = "20"
 	maxExcerpt  = 2048
 )
 
 // The statements of Settle, in one transaction after the lanes are locked. A delivery that is no longer pending, because
-// an operator dropped it, is not changed.
+// an operator dropped it, is not changed. Results may come again, because the first commit of them is in doubt: they
+// change nothing then but what they release.
 var (
 	settleFinished = `with given as materialized (
 			select * from unnest($3::bigint[], $4::smallint[], $5::timestamptz[], $6::bigint[], $7::text[], $8::integer[], $9::text[])
@@ -104,9 +105,10 @@ var (
 			update ringhook.delivery d set attempts = d.attempts + 1, last_class = g.class, last_status = g.status,
 				pass_at = coalesce(d.pass_at, $2::timestamptz + d.hold)
 			from given g where d.tenant = $1 and d.id = g.id and d.state = 0 and g.started is not null
+				and not exists (select from ringhook.attempt a where a.tenant = $1 and a.delivery = d.id and a.started = g.started)
 			returning d.id, d.attempts, g.started, g.took_us, g.class, g.status, g.excerpt
 		), trimmed as (
-			delete from ringhook.attempt a using failed f where a.tenant = $1 and a.delivery = f.id and a.n <= f.attempts - ` + maxAttemptsText + `
+			delete from ringhook.attempt a using failed f where a.tenant = $1 and a.delivery = f.id and a.n <= f.attempts - ` + maxAttempts + `
 		)
 		insert into ringhook.attempt (tenant, delivery, n, started, took_us, class, status, excerpt)
 		select $1, id, attempts, started, took_us, class, status, excerpt from failed
@@ -116,19 +118,19 @@ var (
 	settleNext = `update ringhook.delivery d set next_at = ` + ownTurn("g.next") + `
 		from unnest($2::bigint[], $3::timestamptz[]) as g (id, next) where d.tenant = $1 and d.id = g.id and d.state = 0`
 
+	// Deliveries of one call may be attempted at the same moment. Of values with the same name the last one counts.
 	remember = `insert into ringhook.remembered (tenant, hook, call, name, value, linkedid)
-		select $1, d.hook, g.call, g.name, g.value, e.linkedid from unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) as g (id, call, name, value)
+		select distinct on (d.hook, g.call, g.name) $1, d.hook, g.call, g.name, g.value, e.linkedid
+			from unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) with ordinality as g (id, call, name, value, n)
 			join ringhook.delivery d on d.tenant = $1 and d.id = g.id and (d.state = 0 or d.finished_at = $2)
 			join ringhook.event e on e.tenant = $1 and e.id = d.event
+			order by d.hook, g.call, g.name, g.n desc
 		on conflict (tenant, hook, call, name) do update set value = excluded.value`
 
-	// Those that were attempted or have ended now may have others waiting for them.
+	// Those that were attempted or have ended may have others waiting for them.
 	releaseSettled = releaseNext(`select d.hook, d.okey from ringhook.delivery d
-		where d.tenant = $1 and (d.id = any ($3::bigint[]) and d.finished_at = $2 and d.state <> 0 or d.id = any ($4::bigint[]) and d.state = 0)`)
+		where d.tenant = $1 and (d.id = any ($3::bigint[]) and d.state <> 0 or d.id = any ($4::bigint[]) and d.state = 0)`)
 )
-
-// maxAttemptsText is maxAttempts in SQL.
-const maxAttemptsText = "20"
 
 // settlement is the results of attempts, as columns.
 type settlement struct {
@@ -208,7 +210,7 @@ func (s *settlement) batch(tenant int) *pgx.Batch {
 
 // Settle implements hooks.Queue. A result without Attempt.Started moves the delivery and counts no attempt. Of several
 // results of one delivery only the last counts.
-func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released bool, err error) {
+func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (bool, error) {
 	s := &settlement{now: o.s.now().Round(time.Microsecond)}
 	last := make(map[int64]int, len(results))
 	for i := range results {
@@ -220,7 +222,8 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released b
 		}
 	}
 	b := s.batch(o.s.tenant)
-	err = o.s.write(ctx, b, func(br pgx.BatchResults) error {
+	var released bool
+	err := o.s.write(ctx, b, func(br pgx.BatchResults) error {
 		for n := range b.Len() {
 			done, err := br.Exec()
 			if err != nil {

@@ -39,14 +39,18 @@ type Store struct {
 	log    *slog.Logger
 	limit  *loglimit.Limiter // for log lines that calls can cause
 	now    func() time.Time
-	pool   *pgxpool.Pool
-	w      *writer
+	reads  *pgxpool.Pool
+	// changes commits everything but records. Reads have connections of their own: commits may keep theirs for as long as
+	// the standby is away.
+	changes *pgxpool.Pool
+	w       *writer
 
 	ctx       context.Context // of reads; ends when the store is closed
 	stop      context.CancelFunc
 	commits   context.Context // ends when commits are not waited for any longer
 	abandon   context.CancelFunc
-	closeTime time.Duration // a test has its own
+	closeTime time.Duration // closeTime; a test has its own
+	readTime  time.Duration // readTime; a test has its own
 
 	mu     sync.Mutex
 	closed bool           // guarded by mu
@@ -70,12 +74,17 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, now func() time.Tim
 	if err = errors.Join(err, conn.Close(ctx)); err != nil {
 		return nil, err
 	}
-	s := &Store{tenant: cfg.Tenant, log: log, limit: loglimit.New(log, time.Minute), now: now, closeTime: closeTime}
+	s := &Store{tenant: cfg.Tenant, log: log, limit: loglimit.New(log, time.Minute), now: now, closeTime: closeTime, readTime: readTime}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.commits, s.abandon = context.WithCancel(context.Background())
-	if s.pool, err = newPool(s.ctx, cfg.DSN); err != nil {
+	s.reads, err = newPool(s.ctx, cfg.DSN, false)
+	if err == nil {
+		s.changes, err = newPool(s.ctx, cfg.DSN, true)
+	}
+	if err != nil {
 		s.stop()
 		s.abandon()
+		s.closePools()
 		s.limit.Close()
 		return nil, err
 	}
@@ -93,16 +102,11 @@ func (s *Store) Outbox() *Outbox { return &Outbox{s} }
 // Operator is the part that shows and changes deliveries for people.
 func (s *Store) Operator() *Operator { return &Operator{s} }
 
-// Ready returns why commits fail now, nil if they do not.
-func (s *Store) Ready() error {
-	if err := s.w.failed.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
+// Ready returns why commits fail or are slow now, nil if they work.
+func (s *Store) Ready() error { return s.w.healthy() }
 
 // Close commits all queued records and closes the connections. Later operations return ErrClosed. Commits that the engine
-// does not confirm in time are abandoned: the engine may confirm them later.
+// does not confirm in time are abandoned: the engine may confirm them later, and their connections end in the background.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -113,12 +117,25 @@ func (s *Store) Close() error {
 	})
 	s.w.end()
 	s.writes.Wait()
-	timer.Stop()
+	confirmed := timer.Stop()
 	s.abandon()
 	s.stop()
-	s.pool.Close()
+	if confirmed {
+		s.closePools()
+	} else {
+		go s.closePools() // takes as long as pgx waits for the engine to end a connection
+	}
 	s.limit.Close()
 	return nil
+}
+
+// closePools closes the connections that are open.
+func (s *Store) closePools() {
+	for _, pool := range []*pgxpool.Pool{s.reads, s.changes} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
 }
 
 // readTime is the maximum duration of a read.
@@ -126,7 +143,7 @@ const readTime = 10 * time.Second
 
 // read calls f with a context that bounds a read.
 func (s *Store) read(f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(s.ctx, readTime)
+	ctx, cancel := context.WithTimeout(s.ctx, s.readTime)
 	defer cancel()
 	return s.closedOr(f(ctx))
 }
@@ -142,7 +159,7 @@ func (s *Store) closedOr(err error) error {
 // query calls each with every row of a query.
 func (s *Store) query(each func(pgx.Rows) error, sql string, args ...any) error {
 	return s.read(func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, sql, args...)
+		rows, err := s.reads.Query(ctx, sql, args...)
 		if err != nil {
 			return err
 		}
@@ -157,7 +174,8 @@ func (s *Store) query(each func(pgx.Rows) error, sql string, args ...any) error 
 }
 
 // write sends a batch as one transaction and returns after its commit. The context ends only the wait: a
-// commit is never cancelled. read reads the batch's results; nil ignores them.
+// commit is never cancelled, and its outcome is in doubt then. read reads the batch's results; nil ignores them. What it
+// sets is not to be used if write fails.
 func (s *Store) write(ctx context.Context, b *pgx.Batch, read func(pgx.BatchResults) error) error {
 	done := make(chan error, 1)
 	s.mu.Lock()
@@ -171,17 +189,40 @@ func (s *Store) write(ctx context.Context, b *pgx.Batch, read func(pgx.BatchResu
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return doubt(ctx.Err())
 	}
 }
 
-func (s *Store) send(b *pgx.Batch, read func(pgx.BatchResults) error) error {
-	return s.closedOr(s.pool.AcquireFunc(s.commits, func(conn *pgxpool.Conn) error {
-		br := conn.SendBatch(s.commits, b)
-		var err error
-		if read != nil {
-			err = read(br)
+// sendTries is the number of times that a transaction is sent which has to make way for others.
+const sendTries = 3
+
+func (s *Store) send(b *pgx.Batch, read func(pgx.BatchResults) error) (err error) {
+	for range sendTries {
+		err = s.changes.AcquireFunc(s.commits, func(conn *pgxpool.Conn) error {
+			return sendOnce(s.commits, conn.Conn(), b, read)
+		})
+		if classOf(err) != Conflict {
+			break
 		}
-		return errors.Join(err, br.Close())
-	}))
+	}
+	return err
+}
+
+func sendOnce(ctx context.Context, conn *pgx.Conn, b *pgx.Batch, read func(pgx.BatchResults) error) error {
+	fresh := &pgx.Batch{} // one that was sent refers to statements of its connection
+	for _, q := range b.QueuedQueries {
+		fresh.Queue(q.SQL, q.Arguments...)
+	}
+	br := conn.SendBatch(ctx, fresh)
+	var err error
+	if read != nil {
+		err = read(br)
+	}
+	if closing := br.Close(); err == nil {
+		err = closing
+	}
+	if conn.IsClosed() {
+		err = doubt(err) // the commit may have come before the end of the connection
+	}
+	return err
 }

@@ -21,6 +21,8 @@ const (
 	batchBytes   = 1 << 20
 	// room is the length of the queue.
 	room = 8192
+	// slowCommit is the duration of a commit after which the store reports itself unhealthy.
+	slowCommit = 5 * time.Second
 )
 
 // task is a record in the writer's queue, or a barrier if it has none.
@@ -47,13 +49,18 @@ type writer struct {
 	quit   chan struct{} // closed to end the writer
 	gone   chan struct{} // closed when the writer has ended
 	failed atomic.Pointer[error]
+	began  atomic.Pointer[time.Time] // start of the commit in progress, nil if there is none
+	slow   time.Duration             // slowCommit; a test has its own
 
 	conn   *pgx.Conn // nil until it is needed, and after it broke
 	warned string    // by the engine, since the batch began
 }
 
 func newWriter(ctx context.Context, cfg Config, now func() time.Time, log *slog.Logger, limit *loglimit.Limiter) *writer {
-	return &writer{ctx: ctx, dsn: cfg.DSN, tenant: cfg.Tenant, now: now, log: log, limit: limit, queue: make(chan *task, room), quit: make(chan struct{}), gone: make(chan struct{})}
+	return &writer{
+		ctx: ctx, dsn: cfg.DSN, tenant: cfg.Tenant, now: now, log: log, limit: limit, slow: slowCommit,
+		queue: make(chan *task, room), quit: make(chan struct{}), gone: make(chan struct{}),
+	}
 }
 
 // put queues a task; the context bounds the wait for room.
@@ -74,19 +81,22 @@ func (w *writer) put(ctx context.Context, t *task) error {
 	}
 }
 
-// later queues a task without waiting, and reports whether the queue had room.
-func (w *writer) later(t *task) bool {
+// errRoom means that the engine commits more slowly than records come.
+var errRoom = errors.New("too many records wait for the engine")
+
+// later queues a task without waiting for room.
+func (w *writer) later(t *task) error {
 	t.done = make(chan struct{})
 	select {
 	case <-w.quit:
-		return false
+		return ErrClosed
 	default:
 	}
 	select {
 	case w.queue <- t:
-		return true
+		return nil
 	default:
-		return false
+		return errRoom
 	}
 }
 
@@ -177,18 +187,16 @@ func (w *writer) commit(batch []*task) {
 	if len(batch) == 0 {
 		return
 	}
-	got, err := w.try(batch)
-	if classOf(err) == Doubt && w.ctx.Err() == nil {
-		// What is stored already is recognised, and the answer waits for a write that comes after it.
-		got, err = w.try(batch)
-	}
+	got, err := w.tryTwice(batch)
 	switch {
 	case err == nil:
-		w.wrote()
+		if len(got.stored) > 0 { // without a write, the engine may be unable to commit
+			w.wrote()
+		}
 		for _, t := range batch {
 			t.stored(got)
 		}
-	case classOf(err) == Other && len(batch) > 1:
+	case classOf(err) == Refused && len(batch) > 1:
 		half := len(batch) / 2
 		w.commit(batch[:half])
 		w.commit(batch[half:])
@@ -197,9 +205,26 @@ func (w *writer) commit(batch []*task) {
 	}
 }
 
-// try commits a batch once. The error is in doubt if the engine may have stored it.
-func (w *writer) try(batch []*task) (*accepted, error) {
-	a := &acceptance{tenant: w.tenant, now: w.now()}
+// tryTwice commits a batch, and repeats that if it is in doubt or had to make way for others. What is stored already is
+// recognised, and the repeat waits until that is safe. Without a repeat that clears it up, the batch stays in doubt.
+func (w *writer) tryTwice(batch []*task) (*accepted, error) {
+	got, err := w.try(batch, false)
+	class := classOf(err)
+	if class != Doubt && class != Conflict || w.ctx.Err() != nil {
+		return got, err
+	}
+	got, err = w.try(batch, class == Doubt)
+	if again := classOf(err); class == Doubt && err != nil && again != Doubt && again != Refused {
+		err = wrap(commitOp, doubt(errors.Unwrap(err)))
+	}
+	return got, err
+}
+
+const commitOp = "commit to the engine"
+
+// try commits a batch once, again if a first commit of it is in doubt. So is the error if the engine may have stored it.
+func (w *writer) try(batch []*task, again bool) (*accepted, error) {
+	a := &acceptance{tenant: w.tenant, now: w.now(), again: again}
 	for _, t := range batch {
 		if t.rec != nil {
 			a.add(t.rec, t.version(), t.lineage != nil, t)
@@ -208,6 +233,9 @@ func (w *writer) try(batch []*task) (*accepted, error) {
 	if len(a.keys) == 0 && len(a.ids) == 0 {
 		return &accepted{}, nil // barriers
 	}
+	start := time.Now()
+	w.began.Store(&start)
+	defer w.began.Store(nil)
 	if w.conn == nil {
 		var err error
 		if w.conn, err = connect(w.ctx, w.dsn, w.notice); err != nil {
@@ -218,12 +246,12 @@ func (w *writer) try(batch []*task) (*accepted, error) {
 	got, err := a.run(w.ctx, w.conn)
 	if w.conn.IsClosed() {
 		w.conn = nil
-		err = errors.Join(ErrDoubt, err) // the commit may have come before the end of the connection
+		err = doubt(err) // the commit may have come before the end of the connection
 	}
 	if err == nil && w.warned != "" {
-		err = errors.Join(ErrDoubt, errors.New(w.warned))
+		err = doubt(errors.New(w.warned))
 	}
-	return got, wrap("commit to the engine", err)
+	return got, wrap(commitOp, err)
 }
 
 // notice is called by the connection while the writer reads from it.
@@ -299,7 +327,7 @@ func (t *task) lose(err error) {
 
 // fail reports an error of the engine to the tasks of a batch. It logs the first one.
 func (w *writer) fail(batch []*task, err error) {
-	if classOf(err) == Other { // of one record
+	if classOf(err) == Refused { // of one record
 		w.limit.Error("record", "record not accepted", "err", err)
 		for _, t := range batch {
 			t.lose(err)
@@ -320,6 +348,17 @@ func (w *writer) wrote() {
 	if w.failed.Swap(nil) != nil {
 		w.log.Info("engine commits again")
 	}
+}
+
+// healthy returns why commits fail or are slow now, nil if they work.
+func (w *writer) healthy() error {
+	if began := w.began.Load(); began != nil && time.Since(*began) > w.slow {
+		return errors.New("a commit to the engine takes longer than " + w.slow.String())
+	}
+	if err := w.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // end makes the writer commit all queued tasks and end, and waits for it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,11 +70,14 @@ func Keep(t testing.TB, a dialplan.Acceptor, r dialplan.Record) {
 	}
 }
 
+// settled is the number of results of Settle: no two attempts begin at the same moment.
+var settled atomic.Int64
+
 // Settle stores the result of one attempt.
 func Settle(t testing.TB, o hooks.Queue, id int64, state hooks.State, next time.Time) {
 	t.Helper()
 	r := hooks.Result{Delivery: id, State: state, Next: next, Attempt: hooks.Attempt{
-		Started: time.Date(2026, 1, 15, 9, 31, 0, 0, time.UTC), Took: 1500 * time.Microsecond,
+		Started: time.Date(2026, 1, 15, 9, 31, 0, 0, time.UTC).Add(time.Duration(settled.Add(1)) * time.Millisecond), Took: 1500 * time.Microsecond,
 		Class: "rejected", Status: 404, Excerpt: "no such page",
 	}}
 	if _, err := o.Settle(context.Background(), []hooks.Result{r}); err != nil {

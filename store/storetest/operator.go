@@ -110,7 +110,7 @@ func attemptsAreBounded(t *testing.T, c *clock, s Operated) {
 	Keep(t, s.Home, Record("1.1", 1, "a"))
 	_, list := Due(t, s.Home, "a", time.Now())
 	for i := range 30 {
-		r := hooks.Result{Delivery: list[0].ID, Attempt: hooks.Attempt{Started: time.Now(), Class: fmt.Sprint(i), Excerpt: strings.Repeat("ж", 3000)}}
+		r := hooks.Result{Delivery: list[0].ID, Attempt: hooks.Attempt{Started: c.add(time.Second), Class: fmt.Sprint(i), Excerpt: strings.Repeat("ж", 3000)}}
 		if _, err := s.Home.Settle(context.Background(), []hooks.Result{r}); err != nil {
 			t.Fatal(err)
 		}

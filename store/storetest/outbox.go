@@ -30,6 +30,7 @@ var outboxTests = []struct {
 	{"pending", pending},
 	{"hook state", hookState},
 	{"remembered values", remembered},
+	{"values remembered together", rememberedTogether},
 }
 
 // RunOutbox checks what hooks.Outbox promises, with routes of the default order that stay within their hold. open and
@@ -198,6 +199,30 @@ func remembered(t *testing.T, c *clock, o Outbox, reopen func() Outbox) {
 	}
 	settle("a", "1.1", hooks.Delivered, map[string]string{"crm_call": "two"})
 	values("a", "1.1", map[string]string{"crm_call": "two", "deal": "d"})
+}
+
+// Deliveries of one call without an order may be settled together. Of values with the same name the last one is kept.
+func rememberedTogether(t *testing.T, c *clock, o Outbox, _ func() Outbox) {
+	for seq := range 3 {
+		ev := Event("1.1", seq+1)
+		if err := o.Accept(context.Background(), ev, []hooks.Route{{Hook: "a", Key: ev.ID}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, list := Due(t, o, "a", c.now())
+	var results []hooks.Result
+	for i, d := range list {
+		results = append(results, hooks.Result{
+			Delivery: d.ID, State: hooks.Delivered, Call: "1.1", Values: map[string]string{"crm_call": fmt.Sprint(i)},
+			Attempt: hooks.Attempt{Started: c.now(), Class: "delivered"},
+		})
+	}
+	if _, err := o.Settle(context.Background(), results); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := o.Remembered("a", "1.1"); err != nil || !maps.Equal(got, map[string]string{"crm_call": "2"}) {
+		t.Errorf("got %v, %v", got, err)
+	}
 }
 
 func pending(t *testing.T, c *clock, o Outbox, reopen func() Outbox) {

@@ -1,0 +1,23 @@
+package pgstore
+
+import (
+	"errors"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// tcpUserTimeout is TCP_USER_TIMEOUT (linux/tcp.h), which syscall lacks.
+const tcpUserTimeout = 18
+
+// setOptions bounds the time for which sent data may stay without acknowledgement. It is a net.Dialer's Control.
+func setOptions(network, _ string, raw syscall.RawConn) error {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(silence/time.Millisecond))
+	})
+	return errors.Join(err, failed)
+}
