@@ -54,7 +54,7 @@ func (d *Dialplan) closeIdleCalls(ctx context.Context, swept time.Time) time.Tim
 		for _, u := range list {
 			if err := d.closeIdleCall(ctx, cur, IdentityOf(u.Call)); err != nil {
 				d.log.Error("cannot close idle call", "linkedid", IdentityOf(u.Call).LinkedID, "err", err)
-				return swept
+				return u.Seen.Add(-1) // others of the same time may be closed already
 			}
 			swept = u.Seen
 		}

@@ -2,7 +2,9 @@ package dialplan
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,9 +70,9 @@ func (m *memory) Trace(time.Time, []byte) {}
 
 func (m *memory) Barrier(context.Context) error { return nil }
 
-func (m *memory) IdleCalls(after, until time.Time, limit int) (list []IdleCall, _ error) {
+func (m *memory) IdleCalls(after, until time.Time, _ int) (list []IdleCall, _ error) {
 	for _, id := range sortedKeys(m.seen) {
-		if seen := m.seen[id]; seen.After(after) && !seen.After(until) && len(list) < limit {
+		if seen := m.seen[id]; seen.After(after) && !seen.After(until) {
 			list = append(list, IdleCall{Call: id, Seen: seen})
 		}
 	}
@@ -110,6 +112,54 @@ func TestCloseIdleCalls(t *testing.T) {
 	// It is not known whether the caller gave up, so there is no queue-abandon.
 	if m.events[0].Name != "queue-hangup" || m.events[0].Params["status"] != "other" {
 		t.Errorf("the event before it is %s with status %v", m.events[0].Name, m.events[0].Params["status"])
+	}
+}
+
+// refusing is a journal that refuses the first record of one call.
+type refusing struct {
+	*memory
+	call string
+}
+
+var errRefused = errors.New("refused by the test")
+
+func (r *refusing) Queue(ctx context.Context, rec Record) (Commit, error) {
+	if rec.Call == r.call {
+		r.call = ""
+		return nil, errRefused
+	}
+	return r.memory.Queue(ctx, rec)
+}
+
+// TestCloseIdleCallsOfOneMoment checks that an idle call whose end is not stored is closed later, although another one of the
+// same time is closed already.
+func TestCloseIdleCallsOfOneMoment(t *testing.T) {
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	m := &memory{states: map[string][]byte{}, seen: map[string]time.Time{}, now: func() time.Time { return now }}
+	p := newPBX(t)
+	p.at(0, "caller", CallDial)
+	for _, id := range []string{"call-1", "call-2", "call-3"} {
+		call, err := decodeCall(p.kept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		call.LinkedID = id
+		if m.states[id], err = call.encode(); err != nil {
+			t.Fatal(err)
+		}
+		m.seen[id] = now
+	}
+	parts := Parts{Hooks: everything(t), Numbers: number.NewReader(number.Config{})}
+	d := New(Settings{Dialplan: Config{MaxCall: time.Hour}}, parts, &refusing{m, "call-2"}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	d.now = m.now
+	now = now.Add(2 * time.Hour)
+	d.closeIdleCalls(t.Context(), d.closeIdleCalls(t.Context(), time.Time{}))
+	var ended []string
+	for _, ev := range m.events {
+		ended = append(ended, ev.LinkedID)
+	}
+	if slices.Sort(ended); !slices.Equal(ended, []string{"call-1", "call-2", "call-3"}) {
+		t.Errorf("ended are %v", ended)
 	}
 }
 

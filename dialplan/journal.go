@@ -40,7 +40,8 @@ type Calls interface {
 	// call of that linkedid on any Asterisk.
 	Call(key string) (state []byte, version int64, err error)
 	// IdleCalls returns up to limit calls whose last record was stored in a time span, the
-	// longest idle first. The span excludes its beginning and includes its end.
+	// longest idle first, and the others of the same time as the last one. The span excludes
+	// its beginning and includes its end.
 	IdleCalls(after, until time.Time, limit int) ([]IdleCall, error)
 }
 

@@ -178,14 +178,16 @@ func (s *Store) CallsAfter(at Place, limit int) (list []HeldCall, next Place, er
 
 var errEnough = errors.New("no more rows are wanted")
 
+const idleCalls = `select linkedid, seen_ms from call where seen_ms > ?1 and seen_ms <= coalesce(
+	(select seen_ms from call where seen_ms > ?1 and seen_ms <= ?2 order by seen_ms limit 1 offset ?3), ?2) order by seen_ms`
+
 // IdleCalls lists up to limit calls whose last record is later than after and not later
-// than until, the longest idle first.
+// than until, the longest idle first, and the others of the same time as the last one.
 func (j *Journal) IdleCalls(after, until time.Time, limit int) ([]dialplan.IdleCall, error) {
 	if _, err := j.s.clockStep(); err != nil {
 		return nil, err
 	}
-	rows, err := j.s.read.Query("select linkedid, seen_ms from call where seen_ms > ? and seen_ms <= ? order by seen_ms limit ?",
-		after.UnixMilli(), until.UnixMilli(), limit)
+	rows, err := j.s.read.Query(idleCalls, after.UnixMilli(), until.UnixMilli(), limit-1)
 	var list []dialplan.IdleCall
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		var u dialplan.IdleCall

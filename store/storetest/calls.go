@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"ringhook/dialplan"
 )
@@ -14,6 +15,7 @@ var calls = []test{
 	{"records of one call in one commit", oneCommit},
 	{"broken lineage", brokenLineage},
 	{"a waiter that gave up", canceledWait},
+	{"idle calls of one moment", idleAtOnce},
 }
 
 func callState(t *testing.T, _ *clock, h Home, reopen func() Home) {
@@ -77,5 +79,24 @@ func canceledWait(t *testing.T, c *clock, h Home, _ func() Home) {
 	Keep(t, h, Record("1.2", 1, "a"))
 	if got, _ := Due(t, h, "a", c.now()); err == nil && !slices.Contains(got, "msg_1.1_1") {
 		t.Errorf("kept, but not there: %v", got)
+	}
+}
+
+// Idle calls whose last records were stored at the same moment are listed together, so that a list that goes on after that
+// moment misses none.
+func idleAtOnce(t *testing.T, c *clock, h Home, _ func() Home) {
+	before := c.now()
+	for n, at := range []time.Duration{time.Second, 0, 0, time.Second} {
+		c.add(at)
+		Keep(t, h, dialplan.Record{Call: fmt.Sprint("1.", n), State: []byte("{}")})
+	}
+	for limit, want := range map[int]int{1: 3, 2: 3, 3: 3, 4: 4, 5: 4} {
+		list, err := h.IdleCalls(before, c.now(), limit)
+		if err != nil || len(list) != want || list[len(list)-1].Call == "1.3" && want == 3 {
+			t.Errorf("at most %d: got %v, %v, want %d", limit, list, err, want)
+		}
+	}
+	if list, err := h.IdleCalls(c.now(), c.now(), 1); len(list) != 0 || err != nil {
+		t.Errorf("after the last one: got %v, %v", list, err)
 	}
 }
