@@ -167,8 +167,11 @@ func (d *Dialplan) await(ctx context.Context, deadline time.Time, cur *current, 
 		ctx, cancel := context.WithTimeout(context.Background(), maxLate)
 		defer cancel()
 		last, err := d.outcome(ctx, time.Now().Add(maxLate), cur, e, last)
-		if errors.Is(err, context.DeadlineExceeded) {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
 			d.limited.Error("late commit", "outcome of a late commit is not known", "linkedid", e.id.LinkedID, "err", err)
+		case errors.Is(err, errMovedAgain):
+			d.limited.Error("late moved", "late event not stored", "linkedid", e.id.LinkedID, "err", err)
 		}
 		d.settled(e, last)
 	})

@@ -3,6 +3,7 @@ package dialplan
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -38,10 +39,13 @@ func (d *Dialplan) outcome(ctx context.Context, deadline time.Time, cur *current
 }
 
 // repeat applies the step of a refused record to the call's newer state and queues the result. Without anything to
-// wait for, the commit of the result is nil.
+// wait for, the commit of the result is nil. If the deadline comes first, the error is context.DeadlineExceeded.
 func (d *Dialplan) repeat(ctx context.Context, deadline time.Time, cur *current, e *entry, before *pendingCommit) (*pendingCommit, error) {
 	d.calls.use(e)
-	locked, err := d.calls.lockEntry(e, d.now(), time.Now().Add(d.lockWait()))
+	locked, err := d.calls.lockEntry(e, d.now(), deadline)
+	if errors.Is(err, errCallBusy) {
+		err = fmt.Errorf("%w: %w", err, context.DeadlineExceeded)
+	}
 	if locked == nil {
 		return nil, err
 	}

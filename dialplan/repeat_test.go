@@ -23,8 +23,9 @@ type sharedJournal struct {
 	mu     sync.Mutex
 	states map[string]*dialplan.Moved
 	events []hooks.Event
-	seen   map[string]bool // ids of events
-	hold   bool            // commits wait for release
+	seen   map[string]bool       // ids of events
+	hold   bool                  // commits wait for release
+	stall  func(dialplan.Record) // called before a record is queued; nil for none
 	held   []*sharedCommit
 	writes int
 }
@@ -58,6 +59,9 @@ func (j *sharedJournal) Call(key string) ([]byte, int64, error) {
 }
 
 func (j *sharedJournal) Queue(_ context.Context, r dialplan.Record) (dialplan.Commit, error) {
+	if j.stall != nil {
+		j.stall(r)
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	c := &sharedCommit{record: r, done: make(chan struct{})}
@@ -238,6 +242,45 @@ func TestMovedLate(t *testing.T) {
 		t.Error(err)
 	}
 	if got, want := j.names(), "1 call-dial, 2 queue-dial, 3 agent-dial"; got != want {
+		t.Errorf("events %s, want %s", got, want)
+	}
+}
+
+// TestMovedLocked checks a record that turns out to be refused while another point of its call has the lock, for longer than
+// a point waits for it: its event is made later.
+func TestMovedLocked(t *testing.T) {
+	j := newSharedJournal()
+	hs, _ := servers(t, j)
+	stalled, goOn := make(chan struct{}, 9), make(chan struct{})
+	j.stall = func(r dialplan.Record) {
+		if len(r.Events) > 0 && r.Events[0].Event.Params["agent_phone"] == "102" {
+			stalled <- struct{}{}
+			<-goOn
+		}
+	}
+	hs[0].ask("call-dial", nil)
+	hs[1].ask("queue-dial", nil, "queue_id=500")
+	j.mu.Lock()
+	j.hold = true
+	j.mu.Unlock()
+	hs[0].d.WaitForCommits(time.Millisecond)
+	dial := func(phone string) string {
+		return hs[0].ask("agent-dial", nil, "agent_phone="+phone, "visit=1.1/1/500", "ring=")
+	}
+	dial("101")
+	other := make(chan string, 1)
+	go func() { other <- dial("102") }()
+	<-stalled
+	j.release()
+	if got := dial("103"); strings.Contains(got, "STATUS") { // waits as long for the lock
+		t.Errorf("set %s while another point has the lock", got)
+	}
+	close(goOn)
+	<-other
+	if err := hs[0].d.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, want := j.names(), "1 call-dial, 2 queue-dial, 3 agent-dial, 4 agent-dial"; got != want {
 		t.Errorf("events %s, want %s", got, want)
 	}
 }
