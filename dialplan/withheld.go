@@ -59,7 +59,11 @@ func (r *request) shownArgument(arg string) string {
 func (r *request) shownQuery(query string) string {
 	parts := strings.Split(query, "&")
 	for i, part := range parts {
-		if plain, err := url.QueryUnescape(part); err == nil && r.shownArgument(plain) != plain {
+		plain, err := url.QueryUnescape(part)
+		if err != nil {
+			plain = part
+		}
+		if r.shownArgument(plain) != plain {
 			name, _, _ := strings.Cut(part, "=")
 			parts[i] = name + "=" + withheldText
 		}

@@ -43,6 +43,7 @@ func TestWithheldTrace(t *testing.T) {
 		Point: "queue-dial", UniqueID: "1.1", CallerNum: withheldCaller, CallerName: "Anna Berg", CallingPres: 32, Query: "phone=%2B442079460142&queue_id=500",
 		Args: []string{"callerid=x", "from=+44 20 7946 0142", "who=Anna Berg", "agent_phone=101"},
 	}
+	malformed := fastagi.Env{Point: "queue-dial", UniqueID: "1.1", CallerNum: withheldCaller, CallingPres: 32, Query: "phone=" + withheldCaller + "%&queue_id=500"}
 	phone := fastagi.Env{Point: "agent-answer", UniqueID: "1.2", CallerNum: "101", CallerName: "Boris", Args: []string{"agent_phone=101"}}
 	for name, tc := range map[string]struct {
 		env    fastagi.Env
@@ -52,6 +53,7 @@ func TestWithheldTrace(t *testing.T) {
 	}{
 		"caller":          {caller, "", false, "withheld  phone=withheld&queue_id=500 [callerid=withheld from=withheld who=withheld agent_phone=101] []"},
 		"rejected":        {caller, "", true, "withheld  phone=withheld&queue_id=500 [callerid=withheld from=withheld who=withheld agent_phone=101] []"},
+		"malformed":       {malformed, "", true, "withheld  phone=withheld&queue_id=500 [] []"},
 		"called phone":    {phone, withheldCaller, false, "101 Boris  [agent_phone=101] [{connected withheld}]"},
 		"nothing to hide": {phone, "", false, "101 Boris  [agent_phone=101] [{connected }]"},
 	} {
