@@ -1,10 +1,13 @@
 package app
 
 import (
+	"io/fs"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -22,9 +25,10 @@ const (
 
 // raiseHeap lets a small heap grow to heapFloor before it is collected, until stop is called. A large one is collected as
 // usual. GOMEMLIMIT is obeyed: a heap that reaches it is collected, whatever the percentage. With GOGC set, the
-// administrator has decided, and nothing is changed.
+// administrator has decided, and nothing is changed. Nor is it in a small container without GOMEMLIMIT, which the kernel
+// would end for its memory.
 func raiseHeap() (stop func()) {
-	if os.Getenv("GOGC") != "" {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") == "" && smallContainer(os.DirFS("/sys/fs/cgroup")) {
 		return func() {}
 	}
 	k := &heapKeeper{percent: goPercent}
@@ -68,7 +72,7 @@ func heapPercent(live, roots uint64) int {
 	if live >= heapFloor {
 		return goPercent
 	}
-	return min(smallPercent, max(goPercent, int((heapFloor-live)*100/(live+roots+1)))) // never by zero
+	return int(min(smallPercent, max(goPercent, (heapFloor-live)*100/(live+roots+1)))) // never by zero
 }
 
 // heapUse returns what the last collection found in use.
@@ -76,4 +80,21 @@ func heapUse() (live, roots uint64) {
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
 	metrics.Read(samples)
 	return samples[0].Value.Uint64(), samples[1].Value.Uint64() + samples[2].Value.Uint64()
+}
+
+// smallMemory is the memory of a container below which the heap is not raised, in bytes.
+const smallMemory = 4 * heapFloor
+
+// smallContainer reports whether the control group has a limit of memory below smallMemory. Only in a container is it that
+// of the process: elsewhere the folder is that of the whole machine.
+func smallContainer(cgroup fs.FS) bool {
+	for _, name := range []string{"memory.max", "memory/memory.limit_in_bytes"} { // of version 2 and 1
+		text, err := fs.ReadFile(cgroup, name)
+		if err != nil {
+			continue
+		}
+		limit, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+		return err == nil && limit < smallMemory
+	}
+	return false
 }

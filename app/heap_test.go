@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"testing"
+	"testing/fstest"
 
 	"ringhook/test/wait"
 )
@@ -26,6 +27,7 @@ func TestHeapPercent(t *testing.T) {
 // TestRaiseHeap follows the goal of the collector over several collections.
 func TestRaiseHeap(t *testing.T) {
 	t.Setenv("GOGC", "")
+	t.Setenv("GOMEMLIMIT", "off") // as if this were no small container
 	before := debug.SetGCPercent(goPercent)
 	defer debug.SetGCPercent(before)
 	stop := raiseHeap()
@@ -42,14 +44,48 @@ func TestRaiseHeap(t *testing.T) {
 	}
 }
 
-func TestRaiseHeapObeysGOGC(t *testing.T) {
-	t.Setenv("GOGC", "70")
-	before := debug.SetGCPercent(70)
+// TestRaiseHeapObeysMemoryLimit checks that a limit below the floor, as GOMEMLIMIT sets it, is the goal of the collector.
+func TestRaiseHeapObeysMemoryLimit(t *testing.T) {
+	t.Setenv("GOGC", "")
+	t.Setenv("GOMEMLIMIT", "off") // as if this were no small container
+	before := debug.SetGCPercent(goPercent)
 	defer debug.SetGCPercent(before)
+	const limit = 64 << 20
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
 	defer raiseHeap()()
+	used := make([]byte, 32<<20) // which the floor would let grow to 88 MiB
 	runtime.GC()
-	if got := debug.SetGCPercent(70); got != 70 {
-		t.Errorf("percentage = %d, want that of GOGC", got)
+	if goal := heapGoal(); goal > limit {
+		t.Errorf("goal of the collector = %d MiB, above the limit of %d MiB", goal>>20, limit>>20)
+	}
+	runtime.KeepAlive(used)
+}
+
+func TestSmallContainer(t *testing.T) {
+	for text, want := range map[string]bool{"268435456\n": true, "2147483648\n": false, "max\n": false, "9223372036854771712\n": false, "": false, "x": false} {
+		for _, name := range []string{"memory.max", "memory/memory.limit_in_bytes"} {
+			if got := smallContainer(fstest.MapFS{name: {Data: []byte(text)}}); got != want {
+				t.Errorf("%s %q: got %t, want %t", name, text, got, want)
+			}
+		}
+	}
+	if smallContainer(fstest.MapFS{}) {
+		t.Error("without a limit: got true")
+	}
+}
+
+func TestRaiseHeapObeysGOGC(t *testing.T) {
+	for value, percent := range map[string]int{"70": 70, "off": -1} {
+		t.Setenv("GOGC", value)
+		before := debug.SetGCPercent(percent)
+		stop := raiseHeap()
+		runtime.GC()
+		if got := debug.SetGCPercent(percent); got != percent {
+			t.Errorf("percentage = %d, want that of GOGC=%s", got, value)
+		}
+		if stop(); debug.SetGCPercent(before) != percent {
+			t.Errorf("percentage after stop is not that of GOGC=%s", value)
+		}
 	}
 }
 
