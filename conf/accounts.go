@@ -57,6 +57,6 @@ func (r *report) clicks(c *Config, root *position, servers seen) {
 	c.Recordings.Check(r.in(root.key("recordings"), "recordings"))
 	uploads := slices.ContainsFunc(c.Hooks, func(h hooks.Config) bool { return h.Uploads() })
 	if c.Recordings.Serves() && c.Desk.Listen == "" && !uploads {
-		r.wrong(root.key("recordings").key("folder"), "recordings.folder", "needs listen of [desk], whose port serves the recordings; or set url, if another server does, or send them with format = \"multipart\" of a [[hook]]")
+		r.wrong(root.key("recordings").key("folder"), "recordings.folder", "needs listen of [desk], whose port serves the recordings; or set url, if another server does, or send them with file of a [[hook]]")
 	}
 }

@@ -112,7 +112,7 @@ func (r *report) follows(c *Config, at *position, h *hooks.Config) {
 		}
 	}
 	if h.Uploads() && c.Recordings.Folder == "" {
-		r.wrong(at.key("format"), "hook.format", `"multipart" sends recordings: set folder of [recordings]`)
+		r.wrong(at.key("file"), "hook.file", "the hook sends recordings: set folder of [recordings]")
 	}
 }
 

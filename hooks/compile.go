@@ -181,9 +181,7 @@ func (c *Config) with(own *Variant) *Config {
 		if own.Format != templateFormat.name {
 			merged.Body, merged.ContentType = own.Body, own.ContentType
 		}
-		if own.Format != multipartFormat.name {
-			merged.File = own.File
-		}
+		merged.File = own.File
 	}
 	if own.Needs != nil {
 		merged.Needs = own.Needs
@@ -342,8 +340,12 @@ func (b *builder) compileFormat() {
 	case c.Method == http.MethodGet && !r.format.query:
 		b.report("method", fmt.Sprintf("GET carries no body for format = %q: use POST, or format = \"query\"", c.Format))
 	}
-	if c.File != "" && r.format != &multipartFormat {
-		b.report("file", fmt.Sprintf("format = %q sends no recording: use format = \"multipart\", or leave it out", c.Format))
+	switch {
+	case c.File == "":
+	case r.format.file:
+		compileFile(b)
+	default:
+		b.report("file", fmt.Sprintf("format = %q sends no recording: use format = \"multipart\" or \"json\", or leave it out", c.Format))
 	}
 	if r.format.compile != nil {
 		r.format.compile(b)

@@ -36,15 +36,16 @@ type Config struct {
 	// and POST for the others.
 	Method string `toml:"method"`
 	// Format is the payload's format: query, form, json, xml, standard, which is
-	// the body of Standard Webhooks, template, which is Body, or multipart, which
-	// sends the recording of the call.
+	// the body of Standard Webhooks, template, which is Body, or multipart, a form
+	// with the recording of the call.
 	Format string `toml:"format"`
 	// Body is the text of the format template; %name% is escaped as
 	// ContentType demands.
 	Body string `toml:"body"`
 	// ContentType is that of Body.
 	ContentType string `toml:"content_type"`
-	// File is the name of the form field that has the recording in the format multipart.
+	// File is the name of the field that has the recording of the call, in the formats multipart, as a file, and json, in
+	// base64.
 	File string `toml:"file"`
 	// Headers are added to each request; %name% takes a parameter.
 	Headers map[string]string `toml:"headers"`

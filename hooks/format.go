@@ -11,6 +11,8 @@ type format struct {
 	name string // as the key format has it
 	// query writes the payload into the URL's query instead of the body.
 	query bool
+	// file reports that the payload may have the recording of the call, in the field that the key file names.
+	file bool
 	// contentType is that of the body. A format with a compile function sets it per hook.
 	contentType string
 	// compile reads the keys body and content_type; nil if the format has neither.

@@ -16,7 +16,7 @@ import (
 )
 
 // multipartFormat writes multipart/form-data: the chosen parameters, and the recording of the call as a file.
-var multipartFormat = format{name: "multipart", compile: compileMultipart, request: fillMultipart}
+var multipartFormat = format{name: "multipart", file: true, compile: compileMultipart, request: fillMultipart}
 
 // recordingFile is the parameter that names the recording.
 const recordingFile = "recording_file"
@@ -29,28 +29,32 @@ type Recordings interface {
 }
 
 func compileMultipart(b *builder) {
-	c := b.request.cfg
-	if c.File == "" {
+	if b.request.cfg.File == "" {
 		b.report("file", `format = "multipart" needs the name of the form field that has the recording, such as file = "file"`)
-	}
-	if strings.ContainsFunc(c.File, func(r rune) bool { return r < ' ' }) || len(c.File) > 80 {
-		b.report("file", "is not the name of a form field: up to 80 bytes without control characters")
 	}
 	for name := range b.hook.cfg.Headers {
 		if isContentType([2]string{name}) {
 			b.report("headers."+name, `format = "multipart" has a content type of its own: leave it out`)
 		}
 	}
+}
+
+// compileFile checks the settings of a request that sends the recording.
+func compileFile(b *builder) {
+	c := b.request.cfg
+	if strings.ContainsFunc(c.File, func(r rune) bool { return r < ' ' }) || len(c.File) > 80 {
+		b.report("file", "is not the name of a field: up to 80 bytes without control characters")
+	}
 	if c.Secret != "" || c.OldSecret != "" {
-		b.report("secret", `signs the whole body, and format = "multipart" reads a file while it is sent: leave it out`)
+		b.report("secret", "signs the whole body, and a recording is read while it is sent: leave it out")
 	}
 }
 
 // Uploads reports whether an event's request sends the recording.
 func (c *Config) Uploads() bool {
-	uploads := c.Format == multipartFormat.name
+	uploads := c.File != ""
 	for _, own := range c.On {
-		uploads = uploads || own.Format == multipartFormat.name
+		uploads = uploads || own.File != ""
 	}
 	return uploads
 }
@@ -74,8 +78,22 @@ func fillMultipart(req *httpclient.Request, v view) {
 	req.ContentType, req.Body, req.File = w.FormDataContentType(), body.Bytes(), &httpclient.File{}
 }
 
-// addFile adds what surrounds the file in the body: field, name and content type before it, and the end of the body.
+// beforeFile returns the JSON object of an event up to the recording, its last field.
+func (r *request) beforeFile(v view) ([]byte, *httpclient.File) {
+	var fields []field
+	if len(r.params) > 0 { // not every parameter of the event
+		fields = v.fields()
+	}
+	body := bytes.TrimSuffix(jsonEncode(append(fields, field{r.cfg.File, ""})), []byte(`"}`))
+	return body, &httpclient.File{Base64: true, Tail: []byte(`"}`)}
+}
+
+// addFile adds what surrounds the file in the body of a form: field, name and content type before it, and the end of the
+// body.
 func (r *request) addFile(req *httpclient.Request, ev *Event, contentType string) {
+	if req.File.Base64 {
+		return
+	}
 	boundary := boundaryOf(ev)
 	if len(req.Body) > 0 {
 		req.Body = append(req.Body, "\r\n"...)

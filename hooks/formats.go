@@ -44,8 +44,17 @@ func withQuery(u, query string) string {
 	return u + "&" + query
 }
 
-// jsonFormat writes one JSON object.
-var jsonFormat = format{name: "json", contentType: "application/json", write: func(v view) []byte { return jsonEncode(v.fields()) }}
+// jsonFormat writes one JSON object, of which the recording of the call may be the last field.
+var jsonFormat = format{name: "json", file: true, contentType: "application/json", request: fillJSON}
+
+func fillJSON(req *httpclient.Request, v view) {
+	req.ContentType = v.request.contentType
+	if v.request.cfg.File == "" {
+		req.Body = jsonEncode(v.fields())
+		return
+	}
+	req.Body, req.File = v.request.beforeFile(v)
+}
 
 // standardFormat writes the body that Standard Webhooks recommends: type, timestamp and data.
 var standardFormat = format{name: "standard", contentType: "application/json", write: func(v view) []byte {

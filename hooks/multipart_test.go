@@ -1,9 +1,12 @@
 package hooks_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"os"
@@ -109,6 +112,54 @@ func TestUpload(t *testing.T) {
 		if text := strings.Join(parts, "; "); text != "title=Call of +4930123; user[]=101; au%22dio=q %221%22.wav audio/wav" {
 			t.Errorf("parts %s", text)
 		}
+	}
+}
+
+// TestUploadInJSON checks the request that sends a recording in base64, of every length of its last group.
+func TestUploadInJSON(t *testing.T) {
+	crm, outbox := hooktest.NewReceiver(t), hooktest.NewOutbox()
+	outbox.Hurry()
+	cfg, with, folder := uploading(t, crm.URL())
+	cfg.Format, cfg.File, cfg.Params = "json", `FILE "1"`, map[string]string{"call": "%callerid%", "seq": "%seq%"}
+	bare := cfg
+	bare.Name, bare.Params, bare.URL = "bare", nil, hooks.Addresses{crm.URL() + "/bare"}
+	contents := map[string]bool{}
+	d := startShared(t, outbox, with, cfg, bare)
+	for n := range 4 {
+		content := strings.Repeat("RIFF\xff\r\n--", 30_000) + strings.Repeat("x", n)
+		contents[content] = true
+		file := filepath.Join(folder, fmt.Sprint(n, ".wav"))
+		record(t, file, content, time.Hour)
+		outbox.Add(recordedEvent(n, file), "crm", "bare")
+	}
+	d.WakeAll()
+	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
+	seen := map[string]bool{}
+	for _, got := range crm.Requests() {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(got.Body), &fields); err != nil || got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Content-Length") != fmt.Sprint(len(got.Body)) {
+			t.Fatalf("%v: %s, length %s of %d", err, got.Header.Get("Content-Type"), got.Header.Get("Content-Length"), len(got.Body))
+		}
+		text, err := base64.StdEncoding.DecodeString(fmt.Sprint(fields[`FILE "1"`]))
+		if err != nil || !contents[string(text)] {
+			t.Fatalf("the file has %d bytes: %v", len(text), err)
+		}
+		seen[got.URL+string(text)] = true
+		delete(fields, `FILE "1"`)
+		want := map[string]any{"call": "+4930123", "seq": 1.0}
+		if got.URL == "/bare" {
+			want = map[string]any{}
+		}
+		if !maps.Equal(fields, want) {
+			t.Errorf("fields %v, want %v", fields, want)
+		}
+	}
+	if len(seen) != 8 {
+		t.Errorf("%d recordings came, want 8", len(seen))
+	}
+	ev := recordedEvent(1, "/monitor/7.wav")
+	if p, err := hooks.Render([]hooks.Config{cfg}, &ev, "crm"); err != nil || p.Body != `{"call":"+4930123","seq":1,"FILE \"1\"":"(the recording /monitor/7.wav)"}` {
+		t.Errorf("preview: %v\n%s", err, p.Body)
 	}
 }
 
@@ -242,7 +293,9 @@ func TestUploadSettings(t *testing.T) {
 		{func(*hooks.Config) {}, ""},
 		{func(c *hooks.Config) { c.File = "" }, "file"},
 		{func(c *hooks.Config) { c.File = "a\nb" }, "file"},
-		{func(c *hooks.Config) { c.Format = "json" }, "file"},
+		{func(c *hooks.Config) { c.Format = "form" }, "file"},
+		{func(c *hooks.Config) { c.Format = "json" }, ""},
+		{func(c *hooks.Config) { c.Format, c.Secret = "json", "whsec_"+strings.Repeat("A", 32) }, "secret"},
 		{func(c *hooks.Config) { c.Body = "x" }, "body"},
 		{func(c *hooks.Config) { c.Method = "GET" }, "method"},
 		{func(c *hooks.Config) { c.Headers = map[string]string{"content-type": "audio/wav"} }, "headers.content-type"},

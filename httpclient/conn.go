@@ -118,7 +118,7 @@ func (c *conn) send(file *File) (unwritten, err error) {
 		return nil, nil
 	}
 	buffer := make([]byte, 64<<10)
-	left := file.Size + int64(len(file.Tail))
+	left := file.length()
 	for left > 0 {
 		n, err := r.Read(buffer)
 		if n == 0 && err != nil {

@@ -33,15 +33,25 @@ type Request struct {
 // File is a part of a request that is read while it is sent.
 type File struct {
 	io.ReaderAt
-	Size int64  // in bytes; what the file has beyond them is not sent
-	Tail []byte // follows the file
+	Size   int64  // in bytes; what the file has beyond them is not sent
+	Base64 bool   // the file is sent in base64
+	Tail   []byte // follows the file
+}
+
+// length returns the number of bytes that are sent.
+func (f *File) length() int64 {
+	n := f.Size
+	if f.Base64 {
+		n = (n + 2) / 3 * 4
+	}
+	return n + int64(len(f.Tail))
 }
 
 // length returns the number of bytes of the request's body.
 func (r *Request) length() int64 {
 	n := int64(len(r.Body))
 	if r.File != nil {
-		n += r.File.Size + int64(len(r.File.Tail))
+		n += r.File.length()
 	}
 	return n
 }
@@ -51,7 +61,34 @@ func (f *File) reader() io.Reader {
 	if f == nil {
 		return nil
 	}
-	return io.MultiReader(io.NewSectionReader(f, 0, f.Size), bytes.NewReader(f.Tail))
+	var content io.Reader = io.NewSectionReader(f, 0, f.Size)
+	if f.Base64 {
+		content = &base64Reader{content: content}
+	}
+	return io.MultiReader(content, bytes.NewReader(f.Tail))
+}
+
+// base64Reader reads what another reader has, in base64.
+type base64Reader struct {
+	content io.Reader
+	encoded []byte // and not read yet
+	buffer  []byte
+	plain   [48 << 10]byte // a multiple of 3: only the last part is padded
+}
+
+// Read implements io.Reader.
+func (b *base64Reader) Read(p []byte) (int, error) {
+	if len(b.encoded) == 0 {
+		n, err := io.ReadFull(b.content, b.plain[:])
+		if n == 0 || err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return 0, err
+		}
+		b.buffer = base64.StdEncoding.AppendEncode(b.buffer[:0], b.plain[:n])
+		b.encoded = b.buffer
+	}
+	n := copy(p, b.encoded)
+	b.encoded = b.encoded[n:]
+	return n, nil
 }
 
 // userAgent is sent unless the request has one of its own.
