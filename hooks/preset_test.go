@@ -44,7 +44,7 @@ func usePreset(t *testing.T, name string, change func(*Config)) *hook {
 func ofProduct(name string) map[string]any {
 	text, _ := Preset(name)
 	if strings.Contains(string(text), "remembered_by") {
-		return map[string]any{"call_log": "log-7", recordingFile: "/monitor/17.wav"}
+		return map[string]any{"call_log": "log-7", "crm_call": "externalCall.1", "crm_finished": "yes", "call_uuid": "b840bc6a-0490-51ef-9690-9d1131bed071", recordingFile: "/monitor/17.wav"}
 	}
 	if !strings.Contains(string(text), "call_uuid") && !strings.Contains(string(text), "customer_id") && !strings.Contains(string(text), "agent_id_") {
 		return nil

@@ -3,7 +3,6 @@ package products
 import (
 	"fmt"
 	"maps"
-	"strings"
 	"time"
 
 	"ringhook/hooks"
@@ -174,7 +173,7 @@ func (c *call) events(product string, found map[string]any) []hooks.Event {
 			ev.Params["ended"] = at.Format(time.RFC3339Nano)
 		}
 		if phone, ok := ev.Params["agent_phone"].(string); ok {
-			ev.Params["agent_id_"+strings.ReplaceAll(product, "-", "_")] = userOf(phone)
+			ev.Params["agent_id_"+product] = userOf(phone)
 		}
 		events = append(events, ev)
 	}

@@ -12,6 +12,7 @@ import (
 
 var all = []*product{
 	{name: "bitrix24", serve: bitrix24, keyed: true, screens: true},
+	{name: "bitrix24-app", serve: bitrix24App, ids: "bitrix24", keyed: true, screens: true, uploads: true, rotates: true},
 	{name: "kommo", serve: kommo, lacks: []string{"customer"}, screens: true},
 	{name: "hubspot", serve: hubspot},
 	{name: "salesforce", serve: salesforce, keyed: true, lacks: []string{"day"}},
@@ -31,83 +32,6 @@ var all = []*product{
 	{name: "dolibarr", serve: dolibarr},
 	{name: "1c", serve: service1C, keyed: true},
 	{name: "zammad", serve: zammad, keyed: true, firstAgent: true, lacks: []string{"seconds", "started"}, screens: true, answererScreens: true},
-}
-
-// bitrix24 plays an inbound webhook of Bitrix24.
-func bitrix24(f *fake, r *request) (int, string) {
-	method, ok := strings.CutPrefix(r.URL.Path, "/rest/1/"+secret+"/")
-	if !ok || r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" {
-		return f.wrong(r, "no method of the webhook, or no JSON")
-	}
-	switch method {
-	case "telephony.externalCall.searchCrmEntities.json":
-		v, err := f.object(r.body, []string{"PHONE_NUMBER"}, nil)
-		if err != nil {
-			return f.wrong(r, "%v", err)
-		}
-		if v["PHONE_NUMBER"] != known {
-			return 200, `{"result": [], "time": {}}`
-		}
-		return 200, `{"result": [{"CRM_ENTITY_TYPE": "CONTACT", "CRM_ENTITY_ID": 4711, "ASSIGNED_BY_ID": 1, "NAME": "Zoë Müller",
-			"ASSIGNED_BY": {"ID": 1, "TIMEMAN_STATUS": "OPENED", "USER_PHONE_INNER": "101"}},
-			{"CRM_ENTITY_TYPE": "COMPANY", "CRM_ENTITY_ID": 12, "ASSIGNED_BY_ID": 1, "NAME": "ACME", "ASSIGNED_BY": []}], "time": {}}`
-	case "telephony.externalCall.register.json":
-		v, err := f.object(r.body, []string{"USER_ID", "PHONE_NUMBER", "TYPE"}, []string{"CALL_START_DATE", "CRM_CREATE", "SHOW", "LINE_NUMBER", "EXTERNAL_CALL_ID"})
-		if err != nil || !slices.Contains([]string{"1", "2", "3", "4", "5"}, str(v["TYPE"])) || clock(time.RFC3339, str(v["CALL_START_DATE"])).IsZero() {
-			return f.wrong(r, "register: %v", err)
-		}
-		// The same call within 30 minutes has the same id.
-		id := "externalCall." + strings.Join([]string{str(v["PHONE_NUMBER"]), str(v["TYPE"]), str(v["USER_ID"]), str(v["LINE_NUMBER"]), str(v["EXTERNAL_CALL_ID"])}, ".")
-		f.ids[id] = r.body
-		return 200, fmt.Sprintf(`{"result": {"CALL_ID": %q, "CRM_CREATED_LEAD": 0, "CRM_ENTITY_TYPE": "CONTACT", "CRM_ENTITY_ID": 4711}, "time": {}}`, id)
-	case "telephony.externalCall.show.json", "telephony.externalCall.hide.json":
-		v, err := f.object(r.body, []string{"CALL_ID", "USER_ID"}, nil)
-		if err != nil || f.ids[str(v["CALL_ID"])] == "" || phoneOf(str(v["USER_ID"])) == "" {
-			return f.wrong(r, "no call of that id, or no user: %v", err)
-		}
-		if strings.Contains(method, "show") {
-			f.shown = append(f.shown, phoneOf(str(v["USER_ID"])))
-		}
-		return 200, `{"result": true, "time": {}}`
-	case "batch.json":
-		var batch struct {
-			Halt int               `json:"halt"`
-			Cmd  map[string]string `json:"cmd"`
-		}
-		if err := json.Unmarshal([]byte(r.body), &batch); err != nil || len(batch.Cmd) != 2 {
-			return f.wrong(r, "no batch: %v", err)
-		}
-		return f.bitrixBatch(r, batch.Cmd)
-	}
-	return f.wrong(r, "no method")
-}
-
-func (f *fake) bitrixBatch(r *request, cmd map[string]string) (int, string) {
-	name, query, _ := strings.Cut(cmd["finish"], "?")
-	args, err := url.ParseQuery(query)
-	registered := f.ids[args.Get("CALL_ID")]
-	statuses := []string{"200", "304", "603", "603-S", "403", "404", "486", "484", "503", "480", "402", "423", "OTHER"}
-	if err != nil || name != "telephony.externalCall.finish" || registered == "" || args.Get("USER_ID") == "" || !slices.Contains(statuses, args.Get("STATUS_CODE")) {
-		return f.wrong(r, "finish: %v", err)
-	}
-	v, _ := f.object(registered, nil, []string{"USER_ID", "PHONE_NUMBER", "TYPE", "CALL_START_DATE", "CRM_CREATE", "SHOW", "LINE_NUMBER", "EXTERNAL_CALL_ID"})
-	e := entry{key: args.Get("CALL_ID"), out: v["TYPE"] == "1", number: str(v["PHONE_NUMBER"]), agent: phoneOf(args.Get("USER_ID")), answered: args.Get("STATUS_CODE") == "200",
-		seconds: number(args.Get("DURATION")), started: clock(time.RFC3339, str(v["CALL_START_DATE"]))}
-	if e.number == known { // the CRM finds the entity itself
-		e.customer = customerID
-	}
-	f.add(e)
-	name, query, _ = strings.Cut(cmd["record"], "?")
-	if args, err = url.ParseQuery(query); err != nil || name != "telephony.externalCall.attachRecord" || f.ids[args.Get("CALL_ID")] == "" {
-		return f.wrong(r, "attachRecord: %v", err)
-	}
-	if args.Get("RECORD_URL") == "" {
-		return 200, `{"result": {"result": {"finish": {"CALL_ID": "x"}}, "result_error": {"record": {"error": "ERROR_CORE"}}}}`
-	}
-	if args.Get("RECORD_URL") != recorded["recording_url"] {
-		return f.wrong(r, "recording %q", args.Get("RECORD_URL"))
-	}
-	return 200, `{"result": {"result": {"finish": {"CALL_ID": "x"}, "record": {"FILE_ID": 7}}, "result_error": []}}`
 }
 
 // bearer checks the token of a request.
@@ -266,20 +190,27 @@ func odoo(f *fake, r *request) (int, string) {
 	case "/json/2/res.partner/message_post":
 		v, err := f.object(r.body, []string{"ids", "body"}, nil)
 		ids, _ := v["ids"].([]any)
-		text := str(v["body"])
-		if err != nil || len(ids) != 1 || str(ids[0]) != customerID || strings.Contains(text, "<") {
+		if err != nil || len(ids) != 1 {
 			return f.wrong(r, "note: %v", err)
 		}
-		e := entry{out: strings.HasPrefix(text, "Call to"), number: known, customer: customerID, answered: strings.Contains(text, ", answered,")}
-		if !strings.Contains(text, known) || strings.Contains(text, "no agent") == e.answered {
-			return f.wrong(r, "note %q", text)
-		}
-		_, rest, _ := strings.Cut(text, "answered, ")
-		fmt.Sscanf(rest, "%d s", &e.seconds)
-		f.add(e)
-		return 200, `17`
+		return f.odooNote(r, str(ids[0]), str(v["body"]), `17`)
 	}
 	return f.wrong(r, "no such request")
+}
+
+// odooNote plays a note at a contact.
+func (f *fake) odooNote(r *request, contact, text, answer string) (int, string) {
+	if contact != customerID || strings.Contains(text, "<") {
+		return f.wrong(r, "note")
+	}
+	e := entry{out: strings.HasPrefix(text, "Call to"), number: known, customer: customerID, answered: strings.Contains(text, ", answered,")}
+	if !strings.Contains(text, known) || strings.Contains(text, "no agent") == e.answered {
+		return f.wrong(r, "note %q", text)
+	}
+	_, rest, _ := strings.Cut(text, "answered, ")
+	fmt.Sscanf(rest, "%d s", &e.seconds)
+	f.add(e)
+	return 200, answer
 }
 
 // pipedrive plays Pipedrive.

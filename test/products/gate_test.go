@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
@@ -63,7 +62,7 @@ func (p *product) isToken(r *http.Request) bool {
 	if p.login != nil {
 		return p.login(r)
 	}
-	return strings.HasSuffix(r.URL.Path, "token") && r.Method == http.MethodPost
+	return p.isTokenPath(r)
 }
 
 // hasTokens reports whether the requests of a page's hooks carry tokens that end. A product with a login needs to say what its

@@ -68,7 +68,7 @@ func newProgram(t *testing.T, p *product) *program {
 		r.env = append(r.env, name+"="+secret)
 	}
 	text += fmt.Sprintf("[fastagi]\nlisten = %q\nbudget = \"5s\"\n[http]\nlisten = %q\n[store]\nfolder = \"data\"\n", r.agi, r.web)
-	text += fmt.Sprintf("[[agent]]\nid = \"a101\"\nphone = \"101\"\nname = \"Agent 101\"\nids = { %s = %q }\n", strings.ReplaceAll(p.name, "-", "_"), userOf("101"))
+	text += fmt.Sprintf("[[agent]]\nid = \"a101\"\nphone = \"101\"\nname = \"Agent 101\"\nids = { %s = %q }\n", p.product(), userOf("101"))
 	if err := os.WriteFile(r.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -254,12 +254,7 @@ func (r *program) killedWithToken() {
 		if a.OAuth2.Type != httpclient.GrantRefresh {
 			continue
 		}
-		var out bytes.Buffer
-		cmd := exec.CommandContext(wait.Context(r.t), os.Args[0], "account", "add", a.Name, "--code", code, "-c", r.file)
-		cmd.Env, cmd.Stdout, cmd.Stderr = append(append(os.Environ(), asRinghook+"=1"), r.env...), &out, &out
-		if err := cmd.Run(); err != nil {
-			r.t.Fatalf("ringhook account add: %v\n%s", err, &out)
-		}
+		r.command("account", "add", a.Name, "--code", code)
 		refreshed = a.Name
 	}
 	r.gate.mu.Lock()
@@ -274,6 +269,25 @@ func (r *program) killedWithToken() {
 		}
 	}
 	wait.Until(r.t, r.wasKilled, "no token was requested:\n%s", &r.log)
+	if r.product.rotates {
+		// The refresh token that was lost has replaced the one that is stored. It cannot be had again, which is shown.
+		if shown := r.command("account", "show"); !strings.Contains(shown, "answer not stored") {
+			r.t.Errorf("ringhook account show does not say that an answer was lost:\n%s", shown)
+		}
+		r.command("account", "add", refreshed, "--code", code)
+	}
+}
+
+// command runs a command, and returns what it prints.
+func (r *program) command(args ...string) string {
+	r.t.Helper()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(wait.Context(r.t), os.Args[0], append(args, "-c", r.file)...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(append(os.Environ(), asRinghook+"=1"), r.env...), &out, &out
+	if err := cmd.Run(); err != nil {
+		r.t.Fatalf("ringhook %s: %v\n%s", strings.Join(args, " "), err, &out)
+	}
+	return out.String()
 }
 
 // mayBeKilled plays a call that the kill may interrupt: it happens with the first request that needs a token.

@@ -75,7 +75,7 @@ func inBubble(t *testing.T, g *gate, cfg *conf.Config, calls []*call, test func(
 func (s *session) play(calls []*call) {
 	var events []hooks.Event
 	for _, c := range calls {
-		events = append(events, c.events(s.product.name, s.found[c])...)
+		events = append(events, c.events(s.product.product(), s.found[c])...)
 	}
 	slices.SortStableFunc(events, func(a, b hooks.Event) int { return a.Time.Compare(b.Time) })
 	for _, ev := range events {

@@ -4,6 +4,7 @@
 package products
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -82,6 +83,22 @@ type product struct {
 	// Without them tokens are issued at a path that ends with token, and their end is answered 401.
 	login        func(*http.Request) bool
 	sessionEnded func() (status int, body string)
+	// rotates says that every token comes with a refresh token that replaces the one before it, and that tokens are requested
+	// by GET.
+	rotates bool
+	// ids is the name of the agents' ids, if it is not that of the product.
+	ids string
+}
+
+// product returns the name of the agents' ids.
+func (p *product) product() string { return cmp.Or(p.ids, strings.ReplaceAll(p.name, "-", "_")) }
+
+// tokenMethod is the method of a request for a token.
+func (p *product) tokenMethod() string {
+	if p.rotates {
+		return http.MethodGet
+	}
+	return http.MethodPost
 }
 
 // fake is a product that is played.
@@ -95,8 +112,9 @@ type fake struct {
 	shown    []string          // phones of the agents whose screens show the call
 	ids      map[string]string // that answers have named
 	problems []string
+	issued   int // tokens
 	down     int // requests that are answered 503
-	lost     int // requests whose answer is lost
+	lost     int // the request whose answer is lost; 0 for none
 	requests int
 }
 
@@ -135,14 +153,15 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		return
 	}
 	r := &request{in, string(body)}
-	if strings.HasSuffix(in.URL.Path, "token") && in.Method == http.MethodPost {
+	if f.product.isTokenPath(in) {
+		status, answer := f.token(r)
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, f.token(r))
+		w.WriteHeader(status)
+		io.WriteString(w, answer)
 		return
 	}
 	status, answer := f.product.serve(f, r)
-	if f.lost > 0 {
-		f.lost--
+	if f.lost == f.requests {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -150,20 +169,54 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	io.WriteString(w, answer)
 }
 
-// token answers a request for a token.
-func (f *fake) token(r *request) string {
-	form, err := url.ParseQuery(r.body)
-	answer := `{"access_token": "` + secret + `", "token_type": "Bearer"`
-	switch grant := form.Get("grant_type"); {
-	case err == nil && (grant == httpclient.GrantClient || grant == httpclient.GrantPassword):
-	case err == nil && grant == httpclient.GrantRefresh && form.Get("refresh_token") == refreshToken:
-	case err == nil && grant == "authorization_code" && form.Get("code") == code:
-		answer += `, "refresh_token": "` + refreshToken + `"`
-	default:
-		f.wrong(r, "no token by %q", grant)
-		return `{"error": "invalid_grant"}`
+// isTokenPath reports whether a request is one to the address of tokens.
+func (p *product) isTokenPath(r *http.Request) bool {
+	return strings.HasSuffix(strings.TrimSuffix(r.URL.Path, "/"), "token") && r.Method == p.tokenMethod()
+}
+
+// access and refresh return the newest token, and the refresh token that came with it.
+func (f *fake) access() string {
+	if f.product.rotates {
+		return fmt.Sprintf("%s-%d", secret, f.issued)
 	}
-	return answer + `, "expires_in": 3600}`
+	return secret
+}
+
+func (f *fake) refresh() string {
+	if f.product.rotates {
+		return fmt.Sprintf("%s-%d", refreshToken, f.issued)
+	}
+	return refreshToken
+}
+
+// token answers a request for a token.
+func (f *fake) token(r *request) (int, string) {
+	text := r.body
+	if r.Method == http.MethodGet {
+		text = r.URL.RawQuery
+	}
+	form, err := url.ParseQuery(text)
+	withRefresh := false
+	switch grant := form.Get("grant_type"); {
+	case f.product.rotates && (form.Get("client_id") == "" || form.Get("client_secret") != secret):
+		f.wrong(r, "client")
+		return 400, `{"error": "invalid_client"}`
+	case err == nil && (grant == httpclient.GrantClient || grant == httpclient.GrantPassword):
+	case err == nil && grant == httpclient.GrantRefresh && form.Get("refresh_token") == f.refresh():
+		withRefresh = f.product.rotates
+	case err == nil && grant == httpclient.GrantRefresh && f.product.rotates: // replaced by a later one
+		return 400, `{"error": "invalid_grant"}`
+	case err == nil && grant == "authorization_code" && form.Get("code") == code:
+		withRefresh = true
+	default:
+		return f.wrong(r, "no token by %q", grant)
+	}
+	f.issued++
+	answer := fmt.Sprintf(`{"access_token": %q, "token_type": "Bearer", "expires_in": 3600`, f.access())
+	if withRefresh {
+		answer += fmt.Sprintf(`, "refresh_token": %q`, f.refresh())
+	}
+	return 200, answer + "}"
 }
 
 // object reads a body of JSON that has exactly these keys, the last ones of which may be missing.
@@ -388,7 +441,7 @@ func play(t *testing.T, p *product, c *call, change func(*fake)) *fake {
 		change(f)
 	}
 	d.Start()
-	for _, ev := range c.events(p.name, found) {
+	for _, ev := range c.events(p.product(), found) {
 		var to []string
 		for _, route := range d.Match(&ev) {
 			to = append(to, route.Hook)
@@ -562,8 +615,14 @@ func TestProducts(t *testing.T) {
 				play(t, p, c, func(f *fake) { f.down = 2 }).check(t, c, false)
 			})
 			t.Run("answer lost", func(t *testing.T) {
-				for _, c := range calls {
-					play(t, p, c, func(f *fake) { f.lost = 1 }).check(t, c, !p.keyed)
+				for i, c := range calls {
+					first := 0
+					f := play(t, p, c, func(f *fake) { first = f.requests + 1; f.lost = first })
+					f.check(t, c, !p.keyed)
+					// Of one call each answer in turn. The lost request came twice.
+					for lost := first + 1; i == 0 && lost < f.requests; lost++ {
+						play(t, p, c, func(f *fake) { f.lost = lost }).check(t, c, !p.keyed)
+					}
 				}
 			})
 		})
