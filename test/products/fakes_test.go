@@ -17,6 +17,7 @@ var all = []*product{
 	{name: "hubspot", serve: hubspot},
 	{name: "salesforce", serve: salesforce, keyed: true, lacks: []string{"day"}},
 	{name: "odoo", serve: odoo, needsCustomer: true, lacks: []string{"agent", "started"}},
+	{name: "odoo-jsonrpc", serve: odooJSONRPC, needsCustomer: true, lacks: []string{"agent", "started"}},
 	{name: "pipedrive", serve: pipedrive, uploads: true},
 	{name: "suitecrm", serve: suitecrm, keyed: true, lacks: []string{"minutes"}},
 	{name: "espocrm", serve: espocrm, lacks: []string{"seconds"}}, // it shows begin and end
