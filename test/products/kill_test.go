@@ -339,3 +339,24 @@ func TestRepeatsAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestTestsAreNamed checks that the page of every product names the tests that are played with it, and no other.
+func TestTestsAreNamed(t *testing.T) {
+	for _, p := range all {
+		page, err := os.ReadFile("../../docs/crm/" + p.name + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := configuration(t, p, "http://crm.example")
+		said := strings.Join(strings.Fields(string(page)), " ")
+		for test, played := range map[string]bool{
+			"the product down for an hour and back":  len(cfg.Hooks) > 0,
+			"and ringhook killed after each request": len(cfg.Hooks) > 0,
+			"a token that ends in the middle":        p.hasTokens(t, cfg),
+		} {
+			if strings.Contains(said, test) != played {
+				t.Errorf("docs/crm/%s.md: %q is said: %v, is played: %v", p.name, test, !played, played)
+			}
+		}
+	}
+}
