@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -378,6 +379,36 @@ func TestWarnsOfMissingCountry(t *testing.T) {
 		if len(c.Warnings) != want || want > 0 && !strings.HasPrefix(c.Warnings[0].String(), "f:1: number.country: is missing") {
 			t.Errorf("%s: warnings %v, want %d of the country", url, c.Warnings, want)
 		}
+	}
+}
+
+// TestSettingsOfParameters checks that a setting with the name of a parameter of calls is warned about: its value would be that
+// of every call.
+func TestSettingsOfParameters(t *testing.T) {
+	c, err := Parse("ringhook.toml", []byte(`
+[number]
+country = "DE"
+[[lookup]]
+name = "crm"
+points = ["queue-dial"]
+url = "https://crm.example/%callerid%/%portal%"
+settings = { callerid = "+49301234567", portal = "acme" }
+[[hook]]
+name = "journal"
+events = ["*"]
+url = "https://crm.example/"
+params = { x = "%status%", y = "%portal%" }
+settings = { status = "ended", portal = "acme" }
+`), os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, warning := range c.Warnings {
+		got = append(got, fmt.Sprint(warning.Line, " ", warning.Key))
+	}
+	if want := []string{"8 lookup.settings.callerid", "14 hook.settings.status"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

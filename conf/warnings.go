@@ -23,6 +23,7 @@ func (r *report) warnings(c *Config, root *position) []Mistake {
 	for i := range c.Lookups {
 		d.table, d.at, d.extra = "lookup", root.key("lookup").item(i), dialplan.Arguments()
 		c.Lookups[i].Parameters(d.parameter)
+		d.settings(c.Lookups[i].Settings)
 	}
 	d.country(c, root)
 	for i := range c.Hooks {
@@ -39,12 +40,14 @@ func (r *report) warnings(c *Config, root *position) []Mistake {
 		if d.events(c.Hooks[i].Events) {
 			c.Hooks[i].Parameters(d.parameter)
 		}
+		d.settings(c.Hooks[i].Settings)
 	}
 	for i := range c.Pops {
 		d.table, d.at, d.extra = "pop", root.key("pop").item(i), nil
 		if d.events(c.Pops[i].Events) {
 			c.Pops[i].Parameters(d.parameter)
 		}
+		d.settings(c.Pops[i].Settings)
 	}
 	for i := range c.AMI {
 		if key, problem := c.AMI[i].Doubt(); problem != "" {
@@ -122,6 +125,17 @@ func (d *warner) events(names []string) (all bool) {
 		d.warn(at, "events", fmt.Sprintf("no point emits %q; %s", name, hint))
 	}
 	return all
+}
+
+// settings warns about settings with the name of a parameter.
+func (d *warner) settings(settings map[string]string) {
+	known := slices.Concat(d.parameters, d.extra, []string{"callerid_all"})
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if slices.Contains(known, name) {
+			key := "settings." + name
+			d.warn(d.at.key("settings").key(name), key, fmt.Sprintf("has the name of a parameter of calls: %%%s%% is this value for every call; give it another name", name))
+		}
+	}
 }
 
 // country warns about lookups by the caller's number without the country whose national
