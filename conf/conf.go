@@ -270,6 +270,7 @@ func parse(texts []source, folder string, env func(string) (string, bool)) (*Con
 	}}
 	d.table(root, "", tables, reflect.ValueOf(c).Elem())
 	c.presetVariables()
+	c.shareSecrets()
 	if folder != "" {
 		r.resolve(c, folder, root)
 	}

@@ -123,7 +123,11 @@ func (d *decoder) value(at *position, key string, in any, out reflect.Value) {
 	case map[string]any:
 		switch out.Kind() {
 		case reflect.Struct:
+			from := len(d.expanded)
 			d.table(at, key, in, out)
+			if c, ok := out.Addr().Interface().(interface{ SetEnvironment([]string) }); ok && len(d.expanded) > from {
+				c.SetEnvironment(slices.Clone(d.expanded[from:]))
+			}
 			return
 		case reflect.Map:
 			d.dictionary(at, key, in, out)
@@ -145,11 +149,7 @@ func (d *decoder) list(at *position, key string, in []any, out reflect.Value) {
 		if first, ok := d.begin[elem]; ok {
 			list.Index(i).Set(reflect.ValueOf(first(at.item(i), v)))
 		}
-		from := len(d.expanded)
 		d.value(at.item(i), key, v, list.Index(i))
-		if c, ok := list.Index(i).Addr().Interface().(interface{ SetEnvironment([]string) }); ok && len(d.expanded) > from {
-			c.SetEnvironment(slices.Clone(d.expanded[from:]))
-		}
 		if elem.Kind() != reflect.Struct && at.item(i).wrong {
 			at.wrong = true
 		}

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/BurntSushi/toml"
 
@@ -63,6 +64,17 @@ func (c *Config) presetVariables() {
 			}
 			c.Dialplan.Variables[name] = kind
 		}
+	}
+}
+
+// shareSecrets has hooks and pops hide the secrets of links to recordings, which come to them as a parameter of events.
+func (c *Config) shareSecrets() {
+	secrets := c.Recordings.Secrets()
+	for i := range c.Hooks {
+		c.Hooks[i].Environment = slices.Concat(c.Hooks[i].Environment, secrets)
+	}
+	for i := range c.Pops {
+		c.Pops[i].Environment = slices.Concat(c.Pops[i].Environment, secrets)
 	}
 }
 

@@ -278,6 +278,12 @@ func headerSecrets(headers map[string]string) (secrets []string) {
 	return secrets
 }
 
+// URLSecrets returns what stands before the host of a URL and the values of parameters whose names speak of a secret.
+func URLSecrets(address string) []string {
+	sure, _ := urlSecrets(address)
+	return slices.DeleteFunc(sure, func(s string) bool { return s == "" })
+}
+
 // urlSecrets returns what is secret in a URL as it is configured, or in a path that is appended to one: what stands before
 // the host, and parameters of which the name speaks of a secret. Guessed are parts that look like keys.
 func urlSecrets(text string) (sure, guessed []string) {

@@ -2,6 +2,7 @@ package recordings
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"ringhook/httpclient"
@@ -21,6 +22,20 @@ type Config struct {
 	Settle time.Duration `toml:"settle"`
 	// MaxUpload is the maximum size of a recording that a hook sends, in bytes.
 	MaxUpload size.Size `toml:"max_upload"`
+	// Environment holds the values that the table took from environment variables.
+	Environment []string `toml:"-"`
+}
+
+// SetEnvironment stores the values that the table took from environment variables.
+func (c *Config) SetEnvironment(values []string) { c.Environment = values }
+
+// Secrets returns what of the links is not shown: what came from the environment, and values of URL whose names speak of a
+// secret.
+func (c *Config) Secrets() []string {
+	if c.URL == "" {
+		return nil
+	}
+	return slices.Concat(c.Environment, httpclient.URLSecrets(c.URL))
 }
 
 // DefaultConfig returns the settings without a [recordings] table.
