@@ -130,6 +130,7 @@ func (f *fetcher) page(ctx context.Context, next string) (*httpclient.Response, 
 		token := ""
 		if f.tokens != nil {
 			if token, err = f.tokens.Get(deadline); err != nil {
+				f.tokens.Quota().Return(1)
 				return nil, err
 			}
 			f.tokens.Authorize(req, token)

@@ -149,7 +149,7 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	}
 	req, err := s.hook.request(ev, started)
 	if err != nil {
-		return outcome{class: classPoison, text: err.Error()}
+		return outcome{class: classPoison, text: err.Error(), unsent: true}
 	}
 	closeFile, failed := s.attach(req, ev)
 	if failed != nil {
@@ -160,7 +160,9 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	token := ""
 	if s.tokens != nil && !s.hook.of(ev.Name).apart {
 		if token, err = s.tokens.Get(deadline); err != nil {
-			return outcomeOf(nil, err, time.Now())
+			o = outcomeOf(nil, err, time.Now())
+			o.unsent = true // a request for a token may have been
+			return o
 		}
 		s.tokens.Authorize(req, token)
 	}
@@ -168,11 +170,13 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	resp, err := s.send(req, deadline)
 	_ = failpoint.Hit(failpoint.AttemptAfterSend)
 	var failure *httpclient.Error
-	if errors.As(err, &failure) && failure.Class == httpclient.ClassReset && time.Since(started) < resetWithin {
+	again := errors.As(err, &failure) && failure.Class == httpclient.ClassReset && time.Since(started) < resetWithin
+	if again {
 		req.Fresh = true
 		resp, err = s.send(req, deadline)
 	}
 	o = outcomeOf(resp, err, time.Now())
+	o.unsent = o.unsent && !again
 	s.hook.of(ev.Name).read(&o, resp)
 	if o.unread != nil && o.class == classDelivered && len(s.hook.of(ev.Name).cfg.Remember) > 0 {
 		s.failures.limited.Warn("unread", "answer cannot be read, nothing is remembered of it", "event", ev.Name, "event_id", ev.ID, "err", o.unread)

@@ -65,11 +65,15 @@ type outcome struct {
 	final      bool              // a further attempt cannot succeed
 	values     map[string]string // to remember for later deliveries of the call
 	unread     error             // why nothing of the answer can be remembered
+	unsent     bool              // no request was made to the receiver
 }
 
 // unsentClasses are the classes of attempts at which nothing was sent, because something is missing that the receiver has
 // nothing to do with.
 var unsentClasses = map[string]bool{classNeeds: true, classRecording: true}
+
+// used reports whether a request was made, which counts for the rate of the account.
+func (o *outcome) used() bool { return o.class != "" && !unsentClasses[o.class] && !o.unsent }
 
 // outcomeOf classifies a response or an error.
 func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {
@@ -79,7 +83,7 @@ func outcomeOf(resp *httpclient.Response, err error, now time.Time) outcome {
 		resp, err = &httpclient.Response{Status: failure.Status, Body: []byte(err.Error())}, nil
 	}
 	if err != nil {
-		return outcome{class: errorClass(err), text: err.Error()}
+		return outcome{class: errorClass(err), text: err.Error(), unsent: failure != nil && !failure.Sent}
 	}
 	o := outcome{class: statusClass(resp.Status), status: resp.Status, text: string(resp.Body)}
 	switch resp.Status {

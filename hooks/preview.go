@@ -202,10 +202,16 @@ func (s *sender) once(ev *Event) (done bool, err error) {
 	if s.tokens.Quota().Take(1) == 0 {
 		return true, errors.New("rate of the account: no further request is allowed now")
 	}
-	if ev, err = s.recall(ev); err != nil {
+	o := outcome{}
+	if ev, err = s.recall(ev); err == nil {
+		o = s.try(ev, time.Now())
+	}
+	if !o.used() {
+		s.tokens.Quota().Return(1)
+	}
+	if err != nil {
 		return true, fmt.Errorf("read remembered values: %w", err)
 	}
-	o := s.try(ev, time.Now())
 	if o.class == classDelivered {
 		return true, nil
 	}

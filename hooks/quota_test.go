@@ -2,6 +2,7 @@ package hooks_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -105,6 +106,10 @@ func TestUnsentUsesNoRate(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.Start()
+		once := event("1.3", 1)
+		if err := d.Once("notes", &once); err == nil {
+			t.Error("an attempt beside the outbox was delivered without the value")
+		}
 		ids := []int64{outbox.Add(recordedEvent(1, "later.wav"), "crm")[0], outbox.Add(event("1.2", 1), "notes")[0]}
 		d.WakeAll()
 		time.Sleep(time.Minute)
@@ -120,4 +125,48 @@ func TestUnsentUsesNoRate(t *testing.T) {
 			t.Errorf("%d of 3 requests are left", n)
 		}
 	})
+}
+
+// TestUnmadeRequestUsesNoRate checks that neither a receiver that cannot be reached nor a token that is not there uses the
+// account's rate up.
+func TestUnmadeRequestUsesNoRate(t *testing.T) {
+	for _, c := range []struct {
+		token error
+		send  error
+		left  int
+	}{
+		{token: &httpclient.Error{Class: httpclient.ClassToken, Sent: true, Err: errors.New("get token: status 500")}, left: 3},
+		{send: &httpclient.Error{Class: httpclient.ClassConnect, Err: errors.New("connection refused")}, left: 3},
+		{send: &httpclient.Error{Class: httpclient.ClassTimeout, Sent: true, Err: errors.New("deadline passed")}, left: 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			quota := httpclient.NewQuota(httpclient.ParseRate("1/h", 3, nil), func(httpclient.QuotaOutcome) {})
+			tokens := httpclient.KeepTokens(func(context.Context, string) (httpclient.Token, error) {
+				return httpclient.Token{Access: "token-1"}, c.token
+			}, httpclient.KeptTokens{Quota: quota})
+			defer tokens.Close()
+			cfg := hookTo("crm", "http://crm.example/")
+			cfg.Account = "crm"
+			outbox := hooktest.NewOutbox()
+			d, err := hooks.NewShared([]hooks.Config{cfg}, hooks.Shared{Accounts: func(string) *httpclient.Tokens { return tokens }}, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.SetSend("crm", func(*httpclient.Request, time.Time) (*httpclient.Response, error) { return nil, c.send })
+			d.Start()
+			once := event("1.1", 1)
+			if err := d.Once("crm", &once); err == nil {
+				t.Error("delivered")
+			}
+			outbox.Add(event("1.2", 1), "crm")
+			d.WakeAll()
+			time.Sleep(time.Second)
+			if err := d.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if n := quota.Take(9); n != c.left {
+				t.Errorf("%v, %v: %d of 3 requests are left, want %d", c.token, c.send, n, c.left)
+			}
+		})
+	}
 }

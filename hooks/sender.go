@@ -261,9 +261,11 @@ func (s *sender) take(f finished) {
 	if f.err != nil {
 		s.failures.limited.Error("remembered", "cannot read remembered values, the delivery waits", "delivery", f.result.Delivery, "err", f.err)
 	}
+	if !f.outcome.used() {
+		s.feed.quota.Return(1)
+	}
 	switch {
 	case f.outcome.class == "" || unsentClasses[f.outcome.class]:
-		s.feed.quota.Return(1)
 		if f.result.State == Pending {
 			s.feed.failed(f.result.Delivery)
 		}

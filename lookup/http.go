@@ -177,6 +177,9 @@ func (b *httpBackend) send(req *httpclient.Request, apart bool, start, deadline 
 	}
 	resp, err := b.client.Do(&out, deadline)
 	var e *httpclient.Error
+	if errors.As(err, &e) && !e.Sent {
+		tokens.Quota().Return(1) // no request was made
+	}
 	refused := token != "" && tokens.Refused(resp)
 	if refused {
 		tokens.Forget(token)
