@@ -675,9 +675,14 @@ func TestLogin(t *testing.T) {
 		t.Errorf("the session ends at %v", st.Expiry)
 	}
 	vtiger.Login[1].Values["proof"] = "%challenge%wrong"
-	p = start(t, newVault(), vtiger)
-	if _, err := p.tokens.Get(time.Now().Add(wait.Limit)); err == nil || !strings.Contains(err.Error(), "has no session") {
+	v = newVault()
+	p = start(t, v, vtiger)
+	if _, err := p.tokens.Get(time.Now().Add(wait.Limit)); err == nil || !strings.Contains(err.Error(), "has no session: are user and key right?") {
 		t.Errorf("a wrong key: %v", err)
+	}
+	// It is tried as seldom as what a server refuses by a status.
+	if st, _ := v.Load("crm"); !st.Refused || !st.Started.IsZero() {
+		t.Errorf("a wrong key is stored as %+v", st)
 	}
 	glpi := account.Config{Name: "crm", Header: "Session-Token", Login: []account.Step{{
 		URL: crm.URL + "/initSession", Headers: map[string]string{"App-Token": "app", "Authorization": "user_token abc"}, Take: map[string]string{"session": ".session_token"},

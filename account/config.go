@@ -182,7 +182,7 @@ func newExpired(expression string) (func(*httpclient.Response) bool, error) {
 
 // newTaker returns a function that evaluates expressions of jq over an answer.
 func newTaker(expressions map[string]string) (func(*httpclient.Response) (map[string]string, error), error) {
-	reader, err := answer.NewReader(answer.Config{Format: "json", Map: expressions})
+	reader, err := answer.NewReader(answer.Config{Format: "json", Map: expressions, Time: readTime})
 	if err != nil {
 		return nil, err
 	}

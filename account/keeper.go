@@ -195,12 +195,18 @@ func (k *keeper) begin(ctx context.Context, st *State, seed string, ask func(con
 
 // wasRefused reports whether a server refused to issue a token, so that the same request will hardly succeed soon.
 func wasRefused(err error) bool {
+	if errors.Is(err, errLogin) {
+		return true
+	}
 	var refused *httpclient.RefusedToken
 	return errors.As(err, &refused) && refused.Status < 500 && refused.Status != http.StatusTooManyRequests && refused.Status != http.StatusRequestTimeout
 }
 
 // answerLost reports whether a server may have issued a token in an answer that did not arrive.
 func answerLost(err error) bool {
+	if errors.Is(err, errLogin) {
+		return false
+	}
 	var refused *httpclient.RefusedToken
 	if errors.As(err, &refused) {
 		return refused.Status >= 500 // of a proxy, whose server may have answered

@@ -15,8 +15,9 @@ import (
 	"ringhook/httpclient"
 )
 
-// readTime is the maximum time to evaluate the expressions of one answer.
-const readTime = 500 * time.Millisecond
+// readTime bounds the expressions of one answer. A busy machine must not lose a session, nor take an answer that says that it
+// has ended for another one.
+const readTime = 10 * time.Second
 
 func timeoutOf(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), d)
@@ -129,6 +130,10 @@ func valueOf(values map[string]string, key string) string {
 	return values[name]
 }
 
+// errLogin is the cause of a login that a server has answered without what the next request needs, as Vtiger answers a wrong
+// key. Some products lock a user after several of them.
+var errLogin = errors.New("are user and key right?")
+
 // login requests a session.
 func login(ctx context.Context, steps []*step, client *httpclient.Client) (httpclient.Token, error) {
 	deadline, _ := ctx.Deadline()
@@ -149,7 +154,7 @@ func login(ctx context.Context, steps []*step, client *httpclient.Client) (httpc
 		for _, name := range s.wanted {
 			if taken[name] == "" {
 				return httpclient.Token{}, &httpclient.Error{Class: httpclient.ClassToken, Status: resp.Status, Sent: true,
-					Err: fmt.Errorf("login, request %d: the answer has no %s: are user and key right?", i+1, name)}
+					Err: fmt.Errorf("login, request %d: the answer has no %s: %w", i+1, name, errLogin)}
 			}
 		}
 		maps.Copy(values, taken)
