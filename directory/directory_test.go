@@ -397,6 +397,7 @@ func TestPages(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("another host was asked") }))
 	t.Cleanup(other.Close)
 	next := ""
+	kind := "application/json"
 	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		to := next
 		if next == "login" {
@@ -406,6 +407,7 @@ func TestPages(t *testing.T) {
 		if strings.HasPrefix(r.URL.RawQuery, "page=2") && next != "loop" {
 			to = ""
 		}
+		w.Header().Set("Content-Type", kind)
 		fmt.Fprintf(w, `{"users":[{"id":%q,"phone":"1"}],"next_page":%q}`, "id"+r.URL.RawQuery, to)
 	}))
 	t.Cleanup(crm.Close)
@@ -429,6 +431,15 @@ func TestPages(t *testing.T) {
 		if tc.want == "" && (err != nil || len(ids) != 2 || ids[1].ID != "idpage=2") || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("next %q: %v, %v", tc.next, ids, err)
 		}
+	}
+	// An [[agents]] table has no key charset to set.
+	next, kind = "", "application/json; charset=martian"
+	f, err := newFetcher(&c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err = f.all(t.Context()); err == nil || !strings.Contains(err.Error(), `unknown charset "martian" in the Content-Type`) || strings.Contains(err.Error(), "set charset") {
+		t.Errorf("unknown charset: %v", err)
 	}
 }
 

@@ -93,5 +93,6 @@ func TestNoToken(t *testing.T) {
 	f(hooktest.Step{Status: 410}, "rejected", "get token: status 410")
 	f(hooktest.Step{Status: 503}, "server", "get token: status 503")
 	f(hooktest.Step{Body: "{}"}, "rejected", "the response is not a token")
-	f(hooktest.Step{Body: "<html>"}, "rejected", "the response is not a token")
+	f(hooktest.Step{Body: "<html>s3cret"}, "rejected", "the response is a page for people, such as a login")
+	f(hooktest.Step{Body: " <!DOCTYPE html><p>s3cret"}, "rejected", "the response is a page for people")
 }

@@ -240,6 +240,13 @@ func tokenError(err error) *Error {
 	return &Error{Class: ClassToken, Sent: true, Err: errors.New("get token: the response is not a token")}
 }
 
+// isPage reports whether a response is a page for people.
+func isPage(body []byte) bool {
+	body = bytes.TrimSpace(body)
+	start := bytes.ToLower(body[:min(len(body), 15)])
+	return bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
+}
+
 // transport sends the library's requests through our client, with its limits.
 type transport struct {
 	client *Client
@@ -275,6 +282,9 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.client.Do(req, deadline)
 	if err != nil {
 		return nil, err
+	}
+	if resp.Status <= 299 && isPage(resp.Body) {
+		return nil, &Error{Class: ClassToken, Sent: true, Err: errors.New("the response is a page for people, such as a login: is token_url right?")}
 	}
 	return &http.Response{
 		StatusCode: resp.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,

@@ -3,6 +3,7 @@ package lookup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"ringhook/httpclient"
@@ -50,7 +51,11 @@ func asFault(err error) *fault {
 	}
 	var a *answer.Error
 	if errors.As(err, &a) {
-		return &fault{reason: a.Reason, down: answer.IsPage(err), err: a.Err}
+		cause := a.Err
+		if advice := answer.Advice(cause); advice != "" {
+			cause = fmt.Errorf("%w: %s", cause, advice)
+		}
+		return &fault{reason: a.Reason, down: answer.IsPage(err), err: cause}
 	}
 	var w *httpclient.Error
 	if errors.As(err, &w) {

@@ -168,6 +168,24 @@ type Error struct {
 	Err    error
 }
 
+// advised is a problem with the key of a [[lookup]] that solves it. Other tables have no such keys.
+type advised struct {
+	error
+	advice string
+}
+
+// Unwrap returns the problem.
+func (a advised) Unwrap() error { return a.error }
+
+// Advice returns what to set in a [[lookup]] so that answers with this error can be read; empty if that is not known.
+func Advice(err error) string {
+	var a advised
+	if errors.As(err, &a) {
+		return a.advice
+	}
+	return ""
+}
+
 // errPage is an answer that is a page from its first byte on, as a source answers
 // everybody whose login has ended.
 var errPage = errors.New("a page for people in place of an answer")
@@ -256,12 +274,12 @@ func explain(err *Error, body []byte, contentType, format string) *Error {
 	switch looks := looksLike(body); {
 	case looks == "xml" && format != "xml", media == "text/html" && bytes.IndexByte(body, '<') >= 0:
 		if bytes.HasPrefix(body, []byte("<?xml")) || strings.Contains(media, "xml") {
-			return &Error{ReasonSyntax, errors.New(`answer is XML: set format = "xml"`)}
+			return &Error{ReasonSyntax, advised{errors.New("answer is XML"), `set format = "xml"`}}
 		}
 		return &Error{ReasonHTML, errors.New("answer has HTML in it, such as a warning of PHP")}
 	case looks != "" && looks != format && !(strings.HasPrefix(looks, "pairs") && strings.HasPrefix(format, "pairs")):
 		problem := strings.TrimSuffix(err.Err.Error(), rawHint)
-		return &Error{err.Reason, fmt.Errorf("%s; the answer looks like another format: set format = %q", problem, looks)}
+		return &Error{err.Reason, advised{fmt.Errorf("%s; the answer looks like another format", problem), fmt.Sprintf("set format = %q", looks)}}
 	}
 	return err
 }

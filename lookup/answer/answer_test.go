@@ -3,6 +3,7 @@ package answer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -271,13 +272,14 @@ func TestRemedy(t *testing.T) {
 		{xmlConfig, "", `<?xml version="1.0" encoding="klingon"?><c/>`, `unknown charset "klingon" in the XML declaration`},
 	} {
 		_, err := read(t, tc.cfg, tc.body, tc.contentType)
-		if err == nil || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%s as %s: %v, want %s", tc.body, tc.cfg.Format, err, tc.want)
+		text := fmt.Sprint(err, ": ", Advice(err))
+		if err == nil || !strings.Contains(text, tc.want) {
+			t.Errorf("%s as %s: %v, want %s", tc.body, tc.cfg.Format, text, tc.want)
 		}
-		if err != nil && strings.Count(err.Error(), "format = ") > 1 {
-			t.Errorf("%s as %s: two remedies: %v", tc.body, tc.cfg.Format, err)
+		if err != nil && strings.Count(text, "format = ") > 1 {
+			t.Errorf("%s as %s: two remedies: %v", tc.body, tc.cfg.Format, text)
 		}
-		if err != nil && strings.Contains(err.Error(), "Anna") {
+		if err != nil && strings.Contains(text, "Anna") {
 			t.Errorf("the error quotes the answer: %v", err)
 		}
 	}

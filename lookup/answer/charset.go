@@ -46,7 +46,7 @@ func open(body []byte, contentType, configured string) (document, error) {
 	if d.charset == nil {
 		var err error
 		if d.charset, err = Charset(name); err != nil {
-			return d, &Error{ReasonCharset, fmt.Errorf("%w in %s; set charset to the right one", err, from)}
+			return d, &Error{ReasonCharset, advised{fmt.Errorf("%w in %s", err, from), "set charset to the right one"}}
 		}
 	}
 	// What declares UTF-16 in single bytes is not in UTF-16.
@@ -128,7 +128,7 @@ func (d document) text() (string, error) { return d.decode(d.body) }
 func (d document) decode(part []byte) (string, error) {
 	if d.charset == nil {
 		if !utf8.Valid(part) {
-			return "", &Error{ReasonCharset, errors.New("answer is not UTF-8: set charset to what it is")}
+			return "", &Error{ReasonCharset, advised{errors.New("answer is not UTF-8"), "set charset to what it is"}}
 		}
 		return string(part), nil
 	}
