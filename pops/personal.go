@@ -160,7 +160,8 @@ func ExceptionPattern(s string) bool { return len(s) <= 40 && exceptable(s) }
 // exceptable reports whether a text of any length can be an exception. Two numbers in one cannot: their digits make the
 // number of a third.
 func exceptable(s string) bool {
-	return exceptedPattern.MatchString(s) && !number.SeveralAnywhere(strings.TrimSuffix(s, "*"))
+	text := strings.TrimSuffix(s, "*")
+	return exceptedPattern.MatchString(s) && !number.SeveralAnywhere(text) && !number.IsUniqueID(text)
 }
 
 // SetPersonal replaces settings and exceptions for the events that come after it.

@@ -120,6 +120,9 @@ func Dialable(raw string) (dialled string, several, ok bool) {
 	if strings.ContainsFunc(raw, func(r rune) bool { return r != '\t' && unicode.IsControl(r) }) {
 		return "", strings.ContainsAny(raw, "\r\n"), false
 	}
+	if IsUniqueID(raw) {
+		return "", false, false
+	}
 	text := inserted.ReplaceAllString(written(clip(raw)), "$1")
 	if code := separators.Replace(text); strings.ContainsAny(code, "*#") && strings.Trim(code, "+0123456789*#") == "" {
 		return code, false, true
@@ -130,6 +133,14 @@ func Dialable(raw string) (dialled string, several, ok bool) {
 	_, several = base(text)
 	return "", several, false
 }
+
+// uniqueID is the time at which a channel was made, in seconds since 1970, and its number since Asterisk was started. One
+// with the number 0 looks like an amount in a spreadsheet.
+var uniqueID = regexp.MustCompile(`^[12]\d{9}\.[1-9]\d*$`)
+
+// IsUniqueID reports whether a text is the uniqueid or the linkedid of a call, such as 1700000001.17. Its digits make no
+// number.
+func IsUniqueID(text string) bool { return uniqueID.MatchString(strings.TrimSpace(text)) }
 
 // separators are what people write between the digits of a number.
 var separators = strings.NewReplacer(" ", "", "-", "", ".", "", "(", "", ")", "", "[", "", "]", "", "/", "")
