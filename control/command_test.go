@@ -19,6 +19,7 @@ import (
 	"ringhook/ami"
 	"ringhook/ami/amitest"
 	"ringhook/dialplan"
+	"ringhook/loglimit"
 	"ringhook/store/desk"
 	"ringhook/store/sqlite"
 	"ringhook/test/wait"
@@ -571,6 +572,32 @@ func TestCausesOfParts(t *testing.T) {
 		if !strings.Contains(line, want) {
 			t.Errorf("%q is missing: %s", want, line)
 		}
+	}
+}
+
+// TestRefusedCommandsInLog checks that commands that are refused again and again do not fill the log, and that those that are
+// carried out are all in it.
+func TestRefusedCommandsInLog(t *testing.T) {
+	x, ctx := newExchange(t), t.Context()
+	x.Close()
+	lines := make(firstLines, 64)
+	x.log = slog.New(slog.NewTextHandler(lines, nil))
+	x.limited = loglimit.New(x.log, time.Hour)
+	x.start()
+	for range 5 {
+		if _, err := x.Mute(ctx, x.actor("7"), CallRequest{Agent: "7", LinkedID: "9.9"}); err == nil {
+			t.Fatal("a call that there is not was muted")
+		}
+	}
+	x.limited.Close()
+	refused := 0
+	for n := len(lines); n > 0; n-- {
+		if strings.Contains(<-lines, "command for the PBX") {
+			refused++
+		}
+	}
+	if refused != 2 { // the first, and the number of the others
+		t.Errorf("%d lines of refused commands, want 2", refused)
 	}
 }
 

@@ -173,7 +173,12 @@ func (c *Control) note(who Actor, in *on, record *desk.Command, text string, cau
 		level = slog.LevelWarn
 		args = append(args, "err", cause)
 	}
-	c.log.Log(context.Background(), level, "command for the PBX", args...)
+	if outcome == string(OK) || cause != nil {
+		c.log.Log(context.Background(), level, "command for the PBX", args...)
+	} else {
+		// Asterisk was not asked for anything. A program that repeats such a command must not fill the log.
+		c.limited.Log(level, "command "+outcome+"\x00"+command+"\x00"+who.Name, "command for the PBX", args...)
+	}
 	for _, call := range in.calls {
 		if own := errorOf(call.failed); own != nil {
 			c.trace(who, command, call, string(own.Code), own.Text, record.At, record.Took)
