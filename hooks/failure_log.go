@@ -39,13 +39,13 @@ func (l *failureLog) result(log *slog.Logger, d *Delivery, r *Result) {
 		log.Debug("dropped", about...)
 		return
 	case unsentClasses[r.Attempt.Class] && r.State == Pending: // a recording is complete only some time after its call
-		log.Debug("nothing to send yet", append(about, "next", r.Next, "err", r.Attempt.Excerpt)...)
+		log.Debug("nothing to send yet", append(about, "next", r.Next, "err", r.Attempt.Cause())...)
 		return
 	case r.Attempt.Class == classNeeds:
 		l.limited.Error("dead needs", "delivery is dead: it needs values that no answer has left", append(about, "event_id", d.Event.ID, "err", r.Attempt.Excerpt)...)
 		return
-	case r.Attempt.Class == classRecording:
-		l.limited.Error("dead recording", "delivery is dead: its recording cannot be sent", append(about, "event_id", d.Event.ID, "err", r.Attempt.Excerpt)...)
+	case r.Attempt.Class == classRecording: // the cause alone: the file's name may have the caller's number in it
+		l.limited.Error("dead recording", "delivery is dead: its recording cannot be sent", append(about, "event_id", d.Event.ID, "err", r.Attempt.Cause())...)
 		return
 	case r.State == Dead:
 		l.limited.Error("dead", "delivery is dead", append(about, "event_id", d.Event.ID, "hint", "ringhook outbox list --state dead lists all")...)

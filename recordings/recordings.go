@@ -219,6 +219,10 @@ func (r *Recordings) send(w http.ResponseWriter, req *http.Request, cur *current
 		http.Error(w, "there is no such recording", http.StatusNotFound)
 		return outcomeMissing
 	case err != nil:
+		var named *fs.PathError
+		if errors.As(err, &named) { // the file's name may have the caller's number in it
+			err = named.Err
+		}
 		r.log.Warn("cannot open a recording", "err", err)
 		http.Error(w, "the recording cannot be read", http.StatusNotFound)
 		return outcomeMissing
