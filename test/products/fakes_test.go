@@ -12,7 +12,7 @@ import (
 
 var all = []*product{
 	{name: "bitrix24", serve: bitrix24, keyed: true, screens: true},
-	{name: "bitrix24-app", serve: bitrix24App, ids: "bitrix24", keyed: true, screens: true, uploads: true, rotates: true},
+	{name: "bitrix24-app", unlinked: true, serve: bitrix24App, ids: "bitrix24", keyed: true, screens: true, uploads: true, rotates: true},
 	{name: "kommo", serve: kommo, lacks: []string{"customer"}, screens: true},
 	{name: "hubspot", serve: hubspot},
 	{name: "salesforce", serve: salesforce, keyed: true, lacks: []string{"day"}},
@@ -21,8 +21,8 @@ var all = []*product{
 	{name: "pipedrive", serve: pipedrive, uploads: true},
 	{name: "suitecrm", serve: suitecrm, keyed: true, lacks: []string{"minutes"}},
 	{name: "espocrm", serve: espocrm, lacks: []string{"seconds"}}, // it shows begin and end
-	{name: "freshdesk", serve: freshdesk, only: func(c *call) bool { return !c.out && c.agent == "" }, lacks: []string{"customer", "started"}},
-	{name: "zendesk", serve: zendesk, lacks: []string{"customer", "seconds"}, screens: true, knownScreens: true},
+	{name: "freshdesk", unlinked: true, serve: freshdesk, only: func(c *call) bool { return !c.out && c.agent == "" }, lacks: []string{"customer", "started"}},
+	{name: "zendesk", unlinked: true, serve: zendesk, lacks: []string{"customer", "seconds"}, screens: true, knownScreens: true},
 	{name: "retailcrm", serve: retailcrm, keyed: true, lacks: []string{"customer"}, screens: true},
 	{name: "dynamics365", serve: dynamics365, keyed: true, needsCustomer: true, lacks: []string{"minutes", "agent"}},
 	{name: "zoho", serve: zoho, keyed: true, screens: true},
@@ -32,7 +32,7 @@ var all = []*product{
 	{name: "chatwoot", serve: chatwoot},
 	{name: "dolibarr", serve: dolibarr},
 	{name: "1c", serve: service1C, keyed: true},
-	{name: "zammad", serve: zammad, keyed: true, firstAgent: true, lacks: []string{"seconds", "started"}, screens: true, answererScreens: true},
+	{name: "zammad", unlinked: true, serve: zammad, keyed: true, firstAgent: true, lacks: []string{"seconds", "started"}, screens: true, answererScreens: true},
 }
 
 // bearer checks the token of a request.

@@ -77,8 +77,8 @@ type product struct {
 	// screens says that the agent's screen shows the call while the phone rings; knownScreens that it does so for known
 	// callers only, and answererScreens that it does so when the agent answers.
 	screens, knownScreens, answererScreens bool
-	// uploads says that the product gets the recordings themselves.
-	uploads bool
+	// uploads says that the product gets the recordings themselves, and unlinked that its entries have no links to them.
+	uploads, unlinked bool
 	// login reports whether a request begins a session, and sessionEnded is how the product answers after its end.
 	// Without them tokens are issued at a path that ends with token, and their end is answered 401.
 	login        func(*http.Request) bool
@@ -113,6 +113,7 @@ type fake struct {
 	ids      map[string]string // that answers have named
 	problems []string
 	issued   int // tokens
+	links    int // requests with the link to the recording
 	down     int // requests that are answered 503
 	lost     int // the request whose answer is lost; 0 for none
 	requests int
@@ -122,6 +123,13 @@ type fake struct {
 type request struct {
 	*http.Request
 	body string
+}
+
+// links reports whether a request has the link to the recording, in whatever escaping.
+func (r *request) links() bool {
+	text := r.URL.RawQuery + "\n" + r.body
+	plain, err := url.QueryUnescape(text)
+	return strings.Contains(text, recorded["recording_url"].(string)) || err == nil && strings.Contains(plain, recorded["recording_url"].(string))
 }
 
 // wrong notes a request that the product would refuse.
@@ -159,6 +167,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		w.WriteHeader(status)
 		io.WriteString(w, answer)
 		return
+	}
+	if r.links() {
+		f.links++
 	}
 	status, answer := f.product.serve(f, r)
 	if f.lost == f.requests {
@@ -585,6 +596,9 @@ func (f *fake) check(t *testing.T, c *call, atLeast bool) {
 	}
 	if want := c.recordings(); f.product.uploads && f.uploads != want && !(atLeast && f.uploads > want) {
 		t.Errorf("%d recordings, want %d", f.uploads, want)
+	}
+	if want := made && c.recordings() > 0; !f.product.unlinked && (f.links > 0) != want {
+		t.Errorf("%d requests have the link to the recording, want some: %v", f.links, want)
 	}
 	if f.product.screens && !c.out {
 		slices.Sort(f.shown)
