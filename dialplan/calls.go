@@ -13,9 +13,11 @@ func callAnswer(t *transition) {
 	if t.call.Answered.IsZero() {
 		t.call.Answered = t.now
 	}
-	t.emitOnce(string(CallAnswer), "", map[string]any{
-		"status": statusAnswer, "ring_time": seconds(t.call.Began, t.now), "agent_phone": t.phone(),
-	})
+	own := map[string]any{"status": statusAnswer, "ring_time": seconds(t.call.Began, t.now), "agent_phone": t.phone()}
+	if r := t.call.openRing(func(r *ring) bool { return r.Phone == t.phone() && !r.Outgoing }); r != nil {
+		own["ring_started"] = moment(r.Began)
+	}
+	t.emitOnce(string(CallAnswer), "", own)
 }
 
 func ivrHangup(t *transition) {
