@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type reportLab struct {
 	*lab
 	known, all *server
 	overheard  *receiver
+	trunk      sync.Mutex // held by the call that is beyond the trunk
 }
 
 func newReportLab(t *testing.T, suite string) *reportLab {
@@ -49,9 +51,11 @@ func newReportLab(t *testing.T, suite string) *reportLab {
 	t.Cleanup(func() { receiving.Close() })
 	l.known = reportServer(t, 4575, 4582, "known", "8080")
 	l.all = reportServer(t, 4576, 4583, "all", "8081")
+	l.server.extend(t, agents())
 	for _, s := range []*server{l.server, l.known, l.all} {
 		s.start(t)
 		t.Cleanup(s.stop)
+		s.awaitLive(t)
 	}
 	return l
 }
@@ -83,7 +87,11 @@ func agents() string {
 // reported is a scenario of calls that are reported in all ways.
 type reported struct {
 	name string
-	// play plays the call from a number to a prefix.
+	// noQueue calls are in no queue: the server that is asked at queue-dial alone does not hear of them.
+	noQueue bool
+	// outgoing calls are from a phone to the number; the others are from the number.
+	outgoing bool
+	// play plays the call of a number to a prefix.
 	play func(t *testing.T, l *reportLab, prefix, number string)
 	// except are names of parameters that may differ, as docs/control.md says.
 	except []string
@@ -94,6 +102,7 @@ func TestReports(t *testing.T) {
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
 			l := newReportLab(t, suite)
+			l.watchQueues(t)
 			t.Run("at once", func(t *testing.T) {
 				for _, s := range reportedCalls() {
 					t.Run(s.name, func(t *testing.T) {
@@ -111,25 +120,41 @@ func TestReports(t *testing.T) {
 }
 
 func (s reported) compare(t *testing.T, l *reportLab) {
+	listening := l.crm.receiver // to the server that is asked at queue-dial
+	if s.noQueue {
+		listening = l.overheard
+	}
 	agi, ami, both := l.caller(t), l.caller(t), l.caller(t)
 	s.play(t, l, byAGI, agi)
-	want := s.events(t, l.crm.of(agi))
+	want := s.events(t, l.crm.receiver, agi)
 	s.play(t, l, byAMI, ami)
-	s.same(t, "by AMI", s.events(t, l.crm.of(ami)), want)
+	s.same(t, "by AMI", s.events(t, listening, ami), want)
 	s.play(t, l, byBoth, both)
-	s.same(t, "by both", s.events(t, l.crm.of(both)), want)
+	s.same(t, "by both", s.events(t, l.crm.receiver, both), want)
 }
 
 // events returns the events of a call that has ended, without call-dial, which only the dialplan reports.
-func (s reported) events(t *testing.T, of story) []event {
+func (s reported) events(t *testing.T, r *receiver, number string) []event {
 	t.Helper()
+	of := r.of(number)
+	if s.outgoing {
+		of = story{r, "dialed", number}
+	}
 	of.wait(t, "call-hangup", 1)
+	var list []event
 	for i, e := range of.events() {
 		if e.number("seq") != i+1 {
 			t.Errorf("event %d has seq %d: %v", i+1, e.number("seq"), e)
 		}
+		if s.outgoing { // each call is to another number
+			e = maps.Clone(e)
+			e["dialed"] = "the number"
+		}
+		if e.text("event") != "call-dial" {
+			list = append(list, e)
+		}
 	}
-	return slices.DeleteFunc(of.events(), func(e event) bool { return e.text("event") == "call-dial" })
+	return list
 }
 
 // same compares the events of two calls, field by field.
@@ -238,6 +263,40 @@ func reportedCalls() []reported {
 		// The end of the first ring can be reported after the answer of the second.
 		{name: "another queue after a timeout", except: []string{"agent-cancel answered"}, play: to("0001"+ringAgain, map[string]phone{reportPhone(12): silent, reportPhone(6): {Talk: time.Second}}, caller{})},
 		{name: "refused by the first queue", play: to("0001"+full, map[string]phone{reportPhone(7): {Talk: time.Second}}, caller{})},
+		{name: "members without a Local channel", except: []string{"queue_id", "queue_name"}, play: plainOrLocal},
+		{name: "direct call", noQueue: true, except: directCall, play: to("0003"+reportPhone(13), map[string]phone{reportPhone(13): {Ring: time.Second}}, caller{Talk: 3 * time.Second})},
+		{name: "direct call, busy", noQueue: true, except: directCall, play: to("0003"+reportPhone(14), map[string]phone{reportPhone(14): {Refuse: "486 Busy Here"}}, caller{Refused: "486"})},
+		{name: "direct call, given up", noQueue: true, except: directCall, play: to("0003"+reportPhone(15), map[string]phone{reportPhone(15): silent}, caller{GiveUp: 2 * time.Second})},
+		// As in ring all, the first phone may stop ringing before the answer is reported.
+		{name: "ring group", noQueue: true, except: append([]string{"agent-cancel answered"}, directCall...), play: to("0002"+reportPhone(8), map[string]phone{reportPhone(8): silent, reportPhone(9): {Ring: 2 * time.Second, Talk: time.Second}}, caller{})},
+		{name: "call out", noQueue: true, outgoing: true, play: out(reportPhone(10), phone{Ring: time.Second}, caller{Talk: 2 * time.Second})},
+		{name: "call out, busy", noQueue: true, outgoing: true, play: out(reportPhone(11), phone{Refuse: "486 Busy Here"}, caller{Refused: "486"})},
+	}
+}
+
+// directCall are parameters of a call without a queue that is looked up at a point of the dialplan, and else is not.
+var directCall = []string{"match", "match_count"}
+
+// plainOrLocal is a call to a queue whose members are phones. To be asked for each member, the dialplan needs Local
+// channels.
+func plainOrLocal(t *testing.T, l *reportLab, prefix, number string) {
+	id := plainMembers
+	if prefix == byAGI {
+		id = localMembers
+	}
+	phones := map[string]phone{reportPhone(0): {Refuse: "486 Busy Here"}, reportPhone(1): {Silent: true}, reportPhone(2): {Ring: time.Second, Talk: 2 * time.Second}}
+	l.dial(t, prefix+"0000"+id, number, caller{}, phones)
+}
+
+// out is a call of a phone to a number.
+func out(from string, far phone, c caller) func(*testing.T, *reportLab, string, string) {
+	return func(t *testing.T, l *reportLab, prefix, number string) {
+		l.trunk.Lock()
+		defer l.trunk.Unlock()
+		trunk := l.phone(t, "trunk", far)
+		defer trunk.stop()
+		c.From, c.Number = from, from
+		l.call(t, map[string]string{byAMI: "97", byBoth: "98"}[prefix]+number, c).wait(t)
 	}
 }
 

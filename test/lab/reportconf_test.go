@@ -28,35 +28,36 @@ exten => _7499XXXXXXX,1,Goto(report,${EXTEN:4},1)
 exten => _XXXXXXX,1,Set(CHANNEL(hangup_handler_push)=ringhook-call,hangup,1)
  same => n,Gosub(ringhook,ask,1(call-dial))
  same => n,Goto(report-${EXTEN:0:4},${EXTEN:-3},1)
-; a queue with Local members; another queue after 15 s; phones at once; one phone
+; a queue
 [report-0000]
 exten => _5XX,1,Goto(ringhook-queues,${EXTEN},1)
+; another queue after 15 s
 [report-0001]
 exten => _5XX,1,Gosub(ringhook,ask,1(queue-dial,queue_id=${EXTEN}))
  same => n,Queue(${EXTEN},,,,15)
  same => n,Gosub(ringhook,ask,1(queue-hangup))
  same => n,Goto(ringhook-queues,${IF($["${EXTEN}" = "593"]?598:599)},1)
 exten => h,1,Gosub(ringhook,ask,1(queue-hangup))
+; two phones at once, without a queue: to be asked at each point, a phone needs a Local channel
 [report-0002]
-exten => _XXX,1,Gosub(ringhook,ask,1(agent-dial,agent_phone=${EXTEN}))
- same => n,Gosub(ringhook,ask,1(agent-dial,agent_phone=$[${EXTEN} + 1]))
- same => n,Dial(PJSIP/${EXTEN}&PJSIP/$[${EXTEN} + 1],30,U(report-answer))
- same => n,Gosub(ringhook,ask,1(agent-hangup))
-exten => h,1,Gosub(ringhook,ask,1(agent-hangup))
-[report-answer]
-exten => s,1,Set(PHONE=${CUT(CHANNEL(name),-,1)})
- same => n,Gosub(ringhook,ask,1(call-answer,agent_phone=${PHONE}))
- same => n,Gosub(ringhook,ask,1(agent-answer,agent_phone=${PHONE}))
- same => n,Return()
+exten => _XXX,1,GotoIf($["${REPORTED}" = "queue"]?plain)
+ same => n,Dial(Local/${EXTEN}@ringhook-direct/n&Local/$[${EXTEN} + 1]@ringhook-direct/n,30)
+ same => n,Hangup()
+ same => n(plain),Dial(PJSIP/${EXTEN}&PJSIP/$[${EXTEN} + 1],30)
+ same => n,Hangup()
 [report-0003]
 exten => _XXX,1,Goto(ringhook-direct,${EXTEN},1)
+; an agent calls out
 [ringhook-phones](+)
 exten => _97.,1,Set(__REPORTED=queue)
- same => n,Goto(ringhook-dialed,${EXTEN:2},1)
+ same => n,Goto(${EXTEN:2},1)
+exten => _98.,1,Set(__REPORTED=both)
+ same => n,Goto(${EXTEN:2},1)
 `
 
 // The queues of calls that the manager interface reports, and their phones.
 const (
+	localMembers = "589" // three members by Local channels, on the phones of the next one
 	plainMembers = "590" // three members without a Local channel
 	ringAll      = "591" // two phones at once
 	optimized    = "592" // Local channels that leave the call
@@ -74,6 +75,7 @@ func reportQueues() string {
 		return fmt.Sprintf("member => Local/%[1]s@ringhook-agents%[2]s,0,Agent %[1]s,PJSIP/%[1]s\n", reportPhone(n), more)
 	}
 	plain := func(n int) string { return fmt.Sprintf("member => PJSIP/%[1]s,0,Agent %[1]s\n", reportPhone(n)) }
+	fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\n%s%s%s", localMembers, local(0, "/n"), local(1, "/n"), local(2, "/n"))
 	fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\n%s%s%s", plainMembers, plain(0), plain(1), plain(2))
 	fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=ringall\n%s%s", ringAll, local(3, "/n"), local(4, "/n"))
 	fmt.Fprintf(&b, "[%s](ringhook)\nstrategy=linear\n%s", optimized, local(5, ""))
