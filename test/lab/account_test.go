@@ -63,6 +63,7 @@ func TestAccounts(t *testing.T) {
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
 			l := newAccountLab(t, suite)
+			l.watchQueues(t)
 			l.run(t, "an account", accountLife)
 			l.run(t, "the Yemot dialect", accountDialect)
 			l.run(t, "a campaign of the Yemot dialect", bridging)

@@ -101,6 +101,7 @@ func TestCampaign(t *testing.T) {
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
 			l := newCampaignLab(t, suite)
+			l.watchQueues(t)
 			l.run(t, "twenty numbers", twentyNumbers)
 		})
 	}

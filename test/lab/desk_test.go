@@ -178,6 +178,7 @@ func TestDesk(t *testing.T) {
 				}
 				return config
 			})
+			l.watchQueues(t)
 			for _, s := range []scenario{{"two agents ring", deskRings}, {"transfer", deskTransfer}, {"given up", deskAbandoned}} {
 				l.run(t, s.name, s.test)
 			}

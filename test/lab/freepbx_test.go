@@ -288,6 +288,9 @@ func TestFreePBX(t *testing.T) {
 		}{{"level1", freepbxNames}, {"level2", freepbxEvents}, {"level3", freepbxEvents}} {
 			t.Run(kind.suite+"/"+level.name, func(t *testing.T) {
 				l := newFreePBX(t, kind, level.name, level.scenarios)
+				if level.name != "level1" { // which has no manager account
+					l.watchQueues(t)
+				}
 				t.Run("at once", func(t *testing.T) {
 					for _, s := range level.scenarios {
 						l.run(t, s.name, func(t *testing.T, l *lab) {

@@ -25,8 +25,9 @@ var freepbxEvents = []pbxScenario{
 	// While Asterisk ends the first ring, the next queue may ring another phone.
 	{name: "queue times out, given up in the next", test: pbxFailover, except: []string{"agent-cancel status"}, level3: []string{givenUpInNext}},
 	{name: "direct call, mailbox", test: pbxMailbox, except: directExcept},
+	// Asterisk may dial the next phone before it reports the end of both.
 	{name: "ring group, no answer", test: pbxGroupFailover, except: groupExcept,
-		level3: []string{"{ agent-dial agent-dial } { agent-cancel agent-cancel } agent-dial { call-answer agent-answer } agent-hangup call-hangup"}},
+		level3: []string{"{ agent-dial agent-dial } { agent-cancel agent-cancel agent-dial } { call-answer agent-answer } agent-hangup call-hangup"}},
 	{name: "agents call out, follow me", test: pbxOutgoing, except: directExcept},
 	{name: "hold", test: pbxHold, except: directExcept},
 	{name: "transfers by command", test: pbxTransfers, sites: 2, except: []string{"agent-hangup cause"}},
