@@ -213,8 +213,8 @@ func (d *Desk) Serve(l net.Listener) error {
 		d.mu.Unlock()
 		return nil
 	}
-	d.ended.Go(d.watch)
-	d.ended.Go(d.watchLive)
+	d.ended.Go(func() { d.watch(d.showStates) })
+	d.ended.Go(func() { d.watch(d.showLive) })
 	d.mu.Unlock()
 	var err error
 	l = accept.Patient(l, "cannot accept connections of browsers; trying again", d.log)

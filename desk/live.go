@@ -107,20 +107,6 @@ func (d *Desk) leaveLive(agent string, s *stream) {
 	}
 }
 
-// watchLive sends supervisors what changed, until the desk closes.
-func (d *Desk) watchLive() {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-d.quit:
-			return
-		case <-tick.C:
-			d.showLive(time.Now())
-		}
-	}
-}
-
 // showLive sends every supervisor what changed since the last message.
 func (d *Desk) showLive(now time.Time) {
 	d.mu.Lock()

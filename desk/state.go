@@ -77,8 +77,8 @@ func queueOf(q *control.AgentQueue, cur *current, waits []control.QueueWait) que
 	return s
 }
 
-// watch sends the states of agents that changed, until the desk closes.
-func (d *Desk) watch() {
+// watch calls show again and again, until the desk closes.
+func (d *Desk) watch(show func(now time.Time)) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -86,28 +86,28 @@ func (d *Desk) watch() {
 		case <-d.quit:
 			return
 		case <-tick.C:
+			show(time.Now())
 		}
-		d.mu.Lock()
-		d.sweep(time.Now())
-		d.mu.Unlock()
-		if !d.current.Load().PBX {
-			continue
+	}
+}
+
+// showStates sends the states of agents that changed.
+func (d *Desk) showStates(now time.Time) {
+	d.mu.Lock()
+	d.sweep(now)
+	agents := make([]string, 0, len(d.hubs))
+	for agent, h := range d.hubs {
+		if len(h.streams) > 0 {
+			agents = append(agents, agent)
 		}
-		d.mu.Lock()
-		agents := make([]string, 0, len(d.hubs))
-		for agent, h := range d.hubs {
-			if len(h.streams) > 0 {
-				agents = append(agents, agent)
-			}
-		}
-		d.mu.Unlock()
-		if len(agents) == 0 {
-			continue
-		}
-		waits, connected := d.control.Waits()
-		for _, agent := range agents {
-			d.send(agent, d.stateIn(agent, waits, connected))
-		}
+	}
+	d.mu.Unlock()
+	if len(agents) == 0 || !d.current.Load().PBX {
+		return
+	}
+	waits, connected := d.control.Waits()
+	for _, agent := range agents {
+		d.send(agent, d.stateIn(agent, waits, connected))
 	}
 }
 
