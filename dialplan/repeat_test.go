@@ -151,7 +151,8 @@ func servers(t *testing.T, j *sharedJournal) (hs [2]*house, heard *audience) {
 	log := slog.New(slog.NewTextHandler(other.log, nil))
 	other.parts.Audience = heard
 	hs[0].d.Exchange(dialplan.Settings{Budget: wait.Limit}, other.parts)
-	other.d = dialplan.New(dialplan.Settings{Budget: wait.Limit}, other.parts, j, log, prometheus.NewRegistry())
+	other.reg = prometheus.NewRegistry()
+	other.d = dialplan.New(dialplan.Settings{Budget: wait.Limit}, other.parts, j, log, other.reg)
 	other.d.WaitForCommits(wait.Limit)
 	t.Cleanup(func() { closed(t, "dialplan", other.d.Close()) })
 	other.addr = agitest.Serve(t, other.d.Serve)
@@ -219,6 +220,60 @@ func TestSamePointAtTwoServers(t *testing.T) {
 	}
 	if j.writes != 2 {
 		t.Errorf("%d writes, want one by each server", j.writes)
+	}
+}
+
+// TestSameReportAtTwoServers checks that of two servers that report an event at once, one has made it and the other has
+// recognised it.
+func TestSameReportAtTwoServers(t *testing.T) {
+	j := newSharedJournal()
+	hs, _ := servers(t, j)
+	for _, h := range hs {
+		h.ask("call-dial", nil) // both have the call in memory
+	}
+	j.mu.Lock()
+	j.hold = true
+	j.mu.Unlock()
+	for _, h := range hs {
+		r := &dialplan.Report{Point: dialplan.CallHangup, At: time.Now(), Call: dialplan.Identity{LinkedID: "1.1"}, Channel: "1.1"}
+		if got := h.d.Report(wait.Context(t), r); got != dialplan.ReportMade {
+			t.Errorf("got %s", got)
+		}
+	}
+	j.release()
+	counts := map[string]float64{}
+	for _, h := range hs {
+		if err := h.d.Close(); err != nil {
+			t.Error(err)
+		}
+		h.countReports(t, counts)
+	}
+	if counts["made"] != 1 || counts["recognised"] != 1 {
+		t.Errorf("outcomes of the reports: %v", counts)
+	}
+	if got, want := j.names(), "1 call-dial, 2 call-hangup"; got != want {
+		t.Errorf("events %s, want %s", got, want)
+	}
+}
+
+// countReports adds the reports of a server to counts, by outcome.
+func (h *house) countReports(t *testing.T, counts map[string]float64) {
+	t.Helper()
+	families, err := h.reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "ringhook_ami_points_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "outcome" {
+					counts[l.GetValue()] += m.GetCounter().GetValue()
+				}
+			}
+		}
 	}
 }
 

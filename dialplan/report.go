@@ -213,6 +213,9 @@ func (s *reportSession) finish(e *entry, c *pendingCommit) {
 	made, err := s.await(context.Background(), time.Now().Add(maxLate), s.current, e, c)
 	if made != nil {
 		s.transition = made
+		if !made.news { // another server has stored it meanwhile
+			outcome = ReportRecognised
+		}
 	}
 	if err != nil {
 		outcome = ReportFailed
