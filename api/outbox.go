@@ -11,6 +11,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 // maxListed is the maximum number of deliveries that one request lists or names.
@@ -260,9 +261,9 @@ func (a *API) replay(ctx context.Context, now *settings, in *request) (any, erro
 	}
 	if asked.DryRun {
 		n, err := a.outbox.Replayable(r)
-		return map[string]any{"replayable": n, "seconds": int(store.ReplayTime(n).Seconds())}, err
+		return map[string]any{"replayable": n, "seconds": int(browse.ReplayTime(n).Seconds())}, err
 	}
 	n, err := a.outbox.Replay(ctx, r)
 	now.hooks.WakeAll()
-	return map[string]any{"replayed": n, "seconds": int(store.ReplayTime(n).Seconds())}, err
+	return map[string]any{"replayed": n, "seconds": int(browse.ReplayTime(n).Seconds())}, err
 }

@@ -14,6 +14,7 @@ import (
 	"ringhook/conf"
 	"ringhook/hooks"
 	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 type outboxCmd struct {
@@ -278,9 +279,9 @@ func (c *outboxReplayCmd) Run(s *streams) (err error) {
 
 // replayEnd says when n replayed deliveries are sent if the receiver takes each at once.
 func replayEnd(n int) string {
-	took := store.ReplayTime(n)
+	took := browse.ReplayTime(n)
 	return fmt.Sprintf("one at a time, at most %d a second, after new events; at the earliest done in %s (%s)",
-		int(time.Second/store.ReplayTime(2)), took.Round(time.Second), time.Now().Add(took).Format(time.DateTime))
+		int(time.Second/browse.ReplayTime(2)), took.Round(time.Second), time.Now().Add(took).Format(time.DateTime))
 }
 
 type outboxSalvageCmd struct {

@@ -86,11 +86,14 @@ func connect(ctx context.Context, dsn string, notice func(*pgconn.Notice)) (*pgx
 	return conn, wrap("connect to PostgreSQL", err)
 }
 
-// poolSize is the maximum number of connections of each pool.
-const poolSize = 8
+// poolSize is the maximum number of connections of each pool, searchSize that of searches.
+const (
+	poolSize   = 8
+	searchSize = 2
+)
 
 // newPool returns connections that are made when they are used. If they commit, no statement of them is cancelled.
-func newPool(ctx context.Context, dsn string, commits bool) (*pgxpool.Pool, error) {
+func newPool(ctx context.Context, dsn string, size int32, commits bool) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("read the dsn: %w", err)
@@ -102,6 +105,6 @@ func newPool(ctx context.Context, dsn string, commits bool) (*pgxpool.Pool, erro
 			return nil
 		}
 	}
-	cfg.MaxConns = poolSize
+	cfg.MaxConns = size
 	return pgxpool.NewWithConfig(ctx, cfg)
 }

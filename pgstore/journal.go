@@ -30,7 +30,7 @@ const (
 // Call implements dialplan.Calls.
 func (j *Journal) Call(key string) (state []byte, version int64, err error) {
 	key = printable(key)
-	err = j.s.read(func(ctx context.Context) error {
+	err = j.s.read(j.s.readTime, func(ctx context.Context) error {
 		var text string
 		err := j.s.reads.QueryRow(ctx, selectCall, j.s.tenant, key).Scan(&text, &version)
 		if errors.Is(err, pgx.ErrNoRows) && dialplan.IdentityOf(key).LinkedID == key {

@@ -26,7 +26,7 @@ const items = `select d.id, d.hook, d.attempts, e.accepted, e.event_id, e.linked
 func (o *Operator) List(f browse.Filter) (list []browse.Item, err error) {
 	where, args := condition(&f, o.s.tenant)
 	args = append(args, cmp.Or(f.Limit, 100))
-	err = o.s.query(func(rows pgx.Rows) error {
+	err = o.s.search(func(rows pgx.Rows) error {
 		item, err := scanItem(rows)
 		list = append(list, item)
 		return err
@@ -42,7 +42,7 @@ func (o *Operator) IDs(f browse.Filter) (ids []int64, err error) {
 		args = append(args, f.Limit)
 		sql += fmt.Sprint(" limit $", len(args))
 	}
-	err = o.s.query(func(rows pgx.Rows) error {
+	err = o.s.search(func(rows pgx.Rows) error {
 		ids = append(ids, 0)
 		return rows.Scan(&ids[len(ids)-1])
 	}, sql, args...)
@@ -176,7 +176,7 @@ var (
 			select $1, hook, -count(*) filter (where state = 0), -count(*) filter (where state = 2) from given group by hook
 		)
 		update ringhook.delivery d set state = 3, next_at = null, finished_at = $2 from given g where d.tenant = $1 and d.id = g.id`
-	dropRelease = releaseNext("select hook, okey from ringhook.delivery where tenant = $1 and id = any ($3::bigint[]) and state = 3 and finished_at = $2")
+	dropRelease = releaseNext("select hook, okey from ringhook.delivery where tenant = $1 and id = any ($3::bigint[]) and state = 3 and finished_at = $2", pace)
 )
 
 // Retry makes pending, dead and dropped deliveries due now, and returns their number. The order is kept: a delivery

@@ -1,9 +1,12 @@
 package pgstore
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"ringhook/store/browse"
 )
 
 // Order within a key (for example a hook's deliveries of one call) needs no search. Only
@@ -56,23 +59,24 @@ func turn(hook, okey, id, want string) string {
 func ownTurn(want string) string { return turn("d.hook", "d.okey", "d.id", want) }
 
 // releaseNext sets the due time of the next delivery of each key of the deliveries in the CTE freed (hook, okey). The next
-// of a key is the first that has no due time, or one that was set only because it may pass an earlier one. $2 is now.
-func releaseNext(freed string) string {
+// of a key is the first that has no due time, or one that was set only because it may pass an earlier one. $2 is now. pause
+// is the SQL of the pause before it.
+func releaseNext(freed, pause string) string {
 	return "with freed as (" + freed + `), next as (
 		select n.id from (select distinct hook, okey from freed) k cross join lateral (
 			select b.id from ringhook.delivery b where b.tenant = $1 and b.state = 0 and b.hook = k.hook and b.okey = k.okey
 				and (b.next_at is null or b.attempts = 0) order by b.id limit 1) n)
 		update ringhook.delivery d set next_at = ` +
-		ownTurn("$2::timestamptz + case when d.okey = '"+replayLane+"' then interval '"+replayPause+"' else interval '0' end") +
+		ownTurn("$2::timestamptz + "+pause) +
 		" from next where d.tenant = $1 and d.id = next.id"
 }
 
-// replayLane is the key of all replayed deliveries: a hook gets one at a time, and the next at least replayPause
+// replayLane is the key of all replayed deliveries: a hook gets one at a time, and the next at least browse.ReplayPace
 // later. So new deliveries go first, however many are replayed.
-const (
-	replayLane  = " replay"
-	replayPause = "100 ms"
-)
+const replayLane = " replay"
+
+// pace is the SQL of the pause before the next delivery of a key.
+var pace = fmt.Sprintf("case when d.okey = '%s' then interval '%d us' else interval '0' end", replayLane, browse.ReplayPace.Microseconds())
 
 // printable returns a text as the engine takes it: without NUL, and in UTF-8.
 func printable(text string) string {

@@ -129,7 +129,7 @@ var (
 
 	// Those that were attempted or have ended may have others waiting for them.
 	releaseSettled = releaseNext(`select d.hook, d.okey from ringhook.delivery d
-		where d.tenant = $1 and (d.id = any ($3::bigint[]) and d.state <> 0 or d.id = any ($4::bigint[]) and d.state = 0)`)
+		where d.tenant = $1 and (d.id = any ($3::bigint[]) and d.state <> 0 or d.id = any ($4::bigint[]) and d.state = 0)`, pace)
 )
 
 // settlement is the results of attempts, as columns.

@@ -40,6 +40,8 @@ type Store struct {
 	limit  *loglimit.Limiter // for log lines that calls can cause
 	now    func() time.Time
 	reads  *pgxpool.Pool
+	// searches are reads of operators, which may take long.
+	searches *pgxpool.Pool
 	// changes commits everything but records. Reads have connections of their own: commits may keep theirs for as long as
 	// the standby is away.
 	changes *pgxpool.Pool
@@ -77,11 +79,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, now func() time.Tim
 	s := &Store{tenant: cfg.Tenant, log: log, limit: loglimit.New(log, time.Minute), now: now, closeTime: closeTime, readTime: readTime}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.commits, s.abandon = context.WithCancel(context.Background())
-	s.reads, err = newPool(s.ctx, cfg.DSN, false)
-	if err == nil {
-		s.changes, err = newPool(s.ctx, cfg.DSN, true)
-	}
-	if err != nil {
+	if err := s.openPools(cfg.DSN); err != nil {
 		s.stop()
 		s.abandon()
 		s.closePools()
@@ -129,21 +127,37 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// openPools makes the pools, which connect when they are used.
+func (s *Store) openPools(dsn string) (err error) {
+	if s.reads, err = newPool(s.ctx, dsn, poolSize, false); err != nil {
+		return err
+	}
+	if s.searches, err = newPool(s.ctx, dsn, searchSize, false); err != nil {
+		return err
+	}
+	s.changes, err = newPool(s.ctx, dsn, poolSize, true)
+	return err
+}
+
 // closePools closes the connections that are open.
 func (s *Store) closePools() {
-	for _, pool := range []*pgxpool.Pool{s.reads, s.changes} {
+	for _, pool := range []*pgxpool.Pool{s.reads, s.searches, s.changes} {
 		if pool != nil {
 			pool.Close()
 		}
 	}
 }
 
-// readTime is the maximum duration of a read.
-const readTime = 10 * time.Second
+const (
+	// readTime is the maximum duration of a read.
+	readTime = 10 * time.Second
+	// searchTime is that of a read which may have to look at whole tables, for operators.
+	searchTime = 5 * time.Minute
+)
 
 // read calls f with a context that bounds a read.
-func (s *Store) read(f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(s.ctx, s.readTime)
+func (s *Store) read(limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(s.ctx, limit)
 	defer cancel()
 	return s.closedOr(f(ctx))
 }
@@ -156,10 +170,19 @@ func (s *Store) closedOr(err error) error {
 	return err
 }
 
-// query calls each with every row of a query.
+// query calls each with every row of a query that an index answers.
 func (s *Store) query(each func(pgx.Rows) error, sql string, args ...any) error {
-	return s.read(func(ctx context.Context) error {
-		rows, err := s.reads.Query(ctx, sql, args...)
+	return s.rows(s.reads, s.readTime, each, sql, args)
+}
+
+// search is query for one that may have to look at whole tables.
+func (s *Store) search(each func(pgx.Rows) error, sql string, args ...any) error {
+	return s.rows(s.searches, searchTime, each, sql, args)
+}
+
+func (s *Store) rows(pool *pgxpool.Pool, limit time.Duration, each func(pgx.Rows) error, sql string, args []any) error {
+	return s.read(limit, func(ctx context.Context) error {
+		rows, err := pool.Query(ctx, sql, args...)
 		if err != nil {
 			return err
 		}

@@ -5,26 +5,22 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"strings"
-	"time"
 
 	"ringhook/failpoint"
-	"ringhook/hooks"
+	"ringhook/store/browse"
 	"ringhook/store/eventbody"
 	"ringhook/store/sqlite"
 )
 
 // replayLane is the key of all replayed deliveries: a hook gets one at a time, and the
-// next at least replayPace later. So new deliveries go first, however many are replayed.
+// next at least browse.ReplayPace later. So new deliveries go first, however many are replayed.
 // No linkedid begins with a blank.
-const (
-	replayLane = " replay"
-	replayPace = 100 * time.Millisecond
-)
+const replayLane = " replay"
 
 // pace returns the pause in milliseconds before the next delivery of a key.
 func pace(okey string) int64 {
 	if okey == replayLane {
-		return replayPace.Milliseconds()
+		return browse.ReplayPace.Milliseconds()
 	}
 	return 0
 }
@@ -47,19 +43,7 @@ const (
 )
 
 // Replay chooses events to send again.
-type Replay struct {
-	Hook  string    // receives the events
-	From  string    // the hook that got them before; Hook if empty
-	Since time.Time // accepted then or later
-	Until time.Time // accepted before
-	NewID bool      // assign a new id to each event, for receivers that drop ids they know
-	// Wants reports whether to send an event; nil sends all.
-	Wants func(*hooks.Event) bool
-}
-
-// ReplayTime returns the shortest time in which n events are sent again: one by one, at a
-// fixed pace, so that new events are not delayed.
-func ReplayTime(n int) time.Duration { return time.Duration(max(n-1, 0)) * replayPace }
+type Replay = browse.Replay
 
 // Replay makes new deliveries of events that a hook got, whatever became of them, and
 // returns their number. Each has the full time to be delivered. Asked twice, it adds
@@ -74,7 +58,7 @@ func (o *Operator) Replay(ctx context.Context, r Replay) (int, error) {
 				return false, err
 			}
 			insert, args := replayOne, []any{id, nowMS}
-			if r.filled() {
+			if r.Filled() {
 				insert, args = fillOne, append(args, r.Hook)
 			}
 			var added int64
@@ -103,14 +87,11 @@ func (o *Operator) Replayable(r Replay) (int, error) {
 	return total, err
 }
 
-// filled reports whether another hook's events are sent.
-func (r *Replay) filled() bool { return r.From != "" && r.From != r.Hook }
-
 // replayable calls use with the deliveries to repeat, some at a time, the oldest first.
 func (o *Operator) replayable(r Replay, use func(ids []int64) error) error {
 	for last := int64(0); ; {
 		query, args := replayable, []any{last, r.Hook, r.Since.UnixMilli(), r.Until.UnixMilli(), operatorRows}
-		if r.filled() {
+		if r.Filled() {
 			query, args[1] = fillable, r.From
 			args = append(args, r.Hook)
 		}

@@ -21,6 +21,8 @@ type Operator interface {
 	Show(id int64) (browse.Item, []hooks.Attempt, error)
 	Retry(ctx context.Context, ids ...int64) (int, error)
 	Drop(ctx context.Context, ids ...int64) (int, error)
+	Replay(ctx context.Context, r browse.Replay) (int, error)
+	Replayable(r browse.Replay) (int, error)
 	HookCounts() ([]browse.HookCounts, error)
 	States() ([]hooks.HookState, error)
 	Enable(ctx context.Context, hook string) (was bool, err error)
@@ -50,6 +52,10 @@ var operated = []struct {
 	{"counts", counts},
 	{"disabled hooks", disabledHooks},
 	{"the last failure", lastFailure},
+	{"replay", replayed},
+	{"replay with new ids", replayedWithNewIDs},
+	{"replay from another hook", replayedFromAnotherHook},
+	{"replay in parts", replayedInParts},
 }
 
 // RunOperator checks what a store promises operators. open returns an empty one that takes the time from now and is closed
