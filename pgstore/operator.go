@@ -146,12 +146,13 @@ const operatorRows = 500
 var (
 	// After a retry, the attempt that ended the delivery is one like the others.
 	retryAttempts = `insert into ringhook.attempt (tenant, delivery, n, started, took_us, class, status, excerpt)
-		select $1, id, attempts, started_at, took_us, last_class, last_status, excerpt from ringhook.delivery
-			where tenant = $1 and id = any ($2::bigint[]) and state in (2, 3) and started_at is not null
+		select $1, id, attempts, started_at, took_us, last_class, last_status, excerpt from ringhook.delivery d
+			where tenant = $1 and id = any ($2::bigint[]) and state in (2, 3) and started_at is not null and ` + retriable("$2") + `
 		on conflict (tenant, delivery, n) do update set started = excluded.started, took_us = excluded.took_us,
 			class = excluded.class, status = excluded.status, excerpt = excluded.excerpt`
 	retryStates = `with given as materialized (
-			select id, hook, state from ringhook.delivery where tenant = $1 and id = any ($3::bigint[]) and state in (0, 2, 3)
+			select id, hook, state from ringhook.delivery d
+				where tenant = $1 and id = any ($3::bigint[]) and (state = 0 or state in (2, 3) and ` + retriable("$3") + `)
 		), counted as (
 			insert into ringhook.tally_change (tenant, hook, pending, dead)
 			select $1, hook, count(*), -count(*) filter (where state = 2) from given where state <> 0 group by hook
@@ -178,6 +179,13 @@ var (
 		update ringhook.delivery d set state = 3, next_at = null, finished_at = $2 from given g where d.tenant = $1 and d.id = g.id`
 	dropRelease = releaseNext("select hook, okey from ringhook.delivery where tenant = $1 and id = any ($3::bigint[]) and state = 3 and finished_at = $2", pace)
 )
+
+// retriable returns the SQL for a delivery d that has ended and may be made pending again with others of ids: of the replays
+// of one delivery only one may be pending.
+func retriable(ids string) string {
+	const another = "not exists (select from ringhook.delivery x where x.tenant = $1 and x.replay_of = d.replay_of and "
+	return another + "x.state = 0) and " + another + "x.id = any (" + ids + "::bigint[]) and x.state in (2, 3) and x.id < d.id)"
+}
 
 // Retry makes pending, dead and dropped deliveries due now, and returns their number. The order is kept: a delivery
 // still waits for earlier ones of its key, and later ones wait for it again. If the hook is paused, one of

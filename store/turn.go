@@ -42,9 +42,12 @@ var (
 		(select id from delivery indexed by delivery_order where state = 0 and hook = ?1 and okey = ?2
 			and (next_ms is null or attempts = 0) order by id limit 1)`
 
+	// Of the replays of one delivery only one may be pending.
+	retriable = "not exists (select 1 from delivery x where x.replay_of = delivery.replay_of and x.state = 0 and x.id <> delivery.id)"
+
 	// After a retry, the attempt that ended the delivery is one like the others.
 	retryAttempt = `insert or replace into attempt (delivery, n, started_ms, took_us, class, status, excerpt)
-		select id, attempts, started_ms, took_us, last_class, last_status, excerpt from delivery where id = ? and state in (2, 3) and started_ms is not null`
+		select id, attempts, started_ms, took_us, last_class, last_status, excerpt from delivery where id = ? and state in (2, 3) and started_ms is not null and ` + retriable
 	retryFirst = "update delivery set begun_ms = iif(state = 0, begun_ms, ?2), state = 0, finished_ms = null, started_ms = null, excerpt = null, pass_ms = null, next_ms = " + ownTurn("?2") + `
-		where id = ?1 and state in (0, 2, 3) returning hook, okey, next_ms`
+		where id = ?1 and state in (0, 2, 3) and ` + retriable + ` returning hook, okey, next_ms`
 )

@@ -56,6 +56,7 @@ var operated = []struct {
 	{"replay with new ids", replayedWithNewIDs},
 	{"replay from another hook", replayedFromAnotherHook},
 	{"replay in parts", replayedInParts},
+	{"retry of replays", retriedReplays},
 }
 
 // RunOperator checks what a store promises operators. open returns an empty one that takes the time from now and is closed

@@ -173,3 +173,40 @@ func replayedInParts(t *testing.T, c *clock, s Operated) {
 		t.Errorf("%d deliveries are pending, want %d", n.Pending, calls)
 	}
 }
+
+// Of the replays of one delivery, only one is pending at a time: a retry leaves the others as they are.
+func retriedReplays(t *testing.T, c *clock, s Operated) {
+	since := c.now()
+	Keep(t, s.Home, Record("1.1", 1, "a"))
+	_, list := Due(t, s.Home, "a", c.now())
+	Settle(t, s.Home, list[0].ID, hooks.Delivered, time.Time{})
+	c.add(time.Minute)
+	var ids []int64
+	for range 3 {
+		if n, err := s.Operator.Replay(t.Context(), browse.Replay{Hook: "a", Since: since, Until: c.now()}); n != 1 || err != nil {
+			t.Fatalf("replay: got %d, %v", n, err)
+		}
+		c.add(time.Minute)
+		_, list := Due(t, s.Home, "a", c.now())
+		ids = append(ids, list[0].ID)
+		if len(ids) < 3 {
+			Settle(t, s.Home, list[0].ID, hooks.Dead, time.Time{})
+		}
+	}
+	retry := func(want int, ids ...int64) {
+		t.Helper()
+		if n, err := s.Operator.Retry(t.Context(), ids...); n != want || err != nil {
+			t.Errorf("retried %d, %v, want %d", n, err, want)
+		}
+	}
+	retry(0, ids[0])
+	if item, attempts, err := s.Operator.Show(ids[0]); err != nil || item.State != hooks.Dead || len(attempts) != 1 {
+		t.Errorf("shown: %+v, %v, %v", item, attempts, err)
+	}
+	retry(1, ids...) // the pending one
+	Settle(t, s.Home, ids[2], hooks.Dead, time.Time{})
+	retry(1, ids...)
+	if n := countsOf(t, s, "a"); n.Pending != 1 || n.Dead != 2 {
+		t.Errorf("counts: %+v", n)
+	}
+}
