@@ -1,11 +1,15 @@
 package lookup
 
 import (
+	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"ringhook/httpclient"
 )
 
 const (
@@ -21,6 +25,12 @@ const (
 	// limit of requests: 1, 4, 16, all.
 	slowStart = 4
 )
+
+// unasked are the reasons for which the source was not asked at all.
+var unasked = []string{httpclient.ClassBusy, httpclient.ClassRate, httpclient.ClassRequest}
+
+// errUnasked is the result of a request that was not made.
+var errUnasked = errors.New("the source was not asked")
 
 // breaker is the circuit breaker of a source: calls do not wait for one that is down,
 // and one that comes back does not get all of them at once.
@@ -39,6 +49,7 @@ func newBreaker(full int, say func(level slog.Level, msg string, args ...any)) *
 		Interval:     tripWindow,
 		BucketPeriod: tripWindow / 10,
 		Timeout:      openFor,
+		IsExcluded:   func(err error) bool { return errors.Is(err, errUnasked) },
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			return c.ConsecutiveFailures >= tripRow || c.Requests >= tripMany && 2*c.TotalFailures >= c.Requests
 		},
@@ -71,8 +82,13 @@ func (b *breaker) allow(inFlight int) (done func(result), refused string) {
 		return nil, reasonOpen
 	}
 	return func(r result) {
-		if r.fault != nil && r.fault.down {
+		switch {
+		case r.fault == nil:
+		case r.fault.down:
 			report(r.fault)
+			return
+		case slices.Contains(unasked, r.fault.reason): // says nothing about the source
+			report(errUnasked)
 			return
 		}
 		report(nil)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ringhook/httpclient"
 	"ringhook/lookup/answer"
 	"ringhook/test/wait"
 )
@@ -58,6 +59,18 @@ func TestBreaker(t *testing.T) {
 		if refused := try(good); refused != reasonOpen {
 			t.Fatalf("the breaker is half-open too early: %q", refused)
 		}
+		// A request that is not made does not show that the source is back.
+		time.Sleep(2 * time.Millisecond)
+		for range 3 {
+			if refused := try(result{outcome: Failed, fault: &fault{reason: httpclient.ClassRate, err: errors.New("late")}}); refused != "" {
+				t.Fatalf("nothing is tried: %q", refused)
+			}
+		}
+		repeat(1, down)
+		if refused := try(good); refused != reasonOpen {
+			t.Fatalf("a request that was not made has closed the breaker: %q", refused)
+		}
+		time.Sleep(openFor - time.Millisecond)
 
 		// Only one probe at a time. If it fails, the breaker opens again.
 		time.Sleep(2 * time.Millisecond)
