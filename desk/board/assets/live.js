@@ -111,9 +111,13 @@ function renderCalls() {
   });
 }
 
+/** Cancels the question that is open. */
+let cancelled = () => {};
+
 /** Asks before something that hurts, or for a value. @returns {Promise<string | null>} the value; null if it was cancelled */
 function ask({ title, text = "", yes, danger = false, label = "", option = "" }) {
   const dialog = $("confirm");
+  cancelled(); // its dialog is closed, and the event of that may come after the next answer
   $("confirm-title").textContent = title;
   $("confirm-text").textContent = text;
   $("confirm-field").hidden = !label;
@@ -136,6 +140,10 @@ function ask({ title, text = "", yes, danger = false, label = "", option = "" })
       resolve(dialog.returnValue === "yes" ? value.value.trim() : null);
     };
     dialog.addEventListener("close", closed);
+    cancelled = () => {
+      dialog.removeEventListener("close", closed);
+      resolve(null);
+    };
   });
 }
 
