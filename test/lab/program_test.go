@@ -175,7 +175,17 @@ func (s steering) begin(t *testing.T, l *lab, c *ami.Client) (call *sipp, told s
 	told = l.crm.of(number)
 	id = told.wait(t, "agent-answer", 1).text("linkedid")
 	talks(t, c, "PJSIP/"+s.phone, "PJSIP/trunk")
+	l.shown(t, id)
 	return call, told, id
+}
+
+// shown waits until ringhook knows that a call is in conversation, which Asterisk may have said a moment before.
+func (l *lab) shown(t *testing.T, id string) {
+	t.Helper()
+	eventually(t, "the call is shown as connected", func() bool {
+		_, text := l.server.ask(t, "GET", "/calls/"+id, "")
+		return strings.Contains(text, `"state":"talking"`)
+	})
 }
 
 const directStory = "call-dial agent-dial { call-answer agent-answer } "
@@ -217,6 +227,7 @@ func (s steering) inside(t *testing.T, l *lab) {
 
 	id = s.dial(t, colleague)
 	talks(t, c, own, other)
+	l.shown(t, id)
 	s.hangUp(t, id)
 	gone(t, c, own, other)
 	story{l.crm.receiver, "linkedid", id}.expect(t, "agent-custom agent-dial agent-answer { agent-hangup agent-dialout-hangup } call-hangup")
@@ -268,6 +279,7 @@ func (s steering) outside(t *testing.T, l *lab, number string) {
 	id = s.dial(t, number)
 	reached()
 	talks(t, c, own, "PJSIP/trunk")
+	l.shown(t, id)
 	if from := trunk.headers(t, "From"); !strings.Contains(from[len(from)-1], "<sip:"+s.phone+"@") {
 		t.Errorf("the number shows %q", from)
 	}
