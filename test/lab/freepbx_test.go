@@ -94,9 +94,14 @@ func newFreePBX(t *testing.T, kind freepbx, level string, scenarios []pbxScenari
 		over["manager_custom.conf"] = contribFile(t, "level3/manager_custom.conf")
 	}
 	over["pjsip.conf"] = strings.NewReplacer("context=ringhook-incoming", "context="+incoming, "context=ringhook-phones", "context=from-internal").Replace(pjsipConf(phoneIP))
+	trunk := func(name, context string) {
+		over["pjsip.conf"] = strings.NewReplacer("["+name+"]\ntype=endpoint\ncontext=from-internal", "["+name+"]\ntype=endpoint\ncontext="+context,
+			"callerid=Agent "+name+" <"+name+">", "").Replace(over["pjsip.conf"])
+	}
+	trunk(latinTrunk, "from-trunk-latin")
+	over["extensions_custom.conf"] += fmt.Sprintf("\n[from-trunk-latin]\nexten => _[+0-9]!,1,Set(__RINGHOOK_NAME_SCRIPT=latin)\n same => n,Goto(%s,${EXTEN},1)\n", incoming)
 	if level == "level2" {
-		over["pjsip.conf"] = strings.NewReplacer("["+toHeaderTrunk+"]\ntype=endpoint\ncontext=from-internal", "["+toHeaderTrunk+"]\ntype=endpoint\ncontext=from-trunk-ringhook-toheader",
-			"callerid=Agent "+toHeaderTrunk+" <"+toHeaderTrunk+">", "").Replace(over["pjsip.conf"])
+		trunk(toHeaderTrunk, "from-trunk-ringhook-toheader")
 	}
 
 	l := &lab{asterisk: startAsterisk(t, kind.suite, over), server: newServer(t, 4575, 4580), pbx: newPBXRun(t, level, scenarios)}
@@ -263,6 +268,9 @@ func (l *lab) reported() map[string][][]event {
 // toHeaderTrunk is, at level 2, a trunk that has the called number in the header To; else it is a phone.
 const toHeaderTrunk = "219"
 
+// latinTrunk is a trunk whose callers' names are shown in Latin letters.
+const latinTrunk = "218"
+
 // The kinds of numbers of the shape.
 const (
 	plainCall      = "0"
@@ -352,12 +360,21 @@ var freepbxNames = []pbxScenario{
 	{name: "second queue", test: nameInSecondQueue},
 	{name: "queue", test: nameInQueue},
 	{name: "long name", test: longName},
+	{name: "trunk with Latin names", test: latinName},
 	{name: "ring group", test: nameInGroup},
 	{name: "unknown caller", test: unknownName, sites: 2},
 	{name: "superfecta", test: superfectaName},
 	{name: "superfecta, known", test: superfectaKnown},
 	{name: "priority", test: queuePriority},
 	{name: "given up while the CRM is asked", test: goneDuringLookup},
+}
+
+// latinName is a caller by a trunk whose context sets the script of names.
+func latinName(t *testing.T, l *lab) {
+	const number = "79165550002"
+	l.crm.say(number, known("CALLERID(name)", "Мария"))
+	s := l.site(t)
+	l.shows(t, freepbxNumber(plainCall, s.queue), s.phones[0], "Q:Mariia", caller{From: latinTrunk, Number: number})
 }
 
 // shows plays a call to a number, and checks the name that the phone shows.

@@ -58,7 +58,6 @@ var freepbxEvents = []pbxScenario{
 	{name: "direct call transferred to a queue", test: pbxDirectToQueue, sites: 2,
 		except: slices.Concat(blindExcept, []string{"transfer_uniqueid"}, directExcept)},
 	{name: "attended transfer", test: pbxAttended},
-	{name: "attended transfer by the phone", test: pbxPhoneAttended},
 	{name: "parked", test: pbxParked},
 	{name: "parked, returns", test: pbxParkedReturns},
 	{name: "parked, returns and goes on", test: pbxParkedGoesOn},
@@ -67,6 +66,7 @@ var freepbxEvents = []pbxScenario{
 	{name: "given up while the CRM is asked", test: pbxGoneDuringLookup},
 	{name: "prefix and superfecta", test: pbxSuperfecta, sites: 2},
 	{name: "trunk that delivers s", test: pbxNoNumber},
+	{name: "trunk with Latin names", test: pbxLatin},
 }
 
 // The parameters that level 3 has otherwise. A direct call is not looked up there, and a ring group is no queue for
@@ -522,18 +522,6 @@ func pbxAttended(t *testing.T, l *lab) {
 	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"queue_id": s.queue, "status": "answer", "agent_phone": s.phones[0]})
 }
 
-// pbxPhoneAttended is the same by the transfer key of a desk phone, which has two calls of its own until Asterisk joins them.
-func pbxPhoneAttended(t *testing.T, l *lab) {
-	s, number := l.site(t), l.caller(t)
-	transferred := l.deskPhone(t, s.phones[0], s.phones[1], 2*time.Second)
-	l.phone(t, s.phones[1], phone{Ring: time.Second, Talk: 5 * time.Second})
-	call := l.call(t, freepbxNumber(plainCall, s.queue), caller{Number: number, Name: "Caller"})
-	transferred()
-	call.wait(t)
-	told := l.crm.of(number)
-	l.expect(t, told, wholeCall)
-}
-
 // pbxParked is a caller whom an agent parks, and who gives up there. The phone of the lab stays in the call
 // until Asterisk ends it.
 func pbxParked(t *testing.T, l *lab) {
@@ -623,6 +611,19 @@ func pbxSuperfecta(t *testing.T, l *lab) {
 	l.call(t, freepbxNumber(superfectaCall, other.queue), caller{Number: known2}).wait(t)
 	showed(t, p, "Q:Мария")
 	l.crm.of(known2).wait(t, "agent-answer", 1).has(t, map[string]string{"callerid_name": "Мария"})
+}
+
+// pbxLatin is a caller by a trunk whose context sets the script of names. The events have the name as the CRM has it.
+func pbxLatin(t *testing.T, l *lab) {
+	const number = "79165550003"
+	s := l.site(t)
+	l.crm.say(number, known("CALLERID(name)", "Мария"))
+	p := l.phone(t, s.phones[0], phone{Talk: time.Second})
+	l.call(t, freepbxNumber(plainCall, s.queue), caller{From: latinTrunk, Number: number}).wait(t)
+	showed(t, p, "Q:Mariia")
+	told := l.crm.of(number)
+	l.expect(t, told, wholeCall)
+	told.wait(t, "agent-answer", 1).has(t, map[string]string{"callerid_name": "Мария", "agent_phone": s.phones[0]})
 }
 
 func pbxNoNumber(t *testing.T, l *lab) {
