@@ -95,6 +95,14 @@ func (p *pointSession) begin() error {
 		}
 		p.hold(e)
 	}
+	if before, joined := p.beforeTransfer(e); joined {
+		p.calls.release(p.hold(nil), true)
+		p.id = before
+		if e, err = p.acquire(now, p.deadline); err != nil {
+			return err
+		}
+		p.hold(e)
+	}
 	e.call.meet(here)
 	p.transition = p.onCall(e.call, now)
 	e.call.points++
@@ -208,6 +216,28 @@ func (p *pointSession) acquire(now, deadline time.Time) (*entry, error) {
 		err = nil
 	}
 	return e, err
+}
+
+// beforeTransfer returns the call in which a ring began whose end a point reports in another one. A phone that asks a colleague by
+// a second call, and transfers the caller by REFER with Replaces, has Asterisk join both calls: the colleague's channel has the
+// linkedid of the older one then, while its ring is that of the consultation. Its marker begins with the id of the channel that
+// called, which is the linkedid of such a call.
+func (p *pointSession) beforeTransfer(e *entry) (Identity, bool) {
+	switch p.request.point {
+	case AgentHangup, AgentCancel, AgentDialoutHangup:
+	default:
+		return Identity{}, false
+	}
+	m, ended, marked := parseMarker(p.request.args["ring"])
+	before := Identity{LinkedID: m.UniqueID, Asterisk: e.id.Asterisk}
+	if !marked || ended || before.LinkedID == e.id.LinkedID || e.call.ringOf(m) != nil {
+		return Identity{}, false
+	}
+	known, err := p.calls.has(before)
+	if err != nil {
+		p.report(slog.LevelError, "", "cannot read the call before a transfer", "err", err)
+	}
+	return before, known
 }
 
 // separate makes a twin of a locked call, and returns its name. The call is stored, so that its

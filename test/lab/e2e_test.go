@@ -33,6 +33,7 @@ var atOnce = []scenario{
 	{"transferred and given up", transferredAndGivenUp},
 	{"direct call transferred", directTransferred},
 	{"transferred to a colleague", toColleague},
+	{"transferred by the phone", byTransferKey},
 	{"agents call out", outgoing},
 	{"live queues", liveQueues},
 	{"late name", lateName},

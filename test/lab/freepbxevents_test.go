@@ -58,6 +58,7 @@ var freepbxEvents = []pbxScenario{
 	{name: "direct call transferred to a queue", test: pbxDirectToQueue, sites: 2,
 		except: slices.Concat(blindExcept, []string{"transfer_uniqueid"}, directExcept)},
 	{name: "attended transfer", test: pbxAttended},
+	{name: "attended transfer by the phone", test: pbxPhoneAttended},
 	{name: "parked", test: pbxParked},
 	{name: "parked, returns", test: pbxParkedReturns},
 	{name: "parked, returns and goes on", test: pbxParkedGoesOn},
@@ -520,6 +521,25 @@ func pbxAttended(t *testing.T, l *lab) {
 	told.wait(t, "agent-hangup", 1).has(t, map[string]string{"agent_phone": s.phones[0], "status": "answer"})
 	told.wait(t, "agent-hangup", 2).has(t, map[string]string{"agent_phone": s.phones[1], "status": "answer", "talk_time": "5~"})
 	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"queue_id": s.queue, "status": "answer", "agent_phone": s.phones[0]})
+}
+
+// pbxPhoneAttended is the same by the transfer key of a desk phone, which has two calls of its own until Asterisk joins them.
+func pbxPhoneAttended(t *testing.T, l *lab) {
+	s, number := l.site(t), l.caller(t)
+	transferred := l.deskPhone(t, s.phones[0], s.phones[1], 2*time.Second)
+	l.phone(t, s.phones[1], phone{Ring: time.Second, Talk: 5 * time.Second})
+	call := l.call(t, freepbxNumber(plainCall, s.queue), caller{Number: number, Name: "Caller"})
+	transferred()
+	call.wait(t)
+	told := l.crm.of(number)
+	l.expect(t, told, wholeCall)
+	told.wait(t, "agent-hangup", 1).has(t, map[string]string{"agent_phone": s.phones[0], "status": "answer"})
+	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"status": "answer", "agent_phone": s.phones[0]})
+
+	// The consultation is a call of its own until Asterisk joins both.
+	asked := story{l.crm.receiver, "callerid", s.phones[0]}
+	asked.expect(t, "agent-custom agent-dial agent-answer { agent-hangup agent-dialout-hangup } call-hangup")
+	asked.wait(t, "agent-hangup", 1).has(t, map[string]string{"agent_phone": s.phones[1], "status": "answer", "ring_time": "1~", "talk_time": "2~"})
 }
 
 // pbxParked is a caller whom an agent parks, and who gives up there. The phone of the lab stays in the call

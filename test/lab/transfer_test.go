@@ -80,3 +80,21 @@ func toColleague(t *testing.T, l *lab) {
 	told.wait(t, "agent-hangup", 2).has(t, map[string]string{"agent_phone": q.phones[2], "status": "answer", "talk_time": "1~"})
 	told.wait(t, "call-hangup", 1).has(t, map[string]string{"callerid_name": "Caller", "directid": q.did})
 }
+
+// byTransferKey is a call that an agent's phone transfers after it asked a colleague by a second call of its own. Asterisk joins both
+// calls then; the consultation keeps the colleague's ring.
+func byTransferKey(t *testing.T, l *lab) {
+	q, number := l.queue(t), l.caller(t)
+	transferred := l.deskPhone(t, q.phones[0], q.phones[2], 2*time.Second)
+	l.phone(t, q.phones[2], phone{Ring: time.Second, Talk: 5 * time.Second})
+	call := l.call(t, q.did, caller{Number: number, Name: "Caller"})
+	transferred()
+	call.wait(t)
+
+	told := l.crm.of(number)
+	told.expect(t, "call-dial queue-dial agent-dial agent-answer { agent-hangup queue-hangup } call-hangup")
+	told.wait(t, "agent-hangup", 1).has(t, map[string]string{"agent_phone": q.phones[0], "status": "answer"})
+	asked := story{l.crm.receiver, "callerid", q.phones[0]}
+	asked.expect(t, "agent-custom agent-dial agent-answer { agent-hangup agent-dialout-hangup } call-hangup")
+	asked.wait(t, "agent-hangup", 1).has(t, map[string]string{"agent_phone": q.phones[2], "status": "answer", "ring_time": "1~", "talk_time": "2~"})
+}
