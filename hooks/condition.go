@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,6 +11,8 @@ import (
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/vm"
+
+	"ringhook/pattern"
 )
 
 // zeros are the parameters of the contract that are not strings. Every other
@@ -41,8 +44,8 @@ func parseCondition(text string) (*condition, error) {
 	}
 	seen := reader{names: make(map[string]bool)}
 	ast.Walk(&tree.Node, &seen)
-	if seen.refused != "" {
-		return nil, fmt.Errorf("condition: function %s is not one of %s", seen.refused, oneOf(functions))
+	if seen.refused != nil {
+		return nil, fmt.Errorf("condition: %w", seen.refused)
 	}
 	c := &condition{zero: make(map[string]any, len(seen.names))}
 	for name := range seen.names {
@@ -67,8 +70,12 @@ func firstLine(err error) error {
 // reader collects the names in an expression.
 type reader struct {
 	names   map[string]bool
-	refused string // a function that it may not use
+	refused error // why it may not be used
 }
+
+// errPattern refuses a regular expression that is a value of the call: it would be compiled for each event, while the call
+// waits.
+var errPattern = errors.New("matches needs a regular expression in quotes")
 
 // Visit implements ast.Visitor.
 func (r *reader) Visit(node *ast.Node) {
@@ -77,7 +84,16 @@ func (r *reader) Visit(node *ast.Node) {
 		r.names[n.Value] = true
 	case *ast.BuiltinNode:
 		if !slices.Contains(functions, n.Name) {
-			r.refused = n.Name
+			r.refused = fmt.Errorf("function %s is not one of %s", n.Name, oneOf(functions))
+		}
+	case *ast.BinaryNode:
+		if n.Operator != "matches" {
+			return
+		}
+		if text, ok := n.Right.(*ast.StringNode); !ok {
+			r.refused = errPattern
+		} else if err := pattern.Check(text.Value); err != nil {
+			r.refused = err
 		}
 	}
 }

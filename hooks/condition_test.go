@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -45,6 +46,7 @@ func TestConditionRefused(t *testing.T) {
 	for _, text := range []string{
 		"", "1 +", "talk_time", "'x'", "talk_time == 'x'", "final > 1", "exec('x')", "all(1..9, # > 0)", "repeat('x', 1000000) == ''",
 		"map(1..1000000, #) == []", "sum(1..1000000) > 1", "now() > 1",
+		"callerid matches '" + strings.Repeat(".{1000}", 30) + "'", "callerid matches '('", "callerid matches agent_name", "callerid matches lower('a')",
 	} {
 		if _, err := parseCondition(text); err == nil {
 			t.Errorf("%s: accepted", text)

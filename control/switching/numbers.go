@@ -1,11 +1,13 @@
 package switching
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
 
 	"ringhook/lookup/number"
+	"ringhook/pattern"
 )
 
 // Rule is one [[dial]] table: how a number is dialled. The first rule that matches counts.
@@ -18,7 +20,10 @@ type Rule struct {
 
 // Check reports every setting that cannot work.
 func (r *Rule) Check(report func(key, problem string)) {
-	if _, err := regexp.Compile(r.Match); err != nil || r.Match == "" {
+	switch err := pattern.Check(r.Match); {
+	case errors.Is(err, pattern.ErrTooLarge):
+		report("match", err.Error())
+	case err != nil || r.Match == "":
 		report("match", fmt.Sprintf("%q is not a regular expression, such as ^\\+49(\\d+)$", r.Match))
 	}
 	if r.Number == "" {

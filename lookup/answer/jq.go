@@ -93,6 +93,7 @@ func (r *jqRunner) compile(q *gojq.Query) (*gojq.Code, error) {
 		gojq.WithFunction(guard, 0, 0, func(v any, _ []any) any { return r.guard(v) }),
 		gojq.WithFunction(check, 2, 2, func(_ any, args []any) any { return r.check(args[0], args[1]) }),
 		gojq.WithFunction(with, 1, 1, func(v any, args []any) any { return r.with(v, args[0]) }),
+		gojq.WithFunction(regex, 0, 0, func(v any, _ []any) any { return r.regex(v) }),
 		gojq.WithFunction(set, 2, 2, func(v any, args []any) any { return r.set(v, args[0], args[1]) }),
 		gojq.WithFunction(soft, 0, 0, func(v any, _ []any) any {
 			if isNothing(v) {

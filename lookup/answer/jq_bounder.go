@@ -235,6 +235,9 @@ func (b *bounder) function(f *gojq.Func) error {
 			return err
 		}
 	}
+	if !defined && slices.Contains(regexFunctions, f.Name) && (f.Name != "split" || len(f.Args) == 2) {
+		f.Args[0] = pipe(f.Args[0], call(regex))
+	}
 	if !defined && len(f.Args) == 1 && slices.Contains(pairedFunctions, f.Name) {
 		f.Args[0] = call(with, f.Args[0])
 	}

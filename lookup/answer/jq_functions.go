@@ -14,9 +14,9 @@ var jqFunctions = []string{
 	"min/0", "max/0", "min_by/1", "max_by/1", "sort/0", "sort_by/1", "group_by/1", "unique/0", "unique_by/1",
 	"floor/0", "round/0", "ceil/0", "trunc/0", "fabs/0", "abs/0", "sqrt/0", "pow/2", "log/0", "log2/0", "log10/0", "exp/0", "fmin/2", "fmax/2", "fmod/2",
 	"acos/0", "acosh/0", "asin/0", "asinh/0", "atan/0", "atan2/2", "atanh/0", "cbrt/0", "copysign/2", "cos/0", "cosh/0", "drem/2", "erf/0", "erfc/0",
-	"exp10/0", "exp2/0", "expm1/0", "fdim/2", "fma/3", "frexp/0", "gamma/0", "hypot/2", "j0/0", "j1/0", "jn/2", "ldexp/2", "lgamma/0", "log1p/0", "logb/0", "modf/0",
+	"exp10/0", "exp2/0", "expm1/0", "fdim/2", "fma/3", "frexp/0", "gamma/0", "hypot/2", "j0/0", "j1/0", "ldexp/2", "lgamma/0", "log1p/0", "logb/0", "modf/0",
 	"nearbyint/0", "nextafter/2", "nexttoward/2", "remainder/2", "rint/0", "scalb/2", "scalbln/2", "significand/0", "sin/0", "sinh/0", "tan/0", "tanh/0", "tgamma/0",
-	"y0/0", "y1/0", "yn/2",
+	"y0/0", "y1/0",
 	"infinite/0", "nan/0", "isnan/0", "isinfinite/0", "isfinite/0", "isnormal/0",
 	"map/1", "map_values/1", "walk/1", "select/1", "recurse/0", "recurse/1", "recurse/2", "to_entries/0", "from_entries/0", "with_entries/1", "while/2", "until/2", "repeat/1",
 	"arrays/0", "objects/0", "iterables/0", "booleans/0", "numbers/0", "strings/0", "nulls/0", "values/0", "scalars/0", "finites/0", "normals/0",
@@ -37,6 +37,9 @@ var guardedFunctions = []string{
 // pairedFunctions take input times argument, in time or memory.
 var pairedFunctions = []string{"join", "index", "rindex", "indices", "contains", "inside"}
 
+// regexFunctions take a regular expression as their first argument; split only with two.
+var regexFunctions = []string{"match", "test", "capture", "scan", "splits", "split", "sub", "gsub"}
+
 // pathFunctions take paths: nothing may stand in their arguments that is none.
 var pathFunctions = []string{"path", "paths", "del", "pick"}
 
@@ -48,6 +51,7 @@ const (
 	with  = "_ringhook_with"  // returns its argument unless a function with it would take too much
 	soft  = "_ringhook_soft"  // returns null for what stands for nothing, so that it can be looked into
 	list  = "_ringhook_list"  // returns [] for what stands for nothing
+	regex = "_ringhook_regex" // returns its input unless it is a regular expression that takes too much
 	set   = "_ringhook_set"   // returns its input with a value at a path, unless that would take too much
 )
 

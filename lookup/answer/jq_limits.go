@@ -7,6 +7,8 @@ import (
 	"maps"
 	"math/big"
 	"strconv"
+
+	"ringhook/pattern"
 )
 
 // The limits of jq expressions. gojq looks at its context only between steps,
@@ -67,6 +69,20 @@ func (r *jqRunner) with(v, arg any) any {
 		return errExpression
 	}
 	return arg
+}
+
+// regex returns a regular expression, or a list of one and its flags, unless it takes too much to compile. jq reports one
+// that cannot be read.
+func (r *jqRunner) regex(v any) any {
+	text := v
+	if list, ok := v.([]any); ok && len(list) > 0 {
+		text = list[0]
+	}
+	if s, ok := text.(string); ok && errors.Is(pattern.Check(s), pattern.ErrTooLarge) {
+		r.over = true
+		return errExpression
+	}
+	return v
 }
 
 // set returns a value with another one at a path. What stands for nothing becomes the object or the array that

@@ -221,6 +221,11 @@ func TestBounded(t *testing.T) {
 		`pick(.[19999][19999])`:                                     `[]`,
 		`[range(1000)] | JOIN([range(1000)]; range(1000)) | length`: `{}`,
 		`strftime("` + strings.Repeat("%c", 5000) + `")`:            `1e300`,
+		`. as $re | "x" | test($re)`:                                `"` + strings.Repeat(".{1000}", 1100) + `"`,
+		`. as $re | "x" | [match([$re, "g"])]`:                      `"` + strings.Repeat(".{1000}", 1100) + `"`,
+		`. as $re | "x" | split($re; "g")`:                          `"` + strings.Repeat(".{1000}", 1100) + `"`,
+		`. as $re | "x" | gsub($re; "y")`:                           `"` + strings.Repeat(".{1000}", 1100) + `"`,
+		`"x" | test("` + strings.Repeat(".{1000}", 1100) + `")`:     `{}`,
 	} {
 		name := expression[:min(len(expression), 60)]
 		t.Run(name, func(t *testing.T) {
@@ -267,7 +272,7 @@ func FuzzExpression(f *testing.F) {
 }
 
 func TestGuardedAreFunctions(t *testing.T) {
-	for _, name := range slices.Concat(guardedFunctions, pairedFunctions, pathFunctions) {
+	for _, name := range slices.Concat(guardedFunctions, pairedFunctions, pathFunctions, regexFunctions) {
 		if !slices.ContainsFunc(jqFunctions, func(f string) bool { return strings.HasPrefix(f, name+"/") }) {
 			t.Errorf("%s is no function that may be called", name)
 		}
@@ -281,6 +286,8 @@ func TestRefusedFunctions(t *testing.T) {
 		`$ENV.HOME`:             "reads the environment",
 		`input`:                 "calls input with 0 arguments, which cannot be used here",
 		`.[] | combinations`:    "calls combinations with 0 arguments, which cannot be used here",
+		`jn(.n; .x)`:            "calls jn with 2 arguments, which cannot be used here", // it takes as many steps as its first argument says
+		`yn(.n; .x)`:            "calls yn with 2 arguments, which cannot be used here",
 		`limit(3)`:              "calls limit with 1 arguments, which is no function of jq",
 		`.name | uppercase`:     "calls uppercase with 0 arguments, which is no function of jq",
 		`import "x" as x; .`:    "must not import modules",
