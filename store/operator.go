@@ -187,8 +187,8 @@ func (o *Operator) Drop(ctx context.Context, ids ...int64) (int, error) {
 	})
 }
 
-// operatorRows is the maximum number of deliveries changed in one commit.
-const operatorRows = 500
+// operatorRows is the maximum number of deliveries changed in one commit, so that calls do not wait long.
+const operatorRows = 250
 
 func (o *Operator) inBatches(ctx context.Context, ids []int64, change func(*sqlite.Conn, int64) (bool, error)) (int, error) {
 	total := 0
@@ -213,8 +213,29 @@ func (o *Operator) inBatches(ctx context.Context, ids []int64, change func(*sqli
 			return total, err
 		}
 		total += n
+		if err := o.s.yield(ctx); err != nil {
+			return total, err
+		}
 	}
 	return total, nil
+}
+
+// yieldTime is the time for which a command leaves the outbox to the server between two batches. SQLite looks for the lock
+// of a file at least every 25 ms in the first tenth of a second of a wait.
+const yieldTime = 30 * time.Millisecond
+
+// yield leaves the outbox to the server. A command that began its next batch at once would have the lock of the file nearly
+// always, and calls would wait too long for their commits.
+func (s *Store) yield(ctx context.Context) error {
+	if s.lock != nil {
+		return nil // the server's own batches share the commits of calls
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(s.yieldTime):
+		return nil
+	}
 }
 
 // Changeable returns the numbers of the deliveries that match a filter. If the filter

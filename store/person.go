@@ -168,7 +168,7 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 	for _, c := range held {
 		keys = append(keys, c.Key)
 	}
-	err = inSteps(ctx, s.w, keys, func(c *sqlite.Conn, key string) error {
+	err = inSteps(ctx, s, keys, func(c *sqlite.Conn, key string) error {
 		_, err := c.Exec("delete from call where linkedid = ?", key)
 		s.journal.calls.remove(key)
 		return err
@@ -182,7 +182,7 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 		return e, err
 	}
 	var d Erased
-	err = inSteps(ctx, s.w, events, func(c *sqlite.Conn, event int64) error { return s.eraseEvent(c, event, &d) })
+	err = inSteps(ctx, s, events, func(c *sqlite.Conn, event int64) error { return s.eraseEvent(c, event, &d) })
 	e.Events, e.Deliveries, e.Pending = len(events), d.Deliveries, d.Pending
 	if err != nil {
 		return e, err
@@ -193,7 +193,7 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 		return e, err
 	}
 	// An event that names no number may keep those of the call.
-	err = inSteps(ctx, s.w, own, func(c *sqlite.Conn, o ownCall) error {
+	err = inSteps(ctx, s, own, func(c *sqlite.Conn, o ownCall) error {
 		_, err := c.Exec("delete from remembered where linkedid = ?1 and (call = ?2 or ?3)", o.linkedid, o.call, sole[o.linkedid])
 		return err
 	})
@@ -237,11 +237,11 @@ func (s *Store) eraseEvent(c *sqlite.Conn, event int64, e *Erased) error {
 
 // inSteps applies a change to each name, at most upkeepRows in one commit, so that
 // calls do not wait long.
-func inSteps[T any](ctx context.Context, w *writer, names []T, change func(*sqlite.Conn, T) error) error {
+func inSteps[T any](ctx context.Context, s *Store, names []T, change func(*sqlite.Conn, T) error) error {
 	for len(names) > 0 {
 		step := names[:min(len(names), upkeepRows)]
 		names = names[len(step):]
-		err := w.do(ctx, upkeep, 0, func(c *sqlite.Conn) error {
+		err := s.w.do(ctx, upkeep, 0, func(c *sqlite.Conn) error {
 			for _, name := range step {
 				if err := change(c, name); err != nil {
 					return err
@@ -249,6 +249,9 @@ func inSteps[T any](ctx context.Context, w *writer, names []T, change func(*sqli
 			}
 			return nil
 		})
+		if err == nil {
+			err = s.yield(ctx)
+		}
 		if err != nil {
 			return err
 		}

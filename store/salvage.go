@@ -105,6 +105,9 @@ func (o *Operator) Salvage(ctx context.Context, path string) (Salvaged, error) {
 			s.Known += len(found) - copied
 		}
 		err = errors.Join(err, kept)
+		if err == nil {
+			err = o.s.yield(ctx)
+		}
 	}
 	// Damaged rows may look like finished ones, or like none.
 	if counted, counts := f.number("select coalesce(sum(pending + dead), 0) from tally"); counts == nil {

@@ -89,6 +89,7 @@ type Store struct {
 	recoverEvery  time.Duration
 	recallTime    time.Duration
 	salvageRead   time.Duration
+	yieldTime     time.Duration
 
 	stop        context.CancelFunc
 	wg          sync.WaitGroup
@@ -208,7 +209,7 @@ func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 
 func newStore(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func() time.Time) *Store {
 	s := &Store{cfg: cfg, folder: cfg.Folder, log: log, limited: loglimit.New(log, time.Minute), metrics: newMetrics(reg), now: now, stop: func() {}, damagedCh: make(chan struct{})}
-	s.maintainEvery, s.recoverEvery, s.recallTime, s.salvageRead = maintainEvery, recoverEvery, recallTime, salvageRead
+	s.maintainEvery, s.recoverEvery, s.recallTime, s.salvageRead, s.yieldTime = maintainEvery, recoverEvery, recallTime, salvageRead, yieldTime
 	s.reserve = disk.NewReserve(cfg.Folder, int64(cfg.MaxSize))
 	s.room = disk.NewRoom(cfg.Folder, s.reserve)
 	s.steps.last, s.steps.since = now(), func(last, now time.Time) time.Duration { return now.Sub(last) }
