@@ -82,12 +82,13 @@ func newAddressBook(header []string) *addressBook {
 
 // entries returns an entry for each number of a row.
 func (a *addressBook) entries(line int, fields []string) ([]Entry, error) {
-	at := func(i int) string {
+	cell := func(i int) string {
 		if i < 0 || i >= len(fields) {
 			return ""
 		}
-		return oneLine(fields[i])
+		return fields[i]
 	}
+	at := func(i int) string { return oneLine(cell(i)) }
 	parts := make([]string, len(a.names))
 	for i, column := range a.names {
 		parts[i] = at(column)
@@ -96,8 +97,8 @@ func (a *addressBook) entries(line int, fields []string) ([]Entry, error) {
 	name := cmp.Or(at(a.whole), words(parts...), company, at(a.fallback))
 	var entries []Entry
 	for _, column := range a.phones {
-		for number := range strings.SplitSeq(at(column), ":::") { // Google's separator of several values
-			if number = strings.TrimSpace(number); number != "" {
+		for number := range strings.SplitSeq(cell(column), ":::") { // Google's separator of several values
+			if number = numberLine(number); number != "" {
 				entries = append(entries, Entry{Line: line, Number: number})
 			}
 		}

@@ -232,8 +232,7 @@ func (t *table) entries(line int, fields []string) ([]Entry, error) {
 	e := Entry{Line: line}
 	for i, value := range fields[:min(len(fields), len(t.columns))] {
 		if i == t.number {
-			// Lines of a cell may be two numbers, which a blank would join to one.
-			e.Number = oneLine(strings.ReplaceAll(strings.TrimSpace(value), "\n", "/"))
+			e.Number = numberLine(value)
 			continue
 		}
 		if value = oneLine(value); value != "" && t.columns[i] != "" {

@@ -85,6 +85,11 @@ func (l *lines) unread(texts []string) {
 // oneLine makes a value one line.
 func oneLine(s string) string { return answer.OneLine(s) }
 
+// numberLine makes a number one line. Its lines may be two numbers, which a blank would join to one.
+func numberLine(s string) string {
+	return oneLine(strings.ReplaceAll(strings.TrimSpace(s), "\n", "/"))
+}
+
 // words joins what is not empty.
 func words(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")

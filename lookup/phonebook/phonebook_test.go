@@ -266,6 +266,8 @@ func TestFilesAsTheyAre(t *testing.T) {
 		"the separator in quotes":                         {ReadCSV, "\"sep=;\"\nnumber;name\n030123;A\n", "030123 A"},
 		"a blank line before the header":                  {ReadCSV, "\r\n \r\nnumber,name\n030123,A\n", "030123 A"},
 		"two numbers in one cell":                         {ReadCSV, "number,name\n\"0301230\n4\",A\n", "0301230/4 A"},
+		"two numbers in one cell of an address book":      {ReadCSV, "First Name,Business Phone\nA,\"030 1234\n5 ::: 030 6\"\n", "030 1234/5 A030 6 A"},
+		"two numbers of a card in one":                    {ReadVCard, "BEGIN:VCARD\nFN:A\nTEL:030 1234\\n030 5678\nEND:VCARD\n", "030 1234/030 5678 A"},
 		"a remark below the number":                       {ReadCSV, "number,name\n\"0301230\n(office)\n\",A\n", "0301230/(office) A"},
 		"a name in base64":                                {ReadVCard, "BEGIN:VCARD\nFN;CHARSET=UTF-8;ENCODING=BASE64:0JDQ\n  vdC90LA=\n\nTEL:030123\nEND:VCARD\n", "030123 Анна"},
 	} {

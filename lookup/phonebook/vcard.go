@@ -190,7 +190,7 @@ func (c *card) take(p property) {
 	case "ORG":
 		c.org = cmp.Or(c.org, strings.Join(slices.DeleteFunc(components(value), func(s string) bool { return s == "" }), ", "))
 	case "TEL":
-		number := text(value)
+		number := numberLine(escapes.Replace(value))
 		if strings.HasPrefix(strings.ToLower(number), "tel:") {
 			number, _, _ = strings.Cut(number[len("tel:"):], ";")
 		}
