@@ -75,7 +75,7 @@ func (r rule) check(value string) (fit, reason string) {
 		return "", "empty"
 	}
 	if r.typ == "int" {
-		n, err := strconv.ParseInt(value, 10, 64)
+		n, err := strconv.ParseInt(whole(value), 10, 64)
 		if err != nil || (r.max > 0 || r.min > 0) && (n < r.min || n > r.max) {
 			return "", "value"
 		}
@@ -94,6 +94,15 @@ func (r rule) check(value string) (fit, reason string) {
 		value = string([]rune(value)[:r.max])
 	}
 	return value, ""
+}
+
+// whole returns a whole number without the decimals with which programs that know no integers write it, such as 10.0.
+func whole(value string) string {
+	number, decimals, _ := strings.Cut(value, ".")
+	if decimals != "" && strings.Trim(decimals, "0") == "" {
+		return number
+	}
+	return value
 }
 
 // visible removes control characters, and marks that reverse or hide text on a display. It keeps the

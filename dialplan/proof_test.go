@@ -293,6 +293,17 @@ func TestUnreportedSecondVisit(t *testing.T) {
 	p.want(p.at(40, "caller", QueueHangup))
 }
 
+// TestLineBreaks checks that the words on both sides of a line break in an argument stay apart.
+func TestLineBreaks(t *testing.T) {
+	for value, want := range map[string]string{
+		"ACME Corp.\r\nDoe": "ACME Corp. Doe", "a\tb": "a b", "a \x00\x1b b": "a b", "\n": "", "a\u2028b\u0085c": "a b c", " plain ": " plain ",
+	} {
+		if got := clean(value); got != want {
+			t.Errorf("%q: got %q, want %q", value, got, want)
+		}
+	}
+}
+
 // TestCutKeepsNothingElse checks that a value that was cut does not keep the rest in memory, as a call keeps it.
 func TestCutKeepsNothingElse(t *testing.T) {
 	long := strings.Repeat("é", 1<<19)

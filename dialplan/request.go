@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"ringhook/fastagi"
+	"ringhook/lookup/answer"
 )
 
 // maxValue is the maximum length of a parameter's value, in bytes. Names and numbers are much shorter,
@@ -194,16 +195,11 @@ func (r *request) phone() string {
 	return p
 }
 
-// clean returns a value as valid UTF-8 without control characters, cut to maxValue.
+// clean returns a value as valid UTF-8 on one line, cut to maxValue: a run of control characters is one blank.
 func clean(value string) string {
 	value = strings.ToValidUTF8(value, "\uFFFD")
 	if strings.IndexFunc(value, isControl) >= 0 {
-		value = strings.Map(func(c rune) rune {
-			if isControl(c) {
-				return -1
-			}
-			return c
-		}, value)
+		value = answer.OneLine(value)
 	}
 	return cut(value, maxValue)
 }
