@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -64,8 +65,20 @@ func (c *forgetCmd) Run(s *streams) error {
 		if inDesk.Notes+inDesk.Exceptions > 0 {
 			fmt.Fprintf(s.out, "erased %d notes of agents and %d exceptions of screen pops\n", inDesk.Notes, inDesk.Exceptions)
 		}
-		return store.Scrub(st.Folder())
+		return errors.Join(store.Scrub(st.Folder()), printLeftovers(s.out, st.Folder()))
 	})
+}
+
+// printLeftovers names the copies of the store that may still have the number.
+func printLeftovers(w io.Writer, folder string) error {
+	left, err := store.Leftovers(folder)
+	if len(left) > 0 {
+		fmt.Fprintln(w, "these copies may still have the number; remove them when they are no longer needed:")
+	}
+	for _, path := range left {
+		fmt.Fprintln(w, " ", path)
+	}
+	return err
 }
 
 // eraseFromDesk erases the number from the record of commands and from campaigns.

@@ -20,6 +20,9 @@ const (
 	checkAtOnce = 1 << 30
 )
 
+// damagedMark follows the name of an outbox that was moved aside, before the time.
+const damagedMark = ".damaged-"
+
 // openOutbox opens the outbox for writing, migrates it, and replaces it if it is damaged.
 func (s *Store) openOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 	if err := finishAside(o.Path); err != nil {
@@ -32,7 +35,7 @@ func (s *Store) openOutbox(o sqlite.Options) (*sqlite.Conn, error) {
 	if sqlite.ClassOf(err) != sqlite.Corrupt && !errors.Is(err, errCheck) {
 		return c, err
 	}
-	aside := o.Path + ".damaged-" + s.now().UTC().Format("20060102T150405.000Z")
+	aside := o.Path + damagedMark + s.now().UTC().Format("20060102T150405.000Z")
 	if moving := moveAside(o.Path, aside); moving != nil {
 		return nil, errors.Join(moving, err)
 	}
@@ -56,7 +59,7 @@ func finishAside(path string) error {
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		return nil
 	}
-	moved, err := namedLike(filepath.Dir(path), filepath.Base(path)+".damaged-")
+	moved, err := namedLike(filepath.Dir(path), filepath.Base(path)+damagedMark)
 	moved = slices.DeleteFunc(moved, func(name string) bool { return !strings.HasSuffix(name, "Z") }) // the logs of those files
 	if err != nil || len(moved) == 0 {
 		return err

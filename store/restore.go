@@ -25,6 +25,9 @@ var backedUp = []struct {
 // restoring is the beginning of the name of the folder in which a restore prepares files.
 const restoring = ".ringhook-restore-"
 
+// replacedMark is the beginning of the name of the folder with what a restore replaced.
+const replacedMark = "replaced-"
+
 // Restored is what Restore did.
 type Restored struct {
 	Names []string // of the files restored
@@ -190,7 +193,7 @@ func takeOwner(work, folder string, names []string) error {
 // replace moves the named files of a folder aside, with their write-ahead logs, and those
 // of work into their places. If that fails, what was moved is moved back.
 func replace(folder, work string, names []string) (kept string, err error) {
-	kept = filepath.Join(folder, "replaced-"+time.Now().UTC().Format("20060102T150405.000Z"))
+	kept = filepath.Join(folder, replacedMark+time.Now().UTC().Format("20060102T150405.000Z"))
 	made, err := makeFolder(kept)
 	if err == nil && !made {
 		err = &fs.PathError{Op: "create", Path: kept, Err: fs.ErrExist}

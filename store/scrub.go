@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -69,4 +71,19 @@ func vacuum(c *sqlite.Conn) error {
 			return err
 		}
 	}
+}
+
+// Leftovers returns the paths of copies in a folder that Erase and Scrub do not reach: damaged outboxes that were moved
+// aside, what a restore replaced, and what one that was killed left.
+func Leftovers(folder string) (paths []string, err error) {
+	for _, beginning := range []string{outboxFile + damagedMark, replacedMark, restoring} {
+		found, err := namedLike(folder, beginning)
+		if err != nil {
+			return nil, fmt.Errorf("look for copies of the store: %w", err)
+		}
+		paths = append(paths, found...)
+	}
+	return slices.DeleteFunc(paths, func(path string) bool {
+		return strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm") // go with their file
+	}), nil
 }

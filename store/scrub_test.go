@@ -56,6 +56,24 @@ func TestScrub(t *testing.T) {
 	}
 }
 
+// TestLeftovers checks that the copies beside the files are named that Erase and Scrub do not reach.
+func TestLeftovers(t *testing.T) {
+	folder := t.TempDir()
+	want := []string{"outbox.db.damaged-20260115T093000.000Z", "replaced-20260115T093000.000Z", restoring + "1"}
+	for _, name := range append([]string{"outbox.db", "outbox.db-wal", want[0] + "-wal", want[0] + "-shm", "trace.db"}, want...) {
+		if err := os.WriteFile(filepath.Join(folder, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Leftovers(folder)
+	for i := range got {
+		got[i] = filepath.Base(got[i])
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}
+
 func TestMentions(t *testing.T) {
 	for _, test := range []struct {
 		text, number string

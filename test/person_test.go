@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ringhook/api"
+	"ringhook/conf"
 	"ringhook/hooks/hooktest"
 	"ringhook/lookup"
 	"ringhook/store"
@@ -65,7 +66,15 @@ func TestForget(t *testing.T) {
 		p.Deliveries[0].Params["callerid"] != "+442079460142" || len(p.Cache[0].Variables) == 0 || len(p.Phonebook) == 0 {
 		t.Errorf("held: %+v", p)
 	}
-	if got := ringhook(exitOK, "forget", "020 7946 0142"); !strings.Contains(got, "erased 1 calls with 1 points, 1 events with 1 deliveries, 1 cached answers") || !strings.Contains(got, "1 of the deliveries were still waiting") {
+	cfg, err := conf.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(cfg.Store.Folder, "outbox.db.damaged-20260115T093000.000Z")
+	if err := os.WriteFile(copied, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := ringhook(exitOK, "forget", "020 7946 0142"); !strings.Contains(got, copied) || !strings.Contains(got, "erased 1 calls with 1 points, 1 events with 1 deliveries, 1 cached answers") || !strings.Contains(got, "1 of the deliveries were still waiting") {
 		t.Error(got)
 	}
 	if p = held(); len(p.Calls)+len(p.Deliveries)+len(p.Cache) != 0 || len(p.Phonebook) == 0 {
