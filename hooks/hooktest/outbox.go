@@ -38,13 +38,14 @@ type Row struct {
 	Next     time.Time
 	Attempts []hooks.Attempt
 
-	at int // in the heap, where it is in one
+	key string // the deliveries of one are sent in order
+	at  int    // in the heap, where it is in one
 }
 
 // queue holds one hook's pending deliveries.
 type queue struct {
-	calls map[string][]*Row // by call, in order of acceptance
-	heads heads             // the first of each call
+	lanes map[string][]*Row // by key, in order of acceptance
+	heads heads             // the first of each lane
 }
 
 // NewOutbox makes an empty outbox.
@@ -52,32 +53,32 @@ func NewOutbox() *Outbox {
 	return &Outbox{Now: time.Now, rows: make(map[int64]*Row), hooks: make(map[string]*queue), stands: make(map[string]hooks.HookState), memory: make(map[[2]string]map[string]string), done: make(chan struct{})}
 }
 
-// Add accepts an event for hooks now, and returns the ids of its deliveries.
-func (o *Outbox) Add(ev hooks.Event, to ...string) []int64 {
+// Add accepts an event for hooks now, in the order of its call, and returns the ids of its deliveries.
+func (o *Outbox) Add(ev hooks.Event, to ...string) (ids []int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.add(ev, to)
-}
-
-func (o *Outbox) add(ev hooks.Event, to []string) (ids []int64) {
-	now := o.Now()
 	for _, hook := range to {
-		o.last++
-		row := &Row{Delivery: hooks.Delivery{ID: o.last, Hook: hook, Event: ev, Accepted: now}, Next: now}
-		o.rows[row.ID] = row
-		o.pending++
-		ids = append(ids, row.ID)
-		q := o.hooks[hook]
-		if q == nil {
-			q = &queue{calls: make(map[string][]*Row)}
-			o.hooks[hook] = q
-		}
-		q.calls[ev.LinkedID] = append(q.calls[ev.LinkedID], row)
-		if len(q.calls[ev.LinkedID]) == 1 {
-			heap.Push(&q.heads, row)
-		}
+		ids = append(ids, o.add(ev, hooks.Route{Hook: hook, Key: ev.LinkedID}))
 	}
 	return ids
+}
+
+func (o *Outbox) add(ev hooks.Event, to hooks.Route) (id int64) {
+	now := o.Now()
+	o.last++
+	row := &Row{Delivery: hooks.Delivery{ID: o.last, Hook: to.Hook, Event: ev, Accepted: now}, Next: now, key: to.Key}
+	o.rows[row.ID] = row
+	o.pending++
+	q := o.hooks[to.Hook]
+	if q == nil {
+		q = &queue{lanes: make(map[string][]*Row)}
+		o.hooks[to.Hook] = q
+	}
+	q.lanes[to.Key] = append(q.lanes[to.Key], row)
+	if len(q.lanes[to.Key]) == 1 {
+		heap.Push(&q.heads, row)
+	}
+	return row.ID
 }
 
 // Due implements hooks.Outbox.
@@ -163,15 +164,14 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released b
 		}
 		o.pending--
 		heap.Remove(&q.heads, row.at)
-		call := row.Event.LinkedID
-		q.calls[call] = q.calls[call][1:]
-		if len(q.calls[call]) > 0 {
-			next := q.calls[call][0]
+		q.lanes[row.key] = q.lanes[row.key][1:]
+		if lane := q.lanes[row.key]; len(lane) > 0 {
+			next := lane[0]
 			next.Next = o.Now()
 			heap.Push(&q.heads, next)
 			released = true
 		} else {
-			delete(q.calls, call)
+			delete(q.lanes, row.key)
 		}
 	}
 	close(o.done)
@@ -203,7 +203,7 @@ func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks
 	o.stands[st.Hook] = st
 	if notice != nil {
 		for _, r := range routes {
-			o.add(*notice, []string{r.Hook})
+			o.add(*notice, r)
 		}
 	}
 	return ctx.Err()

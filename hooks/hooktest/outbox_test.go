@@ -13,8 +13,10 @@ type accepting struct{ *Outbox }
 
 // Accept implements storetest.Outbox.
 func (a accepting) Accept(_ context.Context, ev hooks.Event, routes []hooks.Route) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, r := range routes {
-		a.Add(ev, r.Hook)
+		a.add(ev, r)
 	}
 	return nil
 }
