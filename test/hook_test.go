@@ -114,7 +114,7 @@ func required(t *testing.T, preset string) (keys string) {
 	if other := c.RememberedBy; other != "" {
 		keys += fmt.Sprintf("[[hook]]\nname = %q\npreset = %q\nurl = \"http://127.0.0.1:1/x\"\n%s", other, other, required(t, other))
 	}
-	if c.Format == "multipart" {
+	if c.File != "" {
 		keys += fmt.Sprintf("[recordings]\nfolder = %q\n", t.TempDir())
 	}
 	return keys
