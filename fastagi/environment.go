@@ -25,9 +25,9 @@ var (
 	argPrefix = []byte("agi_arg_")
 	threadKey = []byte("agi_threadid")
 
-	// callerKeys stand before what a caller chose freely: Asterisk lets control
+	// callerKeys stand before what a caller or the network before this Asterisk chose freely: Asterisk lets control
 	// characters through, a line feed excepted.
-	callerKeys = [][]byte{[]byte("agi_callerid: "), []byte("agi_calleridname: ")}
+	callerKeys = [][]byte{[]byte("agi_callerid: "), []byte("agi_calleridname: "), []byte("agi_dnid: "), []byte("agi_rdnis: "), []byte("agi_extension: ")}
 )
 
 // readEnvironment takes the environment off the stream and checks it: the
@@ -109,7 +109,7 @@ func (c *envCheck) line(text []byte, from, to int) error {
 
 func isControl(b byte) bool { return b < ' ' || b == 0x7f }
 
-// blank makes blanks of the control characters in a caller's number or name,
+// blank makes blanks of the control characters in a caller's number or name, or in a called number,
 // and reports whether the line is one of these. A call must not go unreported for
 // a tabulator in its caller's name; on any other line no honest peer has one.
 func blank(rest, line []byte) bool {

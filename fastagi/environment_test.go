@@ -59,9 +59,12 @@ func TestEnvironmentValid(t *testing.T) {
 		"caller-escape":   func(e *Env) { e.CallerName = " [2J" },
 		"caller-delete":   func(e *Env) { e.CallerName = "a " },
 		"caller-tab":      func(e *Env) { e.CallerName = "a b" },
-		"unknown-key":     func(e *Env) {},
-		"colons":          func(e *Env) { e.CallerName, e.Args = ": agi_arg_1: x", []string{"time=12:30:00"} },
-		"arguments-120":   func(e *Env) { e.Args = many },
+		"dialled-control": func(e *Env) {
+			e.DNID, e.RDNIS, e.Extension, e.Args = "50 0", "60 0", "50 0", []string{"linkedid=1768469400.1", "queue_id=500"}
+		},
+		"unknown-key":   func(e *Env) {},
+		"colons":        func(e *Env) { e.CallerName, e.Args = ": agi_arg_1: x", []string{"time=12:30:00"} },
+		"arguments-120": func(e *Env) { e.Args = many },
 	} {
 		text := transcript(t, "valid", name)
 		want := sample()
