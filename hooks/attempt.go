@@ -75,6 +75,9 @@ func (s *sender) attempt(d *Delivery) finished {
 		return finished{result: Result{Delivery: d.ID, State: Pending, Next: started.Add(pause)}, err: err}
 	}
 	o := s.try(ev, started)
+	if o.class == "" { // no attempt: ringhook stops
+		return finished{result: Result{Delivery: d.ID, State: Pending, Next: started.Add(pause)}}
+	}
 	ended := time.Now()
 	r := Result{Delivery: d.ID, State: Dead, Call: ev.Call(), Values: o.values, Attempt: Attempt{
 		Started: started, Took: ended.Sub(started), Class: o.class, Status: o.status, Excerpt: s.excerpt(&o),
@@ -133,7 +136,8 @@ func (h *hook) lacks(names []string) outcome {
 }
 
 // try sends the request. Rendering is the only part that depends on the content
-// of the event; a panic there would happen again with every attempt.
+// of the event; a panic there would happen again with every attempt. Nothing is attempted if there is no token because
+// ringhook stops: the outcome is empty then.
 func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -159,7 +163,9 @@ func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	deadline := started.Add(s.hook.cfg.Timeout)
 	token := ""
 	if s.tokens != nil && !s.hook.of(ev.Name).apart {
-		if token, err = s.tokens.Get(deadline); err != nil {
+		if token, err = s.tokens.Get(deadline); errors.Is(err, httpclient.ErrStopped) {
+			return outcome{}
+		} else if err != nil {
 			o = outcomeOf(nil, err, time.Now())
 			o.unsent = true // a request for a token may have been
 			return o

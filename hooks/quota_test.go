@@ -170,3 +170,33 @@ func TestUnmadeRequestUsesNoRate(t *testing.T) {
 		})
 	}
 }
+
+// TestStoppedIsNoAttempt checks that a delivery for which a stop leaves no token is not attempted: it is due again at once after
+// the start, and not by the schedule.
+func TestStoppedIsNoAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tokens := httpclient.KeepTokens(func(context.Context, string) (httpclient.Token, error) {
+			return httpclient.Token{Access: "token-1"}, nil
+		}, httpclient.KeptTokens{})
+		defer tokens.Close()
+		tokens.Stop()
+		journal := hookTo("journal", "http://crm.example/")
+		journal.Account = "crm"
+		with := hooks.Shared{Accounts: func(string) *httpclient.Tokens { return tokens }}
+		outbox := hooktest.NewOutbox()
+		d, err := hooks.NewShared([]hooks.Config{journal}, with, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Start()
+		id := outbox.Add(event("1.1", 1), "journal")[0]
+		d.WakeAll()
+		time.Sleep(10 * time.Second)
+		if err := d.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if row := outbox.Row(id); row.State != hooks.Pending || len(row.Attempts) > 0 || row.Next.After(time.Now().Add(time.Minute)) {
+			t.Errorf("got %+v", row)
+		}
+	})
+}

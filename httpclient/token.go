@@ -109,6 +109,9 @@ func KeepTokens(source Source, k KeptTokens) *Tokens {
 	return t
 }
 
+// ErrStopped is the reason why there is no token after Stop.
+var ErrStopped = errors.New("requests for tokens have ended")
+
 // Get returns the token. If there is no valid one it requests one first, once for
 // all callers that wait, each until its own deadline. A token that expires soon
 // is renewed in the background. Every error is an *Error; one of ClassToken has
@@ -119,7 +122,7 @@ func (t *Tokens) Get(deadline time.Time) (string, error) {
 		return token, nil
 	}
 	if f == nil {
-		return "", &Error{Class: ClassToken, Err: errors.New("get token: closed")}
+		return "", &Error{Class: ClassToken, Err: fmt.Errorf("get token: %w", ErrStopped)}
 	}
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
