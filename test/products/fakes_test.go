@@ -27,7 +27,7 @@ var all = []*product{
 	{name: "dynamics365", serve: dynamics365, keyed: true, needsCustomer: true, lacks: []string{"minutes", "agent"}},
 	{name: "zoho", serve: zoho, keyed: true, screens: true},
 	{name: "zoho-crm", serve: zohoCRM},
-	{name: "vtiger", serve: vtiger, login: vtigerLogin, firstAgent: true, lacks: []string{"seconds"}},
+	{name: "vtiger", serve: vtiger, login: vtigerLogin, sessionEnded: vtigerEnded, firstAgent: true, lacks: []string{"seconds"}},
 	{name: "glpi", serve: glpi, login: glpiLogin, only: func(c *call) bool { return !c.out }},
 	{name: "chatwoot", serve: chatwoot},
 	{name: "dolibarr", serve: dolibarr},

@@ -13,6 +13,7 @@ import (
 	"ringhook/conf"
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/lookup"
 	"ringhook/store"
 )
 
@@ -221,6 +222,40 @@ func TestTokenEnds(t *testing.T) {
 				}
 				g.journal(t, later)
 			}
+		})
+	}
+}
+
+// TestTokenEndsInLookup ends the token of a lookup's account before its time: the caller is found all the same, with a new one.
+func TestTokenEndsInLookup(t *testing.T) {
+	for _, p := range all {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			g, url := newGate(t, p)
+			cfg := configuration(t, p, url)
+			if !slices.ContainsFunc(cfg.Lookups, func(c lookup.Config) bool { return c.Account != "" }) {
+				return
+			}
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(time.Until(began))
+				g.fake.t = t
+				tokens := accounts(t, cfg)
+				g.lookup(cfg, calls[0], tokens)
+				time.Sleep(40 * time.Minute) // the token is no new one
+				g.mu.Lock()
+				g.ended = true
+				before := g.tokens
+				g.mu.Unlock()
+				g.lookup(cfg, calls[0], tokens)
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				if g.tokens == before {
+					t.Error("no further token was requested")
+				}
+				for _, problem := range g.problems {
+					t.Error(problem)
+				}
+			})
 		})
 	}
 }

@@ -45,7 +45,8 @@ func (f *fake) vtigerService(r *request, q url.Values) string {
 		return `{"success": true, "result": {"sessionName": "` + session + `", "userId": "19x5", "version": "0.22", "vtigerVersion": "7.5.0"}}`
 	case "lookup":
 		if q.Get("sessionName") != session {
-			return `{"success": false, "error": {"code": "INVALID_SESSIONID", "message": "Session Identifier provided is Invalid"}}`
+			_, ended := vtigerEnded()
+			return ended
 		}
 		value := q.Get("value")
 		if q.Get("type") != "phone" || q.Get("searchIn") != `{"Contacts":["phone","mobile"]}` || len(value) != 9 {
@@ -58,6 +59,11 @@ func (f *fake) vtigerService(r *request, q url.Values) string {
 	}
 	f.wrong(r, "no such operation, or a wrong one")
 	return `{"success": false, "error": {"code": "UNKNOWN_OPERATION"}}`
+}
+
+// vtigerEnded is the answer to a session that has ended.
+func vtigerEnded() (int, string) {
+	return 200, `{"success": false, "error": {"code": "INVALID_SESSIONID", "message": "Session Identifier provided is Invalid"}}`
 }
 
 // vtigerCall plays a callback.
