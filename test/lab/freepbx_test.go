@@ -371,9 +371,8 @@ var freepbxNames = []pbxScenario{
 
 // latinName is a caller by a trunk whose context sets the script of names.
 func latinName(t *testing.T, l *lab) {
-	const number = "79165550002"
+	s, number := l.site(t), l.caller(t)
 	l.crm.say(number, known("CALLERID(name)", "Мария"))
-	s := l.site(t)
 	l.shows(t, freepbxNumber(plainCall, s.queue), s.phones[0], "Q:Mariia", caller{From: latinTrunk, Number: number})
 }
 

@@ -635,8 +635,7 @@ func pbxSuperfecta(t *testing.T, l *lab) {
 
 // pbxLatin is a caller by a trunk whose context sets the script of names. The events have the name as the CRM has it.
 func pbxLatin(t *testing.T, l *lab) {
-	const number = "79165550003"
-	s := l.site(t)
+	s, number := l.site(t), l.caller(t)
 	l.crm.say(number, known("CALLERID(name)", "Мария"))
 	p := l.phone(t, s.phones[0], phone{Talk: time.Second})
 	l.call(t, freepbxNumber(plainCall, s.queue), caller{From: latinTrunk, Number: number}).wait(t)
