@@ -3,6 +3,7 @@ package desk
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -186,7 +187,7 @@ func (d *Desk) acceptJSON(w http.ResponseWriter, r *http.Request) {
 	case throttled:
 		fail(w, http.StatusTooManyRequests, string(control.Busy), "too many attempts: wait a minute")
 	case badPassword:
-		fail(w, http.StatusBadRequest, string(control.BadRequest), "the password is too short or too long")
+		fail(w, http.StatusBadRequest, string(control.BadRequest), fmt.Sprintf("a password has %d characters or more, and %d bytes at most", minPassword, maxPassword))
 	case notInvited:
 		fail(w, http.StatusNotFound, string(control.Unknown), "the invitation is not valid")
 	default:
