@@ -14,10 +14,10 @@ import (
 
 // TestJoinedByThePhone plays an attended transfer by REFER with Replaces: Asterisk joins the consultation with the caller's call, so
 // that the colleague's channel ends with the linkedid of the caller. The end is that of the ring in the consultation, also if
-// ringhook was restarted meanwhile.
+// ringhook was restarted meanwhile. A ring that nothing reported is the call's that the end names.
 func TestJoinedByThePhone(t *testing.T) {
-	for _, memory := range []bool{true, false} {
-		t.Run(fmt.Sprintf("in memory %t", memory), func(t *testing.T) {
+	for _, c := range []struct{ memory, rang bool }{{true, true}, {false, true}, {true, false}} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			h := build(t, time.Second, nil, nil)
 			channels := map[string]map[string]string{}
 			at := func(channel, linkedid, point string, args ...string) {
@@ -44,10 +44,14 @@ func TestJoinedByThePhone(t *testing.T) {
 			at("1.2", "1.1", "agent-dial", "agent_phone=101")
 			at("1.2", "1.1", "agent-answer", "agent_phone=101")
 			at("2.1", "2.1", "agent-custom", "dialed=102", "agent_phone=101")
-			at("2.1", "2.1", "agent-dial", "agent_phone=102")
-			channels["2.2"] = channels["2.1"] // inherited
-			at("2.2", "2.1", "agent-answer", "agent_phone=102")
-			if !memory {
+			if c.rang {
+				at("2.1", "2.1", "agent-dial", "agent_phone=102")
+				channels["2.2"] = channels["2.1"] // inherited
+				at("2.2", "2.1", "agent-answer", "agent_phone=102")
+			} else { // the ring was not reported
+				channels["2.2"] = map[string]string{"RINGHOOK_RING": "2.1/1/102"}
+			}
+			if !c.memory {
 				h.d.Forget()
 			}
 			at("1.2", "1.1", "agent-hangup", "agent_phone=101")
@@ -63,6 +67,9 @@ func TestJoinedByThePhone(t *testing.T) {
 			want := []string{
 				"1.1 agent-dial 101 <nil>", "1.1 agent-answer 101 <nil>", "2.1 agent-custom 101 <nil>", "2.1 agent-dial 102 <nil>", "2.1 agent-answer 102 <nil>",
 				"1.1 agent-hangup 101 answer", "2.1 agent-hangup 102 answer",
+			}
+			if !c.rang {
+				want = append(want[:3], "1.1 agent-hangup 101 answer", "1.1 agent-cancel 102 cancel")
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -93,15 +93,9 @@ func (p *pointSession) begin() error {
 		if e, err = p.acquireOther(now, other); err != nil {
 			return err
 		}
-		p.hold(e)
 	}
-	if before, joined := p.beforeTransfer(e); joined {
-		p.calls.release(p.hold(nil), true)
-		p.id = before
-		if e, err = p.acquire(now, p.deadline); err != nil {
-			return err
-		}
-		p.hold(e)
+	if e, err = p.beforeTransfer(now, e); err != nil {
+		return err
 	}
 	e.call.meet(here)
 	p.transition = p.onCall(e.call, now)
@@ -218,26 +212,43 @@ func (p *pointSession) acquire(now, deadline time.Time) (*entry, error) {
 	return e, err
 }
 
-// beforeTransfer returns the call in which a ring began whose end a point reports in another one. A phone that asks a colleague by
-// a second call, and transfers the caller by REFER with Replaces, has Asterisk join both calls: the colleague's channel has the
-// linkedid of the older one then, while its ring is that of the consultation. Its marker begins with the id of the channel that
-// called, which is the linkedid of such a call.
-func (p *pointSession) beforeTransfer(e *entry) (Identity, bool) {
+// beforeTransfer locks the call in which a ring began whose end a point reports in another one, instead of that; e if there is
+// none. A phone that asks a colleague by a second call, and transfers the caller by REFER with Replaces, has Asterisk join both
+// calls: the colleague's channel has the linkedid of the older one then, while its ring is that of the consultation. Its marker
+// begins with the id of the channel that called, which is the linkedid of such a call.
+func (p *pointSession) beforeTransfer(now time.Time, e *entry) (*entry, error) {
 	switch p.request.point {
 	case AgentHangup, AgentCancel, AgentDialoutHangup:
 	default:
-		return Identity{}, false
+		return e, nil
 	}
 	m, ended, marked := parseMarker(p.request.args["ring"])
-	before := Identity{LinkedID: m.UniqueID, Asterisk: e.id.Asterisk}
+	after, before := p.id, Identity{LinkedID: m.UniqueID, Asterisk: e.id.Asterisk}
 	if !marked || ended || before.LinkedID == e.id.LinkedID || e.call.ringOf(m) != nil {
-		return Identity{}, false
+		return e, nil
 	}
 	known, err := p.calls.has(before)
 	if err != nil {
 		p.report(slog.LevelError, "", "cannot read the call before a transfer", "err", err)
 	}
-	return before, known
+	if !known {
+		return e, nil
+	}
+	if e, err = p.change(now, before); err == nil && e.call.ringOf(m) == nil {
+		e, err = p.change(now, after)
+	}
+	return e, err
+}
+
+// change unlocks the call and locks another one.
+func (p *pointSession) change(now time.Time, to Identity) (*entry, error) {
+	p.calls.release(p.hold(nil), true)
+	p.id = to
+	e, err := p.acquire(now, p.deadline)
+	if err == nil {
+		p.hold(e)
+	}
+	return e, err
 }
 
 // separate makes a twin of a locked call, and returns its name. The call is stored, so that its
@@ -254,9 +265,7 @@ func (p *pointSession) separate(e *entry, here channel) string {
 
 // acquireOther unlocks the call and locks the one that another Asterisk has under the same identity.
 func (p *pointSession) acquireOther(now time.Time, asterisk string) (*entry, error) {
-	p.calls.release(p.hold(nil), true)
-	p.id.Asterisk = asterisk
-	e, err := p.acquire(now, p.deadline)
+	e, err := p.change(now, Identity{LinkedID: p.id.LinkedID, Asterisk: asterisk})
 	if err == nil && e.call.First.UniqueID == "" {
 		p.report(slog.LevelWarn, "", "two Asterisks use the same linkedid",
 			"hint", "set systemname in each asterisk.conf, or give every point the argument server=NAME")
