@@ -70,8 +70,11 @@ func (t *Translator) innerHangup(l *leg, c *channel, e *Event) {
 	case l.by == c.id && !l.answered.IsZero():
 		l.cause = e.Cause
 		t.endLeg(l, e.At)
-	case l.by == "" && l.status != "" && l.status != "CANCEL": // it refused
+	case l.refused():
 		l.cause = e.Cause
+		if l.gone {
+			t.endLeg(l, e.At)
+		}
 	}
 }
 
@@ -86,10 +89,27 @@ func (t *Translator) legHangup(l *leg, c *channel, e *Event) {
 		l.cause = e.Cause
 		return // another trunk may be tried
 	}
+	if l.cause == "" && l.refused() && t.behind(l) {
+		l.gone = true // the phone's own Hangup, which has the cause, comes later
+		return
+	}
 	if l.cause == "" {
 		l.cause = e.Cause
 	}
 	t.endLeg(l, e.At)
+}
+
+// refused reports whether a phone behind a Local channel was rung and did not take the call.
+func (l *leg) refused() bool { return l.by == "" && l.status != "" && l.status != "CANCEL" }
+
+// behind reports whether a phone behind a Local channel has not hung up.
+func (t *Translator) behind(l *leg) bool {
+	for _, c := range t.channels {
+		if c.inner == l {
+			return true
+		}
+	}
+	return false
 }
 
 // listedHangup ends what a channel was part of that was there before its events were seen.
@@ -101,6 +121,11 @@ func (t *Translator) listedHangup(c *channel, e *Event) {
 }
 
 func (t *Translator) callHangup(c *channel, e *Event) {
+	for _, other := range t.channels {
+		if l := other.inner; l != nil && l.gone && l.linkedID == c.linkedID {
+			t.endLeg(l, e.At)
+		}
+	}
 	t.channels[c.id] = c // who called is known until this report
 	r := t.report(dialplan.CallHangup, e.At, c.linkedID, c.id, c.name)
 	delete(t.channels, c.id)

@@ -113,6 +113,7 @@ type leg struct {
 	by            string // phone's channel that answered behind a Local channel
 	noAnswer      bool   // the queue has stopped ringing it
 	status, cause string
+	gone          bool // own has hung up; the phone that refused behind it has not
 	ended         bool
 }
 

@@ -75,12 +75,37 @@ func later(events []Event) []Event {
 	return events
 }
 
-// TestLateDialBegin checks that the refusal of a phone has its cause, also if the queue's event comes after it.
-func TestLateDialBegin(t *testing.T) {
+// hangupLater moves the Hangup of each phone that refuses behind the one of the Local channel before it: Asterisk 16
+// sends each channel's Hangup by a thread of its own.
+func hangupLater(events []Event) []Event {
+	hangup := func(id string) int {
+		return slices.IndexFunc(events, func(e Event) bool { return e.Name == "Hangup" && e.UniqueID == id })
+	}
+	for _, end := range slices.Clone(events) {
+		if end.Name != "DialEnd" || end.DialStatus == "ANSWER" || strings.HasPrefix(end.DestChannel, "Local/") {
+			continue
+		}
+		at := hangup(end.DestUniqueID)
+		moved := events[at]
+		events = slices.Delete(events, at, at+1)
+		events = slices.Insert(events, hangup(end.UniqueID)+1, moved)
+	}
+	return events
+}
+
+// TestLateEvents checks that the refusal of a phone has its cause, also if the queue's event or the phone's end comes
+// late.
+func TestLateEvents(t *testing.T) {
+	for name, late := range map[string]func([]Event) []Event{"the queue's DialBegin": later, "the phone's Hangup": hangupLater} {
+		t.Run(name, func(t *testing.T) { testLateEvents(t, late) })
+	}
+}
+
+func testLateEvents(t *testing.T, late func([]Event) []Event) {
 	for _, version := range []string{"16", "22"} {
 		tr := newTranslator(nil)
 		var got []string
-		for _, e := range later(recorded(t, version, "busy-declined-answered")) {
+		for _, e := range late(recorded(t, version, "busy-declined-answered")) {
 			for _, r := range tr.Event(&e) {
 				if r.Args["status"] != "" {
 					got = append(got, r.Args["agent_phone"]+" "+r.Args["status"]+" "+r.Args["cause"])
