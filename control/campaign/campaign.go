@@ -203,10 +203,14 @@ type lines struct {
 func (l *lines) acquire(ctx context.Context) bool {
 	select {
 	case l.free <- struct{}{}:
-		return true
 	case <-ctx.Done():
 		return false
 	}
+	if ctx.Err() != nil { // the end itself freed the line: its call goes on
+		l.release()
+		return false
+	}
+	return true
 }
 
 // release frees a line.

@@ -282,6 +282,22 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestLineAfterEnd checks that no number is called once the campaign has ended, although the end frees the lines of calls
+// that go on.
+func TestLineAfterEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	l := lines{free: make(chan struct{}, 1)}
+	for range 100 { // select takes either at random
+		if l.acquire(ctx) {
+			t.Fatal("a line was acquired after the end")
+		}
+	}
+	if len(l.free) > 0 {
+		t.Error("the line is in use")
+	}
+}
+
 // TestRestart ends the program in the middle. Those who were being called are not called again, and those who
 // were not, are, as soon as Asterisk no longer has one of the former calls.
 func TestRestart(t *testing.T) {
