@@ -26,7 +26,7 @@ import (
 	"ringhook/lookup/number"
 	"ringhook/pops"
 	"ringhook/pops/getevent"
-	"ringhook/store"
+	"ringhook/store/browse"
 	"ringhook/store/cache"
 	"ringhook/store/desk"
 )
@@ -41,8 +41,7 @@ type API struct {
 	desk     *desk.Desk
 	used     usedTokens
 	cache    *cache.Cache
-	outbox   *store.Operator
-	store    *store.Store
+	stored   browse.Store
 	reading  chan struct{} // bounds the requests that read the trace
 	control  *control.Control
 	dialect  *yemot.Yemot
@@ -65,11 +64,11 @@ type settings struct {
 	hooks     *hooks.Dispatcher
 }
 
-// New returns an API that reads from a store and the live state. At is the address that
+// New returns an API that reads from a store, with its cache and its tokens, and the live state. At is the address that
 // its server listens on.
-func New(log *slog.Logger, st *store.Store, live *control.Control, at net.Addr) *API {
+func New(log *slog.Logger, tokens *desk.Desk, answers *cache.Cache, stored browse.Store, live *control.Control, at net.Addr) *API {
 	tcp, ok := at.(*net.TCPAddr)
-	return &API{log: log, limited: loglimit.New(log, time.Minute), desk: st.Desk(), cache: st.Cache(), outbox: st.Operator(), store: st, reading: make(chan struct{}, maxReading), control: live, dialect: yemot.New(live, st.Desk()), local: ok && tcp.IP.IsLoopback(), throttle: newThrottle(time.Now)}
+	return &API{log: log, limited: loglimit.New(log, time.Minute), desk: tokens, cache: answers, stored: stored, reading: make(chan struct{}, maxReading), control: live, dialect: yemot.New(live, tokens), local: ok && tcp.IP.IsLoopback(), throttle: newThrottle(time.Now)}
 }
 
 // Exchange replaces the settings for requests that begin from now on. It returns a

@@ -29,7 +29,7 @@ func serveAPI(t *testing.T) *served {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	a := New(log, s.Store, s.Control, l.Addr())
+	a := New(log, s.Store.Desk(), s.Store.Cache(), s.Store.Browse(), s.Control, l.Addr())
 	a.Exchange("0123456789abcdef", yemot.Config{Path: "/ym/api/", Token: yemotToken}, nil, nil)
 	a.SetClicks(s.Clicks())
 	server := NewServer(a, MaxConnections, s.Registry, func() string { return "" }, log)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 // HookReport is the state of a hook.
@@ -34,7 +34,7 @@ type HookReport struct {
 
 // HookReports returns the state of the named hooks, and of others that have
 // deliveries in the outbox.
-func HookReports(o *store.Operator, names []string, now time.Time) ([]HookReport, error) {
+func HookReports(o browse.Operator, names []string, now time.Time) ([]HookReport, error) {
 	tallies, err := o.HookCounts()
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func HookReports(o *store.Operator, names []string, now time.Time) ([]HookReport
 
 // addFailure adds the last failure of what is pending. A single failure changes no hook's stored state, but the hook is not
 // fine.
-func (r *HookReport) addFailure(o *store.Operator) error {
+func (r *HookReport) addFailure(o browse.Operator) error {
 	if r.Pending == 0 || r.State == "unknown" || r.State == "disabled" {
 		return nil
 	}
@@ -116,11 +116,11 @@ func (r *HookReport) addFailure(o *store.Operator) error {
 }
 
 // KnownHook returns an error for a hook that is neither configured nor in the outbox. No name is no error.
-func KnownHook(o *store.Operator, configured []string, name string) error {
+func KnownHook(o browse.Operator, configured []string, name string) error {
 	if name == "" || slices.Contains(configured, name) {
 		return nil
 	}
-	had, err := o.List(store.Filter{Hook: name, Limit: 1})
+	had, err := o.List(browse.Filter{Hook: name, Limit: 1})
 	if err == nil && len(had) == 0 {
 		return &refusal{status: fasthttp.StatusNotFound, text: fmt.Sprintf("neither the configuration nor the outbox has a hook %q; the configuration has %s",
 			name, cmp.Or(strings.Join(configured, ", "), "none"))}
@@ -130,7 +130,7 @@ func KnownHook(o *store.Operator, configured []string, name string) error {
 
 // listHooks lists the configured hooks and those that deliveries still wait for.
 func (a *API) listHooks(_ context.Context, now *settings, _ *request) (any, error) {
-	reports, err := HookReports(a.outbox, now.hooks.Names(), time.Now())
+	reports, err := HookReports(a.stored, now.hooks.Names(), time.Now())
 	return map[string][]HookReport{"hooks": reports}, err
 }
 
@@ -148,7 +148,7 @@ func (a *API) enableHook(ctx context.Context, now *settings, r *request) (any, e
 	if !slices.Contains(now.hooks.Names(), asked.Hook) {
 		return nil, &refusal{status: 404, text: fmt.Sprintf("the configuration has no hook %q", asked.Hook)}
 	}
-	was, err := a.outbox.Enable(ctx, asked.Hook)
+	was, err := a.stored.Enable(ctx, asked.Hook)
 	now.hooks.Wake(asked.Hook)
 	return map[string]bool{"enabled": was}, err
 }

@@ -106,7 +106,7 @@ func (a *API) readCall(ctx context.Context, id string) (*StoredCall, error) {
 	select {
 	case a.reading <- struct{}{}:
 		defer func() { <-a.reading }()
-		return ReadCall(a.store, id, callDeliveries)
+		return ReadCall(a.stored, id, callDeliveries)
 	case <-ctx.Done():
 		return nil, &control.Error{Code: control.Busy, Text: "too many requests read the trace"}
 	}

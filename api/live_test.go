@@ -24,7 +24,7 @@ func TestLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	a := New(slog.New(slog.DiscardHandler), st, live, nil)
+	a := New(slog.New(slog.DiscardHandler), st.Desk(), st.Cache(), st.Browse(), live, nil)
 	get := func(path, server string) (any, error) {
 		var query fasthttp.Args
 		if server != "" {

@@ -10,7 +10,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ringhook/hooks"
-	"ringhook/store"
 	"ringhook/store/browse"
 )
 
@@ -55,7 +54,7 @@ type AttemptReport struct {
 	Answer  string    `json:"answer,omitempty"` // its beginning, or the error
 }
 
-func reportDelivery(d *store.Item) DeliveryReport {
+func reportDelivery(d *browse.Item) DeliveryReport {
 	some := func(t time.Time) *time.Time {
 		if t.IsZero() {
 			return nil
@@ -70,7 +69,7 @@ func reportDelivery(d *store.Item) DeliveryReport {
 }
 
 // ReportDetails returns a delivery with its attempts, without its request.
-func ReportDetails(d *store.Item, attempts []hooks.Attempt) *DeliveryDetails {
+func ReportDetails(d *browse.Item, attempts []hooks.Attempt) *DeliveryDetails {
 	details := &DeliveryDetails{DeliveryReport: reportDelivery(d), Params: d.Event.Params, Made: []AttemptReport{}, Remembered: d.Remembered}
 	for _, a := range attempts {
 		details.Made = append(details.Made, AttemptReport{a.Started, a.Took.Milliseconds(), a.Class, a.Status, a.Excerpt})
@@ -84,8 +83,8 @@ func (a *API) showDelivery(_ context.Context, now *settings, r *request) (any, e
 	if err != nil {
 		return nil, &refusal{status: fasthttp.StatusNotFound, text: "not the number of a delivery"}
 	}
-	d, attempts, err := a.outbox.Show(id)
-	if errors.Is(err, store.ErrNotFound) {
+	d, attempts, err := a.stored.Show(id)
+	if errors.Is(err, browse.ErrNotFound) {
 		return nil, &refusal{status: fasthttp.StatusNotFound, text: fmt.Sprintf("there is no delivery %d", id)}
 	}
 	if err != nil {
@@ -125,12 +124,12 @@ func (a *API) listOutbox(_ context.Context, now *settings, r *request) (any, err
 	}
 	filter, err := asked.filter()
 	if err == nil {
-		err = KnownHook(a.outbox, now.hooks.Names(), asked.Hook)
+		err = KnownHook(a.stored, now.hooks.Names(), asked.Hook)
 	}
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.outbox.List(filter)
+	list, err := a.stored.List(filter)
 	if err != nil {
 		return nil, err
 	}
@@ -152,11 +151,11 @@ type outboxQuery struct {
 	Limit int     `json:"limit"`
 }
 
-func (q *outboxQuery) filter() (store.Filter, error) {
-	wrong := func(format string, args ...any) (store.Filter, error) {
-		return store.Filter{}, &refusal{status: fasthttp.StatusBadRequest, text: fmt.Sprintf(format, args...)}
+func (q *outboxQuery) filter() (browse.Filter, error) {
+	wrong := func(format string, args ...any) (browse.Filter, error) {
+		return browse.Filter{}, &refusal{status: fasthttp.StatusBadRequest, text: fmt.Sprintf(format, args...)}
 	}
-	filter := store.Filter{Hook: q.Hook, Call: q.Call, Limit: q.Limit}
+	filter := browse.Filter{Hook: q.Hook, Call: q.Call, Limit: q.Limit}
 	var since, until Moment
 	if q.Limit < 0 || q.Limit > maxListed {
 		return wrong("limit is out of range: 1 to %d", maxListed)
@@ -183,12 +182,12 @@ func (q *outboxQuery) filter() (store.Filter, error) {
 
 // retry makes deliveries due now.
 func (a *API) retry(ctx context.Context, now *settings, r *request) (any, error) {
-	return a.change(ctx, now, r, a.outbox.Retry)
+	return a.change(ctx, now, r, a.stored.Retry)
 }
 
 // drop drops deliveries.
 func (a *API) drop(ctx context.Context, now *settings, r *request) (any, error) {
-	return a.change(ctx, now, r, a.outbox.Drop)
+	return a.change(ctx, now, r, a.stored.Drop)
 }
 
 // change changes the deliveries that a request selects.
@@ -207,12 +206,12 @@ func (a *API) change(ctx context.Context, now *settings, r *request, change func
 	if len(ids) == 0 {
 		filter, err := asked.filter()
 		if err == nil {
-			err = KnownHook(a.outbox, now.hooks.Names(), asked.Hook)
+			err = KnownHook(a.stored, now.hooks.Names(), asked.Hook)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if ids, err = a.outbox.Changeable(filter); err != nil {
+		if ids, err = a.stored.Changeable(filter); err != nil {
 			return nil, err
 		}
 	}
@@ -249,21 +248,21 @@ func (a *API) replay(ctx context.Context, now *settings, in *request) (any, erro
 		return nil, &refusal{status: fasthttp.StatusBadRequest, text: "new_id is for the hook's own events, from for those of another hook"}
 	}
 	for _, name := range []string{asked.Hook, asked.From} {
-		if err := KnownHook(a.outbox, now.hooks.Names(), name); err != nil {
+		if err := KnownHook(a.stored, now.hooks.Names(), name); err != nil {
 			return nil, err
 		}
 	}
-	r := store.Replay{Hook: asked.Hook, From: asked.From, Since: since.Time, Until: until.EndOf(since.Time), NewID: asked.NewID}
+	r := browse.Replay{Hook: asked.Hook, From: asked.From, Since: since.Time, Until: until.EndOf(since.Time), NewID: asked.NewID}
 	if asked.From != "" {
 		if r.Wants, ok = now.hooks.Subscription(asked.Hook); !ok {
 			return nil, &refusal{status: fasthttp.StatusBadRequest, text: fmt.Sprintf("there is no hook %q", asked.Hook)}
 		}
 	}
 	if asked.DryRun {
-		n, err := a.outbox.Replayable(r)
+		n, err := a.stored.Replayable(r)
 		return map[string]any{"replayable": n, "seconds": int(browse.ReplayTime(n).Seconds())}, err
 	}
-	n, err := a.outbox.Replay(ctx, r)
+	n, err := a.stored.Replay(ctx, r)
 	now.hooks.WakeAll()
 	return map[string]any{"replayed": n, "seconds": int(browse.ReplayTime(n).Seconds())}, err
 }

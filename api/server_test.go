@@ -48,7 +48,7 @@ func serveLogged(t *testing.T, lines io.Writer) port {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := New(log, st, control.New(log, registry), l.Addr())
+	a := New(log, st.Desk(), st.Cache(), st.Browse(), control.New(log, registry), l.Addr())
 	server := NewServer(a, MaxConnections, registry, func() string { return "" }, log)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()

@@ -9,22 +9,22 @@ import (
 	"ringhook/dialplan/kept"
 	"ringhook/hooks"
 	"ringhook/pops"
-	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 // StoredCall is everything stored about one call.
 type StoredCall struct {
 	LinkedID   string
-	Sharing    int              // the number of calls that have the linkedid
-	Calls      []store.HeldCall // of all Asterisks unless one was asked for, the longest idle first; none if no state is stored
+	Sharing    int               // the number of calls that have the linkedid
+	Calls      []browse.HeldCall // of all Asterisks unless one was asked for, the longest idle first; none if no state is stored
 	Points     []dialplan.PointTrace
-	Deliveries []store.Item      // the first made first
+	Deliveries []browse.Item     // the first made first
 	Attempts   [][]hooks.Attempt // of each delivery
 }
 
 // ReadCall returns what is stored about a call, by its linkedid or its call_uuid, with at most most deliveries. The points are
 // those of the linkedid: they do not name their Asterisk.
-func ReadCall(st *store.Store, call string, most int) (*StoredCall, error) {
+func ReadCall(st browse.Store, call string, most int) (*StoredCall, error) {
 	linkedid, err := st.LinkedIDOf(call)
 	if err != nil {
 		return nil, err
@@ -37,15 +37,15 @@ func ReadCall(st *store.Store, call string, most int) (*StoredCall, error) {
 		return nil, err
 	}
 	if c.Sharing = len(c.Calls); call != linkedid {
-		c.Calls = slices.DeleteFunc(c.Calls, func(h store.HeldCall) bool { return h.UUID() != call })
+		c.Calls = slices.DeleteFunc(c.Calls, func(h browse.HeldCall) bool { return h.UUID() != call })
 	}
-	if c.Deliveries, err = st.Operator().List(store.Filter{Call: call, Limit: most}); err != nil {
+	if c.Deliveries, err = st.List(browse.Filter{Call: call, Limit: most}); err != nil {
 		return nil, err
 	}
 	slices.Reverse(c.Deliveries)
 	for _, d := range c.Deliveries {
-		_, attempts, err := st.Operator().Show(d.ID)
-		if err != nil && !errors.Is(err, store.ErrNotFound) { // it was removed meanwhile
+		_, attempts, err := st.Show(d.ID)
+		if err != nil && !errors.Is(err, browse.ErrNotFound) { // it was removed meanwhile
 			return nil, err
 		}
 		c.Attempts = append(c.Attempts, attempts)
@@ -54,7 +54,7 @@ func ReadCall(st *store.Store, call string, most int) (*StoredCall, error) {
 }
 
 // beginOf returns a time before the first point of calls; zero if it is not known.
-func beginOf(calls []store.HeldCall) (first time.Time) {
+func beginOf(calls []browse.HeldCall) (first time.Time) {
 	for i := range calls {
 		c, err := kept.Decode(calls[i].State)
 		if err != nil || c.Began.IsZero() {

@@ -50,7 +50,7 @@ type heldTrace struct {
 
 // heldOf returns everything stored about a call, by its linkedid or its call_uuid.
 func heldOf(st *store.Store, call string) (*heldTrace, error) {
-	c, err := api.ReadCall(st, call, maxTraced)
+	c, err := api.ReadCall(st.Browse(), call, maxTraced)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ import (
 	"ringhook/lookup/number"
 	"ringhook/pops"
 	"ringhook/pops/getevent"
-	"ringhook/store"
+	"ringhook/store/browse"
 	accounts "ringhook/store/desk"
 )
 
@@ -114,7 +114,7 @@ type Parts struct {
 	Control  *control.Control
 	API      *api.API // answers what concerns the PBX
 	Accounts *accounts.Desk
-	Store    *store.Store
+	Store    browse.Store
 	Clicks   *clickfrom.Service // nil for none
 	// Recordings serves recordings; nil for none.
 	Recordings http.Handler

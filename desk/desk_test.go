@@ -85,7 +85,7 @@ func newAPI(t *testing.T, st *store.Store, c *control.Control, live *pops.Live) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := api.New(log, st, c, nil)
+	a := api.New(log, st.Desk(), st.Cache(), st.Browse(), c, nil)
 	a.Exchange("", yemot.Config{}, api.NewExplainer(dialplan.Settings{}, number.NewReader(number.DefaultConfig()), lookups), nil)
 	a.SetPops(live)
 	return a
@@ -105,7 +105,7 @@ func newDesk(t *testing.T, st *store.Store, cfg Config, rules *pops.Rules) (*Des
 	parts := Parts{Live: live, Control: control.New(log, reg)}
 	parts.Control.Configure(control.Settings{Agents: people})
 	if st != nil {
-		parts.Accounts, parts.Store, parts.API = st.Desk(), st, newAPI(t, st, parts.Control, live)
+		parts.Accounts, parts.Store, parts.API = st.Desk(), st.Browse(), newAPI(t, st, parts.Control, live)
 	}
 	desk, err := New(Settings{Config: cfg, Agents: people, Frames: rules.Frames(), Polls: getevent.New(polls, live), Yemot: yemot.Config{Path: "/ym/api/", Token: "fedcba9876543210"}}, parts, log, reg)
 	if err != nil {

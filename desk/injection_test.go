@@ -31,7 +31,7 @@ func serveHouse(t *testing.T, change func(*Settings)) (h *apitest.House, base st
 	if change != nil {
 		change(&s)
 	}
-	d, err := New(s, Parts{Live: live, Control: h.Control, API: newAPI(t, h.Store, h.Control, live), Accounts: h.Store.Desk(), Store: h.Store, Clicks: h.Clicks()}, log, h.Registry)
+	d, err := New(s, Parts{Live: live, Control: h.Control, API: newAPI(t, h.Store, h.Control, live), Accounts: h.Store.Desk(), Store: h.Store.Browse(), Clicks: h.Clicks()}, log, h.Registry)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func newOffice(t *testing.T, change func(*Config)) *office {
 	d, err := New(Settings{
 		Config: deskConfig, Agents: staff, Queues: queues,
 		Board: board.Settings{Moments: []string{"agent-dial"}, Kept: 24 * time.Hour, Hooks: func() *hooks.Dispatcher { return dispatcher }},
-	}, Parts{Live: live, Control: c, API: newAPI(t, st, c, live), Accounts: st.Desk(), Store: st}, log, reg)
+	}, Parts{Live: live, Control: c, API: newAPI(t, st, c, live), Accounts: st.Desk(), Store: st.Browse()}, log, reg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,10 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"ringhook/dialplan"
@@ -18,22 +15,7 @@ import (
 )
 
 // HeldCall is a stored call.
-type HeldCall struct {
-	LinkedID string          `json:"linkedid"`
-	Key      string          `json:"-"`    // see dialplan.Identity
-	Seen     time.Time       `json:"seen"` // time of its last record
-	State    json.RawMessage `json:"state"`
-	row      int64           // its id in the file
-}
-
-// UUID returns the call_uuid of the call.
-func (c *HeldCall) UUID() string { return dialplan.IdentityOf(c.Key).UUID() }
-
-// Place returns the place after the call in the list of CallsAfter.
-func (c *HeldCall) Place() Place { return Place{c.Seen, c.row} }
-
-// Asterisk returns the Asterisk of the call, empty if it is not known.
-func (c *HeldCall) Asterisk() string { return dialplan.IdentityOf(c.Key).Asterisk }
+type HeldCall = browse.HeldCall
 
 const heldCalls = "select linkedid, seen_ms, state, id from call"
 
@@ -41,7 +23,7 @@ func scanCall(scan func(...any) error) (HeldCall, error) {
 	var c HeldCall
 	var seenMS int64
 	var state sql.RawBytes
-	err := scan(&c.Key, &seenMS, &state, &c.row)
+	err := scan(&c.Key, &seenMS, &state, &c.Row)
 	c.LinkedID = dialplan.IdentityOf(c.Key).LinkedID
 	c.Seen, c.State = sqlite.FromMS(seenMS), json.RawMessage(string(state))
 	return c, err
@@ -140,34 +122,10 @@ func (s *Store) CallsSince(since time.Time, f func(HeldCall) (more bool)) error 
 	return s.reading("list calls", err)
 }
 
-// Place is a place in the list of calls, the latest first: before it are the calls whose last record is at Before or later.
-type Place struct {
-	Before time.Time
-	row    int64 // of a call of this very time; the list continues after it
-}
-
-// String returns the place as ParsePlace reads it.
-func (p Place) String() string { return fmt.Sprintf("%d.%d", p.Before.UnixMilli(), p.row) }
-
-// ParsePlace reads a place: milliseconds since 1970 and, after a point, the id of a call of that time. Without the id all
-// calls of that time are before the place.
-func ParsePlace(s string) (p Place, err error) {
-	text, row, of := strings.Cut(s, ".")
-	ms, err := strconv.ParseInt(text, 10, 64)
-	if err == nil && of {
-		p.row, err = strconv.ParseInt(row, 10, 64)
-	}
-	if err != nil {
-		return Place{}, fmt.Errorf("%.40q is no place in the list of calls", s)
-	}
-	p.Before = time.UnixMilli(ms)
-	return p, nil
-}
-
 // CallsAfter returns at most limit calls that come after a place in the list, and the place after them. A call that gets
 // a record moves to the beginning of the list.
-func (s *Store) CallsAfter(at Place, limit int) (list []HeldCall, next Place, err error) {
-	rows, err := s.read.Query(heldCalls+" where (seen_ms, id) < (?, ?) order by seen_ms desc, id desc limit ?", at.Before.UnixMilli(), at.row, limit)
+func (s *Store) CallsAfter(at browse.Place, limit int) (list []HeldCall, next browse.Place, err error) {
+	rows, err := s.read.Query(heldCalls+" where (seen_ms, id) < (?, ?) order by seen_ms desc, id desc limit ?", at.Before.UnixMilli(), at.Row, limit)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		c, err := scanCall(scan)
 		list, at = append(list, c), c.Place()

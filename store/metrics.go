@@ -3,10 +3,10 @@ package store
 import (
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ringhook/store/browse"
 	"ringhook/store/cache"
 	"ringhook/store/sqlite"
 	"ringhook/store/trace"
@@ -69,9 +69,6 @@ func (m *metrics) failure(c sqlite.Class, operations int) {
 }
 
 var (
-	pendingDesc = prometheus.NewDesc("ringhook_hook_pending", "Deliveries waiting, by hook.", []string{"hook"}, nil)
-	oldestDesc  = prometheus.NewDesc("ringhook_hook_oldest_pending_seconds", "Age of the oldest waiting delivery, 0 where none waits.", []string{"hook"}, nil)
-	deadDesc    = prometheus.NewDesc("ringhook_hook_dead", "Deliveries that were given up and not yet removed.", []string{"hook"}, nil)
 	reserveDesc = prometheus.NewDesc("ringhook_store_reserve_bytes", "Room on the disk that is held back for results of deliveries; 0 while the disk is full.", nil, nil)
 	sizeDesc    = prometheus.NewDesc("ringhook_store_size_bytes", "Size of the store's files, write-ahead logs among them.", []string{"file"}, nil)
 	entriesDesc = prometheus.NewDesc("ringhook_cache_entries", "Answers in the cache.", nil, nil)
@@ -83,7 +80,8 @@ type collector struct{ s *Store }
 
 // Describe is part of prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{pendingDesc, oldestDesc, deadDesc, reserveDesc, sizeDesc, entriesDesc} {
+	browse.Describe(ch)
+	for _, d := range []*prometheus.Desc{reserveDesc, sizeDesc, entriesDesc} {
 		ch <- d
 	}
 }
@@ -95,18 +93,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	tallies, err := c.s.Operator().HookCounts()
 	if err != nil {
-		ch <- prometheus.NewInvalidMetric(pendingDesc, err)
+		browse.Failed(ch, err)
 	}
-	now := c.s.now()
-	for _, t := range tallies {
-		age := time.Duration(0)
-		if !t.Oldest.IsZero() {
-			age = max(0, now.Sub(t.Oldest))
-		}
-		gauge(pendingDesc, float64(t.Pending), t.Hook)
-		gauge(oldestDesc, age.Seconds(), t.Hook)
-		gauge(deadDesc, float64(t.Dead), t.Hook)
-	}
+	browse.Collect(ch, tallies, c.s.now())
 	held := 0.0
 	if r := c.s.w.reserve; r.Held() {
 		held = float64(r.Size())

@@ -105,6 +105,11 @@ func (s *Store) Outbox() *Outbox { return s.outbox }
 // Operator is the part that shows and changes deliveries for people.
 func (s *Store) Operator() *Operator { return &Operator{s} }
 
+// Browse returns what people and programs see and change.
+func (s *Store) Browse() browse.Store {
+	return browse.Store{Operator: s.Operator(), CallReader: s, PointReader: s}
+}
+
 // Cache is the part that keeps the answers of lookups.
 func (s *Store) Cache() *cache.Cache { return s.cache }
 

@@ -18,7 +18,7 @@ import (
 	"ringhook/dialplan"
 	"ringhook/hooks"
 	"ringhook/loglimit"
-	"ringhook/store"
+	"ringhook/store/browse"
 	accounts "ringhook/store/desk"
 )
 
@@ -30,7 +30,7 @@ var Assets embed.FS
 // Parts are the components that the pages show.
 type Parts struct {
 	Control  *control.Control
-	Store    *store.Store
+	Store    browse.Store
 	Accounts *accounts.Desk
 	// Desks returns the number of open pages of an agent.
 	Desks func(agent string) int

@@ -14,7 +14,7 @@ import (
 	"ringhook/dialplan"
 	"ringhook/dialplan/kept"
 	"ringhook/pops"
-	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 const (
@@ -50,14 +50,14 @@ type callFilter struct {
 	Queue   string
 	Agent   string // id
 	Outcome string
-	From    store.Place // in the list of calls
+	From    browse.Place // in the list of calls
 }
 
 // filterOf reads the filter of a request.
 func filterOf(r *http.Request) callFilter {
 	q := r.URL.Query()
-	f := callFilter{Search: pops.Clean(q.Get("q"), 64), Queue: q.Get("queue"), Agent: q.Get("agent"), Outcome: q.Get("outcome"), From: store.Place{Before: time.Now().Add(time.Minute)}}
-	if at, err := store.ParsePlace(q.Get("before")); err == nil {
+	f := callFilter{Search: pops.Clean(q.Get("q"), 64), Queue: q.Get("queue"), Agent: q.Get("agent"), Outcome: q.Get("outcome"), From: browse.Place{Before: time.Now().Add(time.Minute)}}
+	if at, err := browse.ParsePlace(q.Get("before")); err == nil {
 		f.From = at
 	}
 	return f
@@ -125,11 +125,11 @@ func digitsOf(s string) string {
 
 // eachCall calls f with at most most calls that fit, the latest first, until f returns false. more is false if it looked at
 // all of them; else until is the place after the last one at which it looked.
-func (b *Board) eachCall(v *Viewer, filter *callFilter, most, scanned int, f func(*callRow) (more bool)) (until store.Place, more bool, err error) {
+func (b *Board) eachCall(v *Viewer, filter *callFilter, most, scanned int, f func(*callRow) (more bool)) (until browse.Place, more bool, err error) {
 	set, at, n := b.settings.Load(), filter.From, 0
 	until = at
 	for scanned > 0 {
-		var list []store.HeldCall
+		var list []browse.HeldCall
 		limit := min(scanned, readAtOnce)
 		if list, at, err = b.Store.CallsAfter(at, limit); err != nil {
 			return until, false, err

@@ -55,7 +55,7 @@ func newBoard(t *testing.T, n int) (*Board, *Frame, func()) {
 			t.Fatal(err)
 		}
 	}
-	b := New(Settings{}, Parts{Store: st, Log: log})
+	b := New(Settings{}, Parts{Store: st.Browse(), Log: log})
 	logTo(t, b, io.Discard)
 	v, _ := b.Viewer(control.Administrator("test"))
 	return b, &Frame{Viewer: v, Tag: "en"}, closeStore
@@ -223,7 +223,7 @@ func keep(t *testing.T, b *Board, c *kept.Call, id dialplan.Identity, n int) {
 			Params: map[string]any{"queue_id": strings.TrimPrefix(id.Asterisk, "pbx"), "call_uuid": id.UUID()}}
 		r.Events = append(r.Events, dialplan.Accepted{Event: ev, Hooks: []hooks.Route{{Hook: "crm", Key: id.UUID(), Hold: time.Minute}}})
 	}
-	commit, err := b.Store.Journal().Queue(t.Context(), r)
+	commit, err := b.Store.CallReader.(*store.Store).Journal().Queue(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}

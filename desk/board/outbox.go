@@ -17,7 +17,7 @@ import (
 
 	"ringhook/hooks"
 	"ringhook/pops"
-	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 // outboxRows is the number of deliveries of a page, and the most that one request changes by their numbers.
@@ -67,8 +67,8 @@ type outboxView struct {
 // outboxStates are the states that can be listed.
 var outboxStates = []string{"dead", "pending", "dropped", "delivered"}
 
-func (v *outboxView) filter() store.Filter {
-	filter := store.Filter{Hook: v.Hook, Call: v.Call, Limit: outboxRows}
+func (v *outboxView) filter() browse.Filter {
+	filter := browse.Filter{Hook: v.Hook, Call: v.Call, Limit: outboxRows}
 	if state, ok := hooks.StateNamed(v.State); ok {
 		filter.States = []hooks.State{state}
 	} else {
@@ -94,7 +94,7 @@ func outboxOf(q url.Values) outboxView {
 
 func (b *Board) outboxPage(w http.ResponseWriter, r *http.Request, f *Frame) {
 	view := outboxOf(r.URL.Query())
-	list, err := b.Store.Operator().List(view.filter())
+	list, err := b.Store.List(view.filter())
 	if err == nil {
 		view.Hooks, err = b.hookRows()
 	}
@@ -110,7 +110,7 @@ func (b *Board) outboxPage(w http.ResponseWriter, r *http.Request, f *Frame) {
 	b.show(w, r, f, http.StatusOK, "outbox", view)
 }
 
-func rowOfDelivery(d *store.Item) deliveryRow {
+func rowOfDelivery(d *browse.Item) deliveryRow {
 	row := deliveryRow{
 		ID: d.ID, Accepted: d.Accepted, Hook: d.Hook, Event: d.Event.Name, Call: d.Event.LinkedID, State: d.State.String(), Attempts: d.Attempts, Last: d.Class,
 		Next: d.Next, Held: d.Held, Changes: d.State == hooks.Pending || d.State == hooks.Dead,
@@ -123,11 +123,11 @@ func rowOfDelivery(d *store.Item) deliveryRow {
 
 // hookRows returns the hooks of the configuration, and others that have deliveries.
 func (b *Board) hookRows() ([]hookRow, error) {
-	counts, err := b.Store.Operator().HookCounts()
+	counts, err := b.Store.HookCounts()
 	if err != nil {
 		return nil, err
 	}
-	states, err := b.Store.Operator().States()
+	states, err := b.Store.States()
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (b *Board) hookRows() ([]hookRow, error) {
 		row := rows[name]
 		if row.State == "fine" && row.Pending > 0 {
 			// A single failure changes no stored state of a hook, but the hook is not fine.
-			last, _, failing, err := b.Store.Operator().Failing(name)
+			last, _, failing, err := b.Store.Failing(name)
 			if err != nil {
 				return nil, err
 			}
@@ -200,9 +200,9 @@ func (b *Board) deliveryPage(w http.ResponseWriter, r *http.Request, f *Frame) {
 		b.problem(w, r, f, http.StatusNotFound, "no_delivery")
 		return
 	}
-	d, attempts, err := b.Store.Operator().Show(id)
+	d, attempts, err := b.Store.Show(id)
 	switch {
-	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, browse.ErrNotFound):
 		b.problem(w, r, f, http.StatusNotFound, "no_delivery")
 		return
 	case err != nil:
@@ -251,7 +251,7 @@ func indent(body string) string {
 
 // changeOutbox tries deliveries again, or drops them: those that are chosen, or all of a hook and state.
 func (b *Board) changeOutbox(w http.ResponseWriter, r *http.Request, f *Frame) {
-	what, o := r.PathValue("what"), b.Store.Operator()
+	what, o := r.PathValue("what"), b.Store
 	change := o.Retry
 	switch what {
 	case "retry":

@@ -15,7 +15,7 @@ import (
 	"ringhook/dialplan"
 	"ringhook/hooks"
 	"ringhook/pops"
-	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 const (
@@ -109,7 +109,7 @@ func (b *Board) trace(v *Viewer, f *Frame, linkedid string) (*callView, error) {
 // deliveries adds the events of the calls that the viewer sees, and their deliveries. Events without a call_uuid are of the
 // one call that is kept.
 func (b *Board) deliveries(t *timeline, linkedid string, seen *seenCall) error {
-	list, err := b.Store.Operator().List(store.Filter{Call: linkedid, Limit: maxDeliveries})
+	list, err := b.Store.List(browse.Filter{Call: linkedid, Limit: maxDeliveries})
 	if err != nil {
 		return err
 	}
@@ -118,8 +118,8 @@ func (b *Board) deliveries(t *timeline, linkedid string, seen *seenCall) error {
 		if call := list[i].Event.Call(); !t.v.all() && !slices.Contains(seen.calls, call) && (call != linkedid || !seen.whole) {
 			continue
 		}
-		_, attempts, err := b.Store.Operator().Show(list[i].ID)
-		if errors.Is(err, store.ErrNotFound) {
+		_, attempts, err := b.Store.Show(list[i].ID)
+		if errors.Is(err, browse.ErrNotFound) {
 			continue // it was removed meanwhile
 		}
 		if err != nil {
@@ -224,7 +224,7 @@ func milliseconds(d time.Duration) string {
 var eventParams = []string{"queue_id", "agent_phone", "dialed", "status", "wait_time", "ring_time", "talk_time", "match", "callerid_kind", "correction", "presumed"}
 
 // delivery adds an event, once, and what became of one of its deliveries. Answers of receivers are for administrators.
-func (t *timeline) delivery(d *store.Item, attempts []hooks.Attempt) {
+func (t *timeline) delivery(d *browse.Item, attempts []hooks.Attempt) {
 	if !slices.Contains(t.events, d.Event.ID) {
 		t.events = append(t.events, d.Event.ID)
 		i := item{At: d.Event.Time, Kind: "event", Title: t.clean(d.Event.Name), seq: 2 * d.Event.Seq}

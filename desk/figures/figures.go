@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"ringhook/dialplan/kept"
-	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 const (
@@ -35,7 +35,7 @@ const (
 // Source reads the calls that are kept.
 type Source interface {
 	// CallsSince calls f with every call that has a record since a time, until f returns false.
-	CallsSince(since time.Time, f func(store.HeldCall) (more bool)) error
+	CallsSince(since time.Time, f func(browse.HeldCall) (more bool)) error
 }
 
 // Book holds the figures of the day. Its methods may be called concurrently.
@@ -151,7 +151,7 @@ func (b *Book) Update() error {
 	if from.Before(start) {
 		from = start
 	}
-	if err := b.source.CallsSince(from, func(c store.HeldCall) bool {
+	if err := b.source.CallsSince(from, func(c browse.HeldCall) bool {
 		b.take(&c)
 		return true
 	}); err != nil {
@@ -195,7 +195,7 @@ func (b *Book) forget(now time.Time) {
 }
 
 // take counts a call in place of what was counted of it before.
-func (b *Book) take(held *store.HeldCall) {
+func (b *Book) take(held *browse.HeldCall) {
 	id := maphash.String(b.seed, held.Key)
 	before, have := b.calls[id]
 	if have && before.seen.Equal(held.Seen) {
