@@ -108,3 +108,32 @@ func TestOperator(t *testing.T) {
 		return storetest.Operated{Home: sqliteHome{s.Journal(), s.Outbox()}, Operator: s.Operator(), EnsureHooks: s.Outbox().EnsureHooks}
 	})
 }
+
+func TestUpkeep(t *testing.T) {
+	storetest.RunUpkeep(t, func(t *testing.T, now func() time.Time) (storetest.Kept, func() storetest.Kept) {
+		t.Parallel()
+		cfg := testConfig(t)
+		cfg.KeepDelivered, cfg.KeepDead, cfg.KeepCalls = storetest.KeepDelivered, storetest.KeepDead, storetest.KeepCalls
+		var s *Store
+		open := func() storetest.Kept {
+			s = mustOpen(t, cfg, now)
+			stopUpkeep(s)
+			return storetest.Kept{
+				Operated:           storetest.Operated{Home: sqliteHome{s.Journal(), s.Outbox()}, Operator: s.Operator(), EnsureHooks: s.Outbox().EnsureHooks},
+				SetConfiguredHooks: s.Outbox().SetConfiguredHooks,
+				Maintain:           s.maintainOnce,
+				StopMonotonic: func() {
+					s.steps.mu.Lock()
+					defer s.steps.mu.Unlock()
+					s.steps.since = func(last, now time.Time) time.Duration { return 0 }
+				},
+			}
+		}
+		k := open()
+		t.Cleanup(func() { mustClose(t, s) })
+		return k, func() storetest.Kept {
+			mustClose(t, s)
+			return open()
+		}
+	})
+}

@@ -9,18 +9,13 @@ import (
 	"ringhook/failpoint"
 	"ringhook/hooks"
 	"ringhook/store/sqlite"
+	"ringhook/store/throttle"
 )
 
 const (
 	// upkeepRows is the maximum number of rows of each kind that one step removes, so
 	// that calls do not wait long.
 	upkeepRows = 100
-	// upkeepShare is the pause before the next step, as a multiple of the
-	// step's duration, and upkeepLeast its minimum when removal falls behind.
-	upkeepShare = 10
-	upkeepLeast = 2
-	// paceEvery is the interval at which the share is adjusted.
-	paceEvery = 5 * time.Second
 	// maintainEvery is the pause when there is nothing to do, and recoverEvery the
 	// pause between attempts to recover.
 	maintainEvery = time.Minute
@@ -38,7 +33,7 @@ const farthest = 48 * time.Hour
 func (s *Store) maintain(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	p := newPace()
+	p := throttle.New()
 	recovering := false // the timer is set to recoverEvery at most
 	var tidied time.Time
 	for {
@@ -58,9 +53,9 @@ func (s *Store) maintain(ctx context.Context) {
 		more, err := s.maintainOnce(ctx)
 		wait := s.maintainEvery
 		if more {
-			wait = p.after(time.Since(start), s.behind)
+			wait = p.After(time.Since(start), s.behind)
 		} else {
-			p = newPace()
+			p = throttle.New()
 		}
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
 			s.limited.Warn("upkeep", "upkeep of the outbox failed, it is tried again", "err", err)
@@ -101,30 +96,6 @@ func (s *Store) giveBack() {
 	if freed > 0 {
 		s.log.Warn("disk is nearly full: cache and trace are deleted", "folder", s.folder, "bytes", freed)
 	}
-}
-
-// upkeepPace is the share of the time that upkeep takes. The share grows while
-// what falls due is more than what is removed: else due rows would wait
-// longer and longer, and the file would grow without end. A 30 minute soak showed it.
-type upkeepPace struct {
-	share  time.Duration
-	passed time.Duration // since the last adjustment
-	behind time.Duration // at the last adjustment
-}
-
-func newPace() upkeepPace { return upkeepPace{share: upkeepShare} }
-
-// after returns the pause after a step of a duration that removed rows which
-// had been due for as long as behind.
-func (p *upkeepPace) after(took, behind time.Duration) time.Duration {
-	wait := p.share * took
-	if p.passed += took + wait; p.passed >= paceEvery {
-		if p.behind > 0 && behind > p.behind && p.share > upkeepLeast {
-			p.share--
-		}
-		p.passed, p.behind = 0, behind
-	}
-	return wait
 }
 
 // probe writes and deletes as much as an event may need.
