@@ -6,9 +6,9 @@ import "sync/atomic"
 // whose Lineage is broken holds effects of a record that was lost, so the journal
 // must refuse it.
 //
-// In a store that several servers write to, each state of a call has a version from 1.
-// The journal accepts a record only if the stored version is that of the lineage, and then
-// raises both by one. A store with one writer has no versions: they are 0.
+// In a store that several servers write to, each state of a call has a version above 0, which
+// no state of the call had before. The journal accepts a record only if the stored version is that of
+// the lineage, and then raises both. A store with one writer has no versions: they are 0.
 type Lineage struct {
 	broken  atomic.Bool
 	version atomic.Int64

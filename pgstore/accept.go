@@ -57,8 +57,10 @@ func (r *record) add(ev *hooks.Event, linkedid string, routes []hooks.Route) err
 // acceptance is what one statement stores: several records, as columns.
 type acceptance struct {
 	tenant int
-	now    time.Time
-	again  bool // after a commit in doubt
+	now    time.Time // of the engine's clock
+	local  time.Time // the same by the node's
+	again  bool      // after a commit in doubt
+	probe  bool      // as much is written as a new call needs, and removed again
 	lanes  []string
 
 	keys, states []string
@@ -97,11 +99,11 @@ func (a *acceptance) setState(r *record, version int64, checked bool) {
 		i = len(a.keys)
 		a.place[r.call] = i
 		a.lanes = append(a.lanes, r.call)
-		a.keys, a.states, a.versions = append(a.keys, r.call), append(a.states, ""), append(a.versions, 0)
+		a.keys, a.states, a.versions = append(a.keys, r.call), append(a.states, ""), append(a.versions, -1)
 	}
 	a.states[i] = printable(string(r.state))
 	if checked {
-		a.versions[i] = version + 1
+		a.versions[i] = version
 	}
 }
 
@@ -133,8 +135,8 @@ func (a *acceptance) addEvent(call string, e *event, t *task) {
 }
 
 // accept stores the calls whose stored version is the one that the record was built on, their events unless they are
-// stored already, and a delivery for each hook. After a commit in doubt, a call that it has stored is stored again, with the
-// same version. A new delivery whose call has pending ones under its linkedid follows these: an older ringhook queued them.
+// stored already, and a delivery for each hook. Each state gets a version that no state had before: a node may still hold the
+// version of a call that was removed since. After a commit in doubt, a call that it has stored is stored again. A new delivery whose call has pending ones under its linkedid follows these: an older ringhook queued them.
 // Of the deliveries of a key that are new together only the first gets a due time. The rows of the result are the calls
 // that were stored, those that others have changed, and the deliveries that are due now.
 var accept = `
@@ -142,10 +144,10 @@ with given_call as materialized (
 	select * from unnest($3::text[], $4::text[], $5::bigint[]) as g (key, state, version)
 ), stored as (
 	insert into ringhook.call as c (tenant, key, state, version, seen)
-	select $1, key, state, version, $2 from given_call order by key
-	on conflict (tenant, key) do update set state = excluded.state, seen = excluded.seen,
-			version = case when excluded.version = c.version and c.version > 0 then c.version else c.version + 1 end
-		where excluded.version in (0, c.version + 1) or $15 and excluded.version = c.version and excluded.state = c.state
+	select $1, key, state, nextval('ringhook.call_version'), $2 from given_call order by key
+	on conflict (tenant, key) do update set state = excluded.state, seen = excluded.seen, version = excluded.version
+		where (c.key, c.version) in (select key, version from given_call) or c.key in (select key from given_call where version < 0)
+			or $15 and excluded.state = c.state
 	returning key, version
 ), given_event as materialized (
 	select * from unnest($6::text[], $7::text[], $8::text[], $9::text[]) with ordinality as g (call, linkedid, event_id, body, n)
@@ -184,10 +186,20 @@ const (
 	deliveryDue
 )
 
-// queue adds the locks and the statement to a batch.
+// probe writes and removes as much as a call may need. No call has an empty key.
+const (
+	probe        = "insert into ringhook.call (tenant, key, state, version, seen) values ($1, '', repeat('x', 65536), 0, $2) on conflict do nothing"
+	removeProbed = "delete from ringhook.call where tenant = $1 and key = ''"
+)
+
+// queue adds the locks and the statements to a batch.
 func (a *acceptance) queue(b *pgx.Batch) {
 	queueLock(b, a.tenant, a.lanes)
 	b.Queue(accept, a.args()...)
+	if a.probe {
+		b.Queue(probe, a.tenant, a.now)
+		b.Queue(removeProbed, a.tenant)
+	}
 }
 
 func (a *acceptance) args() []any {
@@ -199,6 +211,7 @@ type accepted struct {
 	stored map[string]int64
 	moved  map[string]*dialplan.Moved
 	due    map[*task][]hooks.Delivery
+	wrote  bool // the commit was one of the engine's, not of nothing
 }
 
 // read reads the results of what queue added.
@@ -226,7 +239,7 @@ func (a *acceptance) read(br pgx.BatchResults) (*accepted, error) {
 			got.moved[*key] = &dialplan.Moved{State: []byte(*state), Version: n}
 		case deliveryDue:
 			if t := a.takers[n-1]; t != nil {
-				got.due[t] = append(got.due[t], hooks.Delivery{ID: id, Hook: a.hooks[n-1], Event: *a.owners[n-1].Event, Accepted: a.now})
+				got.due[t] = append(got.due[t], hooks.Delivery{ID: id, Hook: a.hooks[n-1], Event: *a.owners[n-1].Event, Accepted: a.local})
 			}
 		}
 	}

@@ -30,7 +30,7 @@ const (
 // Call implements dialplan.Calls.
 func (j *Journal) Call(key string) (state []byte, version int64, err error) {
 	key = printable(key)
-	err = j.s.read(j.s.readTime, func(ctx context.Context) error {
+	err = j.s.read(j.s.ctx, j.s.readTime, func(ctx context.Context) error {
 		var text string
 		err := j.s.reads.QueryRow(ctx, selectCall, j.s.tenant, key).Scan(&text, &version)
 		if errors.Is(err, pgx.ErrNoRows) && dialplan.IdentityOf(key).LinkedID == key {
@@ -50,13 +50,15 @@ func (j *Journal) Call(key string) (state []byte, version int64, err error) {
 
 // IdleCalls implements dialplan.Calls.
 func (j *Journal) IdleCalls(after, until time.Time, limit int) (list []dialplan.IdleCall, err error) {
+	clock := j.s.clock
 	err = j.s.query(func(rows pgx.Rows) error {
 		var u dialplan.IdleCall
 		err := rows.Scan(&u.Call, &u.Seen)
+		u.Seen = clock.localOf(u.Seen)
 		list = append(list, u)
 		return err
 	}, `select key, seen from ringhook.call where tenant = $1 and seen > $2 and seen <= $3
-		order by seen fetch first ($4) rows with ties`, j.s.tenant, after, until, limit)
+		order by seen fetch first ($4) rows with ties`, j.s.tenant, clock.engineOf(after), clock.engineOf(until), limit)
 	return list, wrap("list idle calls", err)
 }
 

@@ -96,6 +96,37 @@ func TestOperator(t *testing.T) {
 	})
 }
 
+func TestUpkeep(t *testing.T) {
+	storetest.RunUpkeep(t, func(t *testing.T, now func() time.Time) (storetest.Kept, func() storetest.Kept) {
+		dsn := database(t)
+		s := openStore(t, dsn, now)
+		return keptOf(s), func() storetest.Kept {
+			closeStore(t, s)
+			s = openStore(t, dsn, now)
+			return keptOf(s)
+		}
+	})
+}
+
+// testKeep is the time for which a store of the suite keeps what is no longer needed.
+var testKeep = Keep{Delivered: storetest.KeepDelivered, Dead: storetest.KeepDead, Calls: storetest.KeepCalls}
+
+func keptOf(s *Store) storetest.Kept {
+	return storetest.Kept{
+		Operated:           storetest.Operated{Home: homeOf(s), Operator: s.Operator(), EnsureHooks: s.Outbox().EnsureHooks},
+		SetConfiguredHooks: s.Outbox().SetConfiguredHooks,
+		Maintain: func(ctx context.Context) (bool, error) {
+			more, _, err := s.maintainOnce(ctx, testKeep)
+			return more, err
+		},
+		StopMonotonic: func() {
+			s.clock.mu.Lock()
+			defer s.clock.mu.Unlock()
+			s.clock.since = func(last, now time.Time) time.Duration { return 0 }
+		},
+	}
+}
+
 // TestTenants checks that what two tenants have does not meet, though their calls have the same names.
 func TestTenants(t *testing.T) {
 	dsn := database(t)

@@ -214,7 +214,7 @@ func (o *Operator) Drop(ctx context.Context, ids ...int64) (int, error) {
 func (o *Operator) inBatches(ctx context.Context, ids []int64, add func(b *pgx.Batch, ids []int64, now time.Time) (counts int)) (total int, err error) {
 	for chunk := range slices.Chunk(ids, operatorRows) {
 		b := &pgx.Batch{}
-		b.Queue(lockLanesOf, o.s.tenant, chunk)
+		b.Queue(lockLanesOf, o.s.tenant, chunk, nil)
 		counts := add(b, chunk, o.s.now().Round(time.Microsecond)) + 1
 		changed := 0
 		err := o.s.write(ctx, b, func(br pgx.BatchResults) error {
@@ -270,7 +270,7 @@ func (o *Operator) HookCounts() (list []browse.HookCounts, err error) {
 func (o *Operator) States() (list []hooks.HookState, err error) {
 	err = o.s.query(func(rows pgx.Rows) error {
 		st, err := scanHookState(rows)
-		list = append(list, st)
+		list = append(list, inTimes(st, o.s.clock.localOf))
 		return err
 	}, selectHookStates+" order by hook", o.s.tenant)
 	return list, wrap("read the states of hooks", err)

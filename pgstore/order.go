@@ -39,9 +39,10 @@ func laneOf(hook, okey string) string {
 const lockLanes = `select pg_advisory_xact_lock(n) from
 	(select distinct hashtextextended(lane, $1::integer) as n from unnest($2::text[]) as lane order by n) lanes`
 
-// lockLanesOf locks the lanes of deliveries.
-const lockLanesOf = `select pg_advisory_xact_lock(n) from
-	(select distinct hashtextextended(` + lane + `, $1::integer) as n from ringhook.delivery where tenant = $1 and id = any ($2::bigint[]) order by n) lanes`
+// lockLanesOf locks the lanes of deliveries and others, in one statement for the sake of the order.
+const lockLanesOf = `select pg_advisory_xact_lock(n) from (select distinct hashtextextended(lane, $1::integer) as n from (
+		select ` + lane + ` as lane from ringhook.delivery where tenant = $1 and id = any ($2::bigint[])
+		union all select unnest($3::text[])) l order by n) lanes`
 
 // turn returns the SQL for the due time of a delivery: want, but not before all earlier pending
 // deliveries of its key may be passed, and null while that time is not known. Earlier ones have a smaller

@@ -27,6 +27,7 @@ func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) (
 	if underWay == nil {
 		underWay = []int64{}
 	}
+	at := o.s.clock.engineOf(now)
 	err = o.s.query(func(rows pgx.Rows) error {
 		var d hooks.Delivery
 		var accepted time.Time
@@ -35,12 +36,12 @@ func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) (
 			return err
 		}
 		// From now on the monotonic clock measures its age.
-		d.Accepted = now.Add(-now.Round(0).Sub(accepted))
+		d.Accepted = now.Add(-at.Sub(accepted))
 		var err error
 		d.Event, err = eventbody.Decode(id, linkedid, []byte(body))
 		due = append(due, d)
 		return err
-	}, dueDeliveries, o.s.tenant, hook, now, limit, underWay)
+	}, dueDeliveries, o.s.tenant, hook, at, limit, underWay)
 	return due, wrap("list due deliveries", err)
 }
 
@@ -48,7 +49,7 @@ func (o *Outbox) Due(hook string, now time.Time, limit int, underWay ...int64) (
 func (o *Outbox) Next(hook string) (next time.Time, err error) {
 	err = o.s.query(func(rows pgx.Rows) error { return rows.Scan(&next) }, `select next_at from ringhook.delivery
 		where tenant = $1 and state = 0 and hook = $2 and shard = 0 and next_at is not null order by next_at limit 1`, o.s.tenant, hook)
-	return next, wrap("find the next delivery", err)
+	return o.s.clock.localOf(next), wrap("find the next delivery", err)
 }
 
 // IsPending implements hooks.Queue.
@@ -191,7 +192,7 @@ func (s *settlement) add(r *hooks.Result) {
 // batch returns the transaction that stores the results. Its last statement changes the deliveries that are released.
 func (s *settlement) batch(tenant int) *pgx.Batch {
 	b := &pgx.Batch{}
-	b.Queue(lockLanesOf, tenant, append(append([]int64{}, s.finished.ids...), s.pending.ids...))
+	b.Queue(lockLanesOf, tenant, append(append([]int64{}, s.finished.ids...), s.pending.ids...), nil)
 	if len(s.finished.ids) > 0 {
 		a := &s.finished.attempt
 		b.Queue(settleFinished, tenant, s.now, s.finished.ids, s.finished.states, a.started, a.took, a.classes, a.statuses, a.excerpts)
@@ -217,8 +218,9 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (bool, erro
 		last[results[i].Delivery] = i
 	}
 	for i := range results {
-		if last[results[i].Delivery] == i {
-			s.add(&results[i])
+		if r := results[i]; last[r.Delivery] == i {
+			r.Next = o.s.clock.engineOf(r.Next)
+			s.add(&r)
 		}
 	}
 	b := s.batch(o.s.tenant)

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,6 +32,8 @@ type Config struct {
 	DSN string
 	// Tenant is the number of the customer whose data are used, for installations that several customers share.
 	Tenant int
+	// Keep has the store remove what is no longer needed after these times. Nil, as for commands: it removes nothing.
+	Keep *Keep
 }
 
 // Store is an open database.
@@ -38,7 +41,7 @@ type Store struct {
 	tenant int
 	log    *slog.Logger
 	limit  *loglimit.Limiter // for log lines that calls can cause
-	now    func() time.Time
+	clock  *clock
 	reads  *pgxpool.Pool
 	// searches are reads of operators, which may take long.
 	searches *pgxpool.Pool
@@ -54,6 +57,12 @@ type Store struct {
 	closeTime time.Duration // closeTime; a test has its own
 	readTime  time.Duration // readTime; a test has its own
 
+	maintainEvery, recoverEvery time.Duration // likewise
+
+	configured atomic.Pointer[[]string] // the configured hooks; nil before SetConfiguredHooks
+	endUpkeep  context.CancelFunc
+	upkeep     sync.WaitGroup
+
 	mu     sync.Mutex
 	closed bool           // guarded by mu
 	writes sync.WaitGroup // Go is guarded by mu
@@ -64,9 +73,10 @@ const closeTime = 10 * time.Second
 
 // Open opens a database whose schema Migrate has brought up to date. The context bounds the time.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Store, error) {
-	return open(ctx, cfg, log, time.Now)
+	return open(ctx, cfg, log, nil)
 }
 
+// open is Open with a clock of the test, which stands for the engine's and the node's.
 func open(ctx context.Context, cfg Config, log *slog.Logger, now func() time.Time) (*Store, error) {
 	conn, err := connect(ctx, cfg.DSN, nil)
 	if err != nil {
@@ -76,20 +86,32 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, now func() time.Tim
 	if err = errors.Join(err, conn.Close(ctx)); err != nil {
 		return nil, err
 	}
-	s := &Store{tenant: cfg.Tenant, log: log, limit: loglimit.New(log, time.Minute), now: now, closeTime: closeTime, readTime: readTime}
+	s := &Store{tenant: cfg.Tenant, log: log, limit: loglimit.New(log, time.Minute), clock: newClock(now), closeTime: closeTime, readTime: readTime}
+	s.maintainEvery, s.recoverEvery = maintainEvery, recoverEvery
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.commits, s.abandon = context.WithCancel(context.Background())
-	if err := s.openPools(cfg.DSN); err != nil {
+	if err = s.openPools(cfg.DSN); err == nil {
+		err = s.firstLook(ctx)
+	}
+	if err != nil {
 		s.stop()
 		s.abandon()
 		s.closePools()
 		s.limit.Close()
 		return nil, err
 	}
-	s.w = newWriter(s.commits, cfg, now, log, s.limit)
+	s.w = newWriter(s.commits, cfg, s.clock, log, s.limit)
 	go s.w.run()
+	upkeep, end := context.WithCancel(s.ctx)
+	s.endUpkeep = end
+	if cfg.Keep != nil {
+		s.upkeep.Go(func() { s.maintain(upkeep, *cfg.Keep) })
+	}
 	return s, nil
 }
+
+// now returns the time of the engine's clock.
+func (s *Store) now() time.Time { return s.clock.now() }
 
 // Journal is the part that stores calls and their events.
 func (s *Store) Journal() *Journal { return &Journal{s} }
@@ -103,9 +125,11 @@ func (s *Store) Operator() *Operator { return &Operator{s} }
 // Ready returns why commits fail or are slow now, nil if they work.
 func (s *Store) Ready() error { return s.w.healthy() }
 
-// Close commits all queued records and closes the connections. Later operations return ErrClosed. Commits that the engine
+// Close ends the upkeep, commits all queued records and closes the connections. Later operations return ErrClosed. Commits that the engine
 // does not confirm in time are abandoned: the engine may confirm them later, and their connections end in the background.
 func (s *Store) Close() error {
+	s.endUpkeep()
+	s.upkeep.Wait()
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
@@ -156,9 +180,10 @@ const (
 )
 
 // read calls f with a context that bounds a read.
-func (s *Store) read(limit time.Duration, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(s.ctx, limit)
+func (s *Store) read(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
 	return s.closedOr(f(ctx))
 }
 
@@ -181,7 +206,7 @@ func (s *Store) search(each func(pgx.Rows) error, sql string, args ...any) error
 }
 
 func (s *Store) rows(pool *pgxpool.Pool, limit time.Duration, each func(pgx.Rows) error, sql string, args []any) error {
-	return s.read(limit, func(ctx context.Context) error {
+	return s.read(s.ctx, limit, func(ctx context.Context) error {
 		rows, err := pool.Query(ctx, sql, args...)
 		if err != nil {
 			return err

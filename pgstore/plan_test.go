@@ -70,7 +70,7 @@ func TestPlans(t *testing.T) {
 	plans := map[string]string{
 		"due":    plan(t, dsn, dueDeliveries, 0, "a", time.Now(), 128, ids),
 		"accept": plan(t, dsn, accept, a.args()...),
-		"lanes":  plan(t, dsn, lockLanesOf, 0, ids),
+		"lanes":  plan(t, dsn, lockLanesOf, 0, ids, []string{replayLane}),
 		"call":   plan(t, dsn, selectCall, 0, "9.1"),
 		"latest": plan(t, dsn, latestOf, 0, "9.1"),
 	}

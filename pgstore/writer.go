@@ -30,6 +30,7 @@ type task struct {
 	rec     *record
 	lineage *dialplan.Lineage
 	awaited bool
+	probe   bool   // commits even if there is nothing to store
 	moved   func() // see dialplan.Record; nil for none
 	done    chan struct{}
 	due     []hooks.Delivery
@@ -42,7 +43,7 @@ type writer struct {
 	ctx    context.Context // ends when commits are not waited for any longer
 	dsn    string
 	tenant int
-	now    func() time.Time
+	clock  *clock
 	log    *slog.Logger
 	limit  *loglimit.Limiter // for log lines that calls can cause
 	queue  chan *task
@@ -56,9 +57,9 @@ type writer struct {
 	warned string    // by the engine, since the batch began
 }
 
-func newWriter(ctx context.Context, cfg Config, now func() time.Time, log *slog.Logger, limit *loglimit.Limiter) *writer {
+func newWriter(ctx context.Context, cfg Config, clock *clock, log *slog.Logger, limit *loglimit.Limiter) *writer {
 	return &writer{
-		ctx: ctx, dsn: cfg.DSN, tenant: cfg.Tenant, now: now, log: log, limit: limit, slow: slowCommit,
+		ctx: ctx, dsn: cfg.DSN, tenant: cfg.Tenant, clock: clock, log: log, limit: limit, slow: slowCommit,
 		queue: make(chan *task, room), quit: make(chan struct{}), gone: make(chan struct{}),
 	}
 }
@@ -98,6 +99,12 @@ func (w *writer) later(t *task) error {
 	default:
 		return errRoom
 	}
+}
+
+// probe commits something in the background: while the store is not ready, no call may come to try it.
+func (w *writer) probe() {
+	// If there is no room, there is something to commit.
+	_ = w.later(&task{probe: true})
 }
 
 // wait returns when a queued task is committed or has failed.
@@ -190,7 +197,7 @@ func (w *writer) commit(batch []*task) {
 	got, err := w.tryTwice(batch)
 	switch {
 	case err == nil:
-		if len(got.stored) > 0 { // without a write, the engine may be unable to commit
+		if got.wrote { // without a write, the engine may be unable to commit
 			w.wrote()
 		}
 		for _, t := range batch {
@@ -224,13 +231,15 @@ const commitOp = "commit to the engine"
 
 // try commits a batch once, again if a first commit of it is in doubt. So is the error if the engine may have stored it.
 func (w *writer) try(batch []*task, again bool) (*accepted, error) {
-	a := &acceptance{tenant: w.tenant, now: w.now(), again: again}
+	a := &acceptance{tenant: w.tenant, again: again}
+	a.now, a.local = w.clock.both()
 	for _, t := range batch {
 		if t.rec != nil {
 			a.add(t.rec, t.version(), t.lineage != nil, t)
 		}
+		a.probe = a.probe || t.probe
 	}
-	if len(a.keys) == 0 && len(a.ids) == 0 {
+	if len(a.keys) == 0 && len(a.ids) == 0 && !a.probe {
 		return &accepted{}, nil // barriers
 	}
 	start := time.Now()
@@ -244,6 +253,9 @@ func (w *writer) try(batch []*task, again bool) (*accepted, error) {
 	}
 	w.warned = ""
 	got, err := a.run(w.ctx, w.conn)
+	if err == nil {
+		got.wrote = a.probe || len(got.stored) > 0
+	}
 	if w.conn.IsClosed() {
 		w.conn = nil
 		err = doubt(err) // the commit may have come before the end of the connection

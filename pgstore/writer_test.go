@@ -53,7 +53,7 @@ func TestOneRecordAtFault(t *testing.T) {
 		}
 		batch[n] = &task{rec: rec, lineage: dialplan.NewLineage(0), awaited: true, done: make(chan struct{})}
 	}
-	w := newWriter(wait.Context(t), Config{DSN: dsn}, time.Now, s.log, s.limit)
+	w := newWriter(wait.Context(t), Config{DSN: dsn}, s.clock, s.log, s.limit)
 	w.commit(slices.Clone(batch))
 	for n, task := range batch {
 		if (task.err != nil) != (n == 3) || task.lineage.Broken() != (n == 3) || (len(task.due) == 1) != (n != 3) {

@@ -1,0 +1,157 @@
+package pgstore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// leastClockStep is the smallest change of the engine's clock that counts as a step. A smaller one is a
+// correction.
+const leastClockStep = time.Minute
+
+// clock is the engine's clock as this node knows it: the engine's time at the last look, and what has passed since by the
+// node's monotonic clock. All stored times are on this clock, so that a node whose own clock is wrong, or is set, writes
+// what the other nodes and a restart understand.
+type clock struct {
+	local  func() time.Time
+	since  func(last, now time.Time) time.Duration // by the monotonic clock; a test has its own
+	engine func(asked time.Time) time.Time         // the engine's time; a test has its own
+
+	looking sync.Mutex // one look at a time; last is written under it
+	mu      sync.RWMutex
+	last    look // guarded by mu
+}
+
+// look is a moment at which the engine was asked for its time.
+type look struct {
+	engine, local time.Time
+	steps         int64 // that stored times had been moved by, see moveTimes
+}
+
+// newClock returns the clock of a store that has not looked yet. If now is not nil, it is the engine's clock and the node's.
+func newClock(now func() time.Time) *clock {
+	c := &clock{local: time.Now, since: func(last, now time.Time) time.Duration { return now.Sub(last) }, engine: func(asked time.Time) time.Time { return asked }}
+	if now != nil {
+		c.local, c.engine = now, func(time.Time) time.Time { return now() }
+	}
+	at := c.local()
+	c.last = look{engine: at.Round(0), local: at}
+	return c
+}
+
+// now returns the time of the engine's clock. It waits while stored times are moved.
+func (c *clock) now() time.Time {
+	at, _ := c.both()
+	return at
+}
+
+// both returns the time of the engine's clock and of the node's.
+func (c *clock) both() (engine, local time.Time) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	local = c.local()
+	return c.last.engine.Add(c.since(c.last.local, local)), local
+}
+
+// engineOf returns a time of the node's clock on the engine's. The zero time stays zero.
+func (c *clock) engineOf(local time.Time) time.Time {
+	if local.IsZero() {
+		return local
+	}
+	engine, now := c.both()
+	return engine.Add(local.Sub(now))
+}
+
+// localOf returns a time of the engine's clock on the node's. The zero time stays zero.
+func (c *clock) localOf(engine time.Time) time.Time {
+	if engine.IsZero() {
+		return engine
+	}
+	at, now := c.both()
+	return engine.Add(now.Round(0).Sub(at))
+}
+
+const selectClock = "select clock_timestamp(), coalesce((select steps from ringhook.clock where tenant = $1), 0)"
+
+// What has a time of its own is moved with the engine's clock, but for what was written since that was set: going forward that
+// is what would lie in the future, going back what does not. $2 is by how much the clock was set, $3 is now, $4 the number of steps
+// at the last look: another node that has noticed the same step is the one that moves the times then, and this statement
+// changes nothing.
+const moveTimes = `
+with stepped as (
+	insert into ringhook.clock as c (tenant, steps) values ($1, $4::bigint + 1)
+	on conflict (tenant) do update set steps = c.steps + 1 where c.steps = $4
+	returning steps
+), begun as (
+	select d.id, coalesce(d.begun_at, e.accepted) as at from ringhook.delivery d
+		join ringhook.event e on e.tenant = $1 and e.id = d.event where d.tenant = $1 and d.state = 0
+), pending as (
+	update ringhook.delivery d set next_at = d.next_at + $2::interval, pass_at = d.pass_at + $2, begun_at = b.at + $2
+		from begun b where d.tenant = $1 and d.id = b.id and d.state = 0 and exists (select from stepped)
+			and case when $2 > interval '0' then b.at + $2 <= $3::timestamptz else b.at > $3 end
+), dead as (
+	update ringhook.delivery d set finished_at = d.finished_at + $2 where d.tenant = $1 and d.state = 2 and exists (select from stepped)
+		and case when $2 > interval '0' then d.finished_at + $2 <= $3 else d.finished_at > $3 end
+), gone as (
+	update ringhook.tally t set removed_at = t.removed_at + $2 where t.tenant = $1 and t.removed_at is not null and exists (select from stepped)
+		and case when $2 > interval '0' then t.removed_at + $2 <= $3 else t.removed_at > $3 end
+), calls as (
+	update ringhook.call c set seen = c.seen + $2 where c.tenant = $1 and exists (select from stepped)
+		and case when $2 > interval '0' then c.seen + $2 <= $3 else c.seen > $3 end
+)
+select exists (select from stepped)`
+
+// look asks the engine for its time. If its clock was set since the last look, which a failover to a server with a wrong
+// clock does as well, it moves the times of what waits, is dead or is known of calls with it. Otherwise they would be given up or
+// removed too early or too late.
+func (s *Store) look(ctx context.Context) error {
+	c := s.clock
+	c.looking.Lock()
+	defer c.looking.Unlock()
+	l, err := s.askClock(ctx)
+	if err != nil {
+		return err
+	}
+	set := l.engine.Sub(c.last.engine) - c.since(c.last.local, l.local)
+	c.mu.Lock() // no time may be taken until all are on the same clock
+	defer c.mu.Unlock()
+	if set.Abs() >= leastClockStep && l.steps == c.last.steps {
+		moved, err := s.moveTimes(ctx, set, l)
+		if err != nil {
+			return err
+		}
+		l.steps++
+		if moved {
+			s.log.Warn("engine's clock was set: stored times are moved with it", "by", set.Round(time.Second))
+		}
+	}
+	c.last = l
+	return nil
+}
+
+// firstLook begins the clock of a store that opens.
+func (s *Store) firstLook(ctx context.Context) (err error) {
+	s.clock.last, err = s.askClock(ctx)
+	return err
+}
+
+func (s *Store) askClock(ctx context.Context) (l look, err error) {
+	err = s.read(ctx, s.readTime, func(ctx context.Context) error {
+		return s.reads.QueryRow(ctx, selectClock, s.tenant).Scan(&l.engine, &l.steps)
+	})
+	l.engine, l.local = s.clock.engine(l.engine).Round(0), s.clock.local()
+	return l, wrap("read the engine's clock", err)
+}
+
+func (s *Store) moveTimes(ctx context.Context, by time.Duration, l look) (moved bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.readTime)
+	defer cancel()
+	b := &pgx.Batch{}
+	b.Queue(moveTimes, s.tenant, by, l.engine, l.steps)
+	var done bool
+	err = s.write(ctx, b, func(br pgx.BatchResults) error { return br.QueryRow().Scan(&done) })
+	return err == nil && done, wrap("move stored times with the engine's clock", err)
+}
