@@ -49,7 +49,7 @@ func (o *Operator) States() (list []hooks.HookState, err error) {
 // about the hook for the hooks of the routes.
 func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks.Event, routes []hooks.Route) error {
 	nowMS := o.s.now().UnixMilli()
-	r := &record{nowMS: nowMS}
+	r := &record{nowMS: nowMS, journal: o.s.journal}
 	if notice != nil && len(routes) > 0 {
 		body, err := eventbody.Encode(notice)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ringhook/dialplan"
@@ -19,6 +20,8 @@ import (
 type Journal struct {
 	s     *Store
 	calls callSet
+	// former reports that deliveries may be pending whose key is a linkedid, see orderKey.
+	former atomic.Bool
 }
 
 var _ dialplan.Journal = (*Journal)(nil)
@@ -183,7 +186,7 @@ func (r *record) insert(c *sqlite.Conn, e *event) error {
 		if slices.ContainsFunc(e.routes[:i], func(before hooks.Route) bool { return before.Hook == route.Hook }) {
 			continue
 		}
-		key, err := orderKey(c, e, route)
+		key, err := r.orderKey(c, e, route)
 		if err != nil {
 			return err
 		}
@@ -201,8 +204,11 @@ func (r *record) insert(c *sqlite.Conn, e *event) error {
 
 // orderKey returns the key of a delivery's order. Deliveries that an older ringhook queued have the linkedid of their call
 // as their key: while such are pending, the later ones of that linkedid follow them.
-func orderKey(c *sqlite.Conn, e *event, route hooks.Route) (string, error) {
-	if e.LinkedID == "" || route.Key == e.LinkedID || route.Key != e.Call() {
+func (r *record) orderKey(c *sqlite.Conn, e *event, route hooks.Route) (string, error) {
+	if e.LinkedID != "" && route.Key == e.LinkedID {
+		r.journal.former.Store(true)
+	}
+	if !r.journal.former.Load() || e.LinkedID == "" || route.Key == e.LinkedID || route.Key != e.Call() {
 		return route.Key, nil
 	}
 	var one int
@@ -211,6 +217,14 @@ func orderKey(c *sqlite.Conn, e *event, route hooks.Route) (string, error) {
 		return e.linkedid, err
 	}
 	return route.Key, err
+}
+
+// findFormer looks for pending deliveries whose key is no call_uuid. Without them no event is to be compared with them.
+func (j *Journal) findFormer(c *sqlite.Conn) error {
+	var one int
+	former, err := c.One("select 1 from delivery indexed by delivery_order where state = 0 and okey not glob '????????-????-????-????-????????????' limit 1", nil, &one)
+	j.former.Store(former)
+	return err
 }
 
 // callSetParts is the number of parts of a callSet: small enough for an empty set, and

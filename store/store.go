@@ -246,6 +246,9 @@ func (s *Store) start() error {
 	if err != nil {
 		return err
 	}
+	if err := s.journal.findFormer(c); err != nil {
+		return errors.Join(err, c.Close())
+	}
 	if s.read, err = o.Pool(readers); err != nil {
 		return errors.Join(err, c.Close())
 	}
