@@ -173,7 +173,7 @@ func (ev *Event) Replace(values map[string]string) (*Event, error) {
 	more := *ev
 	more.Params = maps.Clone(ev.Params)
 	for name, text := range values {
-		if slices.Contains([]string{"event", "event_id", "linkedid", "seq", "final", "time"}, name) {
+		if slices.Contains(identity, name) {
 			return nil, fmt.Errorf("%s belongs to the event and cannot be replaced", name)
 		}
 		if text == "" {

@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,12 +33,22 @@ func (ev *Event) param(name string) (any, bool) {
 	return nil, false
 }
 
+// identity are the parameters that every event has, also if they are not in Params.
+var identity = []string{"event", "event_id", "linkedid", "seq", "final", "time"}
+
 // names returns the names of the event's parameters, sorted.
 func (ev *Event) names() []string {
-	names := []string{"event", "event_id", "linkedid", "seq", "final", "time"}
-	names = slices.AppendSeq(names, maps.Keys(ev.Params))
+	names := make([]string, 0, len(identity)+len(ev.Params))
+	for name := range ev.Params {
+		names = append(names, name)
+	}
+	for _, name := range identity {
+		if _, ok := ev.Params[name]; !ok {
+			names = append(names, name)
+		}
+	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
 // textOf writes a value as text.
@@ -167,6 +176,10 @@ type view struct {
 
 // named returns the value of a parameter that no placeholder names.
 func (v view) named(name string) any {
+	if c := v.request.cfg; len(c.Words) == 0 && len(c.Settings) == 0 && !times[name] { // as most hooks have it
+		value, _ := v.event.param(name)
+		return value
+	}
 	p := v.request.parameter(name)
 	return v.value(&p)
 }
@@ -231,7 +244,14 @@ var times = map[string]bool{"time": true, "started": true, "answered": true, "en
 
 // time returns a time in a format, nil if the event does not have it. Without a format and a zone it is as it came.
 func (v view) time(name, format string) any {
+	if format == "" {
+		format = v.request.cfg.TimeFormat
+	}
+	zone := v.request.hook.zone
 	text, _ := v.event.Params[name].(string)
+	if format == "" && zone == nil && (text != "" || name != "time") {
+		return v.nonEmpty(text)
+	}
 	t := v.event.Time
 	if name != "time" {
 		var err error
@@ -239,17 +259,10 @@ func (v view) time(name, format string) any {
 			return v.nonEmpty(text)
 		}
 	}
-	if format == "" {
-		format = v.request.cfg.TimeFormat
+	if zone == nil {
+		zone = v.event.Time.Location()
 	}
-	switch {
-	case v.request.hook.zone != nil:
-		t = t.In(v.request.hook.zone)
-	case format == "" && text != "":
-		return text
-	default:
-		t = t.In(v.event.Time.Location())
-	}
+	t = t.In(zone)
 	switch format {
 	case "":
 		return t.Format(time.RFC3339)

@@ -153,7 +153,12 @@ func appendHeader(dst []byte, value string) []byte {
 
 // appendJSON escapes what stands between the quotes of a JSON string.
 func appendJSON(dst []byte, value string) []byte {
-	for _, r := range value {
+	plain := 0 // bytes that stand for themselves, nearly always all of them
+	for plain < len(value) && ' ' <= value[plain] && value[plain] < 0x7f && value[plain] != '"' && value[plain] != '\\' {
+		plain++
+	}
+	dst = append(dst, value[:plain]...)
+	for _, r := range value[plain:] {
 		switch {
 		case r == '"' || r == '\\':
 			dst = append(dst, '\\', byte(r))
