@@ -22,7 +22,8 @@ type clock struct {
 
 	looking sync.Mutex // one look at a time; last is written under it
 	mu      sync.RWMutex
-	last    look // guarded by mu
+	last    look // the node's clock before the first look; guarded by mu
+	looked  bool // guarded by looking
 }
 
 // look is a moment at which the engine was asked for its time.
@@ -118,7 +119,7 @@ func (s *Store) look(ctx context.Context) error {
 	set := l.engine.Sub(c.last.engine) - c.since(c.last.local, l.local)
 	c.mu.Lock() // no time may be taken until all are on the same clock
 	defer c.mu.Unlock()
-	if set.Abs() >= leastClockStep && l.steps == c.last.steps {
+	if c.looked && set.Abs() >= leastClockStep && l.steps == c.last.steps {
 		moved, err := s.moveTimes(ctx, set, l)
 		if err != nil {
 			return err
@@ -128,14 +129,8 @@ func (s *Store) look(ctx context.Context) error {
 			s.log.Warn("engine's clock was set: stored times are moved with it", "by", set.Round(time.Second))
 		}
 	}
-	c.last = l
+	c.last, c.looked = l, true
 	return nil
-}
-
-// firstLook begins the clock of a store that opens.
-func (s *Store) firstLook(ctx context.Context) (err error) {
-	s.clock.last, err = s.askClock(ctx)
-	return err
 }
 
 func (s *Store) askClock(ctx context.Context) (l look, err error) {

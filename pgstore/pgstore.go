@@ -91,7 +91,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, now func() time.Tim
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.commits, s.abandon = context.WithCancel(context.Background())
 	if err = s.openPools(cfg.DSN); err == nil {
-		err = s.firstLook(ctx)
+		err = s.look(ctx)
 	}
 	if err != nil {
 		s.stop()

@@ -294,3 +294,16 @@ func TestUpkeepRuns(t *testing.T) {
 	cancel()
 	<-ended
 }
+
+// TestLateLook checks that a store which could not look at the engine's clock when it was opened takes that for no step.
+func TestLateLook(t *testing.T) {
+	c := startClock()
+	dsn := database(t)
+	s := openStore(t, dsn, c.now)
+	storetest.Keep(t, s.Journal(), storetest.Record("1.1", 1, "a"))
+	s.clock.looked, s.clock.last.engine = false, s.clock.last.engine.Add(24*time.Hour)
+	maintain(t, s)
+	if seen := value[time.Time](t, dsn, "select seen from ringhook.call"); !seen.Equal(c.now()) || !s.now().Equal(c.now()) {
+		t.Errorf("seen %v, the engine's clock is taken for %v, want %v", seen, s.now(), c.now())
+	}
+}
