@@ -31,7 +31,8 @@ const (
 // the receivers come and go, fail, hang and babble, ringhook is killed, its
 // disk fills up, and its configuration is read again each second. Every call goes as its
 // scenario has it, all that was promised comes once under its id and in order, and
-// nothing is left over. `make lab-fire` runs it on each Asterisk, both at once.
+// nothing is left over. `make lab-fire` runs it on each Asterisk, both at
+// once if the machine has four processors.
 func TestFire(t *testing.T) {
 	if os.Getenv(fireVariable) == "" {
 		t.Skip("takes minutes: make lab-fire MINUTES=1")
