@@ -29,6 +29,7 @@ import (
 	"ringhook/fastagi"
 	"ringhook/hooks"
 	"ringhook/httpclient"
+	"ringhook/loglimit"
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/pops"
@@ -40,8 +41,9 @@ import (
 // App is the running service.
 type App struct {
 	log        *slog.Logger
-	lines      *logWriter     // where the log goes; nil if it is written at once
-	level      *slog.LevelVar // of the log; nil if it is fixed
+	limited    *loglimit.Limiter // for what the request of an agent causes
+	lines      *logWriter        // where the log goes; nil if it is written at once
+	level      *slog.LevelVar    // of the log; nil if it is fixed
 	build      Build
 	systemd    supervisor
 	cfg        atomic.Pointer[conf.Config] // in force; changed by reload alone
@@ -72,7 +74,7 @@ type App struct {
 // New returns a service that logs to log. It builds everything and binds the ports, so
 // that everything that can fail at a start fails here.
 func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
-	a = &App{log: log, build: build, systemd: supervisor{log}, registry: prometheus.NewRegistry()}
+	a = &App{log: log, limited: loglimit.New(log, time.Minute), build: build, systemd: supervisor{log}, registry: prometheus.NewRegistry()}
 	connections := fitFiles(cfg, log)
 	a.cfg.Store(cfg)
 	defer func() {
@@ -81,6 +83,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 		}
 	}()
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.onStop("log of requests", partTime, without(func() error { a.limited.Close(); return nil }))
 	build.register(a.registry)
 	a.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "ringhook_log_dropped_total", Help: "Log lines that were dropped because the log was not read fast enough.",

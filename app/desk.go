@@ -90,7 +90,7 @@ func (a *App) buildDesk(cfg *conf.Config, setup pops.Setup) (err error) {
 func (a *App) note(ctx context.Context, linkedid, call, agentPhone, note string) bool {
 	held, err := a.store.Calls(linkedid)
 	if err != nil {
-		a.log.Error("note of an agent not reported", "linkedid", linkedid, "err", err)
+		a.limited.Error("note", "note of an agent not reported", "linkedid", linkedid, "err", err)
 		return false
 	}
 	for i := range held {

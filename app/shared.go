@@ -29,6 +29,7 @@ func (a *App) buildShared(cfg *conf.Config) (httpclient.Accounts, error) {
 	s.exchange()
 	a.clicks = clickfrom.New(a.control, a.people.Agent, a.log, a.registry)
 	a.clicks.Exchange(cfg.Clicks, cfg.Agents)
+	a.onStop("click to call", partTime, without(a.clicks.Close))
 	a.newRecordings(cfg)
 	return s.Tokens, nil
 }
@@ -54,6 +55,7 @@ func (a *App) newRecordings(cfg *conf.Config) {
 		}
 	}
 	a.recordings = recordings.New(key, a.log, a.registry)
+	a.onStop("recordings", partTime, without(a.recordings.Close))
 	a.recordings.Exchange(cfg.Recordings, cfg.Desk.URL)
 }
 

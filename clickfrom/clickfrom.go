@@ -26,6 +26,7 @@ import (
 	"ringhook/ami"
 	"ringhook/control"
 	"ringhook/dialplan"
+	"ringhook/loglimit"
 	"ringhook/lookup/number"
 )
 
@@ -39,7 +40,7 @@ type Dialler interface {
 type Service struct {
 	dialler Dialler
 	find    func(product, id string) (agent string, ok bool)
-	log     *slog.Logger
+	limited *loglimit.Limiter
 	clicks  *prometheus.CounterVec
 	now     func() time.Time
 
@@ -72,16 +73,22 @@ const (
 	outcomeFailed  = "failed"  // no call came about
 )
 
-// New returns a Service without tables. find returns the agent of an id in a product.
+// New returns a Service without tables. find returns the agent of an id in a product. Close ends it.
 func New(d Dialler, find func(product, id string) (agent string, ok bool), log *slog.Logger, reg prometheus.Registerer) *Service {
 	s := &Service{
-		dialler: d, find: find, log: log, now: time.Now, tables: map[string]*table{}, calls: map[string][]time.Time{}, seen: map[string]click{},
+		dialler: d, find: find, limited: loglimit.New(log, time.Minute), now: time.Now, tables: map[string]*table{}, calls: map[string][]time.Time{}, seen: map[string]click{},
 		clicks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ringhook_click_from_total", Help: "Requests for a click-to-call, by outcome: called, repeat, refused, bad or failed.",
 		}, []string{"click_from", "outcome"}),
 	}
 	reg.MustRegister(s.clicks)
 	return s
+}
+
+// Close logs what was counted and not logged yet.
+func (s *Service) Close() error {
+	s.limited.Close()
+	return nil
 }
 
 // Exchange puts the tables of a configuration in force, for requests that begin after it.
@@ -169,7 +176,7 @@ func (s *Service) Answer(ctx context.Context, r *Request) Response {
 	case errors.As(err, &failed):
 		return answer(failed.Code.Status(), map[string]string{"error": failed.Text, "code": string(failed.Code)})
 	}
-	s.log.Error("click-to-call failed", "click_from", t.Name, "err", err)
+	s.limited.Error("failed "+t.Name, "click-to-call failed", "click_from", t.Name, "err", err)
 	return answer(http.StatusServiceUnavailable, map[string]string{"error": "failed; the log has the reason"})
 }
 

@@ -1,11 +1,14 @@
 package clickfrom
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +26,7 @@ type dialler struct {
 	calls []control.DialRequest
 	who   []control.Actor
 	err   error
+	log   bytes.Buffer // of the service
 }
 
 func (d *dialler) AgentActor(id, name string) (control.Actor, error) {
@@ -57,7 +61,7 @@ func bitrix(t *testing.T, change func(*Config)) (*Service, *dialler) {
 		agent, ok := map[string]string{"bitrix24 1269": "7", "bitrix24 1": "8"}[product+" "+id]
 		return agent, ok
 	}
-	s := New(d, find, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	s := New(d, find, slog.New(slog.NewTextHandler(&d.log, nil)), prometheus.NewRegistry())
 	s.Exchange([]Config{cfg}, []dialplan.Agent{{ID: "7", Phone: "101", Info: "anna@crm.example"}, {ID: "8", Phone: "102"}, {Phone: "103"}})
 	return s, d
 }
@@ -283,6 +287,23 @@ func TestFailedCall(t *testing.T) {
 	d.err = &control.Error{Code: control.Repeat, Text: "the call has begun already"}
 	if answer := s.Answer(t.Context(), form()); answer.Status != 200 || !strings.Contains(string(answer.Body), "repeat") {
 		t.Errorf("%d %s", answer.Status, answer.Body)
+	}
+}
+
+// Requests that fail fill no log: the first failure is logged, and those that follow are counted.
+func TestFailuresAreCounted(t *testing.T) {
+	s, d := bitrix(t, func(c *Config) { c.Rate = 60 })
+	d.err = errors.New("desk.db cannot be written")
+	for i := range 20 {
+		if answer := s.Answer(t.Context(), form("data[CALL_ID]", strconv.Itoa(i))); answer.Status != 503 {
+			t.Fatalf("%d %s", answer.Status, answer.Body)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(d.log.String(), "click-to-call failed"); n != 2 || !strings.Contains(d.log.String(), "repeated=19") {
+		t.Errorf("%d lines:\n%s", n, d.log.String())
 	}
 }
 

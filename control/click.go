@@ -287,7 +287,7 @@ func (c *Control) expect(linkedID string, params map[string]string) {
 		return
 	}
 	if err := c.desk.AddExpected(desk.Expected{Call: linkedID, Params: params, At: time.Now()}); err != nil {
-		c.log.Warn("cannot store the parameters of a call that begins", "linkedid", linkedID, "err", err)
+		c.limited.Warn("expected", "cannot store the parameters of a call that begins", "linkedid", linkedID, "err", err)
 	}
 }
 

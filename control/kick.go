@@ -150,7 +150,7 @@ func (k *kicking) kick(ctx context.Context, w waiting) error {
 	if k.calls != nil {
 		var err error
 		if undo, err = k.calls.NoteEnd(ctx, s.call(w.linkedID), w.uniqueID, k.who.Name); err != nil {
-			s.log.Warn("kick of a caller is not noted in the call", "linkedid", w.linkedID, "err", err)
+			s.limited.Warn("kick not noted", "kick of a caller is not noted in the call", "linkedid", w.linkedID, "err", err)
 			undo = func() {}
 		}
 	}

@@ -138,7 +138,7 @@ func (c *Control) forgetPauseEnds(server, iface, queue string) {
 	c.ends = slices.DeleteFunc(c.ends, e.SameMember)
 	if c.desk != nil {
 		if err := c.desk.RemovePauseEnds(e); err != nil {
-			c.log.Warn("cannot remove the end of a pause", "queue", queue, "err", err)
+			c.limited.Warn("end of a pause", "cannot remove the end of a pause", "queue", queue, "err", err)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (d *Desk) showRule(w http.ResponseWriter, r *http.Request) {
 	v := &varsView{Rule: name, Sample: ev == nil, Asked: r.URL.Query().Get("ask") != ""}
 	if ev == nil {
 		if ev, err = dialplan.Sample("agent-answer", time.Now()); err != nil {
-			d.log.Error("bug: no sample event", "err", err)
+			d.limited.Error("sample", "bug: no sample event", "err", err)
 			http.Error(w, "internal error; the log has the reason", http.StatusInternalServerError)
 			return
 		}

@@ -21,12 +21,15 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/loglimit"
 )
 
 // Server serves FastAGI sessions. Make one with New.
 type Server struct {
 	handler  Handler
 	log      *slog.Logger
+	limited  *loglimit.Limiter // for what a session causes
 	refusals *refusals
 	settings atomic.Pointer[settings]
 	active   atomic.Int64 // sessions that a handler serves
@@ -62,6 +65,7 @@ func New(cfg Config, handler Handler, log *slog.Logger, reg prometheus.Registere
 	s := &Server{
 		handler: handler,
 		log:     log,
+		limited: loglimit.New(log, time.Minute),
 		closing: make(chan struct{}),
 		next:    make(chan func()),
 		listens: map[net.Listener]struct{}{},
@@ -171,6 +175,7 @@ func (s *Server) leave(l net.Listener) {
 // it closes those that are left, waits for their handlers, and returns an
 // error that says how many they were.
 func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.limited.Close()
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true

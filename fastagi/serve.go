@@ -201,7 +201,7 @@ func (s *Server) protect(ses *Session, f func()) {
 		if v := recover(); v != nil {
 			ses.rest = nil
 			s.refusals.panics.Inc()
-			s.log.Error("agi session panicked", "point", ses.env.Point, "channel", ses.env.Channel, "err", v, "stack", string(debug.Stack()))
+			s.limited.Error("panic", "agi session panicked", "point", ses.env.Point, "channel", ses.env.Channel, "err", v, "stack", string(debug.Stack()))
 		}
 	}()
 	f()
@@ -218,7 +218,7 @@ func (s *Server) handle(ses *Session, peer netip.Addr, longest time.Duration) {
 	}
 	ses.guard = time.AfterFunc(time.Until(ses.started.Add(longest)), func() {
 		ses.conn.Close()
-		s.log.Error("agi session closed: its handler did not end in time", "point", ses.env.Point, "channel", ses.env.Channel)
+		s.limited.Error("late", "agi session closed: its handler did not end in time", "point", ses.env.Point, "channel", ses.env.Channel)
 	})
 	s.handler(ses)
 }

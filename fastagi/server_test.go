@@ -241,16 +241,19 @@ func TestPanic(t *testing.T) {
 	if err != nil || got.Status != "FAILURE" || len(got.Set) != 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	if _, err := asterisk.Call(context.Background(), b.addr, asterisk.CallRequest{Env: fastagi.Env{Point: "panic"}}); err != nil {
+		t.Error(err)
+	}
 	call(t, b.addr)
 	close(goOn)
 	if got := <-waiting; len(got.Set) != 1 {
 		t.Errorf("the session beside got %+v", got)
 	}
-	if n := b.metric(t, "ringhook_agi_panics_total", ""); n != 1 {
-		t.Errorf("%v panics, want 1", n)
+	if n := b.metric(t, "ringhook_agi_panics_total", ""); n != 2 {
+		t.Errorf("%v panics, want 2", n)
 	}
-	if log := b.log.String(); !strings.Contains(log, "out of cheese") || !strings.Contains(log, "server_test.go") {
-		t.Errorf("log without the panic and its stack: %s", log)
+	if log := b.log.String(); strings.Count(log, "out of cheese") != 1 || !strings.Contains(log, "server_test.go") {
+		t.Errorf("want one panic with its stack in the log: %s", log)
 	}
 }
 

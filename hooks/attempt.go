@@ -141,7 +141,7 @@ func (h *hook) lacks(names []string) outcome {
 func (s *sender) try(ev *Event, started time.Time) (o outcome) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic in delivery", "event_id", ev.ID, "event", ev.Name, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+			s.failures.limited.Error("panic", "panic in delivery", "event_id", ev.ID, "event", ev.Name, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
 			o = outcome{class: classPoison, text: fmt.Sprintf("panic: %v", p)}
 		}
 	}()

@@ -281,23 +281,30 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 // F38).
 func TestPoison(t *testing.T) {
 	outbox := hooktest.NewOutbox()
-	bad := event("1.1", 1)
+	bad, worse := event("1.1", 1), event("1.2", 1)
 	poison := outbox.Add(bad, "crm")[0]
 	outbox.Add(event("1.1", 2), "crm")
-	d, err := hooks.New([]hooks.Config{hookTo("crm", "http://crm.example/")}, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	outbox.Add(worse, "crm")
+	var log bytes.Buffer
+	d, err := hooks.New([]hooks.Config{hookTo("crm", "http://crm.example/")}, outbox, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	crm := &crm{status: 200}
 	d.SetSend("crm", func(req *httpclient.Request, deadline time.Time) (*httpclient.Response, error) {
-		if slices.Contains(req.Header, [2]string{"webhook-id", bad.ID}) {
+		if slices.Contains(req.Header, [2]string{"webhook-id", bad.ID}) || slices.Contains(req.Header, [2]string{"webhook-id", worse.ID}) {
 			panic("poisoned")
 		}
 		return crm.send(req, deadline)
 	})
 	d.Start()
-	defer d.Close(t.Context())
 	waitUntil(t, outbox, func() bool { return outbox.Pending() == 0 })
+	if err := d.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(log.String(), "panic in delivery"); n != 2 || !strings.Contains(log.String(), "repeated=1") { // the second is the summary
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
 	row := outbox.Row(poison)
 	if row.State != hooks.Dead || row.Attempts[0].Class != "poison" || !strings.Contains(row.Attempts[0].Excerpt, "poisoned") {
 		t.Errorf("got %+v", row)

@@ -28,6 +28,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/httpclient"
+	"ringhook/loglimit"
 )
 
 // Prefix is the beginning of the paths of links.
@@ -52,6 +53,7 @@ var types = map[string]string{
 type Recordings struct {
 	key     []byte // of the signatures; empty if there is none
 	log     *slog.Logger
+	limited *loglimit.Limiter // for what a request causes
 	served  *prometheus.CounterVec
 	slots   chan struct{}
 	now     func() time.Time
@@ -75,9 +77,10 @@ const (
 	outcomeUnavailable = "unavailable" // there is no key
 )
 
-// New returns Recordings that sign with a key. With an empty key there are no signed links, and no file is served.
+// New returns Recordings that sign with a key. With an empty key there are no signed links, and no file is served. Close ends
+// them.
 func New(key []byte, log *slog.Logger, reg prometheus.Registerer) *Recordings {
-	r := &Recordings{key: key, log: log, slots: make(chan struct{}, maxServing), now: time.Now, served: prometheus.NewCounterVec(prometheus.CounterOpts{
+	r := &Recordings{key: key, log: log, limited: loglimit.New(log, time.Minute), slots: make(chan struct{}, maxServing), now: time.Now, served: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ringhook_recordings_requests_total", Help: "Requests for recordings, by outcome: sent, denied, missing, unwritten, busy or unavailable.",
 	}, []string{"outcome"})}
 	for _, outcome := range []string{outcomeSent, outcomeDenied, outcomeMissing, outcomeUnwritten, outcomeBusy, outcomeUnavailable} {
@@ -86,6 +89,12 @@ func New(key []byte, log *slog.Logger, reg prometheus.Registerer) *Recordings {
 	reg.MustRegister(r.served)
 	r.current.Store(&current{Config: DefaultConfig()})
 	return r
+}
+
+// Close logs what was counted and not logged yet.
+func (r *Recordings) Close() error {
+	r.limited.Close()
+	return nil
 }
 
 // Exchange puts settings in force that Check accepts. base is the address of the desk, such as https://desk.example.
@@ -223,7 +232,7 @@ func (r *Recordings) send(w http.ResponseWriter, req *http.Request, cur *current
 		if errors.As(err, &named) { // the file's name may have the caller's number in it
 			err = named.Err
 		}
-		r.log.Warn("cannot open a recording", "err", err)
+		r.limited.Warn("open", "cannot open a recording", "err", err)
 		http.Error(w, "the recording cannot be read", http.StatusNotFound)
 		return outcomeMissing
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ringhook/loglimit"
 )
 
 const content = "RIFF....WAVEfmt a recording of a call"
@@ -192,6 +194,27 @@ func TestTampering(t *testing.T) {
 	}
 	if resp, err := http.Post(link.String(), "text/plain", nil); err != nil || resp.StatusCode != 405 {
 		t.Errorf("POST: %v %v", resp, err)
+	}
+}
+
+// Requests for a file that cannot be opened fill no log.
+func TestFailuresAreCounted(t *testing.T) {
+	r, folder, _ := newRecordings(t)
+	var log strings.Builder
+	r.limited = loglimit.New(slog.New(slog.NewTextHandler(&log, nil)), time.Minute)
+	if err := os.Symlink("../secret.wav", filepath.Join(folder, "out.wav")); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if resp, body := get(t, r.URL("out.wav", "1.1")); resp.StatusCode != 404 {
+			t.Fatalf("%d %q", resp.StatusCode, body)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "cannot open a recording"); n != 2 || !strings.Contains(log.String(), "repeated=19") {
+		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }
 
