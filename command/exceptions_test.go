@@ -75,6 +75,7 @@ func TestExceptionFiles(t *testing.T) {
 		"spreadsheet":    {"'030 123456,Müller,7\n\u202a+4989*\n", want},
 		"Latin-1":        {"030 123456,M\xfcller,7\n", "not UTF-8"},
 		"two":            {"030 23456701/02\n", "two numbers"},
+		"blank":          {"030 12345 030 67890\n", "two numbers"},
 		"span":           {"030 23456705-06\n", "two numbers"},
 		"empty":          {"", "empty"},
 		"comments":       {"# nothing\n\n", "no number in it"},

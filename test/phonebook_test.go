@@ -42,6 +42,7 @@ func TestPhonebookCommands(t *testing.T) {
 	f(exitFailure, "may be two numbers", "phonebook", "import", write("l.csv", "number,name\n020 79460145-46,A\n"))
 	f(exitFailure, "it is a table (CSV)", "phonebook", "import", write("f.vcf", "number,name\n1,A\n"))
 	f(exitFailure, "no number is imported", "phonebook", "import", write("g.csv", "number,name\n"), "--strict")
+	f(exitFailure, "may be two numbers", "phonebook", "import", write("p.csv", "number,name\n020 79460142 020 79460143,A\n"))
 	f(exitFailure, "may be two numbers", "phonebook", "import", write("h.csv", "number,name\n020 79460142/43,A\n"))
 	f(exitOK, "numbers imported, ", "phonebook", "import", csv)
 	typed := write("i.csv", "number,name,QUEUE_PRIO\n020 7946 0142,Zoë,high\n+44 20 79460142,Zoë,5\n")

@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// clip cuts a number, and drops what is no text.
+// clip cuts a number, and drops what is no text. A control character becomes a blank: what stands on both sides of a tab
+// may be two numbers.
 func clip(raw string) string {
 	if len(raw) > maxNumber {
 		raw = raw[:maxNumber]
@@ -16,7 +17,7 @@ func clip(raw string) string {
 	raw = strings.ToValidUTF8(raw, "")
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
-			return -1
+			return ' '
 		}
 		return r
 	}, raw))
@@ -90,7 +91,7 @@ var (
 // some countries would dial one.
 func digits(raw string) (string, bool) {
 	text, several := base(raw)
-	if several {
+	if several || IsUniqueID(raw) {
 		return "", false
 	}
 	out := make([]byte, 0, len(text))
@@ -127,15 +128,16 @@ func Dialable(raw string) (dialled string, several, ok bool) {
 	if code := separators.Replace(text); strings.ContainsAny(code, "*#") && strings.Trim(code, "+0123456789*#") == "" {
 		return code, false, true
 	}
-	if dialled, ok = digits(text); ok {
+	if dialled, ok = digits(text); ok && !isPair(text) {
 		return dialled, false, true
 	}
 	_, several = base(text)
-	return "", several, false
+	return "", several || ok, false
 }
 
-// uniqueID is the time at which a channel was made, in seconds since 1970, and its number since Asterisk was started. One
-// with the number 0 looks like an amount in a spreadsheet.
+// uniqueID is the time at which a channel was made, in seconds since 1970, and its number since Asterisk was started. The
+// first channel after a start has the number 0, which a spreadsheet puts behind each number that it takes for an amount:
+// 1732345678.0 is rather a number without its zero, and counts as one.
 var uniqueID = regexp.MustCompile(`^[12]\d{9}\.[1-9]\d*$`)
 
 // IsUniqueID reports whether a text is the uniqueid or the linkedid of a call, such as 1700000001.17. Its digits make no
@@ -230,6 +232,37 @@ func hasTail(text string) bool {
 		i = max(i, strings.LastIndexAny(text, "(["))
 	}
 	return i >= 0 && CountDigits(text[:i]) >= MinE164 && CountDigits(text[i:]) > 0
+}
+
+// halves calls f with the two parts of a number at each place where a group of digits begins, until f returns true, and
+// reports whether it did. Each part has the digits of a number.
+func halves(text string, f func(left, right string) bool) bool {
+	for i := 1; i < len(text); i++ {
+		if !isDigit(text[i]) || isDigit(text[i-1]) {
+			continue
+		}
+		if left, right := text[:i], text[i:]; significant(left) >= MinE164 && significant(right) >= MinE164 && f(left, right) {
+			return true
+		}
+	}
+	return false
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// significant returns the number of digits behind the 00 before a country's code.
+func significant(part string) int {
+	digits := onlyDigits(part)
+	return len(strings.TrimPrefix(digits, "00"))
+}
+
+// isPair reports whether a text may be two numbers with nothing but a blank or another separator between them, whatever the
+// country: the second one begins with a zero, or both together have more digits than any number.
+func isPair(raw string) bool {
+	text, _ := base(raw)
+	return halves(text, func(left, right string) bool {
+		return right[0] == '0' || CountDigits(left)+CountDigits(right) > maxDialled
+	})
 }
 
 // CountDigits returns the number of digits in a number.

@@ -214,15 +214,16 @@ func (n *Reader) place(number *Number, parsed *phonenumbers.PhoneNumber) {
 
 // SeveralAnywhere reports whether a text may be two numbers or more whatever the country, such as 030 23456701/02.
 func SeveralAnywhere(raw string) bool {
-	_, several := base(clip(raw))
-	return several
+	text := clip(raw)
+	_, several := base(text)
+	return several || isPair(text)
 }
 
-// Several reports whether a text may be two numbers or more by the plan of the Reader's country: what SeveralAnywhere
-// reports, and spans such as 030 23456705-06.
+// Several reports whether a text may be two numbers or more by the plan of the Reader's country: 030 23456701/02, two with
+// a blank between them, and spans such as 030 23456705-06.
 func (n *Reader) Several(raw string) bool {
 	text, several := base(clip(raw))
-	if several {
+	if several || n.isPair(text) {
 		return true
 	}
 	first, several := spanned(text)
@@ -231,6 +232,32 @@ func (n *Reader) Several(raw string) bool {
 	}
 	_, kind := n.parse(first)
 	return kind == Normal
+}
+
+// isPair reports whether a text is two numbers of the plan with nothing but a blank or another separator between them. Where
+// numbers have no fixed length, such as in Germany, both together may be a number of the plan, too. Then the second one
+// counts if it has the prefix of a number.
+func (n *Reader) isPair(text string) bool {
+	whole := "" // the kind of both together, if it is needed
+	prefix := phonenumbers.GetNddPrefixForRegion(n.cfg.Country, true)
+	return halves(text, func(left, right string) bool {
+		first, _ := digits(left)
+		second, _ := digits(right)
+		for _, one := range []string{first, second} {
+			if parsed, kind := n.parse(one); parsed == nil || kind != Normal {
+				return false
+			}
+		}
+		if strings.HasPrefix(second, "00") || prefix != "" && strings.HasPrefix(second, prefix) {
+			return true
+		}
+		if whole == "" {
+			both, _ := digits(text)
+			_, kind := n.parse(both)
+			whole = string(kind)
+		}
+		return whole != string(Normal)
+	})
 }
 
 // parse tries the number as it stands, and then as an international one whose

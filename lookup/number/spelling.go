@@ -140,6 +140,9 @@ func plainDigits(s string) string {
 	if first, several := spanned(text); !ok || len(plain) > maxDialled || several && CountDigits(first) >= MinE164 {
 		return ""
 	}
+	if halves(text, func(string, string) bool { return true }) { // a number of the plan has been read, and is in E.164
+		return ""
+	}
 	return plain
 }
 
