@@ -285,6 +285,11 @@ func (s *Service) agent(t *table, agents []dialplan.Agent, value string) (string
 		return "", unknown
 	}
 	found := ""
+	if t.AgentBy == byPhone {
+		value = dialplan.Phone(value, func(phone string) bool {
+			return slices.ContainsFunc(agents, func(a dialplan.Agent) bool { return a.Phone == phone })
+		})
+	}
 	for i := range agents {
 		a := &agents[i]
 		if has := map[string]string{byID: a.ID, byPhone: a.Phone, byInfo: a.Info}[t.AgentBy]; has != value || a.ID == "" {

@@ -172,6 +172,10 @@ func TestPlaces(t *testing.T) {
 	if answer := s.Answer(t.Context(), r); answer.Status != 200 || len(d.calls) != 1 || d.calls[0].Agent != "7" {
 		t.Errorf("GET: %d %s", answer.Status, answer.Body)
 	}
+	r.Query = "from=SIP/gateway/102&to=%2B4930123456"
+	if answer := s.Answer(t.Context(), r); answer.Status != 200 || len(d.calls) != 2 || d.calls[1].Agent != "8" {
+		t.Errorf("phone behind a gateway: %d %s", answer.Status, answer.Body)
+	}
 }
 
 // What must not call.

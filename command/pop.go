@@ -125,7 +125,9 @@ func ruleNames(cfg *conf.Config) []string {
 // agent returns the agent, and puts it into the event.
 func (c *popTestCmd) agent(cfg *conf.Config, ev *hooks.Event) (pops.Agent, error) {
 	a := pops.Agent{ID: "7", Phone: "101", Name: "Anna"} // those of the sample
-	switch n := slices.IndexFunc(cfg.Agents, func(a dialplan.Agent) bool { return c.Agent == "" || a.ID == c.Agent || a.Phone == c.Agent }); {
+	switch n := slices.IndexFunc(cfg.Agents, func(a dialplan.Agent) bool {
+		return c.Agent == "" || a.ID == c.Agent || a.Phone == dialplan.Phone(c.Agent, nil)
+	}); {
 	case n >= 0:
 		a = pops.Agent{ID: cfg.Agents[n].ID, Phone: cfg.Agents[n].Phone, Name: cfg.Agents[n].Name, Supervisor: cfg.Agents[n].Role != dialplan.RoleAgent}
 	case c.Agent != "" && len(cfg.Agents) > 0:

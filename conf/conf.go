@@ -269,6 +269,9 @@ func parse(texts []source, folder string, env func(string) (string, bool)) (*Con
 		reflect.TypeFor[pops.Config]():         r.pop,
 	}}
 	d.table(root, "", tables, reflect.ValueOf(c).Elem())
+	for i := range c.Agents {
+		c.Agents[i].Plain()
+	}
 	c.presetVariables()
 	c.shareSecrets()
 	if folder != "" {

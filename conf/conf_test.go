@@ -172,6 +172,11 @@ func TestRoomsCheck(t *testing.T) {
 		{"[number]\ncountry = \"X\"", 2, "number.country"},
 		{"[[queue]]\nid = \"5\"\n[[queue]]\nname = \"x\"", 3, "queue.id"},
 		{"[[agent]]\nid = \"5\"", 1, "agent.phone"},
+		{"[[queue]]\nid = \" 500\"", 2, "queue.id"},
+		{"[[queue]]\nid = \"50\\u00070\"", 2, "queue.id"},
+		{"[[agent]]\nid = \"5\"\nphone = \"10\\u00071\"", 3, "agent.phone"},
+		{"[[agent]]\nphone = \"101\"\n[[agent]]\nphone = \"PJSIP/101\"", 4, "agent.phone"},
+		{"[[agent]]\nphone = \"PJSIP/\"", 2, "agent.phone"},
 		{"\n[[lookup]]\nname = \"crm\"\npoints = [\"lookup\"]", 2, "lookup.url"},
 		{"[[hook]]\nevents = [\"x\"]\nurl = \"https://crm.example/\"\n", 1, "hook.name"},
 	} {
@@ -183,6 +188,23 @@ func TestRoomsCheck(t *testing.T) {
 		}
 		if m := wrong.Mistakes[0]; len(wrong.Mistakes) != 1 || m.Line != c.line || m.Key != c.key {
 			t.Errorf("%q: got %v, want one mistake at line %d, key %s", c.text, err, c.line, c.key)
+		}
+	}
+}
+
+// TestAgentPhones checks that the phone of an agent is the same however it is written, and what it is as a member of queues.
+func TestAgentPhones(t *testing.T) {
+	for written, want := range map[string][2]string{
+		"101": {"101", ""}, "PJSIP/101": {"101", "PJSIP/101"}, "SIP/101": {"101", "SIP/101"}, "Local/101@agents/n": {"101", "Local/101@agents/n"},
+		"PJSIP/101/sip:101@host": {"101", ""}, "sip:101@host": {"101", ""}, "SIP/101/xyz": {"101", "SIP/101/xyz"},
+	} {
+		c, err := Parse("ringhook.toml", []byte("[[agent]]\nphone = \""+written+"\""), environment)
+		if err != nil {
+			t.Errorf("%s: %v", written, err)
+			continue
+		}
+		if a := c.Agents[0]; a.Phone != want[0] || a.Interface != want[1] {
+			t.Errorf("%s: phone %s, interface %s, want %s", written, a.Phone, a.Interface, want)
 		}
 	}
 }

@@ -163,7 +163,7 @@ func (c *Control) Login(ctx context.Context, who Actor, in LoginRequest) (Result
 		if err == nil && (in.Penalty < 0 || in.Penalty > 1000) {
 			err = errorf(BadRequest, "penalty must be 0 to 1000")
 		}
-		if err == nil && in.Phone != "" && in.Phone != a.Phone {
+		if err == nil && in.Phone != "" && dialplan.Phone(in.Phone, c.settings.Load().isAgent) != a.Phone {
 			err = errorf(NoPhone, "agent %s has the phone %s in the configuration", a.ID, a.Phone)
 		}
 		if err != nil {

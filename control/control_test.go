@@ -22,6 +22,7 @@ import (
 
 	"ringhook/ami"
 	"ringhook/ami/amitest"
+	"ringhook/dialplan"
 	"ringhook/test/wait"
 )
 
@@ -89,6 +90,17 @@ func (s *state) view() Live {
 	var l Live
 	l.add("pbx", true, s, true)
 	return l
+}
+
+// TestPhonesOfMembers checks that the phone of a member is that of the agent who has it, in all names of a device.
+func TestPhonesOfMembers(t *testing.T) {
+	l := Live{Queues: []Queue{{Members: []Member{{device: "SIP/gateway/101"}, {device: "Local/102@agents/n"}, {device: "PJSIP/103/sip:101@host"}}}}}
+	l.name(&Settings{Agents: []dialplan.Agent{{Phone: "101"}, {Phone: "103"}}})
+	for i, want := range []string{"101", "102", "103"} {
+		if got := l.Queues[0].Members[i].Phone; got != want {
+			t.Errorf("member %d has the phone %s, want %s", i, got, want)
+		}
+	}
 }
 
 // TestScenarios plays recordings of both versions, and looks at the state after one of the events, and at the end.

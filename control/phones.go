@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ringhook/ami"
+	"ringhook/dialplan"
 )
 
 // Phone is a device of an Asterisk.
@@ -77,7 +78,7 @@ func (s *state) phones(server string) []Phone {
 	list := make([]Phone, 0, len(s.devices))
 	for device, state := range s.devices {
 		registered := state != "unavailable" && state != "invalid" && state != "unknown"
-		list = append(list, Phone{Server: server, Phone: phone(device), Device: device, State: state, Registered: registered, Contacts: s.contacts[device].list})
+		list = append(list, Phone{Server: server, Phone: dialplan.Phone(device, nil), Device: device, State: state, Registered: registered, Contacts: s.contacts[device].list})
 	}
 	return list
 }

@@ -78,6 +78,11 @@ func (s *Settings) agent(id string) (*dialplan.Agent, error) {
 	return &s.Agents[i], nil
 }
 
+// isAgent reports whether a phone is that of an agent.
+func (s *Settings) isAgent(phone string) bool {
+	return phone != "" && slices.ContainsFunc(s.Agents, func(a dialplan.Agent) bool { return a.Phone == phone })
+}
+
 // memberOf returns an agent's interface in queues, "" for an agent without a phone.
 func memberOf(a *dialplan.Agent) string {
 	if a.Interface == "" && a.Phone != "" {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ringhook/dialplan"
 )
 
 // Live is what is alive on every connected Asterisk.
@@ -57,6 +59,7 @@ type Waiter struct {
 type Member struct {
 	Interface string `json:"interface"`
 	Phone     string `json:"phone"`
+	device    string // of which Phone is
 	Name      string `json:"name"`
 	// State is free, busy, ringing, unavailable, invalid, held or unknown: that of the phone, paused or not.
 	State   string     `json:"state"`
@@ -102,7 +105,18 @@ func (c *Control) Live() Live {
 		all.add(s.config.Name, s.connected, s.state, c.settings.Load().ShowWithheld)
 		s.mu.Unlock()
 	}
+	all.name(c.settings.Load())
 	return all
+}
+
+// name names the phones of agents as the configuration does.
+func (l *Live) name(settings *Settings) {
+	for i := range l.Queues {
+		for j := range l.Queues[i].Members {
+			m := &l.Queues[i].Members[j]
+			m.Phone = dialplan.Phone(m.device, settings.isAgent)
+		}
+	}
 }
 
 // QueueWait is who waits in a queue.
@@ -164,8 +178,9 @@ func (q *queue) view(server string, s *state, showWithheld bool) Queue {
 		}
 	}
 	for _, m := range q.members {
+		device := cmp.Or(m.stateInterface, m.iface)
 		member := Member{
-			Interface: m.iface, Phone: phone(cmp.Or(m.stateInterface, m.iface)), Name: m.name, State: cmp.Or(states[m.status], "unknown"),
+			Interface: m.iface, Phone: dialplan.Phone(device, nil), device: device, Name: m.name, State: cmp.Or(states[m.status], "unknown"),
 			Paused: m.paused, Dynamic: m.dynamic, Penalty: m.penalty, InCall: m.inCall, Taken: m.taken, Login: some(m.login),
 		}
 		switch {
@@ -190,17 +205,6 @@ func some(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-// phone is the number in an interface such as PJSIP/101 or Local/101@agents/n.
-func phone(iface string) string {
-	_, number, ok := strings.Cut(iface, "/")
-	if !ok {
-		return iface
-	}
-	number, _, _ = strings.Cut(number, "/")
-	number, _, _ = strings.Cut(number, "@")
-	return number
 }
 
 // calls groups the channels by their linkedid.

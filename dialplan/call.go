@@ -183,10 +183,32 @@ type marker struct {
 }
 
 // String returns the marker as the channel variable holds it.
-func (m marker) String() string { return m.UniqueID + "/" + strconv.Itoa(m.N) + "/" + m.What }
+func (m marker) String() string {
+	return m.UniqueID + "/" + strconv.Itoa(m.N) + "/" + partOf(m.What)
+}
 
-// word returns the id of a queue or a number in a form that a marker can hold.
-func word(s string) string { return strings.ReplaceAll(s, "/", "_") }
+// key returns the key of the events of a visit or a ring.
+func (m marker) key() string { return m.UniqueID + "/" + strconv.Itoa(m.N) + "/" + m.What }
+
+// partOf writes a text as a part of a marker, and inPart reads it: the name of a queue may have a slash.
+func partOf(text string) string {
+	if !strings.ContainsAny(text, "%/") { // Replace would allocate
+		return text
+	}
+	return toPart.Replace(text)
+}
+
+func inPart(part string) string {
+	if !strings.Contains(part, "%") {
+		return part
+	}
+	return fromPart.Replace(part)
+}
+
+var (
+	toPart   = strings.NewReplacer("%", "%25", "/", "%2F")
+	fromPart = strings.NewReplacer("%25", "%", "%2F", "/")
+)
 
 // parseMarker parses a channel variable; ok is false if it is empty or ringhook did not write it.
 func parseMarker(value string) (m marker, ended, ok bool) {
@@ -207,14 +229,14 @@ func parseMarker(value string) (m marker, ended, ok bool) {
 	if !found || !counted || err != nil || n < 1 || uniqueid == "" {
 		return marker{}, false, false
 	}
-	return marker{UniqueID: uniqueid, N: n, What: what}, false, true
+	return marker{UniqueID: uniqueid, N: n, What: inPart(what)}, false, true
 }
 
 // parseLeft parses leftVariable: the visit that the caller left, and its QUEUESTATUS, which may be empty.
 func parseLeft(value string) (m marker, status string, ok bool) {
 	visit, status, _ := cutLast(value)
 	m, _, ok = parseMarker(visit)
-	return m, status, ok
+	return m, inPart(status), ok
 }
 
 func cutLast(text string) (before, after string, found bool) {

@@ -54,7 +54,7 @@ func customEvent(t *transition) {
 
 // changeNote sets the note of an agent to that of a report, and reports whether it is another one than before.
 func (t *transition) changeNote(key string) bool {
-	digest, phone := "", t.args["agent_phone"]
+	digest, phone := "", t.phone()
 	if t.args["note"] != "" {
 		digest = eventID(t.call.id(), key, t.event)
 	}

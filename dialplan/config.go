@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -91,6 +92,8 @@ var (
 func (q *Queue) Check(report func(key, problem string)) {
 	if q.ID == "" {
 		report("id", "is missing: give the queue's id as the dialplan has it")
+	} else if problem := unmatched(q.ID); problem != "" {
+		report("id", fmt.Sprintf("%q %s", cut(q.ID, 80), problem))
 	}
 	checkNames(q.NameScript, q.NameBytes, report)
 	if q.Context != "" && !contextPattern.MatchString(q.Context) {
@@ -111,7 +114,7 @@ const (
 // Agent is one [[agent]] table: a person, and the phone at which this person answers.
 type Agent struct {
 	ID    string `toml:"id"`
-	Phone string `toml:"phone"` // as the dialplan passes it in agent_phone; empty for one who answers no calls
+	Phone string `toml:"phone"` // as agent_phone of events has it, see Plain; empty for one who answers no calls
 	Name  string `toml:"name"`
 	Info  string `toml:"info"` // free text for the CRM, such as an address
 	// IDs are the agent's ids in other products, by product: agent_id_PRODUCT in events.
@@ -133,7 +136,26 @@ type Agent struct {
 // DefaultAgent returns the settings of a table that sets none.
 func DefaultAgent() Agent { return Agent{Role: RoleAgent, Hold: HoldPBX} }
 
-// Check reports every setting that cannot work.
+// Plain writes the phone as events have it: 101 for PJSIP/101. What it was written as is the interface then, if none is set.
+func (a *Agent) Plain() {
+	if _, ok := cutTechnology(a.Phone); ok && a.Interface == "" && interfacePattern.MatchString(a.Phone) {
+		a.Interface = a.Phone
+	}
+	a.Phone = Phone(a.Phone, nil)
+}
+
+// unmatched returns why no point can have a text as an argument, empty if one can.
+func unmatched(text string) string {
+	switch {
+	case text == strings.Trim(clean(text), " "):
+		return ""
+	case len(text) > maxValue:
+		return fmt.Sprintf("is longer than %d bytes: arguments of points are cut there", maxValue)
+	}
+	return "has a blank at an end, or a control character: arguments of points never have them, so write it without"
+}
+
+// Check reports every setting that cannot work. Plain must have been called.
 func (a *Agent) Check(report func(key, problem string)) {
 	switch a.Role {
 	case RoleAgent:
@@ -146,6 +168,9 @@ func (a *Agent) Check(report func(key, problem string)) {
 		}
 	default:
 		report("role", fmt.Sprintf("%q is not a role; use agent, supervisor or administrator", a.Role))
+	}
+	if problem := unmatched(a.Phone); problem != "" {
+		report("phone", fmt.Sprintf("%q %s", cut(a.Phone, 80), problem))
 	}
 	if a.Role == RoleSupervisor && len(a.Supervises) == 0 {
 		report("supervises", "is missing: give the queues of this supervisor")
@@ -234,6 +259,12 @@ func newSettings(from Settings) *settings {
 		}
 	}
 	return s
+}
+
+// isAgent reports whether a phone is that of an agent.
+func (s *settings) isAgent(phone string) bool {
+	_, agent := s.agents[phone]
+	return agent
 }
 
 // queueName returns the name of a queue, or its id if the configuration has no name.

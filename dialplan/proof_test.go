@@ -243,7 +243,7 @@ func TestReservedNames(t *testing.T) {
 
 // TestMarkerOfSlashes checks markers with a slash in the system name, and of a queue named end.
 func TestMarkerOfSlashes(t *testing.T) {
-	for _, m := range []marker{{"pbx/1-1768469400.1", 2, "500"}, {"a/b/c-1.1", 1, ">1_2"}, {"1.1", 1, "end"}, {"1.1", 1, ""}} {
+	for _, m := range []marker{{"pbx/1-1768469400.1", 2, "500"}, {"a/b/c-1.1", 1, ">1_2"}, {"1.1", 1, "end"}, {"1.1", 1, ""}, {"pbx/1-1.1", 1, "sales/eu"}, {"1.1", 2, "50%/end"}, {"1.1", 1, "%2F%252F"}} {
 		for _, end := range []string{"", markerEnd} {
 			got, ended, ok := parseMarker(m.String() + end)
 			if !ok || got != m || ended != (end != "") {
@@ -257,6 +257,30 @@ func TestMarkerOfSlashes(t *testing.T) {
 	p.set(channel, "QUEUESTATUS", "TIMEOUT")
 	p.at(9, channel, QueueHangup)
 	p.want(p.at(10, channel, QueueDial, "queue_id=500"), "queue-dial queue_id=500")
+}
+
+// TestQueueOfSlashes checks that a queue with a slash in its name has its name and its agents, also after a restart.
+func TestQueueOfSlashes(t *testing.T) {
+	p := newPBX(t)
+	p.settings.queues["sales/eu"] = Queue{ID: "sales/eu", Name: "Sales Europe"}
+	p.at(0, "caller", QueueDial, "queue_id=sales/eu")
+	if ev := last(p); ev.Params["queue_id"] != "sales/eu" || ev.Params["queue_name"] != "Sales Europe" {
+		t.Errorf("got %v", ev.Params)
+	}
+	p.want(p.at(0, "caller", QueueDial, "queue_id=sales/eu")) // a repeat
+	p.want(p.at(5, "phone1", AgentAnswer, "agent_phone=101"), "agent-answer queue_id=sales/eu agent_phone=101 wait_time=5")
+	p.set("caller", "QUEUESTATUS", "TIMEOUT")
+	p.want(p.at(9, "caller", QueueHangup, "queue_id=sales/eu"), "queue-hangup queue_id=sales/eu agent_phone=101 status=answer wait_time=5 talk_time=4")
+}
+
+// TestPhoneOfTwoNames checks that a phone behind a gateway is that of the agent who has it.
+func TestPhoneOfTwoNames(t *testing.T) {
+	p := newPBX(t)
+	p.at(0, "caller", AgentDial, "agent_phone=SIP/gateway/101")
+	if ev := last(p); ev.Params["agent_phone"] != "101" || ev.Params["agent_id"] != "7" {
+		t.Errorf("got %v", ev.Params)
+	}
+	p.want(p.at(0, "caller", AgentDial, "agent_phone=PJSIP/101/sip:101@host")) // a repeat
 }
 
 // TestBlanks checks an argument with blanks around its value.

@@ -83,8 +83,7 @@ func ReportablePoints() []string {
 
 // Agent reports whether a phone is that of an [[agent]].
 func (d *Dialplan) Agent(phone string) bool {
-	_, agent := d.current.Load().agents[phone]
-	return agent
+	return d.current.Load().isAgent(phone)
 }
 
 // Report applies a report like a point that the dialplan asks. It returns after the event is queued for the
@@ -312,7 +311,7 @@ func (t *transition) stay(s *Stay, add bool) *visit {
 		before := !v.Ended.IsZero() && v.Ended.Before(s.Joined)
 		late := !v.Joined && v.Ended.Add(maxBehind).After(s.Joined)
 		switch {
-		case v.Marker.What == word(s.Queue) && (!before || late):
+		case v.Marker.What == s.Queue && (!before || late):
 			found = v
 		case !before:
 			open = v // the dialplan has another name for the queue
@@ -322,7 +321,7 @@ func (t *transition) stay(s *Stay, add bool) *visit {
 		found = open
 	}
 	if found == nil && add {
-		found = &visit{Marker: marker{UniqueID: s.Channel, N: n + 1, What: word(s.Queue)}, Began: s.Joined}
+		found = &visit{Marker: marker{UniqueID: s.Channel, N: n + 1, What: s.Queue}, Began: s.Joined}
 		t.call.Visits = append(t.call.Visits, found)
 	}
 	if found != nil {

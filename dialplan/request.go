@@ -183,18 +183,6 @@ func (r *request) channel(peer netip.Addr) channel {
 	return ch
 }
 
-// phone returns the agent's phone: 101 for 101, PJSIP/101 or Local/101@agents/n.
-func (r *request) phone() string {
-	p := r.args["agent_phone"]
-	if _, rest, ok := strings.Cut(p, "/"); ok {
-		p = rest
-	}
-	if i := strings.IndexAny(p, "@/"); i >= 0 {
-		p = p[:i]
-	}
-	return p
-}
-
 // clean returns a value as valid UTF-8 on one line, cut to maxValue: a run of control characters is one blank.
 func clean(value string) string {
 	value = strings.ToValidUTF8(value, "\uFFFD")

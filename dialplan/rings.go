@@ -69,7 +69,7 @@ func (t *transition) begin(r *ring, event Point) {
 	}
 	r.Leg = t.leg
 	t.call.Rings = append(t.call.Rings, r)
-	t.emit(string(event), r.Marker.String(), t.ringParams(r))
+	t.emit(string(event), r.Marker.key(), t.ringParams(r))
 }
 
 // agentAnswer marks a ring as answered. It is asked on the agent's channel or on the caller's.
@@ -84,7 +84,7 @@ func agentAnswer(t *transition) {
 		r = t.missedRing(false)
 	}
 	if t.answered(r) {
-		t.emit(string(AgentAnswer), r.Marker.String(), t.ringParams(r))
+		t.emit(string(AgentAnswer), r.Marker.key(), t.ringParams(r))
 	}
 }
 
@@ -124,7 +124,7 @@ func (t *transition) visitAnswered() {
 	if t.call.Answered.IsZero() {
 		t.call.Answered = t.now
 	}
-	t.emit(string(AgentAnswer), v.Marker.String(), t.visitParams(v))
+	t.emit(string(AgentAnswer), v.Marker.key(), t.visitParams(v))
 }
 
 func agentDialoutAnswer(t *transition) {
@@ -133,7 +133,7 @@ func agentDialoutAnswer(t *transition) {
 		r = t.missedRing(true)
 	}
 	if t.answered(r) {
-		t.emit(string(AgentDialoutAnswer), r.Marker.String(), t.ringParams(r))
+		t.emit(string(AgentDialoutAnswer), r.Marker.key(), t.ringParams(r))
 	}
 }
 
@@ -342,7 +342,7 @@ func (t *transition) closeRing(r *ring, status string) {
 	case r.Answered.IsZero():
 		event = AgentCancel
 	}
-	t.emit(string(event), r.Marker.String(), own)
+	t.emit(string(event), r.Marker.key(), own)
 }
 
 // ringHere returns the ring of this channel: that of its marker, inherited or not, else the latest open
@@ -412,7 +412,7 @@ const outgoingMark = ">"
 // what returns the part of a ring's marker that distinguishes it from other rings of its channel.
 func (r *ring) what() string {
 	if r.Outgoing {
-		return outgoingMark + word(r.Dialed)
+		return outgoingMark + r.Dialed
 	}
 	return r.Phone
 }

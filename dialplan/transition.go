@@ -101,7 +101,7 @@ func (t *transition) mergeChannel() {
 // normalize parses a caller's number. The phone of a configured agent is an extension, even if its
 // digits have another meaning in the country: 101 is an emergency number in Israel.
 func (t *transition) normalize(num string) number.Number {
-	if _, agent := t.settings.agents[num]; agent {
+	if t.settings.isAgent(num) {
 		return number.Number{Kind: number.Short, Raw: num}
 	}
 	return t.numbers.Normalize(num)
@@ -195,6 +195,9 @@ func (t *transition) direction() string {
 	}
 	return incoming
 }
+
+// phone returns the agent's phone that the point names.
+func (t *transition) phone() string { return Phone(t.args["agent_phone"], t.settings.isAgent) }
 
 // param returns the current value of a parameter of the call, for the request of a lookup.
 func (t *transition) param(name string) string {

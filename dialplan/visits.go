@@ -10,7 +10,7 @@ import (
 
 // queueDial begins a visit, unless it has already begun.
 func queueDial(t *transition) {
-	id := word(t.args["queue_id"])
+	id := t.args["queue_id"]
 	on, ended, marked := parseMarker(t.args["visit"])
 	own := marked && on.UniqueID == t.env.UniqueID
 	m := marker{UniqueID: t.env.UniqueID, N: 1, What: id}
@@ -46,7 +46,7 @@ func queueDial(t *transition) {
 		}
 	}
 	t.call.Visits = append(t.call.Visits, v)
-	t.emit(string(QueueDial), m.String(), t.visitParams(v))
+	t.emit(string(QueueDial), m.key(), t.visitParams(v))
 }
 
 // leave ends the visit before this one on the channel, unless its end was reported, and notes on the channel how the caller
@@ -58,7 +58,7 @@ func (t *transition) leave(before *visit) {
 		t.closeVisit(before, status, leftElsewhere)
 	}
 	if status != "" || open && before.EndedBy == "" {
-		t.vars = append(t.vars, fastagi.Variable{Name: leftVariable, Value: before.Marker.String() + "/" + word(cut(status, 32))})
+		t.vars = append(t.vars, fastagi.Variable{Name: leftVariable, Value: before.Marker.String() + "/" + partOf(cut(status, 32))})
 	}
 }
 
@@ -140,7 +140,7 @@ func (t *transition) leftBy() string {
 // reported with the values of the channel.
 func (t *transition) missedVisit(m marker, marked bool) *visit {
 	if !marked {
-		id := word(t.args["queue_id"])
+		id := t.args["queue_id"]
 		if id == "" {
 			return nil
 		}
@@ -185,7 +185,7 @@ func (t *transition) takeMember(v *visit) {
 	case t.connectedInQueue(v):
 		// Asterisk 16 does not set ANSWEREDTIME for such a queue, so the time of the answer is not known.
 		v.Answered, v.Untimed = t.now, true
-		if _, agent := t.settings.agents[t.args["connected"]]; agent {
+		if t.settings.isAgent(t.args["connected"]) {
 			phone = t.args["connected"]
 		}
 	default:
@@ -279,22 +279,22 @@ func (t *transition) closeVisit(v *visit, status string, how left) {
 		if !v.Untimed {
 			own["talk_time"] = seconds(v.Answered, t.now)
 		}
-		t.emit(string(QueueHangup), v.Marker.String(), own)
+		t.emit(string(QueueHangup), v.Marker.key(), own)
 	case v.EndedBy != "":
 		v.Presumed = false
 		own["status"], own["ended_by"] = statusOther, v.EndedBy
-		t.emit(string(QueueHangup), v.Marker.String(), own)
+		t.emit(string(QueueHangup), v.Marker.key(), own)
 	case how == leftUnknown:
 		own["status"] = statusOther
-		t.emit(string(QueueHangup), v.Marker.String(), own)
+		t.emit(string(QueueHangup), v.Marker.key(), own)
 	case how == leftElsewhere:
 		own["status"] = queueStatus(status)
-		t.emit(string(QueueHangup), v.Marker.String(), own)
-		t.emit(queueFailover, v.Marker.String(), own)
+		t.emit(string(QueueHangup), v.Marker.key(), own)
+		t.emit(queueFailover, v.Marker.key(), own)
 	default:
 		own["status"] = statusCancel
-		t.emit(string(QueueHangup), v.Marker.String(), own)
-		t.emit(queueAbandon, v.Marker.String(), own)
+		t.emit(string(QueueHangup), v.Marker.key(), own)
+		t.emit(queueAbandon, v.Marker.key(), own)
 	}
 	v.Outcome, _ = own["status"].(string)
 }

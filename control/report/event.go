@@ -82,17 +82,6 @@ func endpoint(channel string) string {
 	return name
 }
 
-// member is the phone of a queue's member such as PJSIP/101 or Local/101@agents/n.
-func member(iface string) string {
-	_, number, ok := strings.Cut(iface, "/")
-	if !ok {
-		return iface
-	}
-	number, _, _ = strings.Cut(number, "/")
-	number, _, _ = strings.Cut(number, "@")
-	return number
-}
-
 // isNumber reports whether an extension can be a number that was dialed.
 func isNumber(exten string) bool {
 	digits := strings.TrimPrefix(exten, "+")

@@ -115,8 +115,9 @@ func (t *Translator) agentCalled(e *Event) {
 	if own == nil {
 		return
 	}
-	t.members[member(e.Interface)] = true
-	l := &leg{kind: queued, linkedID: e.LinkedID, phone: member(e.Interface), stay: t.stayOf(e), began: e.At}
+	phone := dialplan.Phone(e.Interface, t.Agent)
+	t.members[phone] = true
+	l := &leg{kind: queued, linkedID: e.LinkedID, phone: phone, stay: t.stayOf(e), began: e.At}
 	own.leg = l
 	if own.other != nil { // the dialplan's points run on the other half
 		own = own.other

@@ -56,7 +56,7 @@ func (t *Translator) Load(s *Snapshot) {
 		}
 	}
 	for _, iface := range s.Members {
-		t.members[member(iface)] = true
+		t.members[dialplan.Phone(iface, t.Agent)] = true
 	}
 }
 
