@@ -10,18 +10,18 @@ import (
 
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/store/browse"
 	"ringhook/store/eventbody"
+	"ringhook/store/mention"
 	"ringhook/store/sqlite"
 	"ringhook/store/trace"
 )
 
-// Person holds the stored data about the holder of a number, without the cache and the
-// phonebook.
-type Person struct {
-	Calls      []HeldCall
-	Deliveries []Item // of every state
-	Points     []dialplan.PointTrace
-}
+// Person is what the store has of the holder of a number, without the cache and the phonebook.
+type Person = browse.Person
+
+// Erased counts what Erase removed.
+type Erased = browse.Erased
 
 // Person returns the stored data about the holder of a number, given in all its spellings.
 func (s *Store) Person(numbers ...string) (Person, error) {
@@ -45,7 +45,7 @@ func (s *Store) Person(numbers ...string) (Person, error) {
 			return p, sqlite.Wrap("list deliveries of a number", err)
 		}
 	}
-	sole, err := s.soleOf(append(own, callsOf(p.Calls)...))
+	sole, err := s.soleOf(append(own, browse.OwnCalls(p.Calls)...))
 	if err == nil {
 		p.Points, err = s.traces.Find(pointsOf(sole, numbers))
 	}
@@ -58,7 +58,7 @@ func (s *Store) heldOf(numbers []string) (held []HeldCall, err error) {
 	rows, err := s.read.Query(heldCalls+" where "+where+" order by id", args...)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
 		c, err := scanCall(scan)
-		if sqlite.Mentions(c.State, numbers) {
+		if mention.In(c.State, numbers) {
 			held = append(held, c)
 		}
 		return err
@@ -66,54 +66,23 @@ func (s *Store) heldOf(numbers []string) (held []HeldCall, err error) {
 	return held, sqlite.Wrap("list calls of a number", err)
 }
 
-// ownCall is a call of a person, named as hooks.Event.Call does.
-type ownCall struct{ linkedid, call string }
-
-func callsOf(held []HeldCall) (own []ownCall) {
-	for _, c := range held {
-		own = append(own, ownCall{c.LinkedID, c.UUID()})
-	}
-	return own
-}
-
-// soleOf returns the linkedids of a person's calls that no call of another person has. Events without a call_uuid are
-// of a ringhook that knew one call of each linkedid.
-func (s *Store) soleOf(own []ownCall) (sole map[string]bool, err error) {
-	mine := make(map[ownCall]bool, len(own))
-	for _, o := range own {
-		mine[o] = true
-	}
-	sole = map[string]bool{}
-	for _, o := range own {
-		if _, known := sole[o.linkedid]; known {
-			continue
-		}
-		shared := false
-		other := func(call string) {
-			shared = shared || call != o.linkedid && !mine[ownCall{o.linkedid, call}]
-		}
-		held, err := s.Calls(o.linkedid)
+// soleOf returns the linkedids of a person's calls that no call of another person has.
+func (s *Store) soleOf(own []browse.OwnCall) (map[string]bool, error) {
+	return browse.Sole(own, func(linkedid string) ([]string, error) {
+		held, err := s.Calls(linkedid)
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range callsOf(held) {
-			other(c.call)
+		calls, err := s.EventCalls(linkedid)
+		for _, c := range browse.OwnCalls(held) {
+			calls = append(calls, c.Call)
 		}
-		calls, err := s.EventCalls(o.linkedid)
-		if err != nil {
-			return nil, err
-		}
-		for _, call := range calls {
-			other(call)
-		}
-		sole[o.linkedid] = !shared
-	}
-	maps.DeleteFunc(sole, func(_ string, alone bool) bool { return !alone })
-	return sole, nil
+		return calls, err
+	})
 }
 
 // eventsOf returns the events that mention one of the numbers, and their calls.
-func (s *Store) eventsOf(numbers []string) (ids []int64, calls []ownCall, err error) {
+func (s *Store) eventsOf(numbers []string) (ids []int64, calls []browse.OwnCall, err error) {
 	where, args := sqlite.MentionSQL("body", numbers)
 	rows, err := s.read.Query("select id, event_id, linkedid, body from event where "+where+" order by id", args...)
 	err = sqlite.Each(rows, err, func(scan func(...any) error) error {
@@ -121,11 +90,11 @@ func (s *Store) eventsOf(numbers []string) (ids []int64, calls []ownCall, err er
 		var name, linkedid string
 		var body sql.RawBytes
 		err := scan(&id, &name, &linkedid, &body)
-		if err != nil || !sqlite.Mentions(body, numbers) {
+		if err != nil || !mention.In(body, numbers) {
 			return err
 		}
 		ev, err := eventbody.Decode(name, linkedid, body)
-		ids, calls = append(ids, id), append(calls, ownCall{linkedid, ev.Call()})
+		ids, calls = append(ids, id), append(calls, browse.OwnCall{LinkedID: linkedid, Call: ev.Call()})
 		return err
 	})
 	return ids, calls, sqlite.Wrap("list events of a number", err)
@@ -142,15 +111,8 @@ func pointsOf(linkedids map[string]bool, numbers []string) (words [][]byte, fits
 			return true
 		}
 		text, err := json.Marshal(p)
-		return err != nil || sqlite.Mentions(text, numbers)
+		return err != nil || mention.In(text, numbers)
 	}
-}
-
-// Erased counts what Erase removed.
-type Erased struct {
-	Calls, Events, Deliveries int
-	Pending                   int // of the deliveries: they are never sent
-	Points                    int // trace records
 }
 
 // Erase removes the stored data about the holder of a number, given in all its
@@ -187,14 +149,14 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 	if err != nil {
 		return e, err
 	}
-	own := append(others, callsOf(held)...)
+	own := append(others, browse.OwnCalls(held)...)
 	sole, err := s.soleOf(own)
 	if err != nil {
 		return e, err
 	}
 	// An event that names no number may keep those of the call.
-	err = inSteps(ctx, s, own, func(c *sqlite.Conn, o ownCall) error {
-		_, err := c.Exec("delete from remembered where linkedid = ?1 and (call = ?2 or ?3)", o.linkedid, o.call, sole[o.linkedid])
+	err = inSteps(ctx, s, own, func(c *sqlite.Conn, o browse.OwnCall) error {
+		_, err := c.Exec("delete from remembered where linkedid = ?1 and (call = ?2 or ?3)", o.LinkedID, o.Call, sole[o.LinkedID])
 		return err
 	})
 	if err != nil {

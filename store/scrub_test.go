@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"ringhook/dialplan"
-	"ringhook/store/sqlite"
+	"ringhook/store/mention"
 	"ringhook/test/wait"
 )
 
@@ -87,7 +87,7 @@ func TestMentions(t *testing.T) {
 		{`{"agent":"101"}`, "101", true},
 		{`{"a":"1.101","b":"x 101"}`, "101", false},
 	} {
-		if got := sqlite.Mentions([]byte(test.text), []string{test.number}); got != test.want {
+		if got := mention.In([]byte(test.text), []string{test.number}); got != test.want {
 			t.Errorf("%s in %s: %v", test.number, test.text, got)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ringhook/store/sqlite"
 	"ringhook/store/storetest"
 )
 
@@ -134,6 +135,23 @@ func TestUpkeep(t *testing.T) {
 		return k, func() storetest.Kept {
 			mustClose(t, s)
 			return open()
+		}
+	})
+}
+
+func TestPerson(t *testing.T) {
+	storetest.RunPerson(t, func(t *testing.T, now func() time.Time) storetest.Personal {
+		t.Parallel()
+		s := testStore(t, now)
+		return storetest.Personal{
+			Operated: storetest.Operated{Home: sqliteHome{s.Journal(), s.Outbox()}, Operator: s.Operator(), EnsureHooks: s.Outbox().EnsureHooks},
+			Person:   s.Person,
+			Erase:    s.Erase,
+			Count: func(table string) (n int, err error) {
+				_, err = sqlite.One(s.read, "select count(*) from "+table, nil, &n)
+				return n, err
+			},
+			Trace: s.Journal().Trace,
 		}
 	})
 }

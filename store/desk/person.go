@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"slices"
 
+	"ringhook/store/mention"
 	"ringhook/store/sqlite"
 )
 
@@ -28,7 +29,7 @@ func (d *Desk) Person(numbers ...string) (p Person, err error) {
 	inResult, more := sqlite.MentionSQL("result", numbers)
 	found, err := d.commands(commandColumns+" where "+inDetail+" or "+inResult+" order by id", append(args, more...))
 	for _, c := range found {
-		if sqlite.Mentions([]byte(c.Detail), numbers) || sqlite.Mentions([]byte(c.Result), numbers) {
+		if mention.In([]byte(c.Detail), numbers) || mention.In([]byte(c.Result), numbers) {
 			p.Commands = append(p.Commands, c)
 		}
 	}
