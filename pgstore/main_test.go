@@ -108,6 +108,19 @@ func TestUpkeep(t *testing.T) {
 	})
 }
 
+func TestPerson(t *testing.T) {
+	storetest.RunPerson(t, func(t *testing.T, now func() time.Time) storetest.Personal {
+		dsn := database(t)
+		s := openStore(t, dsn, now)
+		return storetest.Personal{
+			Operated: storetest.Operated{Home: homeOf(s), Operator: s.Operator(), EnsureHooks: s.Outbox().EnsureHooks},
+			Person:   s.Person,
+			Erase:    s.Erase,
+			Count:    func(table string) (int, error) { return rows(t, dsn, table), nil },
+		}
+	})
+}
+
 // testKeep is the time for which a store of the suite keeps what is no longer needed.
 var testKeep = Keep{Delivered: storetest.KeepDelivered, Dead: storetest.KeepDead, Calls: storetest.KeepCalls}
 

@@ -170,15 +170,21 @@ var (
 		where r.tenant = $1 and r.id = any ($2::bigint[]) and r.state = 0 and r.next_at is not null
 			and d.tenant = $1 and d.state = 0 and d.hook = r.hook and d.okey = r.okey and d.id > r.id and d.next_at is not null`
 
-	dropStates = `with given as materialized (
-			select id, hook, state from ringhook.delivery where tenant = $1 and id = any ($3::bigint[]) and state in (0, 2)
+	dropStates, dropRelease = drop("id = any ($3::bigint[])")
+)
+
+// drop returns the statements that mark pending and dead deliveries as dropped, and release those that waited for them. $2 is
+// now, $3 chooses the deliveries.
+func drop(chosen string) (states, release string) {
+	states = `with given as materialized (
+			select id, hook, state from ringhook.delivery where tenant = $1 and ` + chosen + ` and state in (0, 2)
 		), counted as (
 			insert into ringhook.tally_change (tenant, hook, pending, dead)
 			select $1, hook, -count(*) filter (where state = 0), -count(*) filter (where state = 2) from given group by hook
 		)
 		update ringhook.delivery d set state = 3, next_at = null, finished_at = $2 from given g where d.tenant = $1 and d.id = g.id`
-	dropRelease = releaseNext("select hook, okey from ringhook.delivery where tenant = $1 and id = any ($3::bigint[]) and state = 3 and finished_at = $2", pace)
-)
+	return states, releaseNext("select hook, okey from ringhook.delivery where tenant = $1 and "+chosen+" and state = 3 and finished_at = $2", pace)
+}
 
 // retriable returns the SQL for a delivery d that has ended and may be made pending again with others of ids: of the replays
 // of one delivery only one may be pending.

@@ -40,9 +40,17 @@ const lockLanes = `select pg_advisory_xact_lock(n) from
 	(select distinct hashtextextended(lane, $1::integer) as n from unnest($2::text[]) as lane order by n) lanes`
 
 // lockLanesOf locks the lanes of deliveries and others, in one statement for the sake of the order.
-const lockLanesOf = `select pg_advisory_xact_lock(n) from (select distinct hashtextextended(lane, $1::integer) as n from (
-		select ` + lane + ` as lane from ringhook.delivery where tenant = $1 and id = any ($2::bigint[])
+var (
+	lockLanesOf = lockLanesWhere("id = any ($2::bigint[])")
+	// lockLanesOfEvents locks the lanes of the deliveries of events and others.
+	lockLanesOfEvents = lockLanesWhere("event = any ($2::bigint[])")
+)
+
+func lockLanesWhere(chosen string) string {
+	return `select pg_advisory_xact_lock(n) from (select distinct hashtextextended(lane, $1::integer) as n from (
+		select ` + lane + ` as lane from ringhook.delivery where tenant = $1 and ` + chosen + `
 		union all select unnest($3::text[])) l order by n) lanes`
+}
 
 // turn returns the SQL for the due time of a delivery: want, but not before all earlier pending
 // deliveries of its key may be passed, and null while that time is not known. Earlier ones have a smaller
