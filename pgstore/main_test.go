@@ -140,6 +140,14 @@ func keptOf(s *Store) storetest.Kept {
 	}
 }
 
+func TestHeld(t *testing.T) {
+	storetest.RunHeld(t, func(t *testing.T, now func() time.Time) storetest.Held {
+		s := openStore(t, database(t), now)
+		operated := storetest.Operated{Home: homeOf(s), Operator: s.Operator(), EnsureHooks: s.Outbox().EnsureHooks}
+		return storetest.Held{Operated: operated, CallReader: s, Crashed: s.Outbox().Crashed}
+	})
+}
+
 // TestTenants checks that what two tenants have does not meet, though their calls have the same names.
 func TestTenants(t *testing.T) {
 	dsn := database(t)

@@ -110,6 +110,14 @@ func TestOperator(t *testing.T) {
 	})
 }
 
+func TestHeld(t *testing.T) {
+	storetest.RunHeld(t, func(t *testing.T, now func() time.Time) storetest.Held {
+		s := testStore(t, now)
+		operated := storetest.Operated{Home: sqliteHome{s.Journal(), s.Outbox()}, Operator: s.Operator(), EnsureHooks: s.Outbox().EnsureHooks}
+		return storetest.Held{Operated: operated, CallReader: s, Crashed: s.Outbox().Crashed}
+	})
+}
+
 func TestUpkeep(t *testing.T) {
 	storetest.RunUpkeep(t, func(t *testing.T, now func() time.Time) (storetest.Kept, func() storetest.Kept) {
 		t.Parallel()
