@@ -133,10 +133,38 @@ func (s *Store) look(ctx context.Context) error {
 	return nil
 }
 
+// beginClock takes the first look, on a connection that may be used before the store is.
+func (s *Store) beginClock(ctx context.Context, conn querier) error {
+	c := s.clock
+	c.looking.Lock()
+	defer c.looking.Unlock()
+	if c.looked {
+		return nil
+	}
+	l, err := s.clockOf(ctx, conn)
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.last, c.looked = l, true
+	}
+	return err
+}
+
 func (s *Store) askClock(ctx context.Context) (l look, err error) {
 	err = s.read(ctx, s.readTime, func(ctx context.Context) error {
-		return s.reads.QueryRow(ctx, selectClock, s.tenant).Scan(&l.engine, &l.steps)
+		l, err = s.clockOf(ctx, s.reads)
+		return err
 	})
+	return l, err
+}
+
+// querier is a connection, or a pool of them.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func (s *Store) clockOf(ctx context.Context, conn querier) (l look, err error) {
+	err = conn.QueryRow(ctx, selectClock, s.tenant).Scan(&l.engine, &l.steps)
 	l.engine, l.local = s.clock.engine(l.engine).Round(0), s.clock.local()
 	return l, wrap("read the engine's clock", err)
 }

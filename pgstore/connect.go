@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,10 @@ func tune(cfg *pgx.ConnConfig, notice func(*pgconn.Notice)) {
 	for _, limit := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
 		cfg.RuntimeParams[limit] = "0"
 	}
+	// A machine that is gone must not keep its locks for the two hours after which the engine would notice by default.
+	cfg.RuntimeParams["tcp_keepalives_idle"] = seconds(silence / probes)
+	cfg.RuntimeParams["tcp_keepalives_interval"] = seconds(silence / probes)
+	cfg.RuntimeParams["tcp_keepalives_count"] = strconv.Itoa(probes)
 	cfg.DialFunc = dialer().DialContext
 	if notice != nil {
 		cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notice(n) }
@@ -47,6 +52,8 @@ const (
 	silence = 15 * time.Second
 	probes  = 3
 )
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 
 func dialer() *net.Dialer {
 	return &net.Dialer{

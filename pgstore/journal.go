@@ -30,7 +30,11 @@ const (
 // Call implements dialplan.Calls.
 func (j *Journal) Call(key string) (state []byte, version int64, err error) {
 	key = printable(key)
-	err = j.s.read(j.s.ctx, j.s.readTime, func(ctx context.Context) error {
+	limit := j.s.readTime
+	if j.s.guard != nil {
+		limit = min(limit, callTime)
+	}
+	err = j.s.read(j.s.ctx, limit, func(ctx context.Context) error {
 		var text string
 		err := j.s.reads.QueryRow(ctx, selectCall, j.s.tenant, key).Scan(&text, &version)
 		if errors.Is(err, pgx.ErrNoRows) && dialplan.IdentityOf(key).LinkedID == key {
@@ -40,6 +44,7 @@ func (j *Journal) Call(key string) (state []byte, version int64, err error) {
 			return nil
 		}
 		state = []byte(text)
+		j.s.suspect(err)
 		return err
 	})
 	if err != nil {

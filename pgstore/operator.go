@@ -243,8 +243,13 @@ func (o *Operator) inBatches(ctx context.Context, ids []int64, add func(b *pgx.B
 	return total, nil
 }
 
-// EnsureHooks adds a row of counts for each hook that has none, so that the hook has metrics before its first event.
+// EnsureHooks adds a row of counts for each hook that has none, so that the hook has metrics before its first event. A server
+// whose engine is away adds them when it is back.
 func (o *Outbox) EnsureHooks(ctx context.Context, names []string) error {
+	if g := o.s.guard; g != nil && g.refusal() != nil {
+		g.later(slices.Clone(names))
+		return nil
+	}
 	b := &pgx.Batch{}
 	b.Queue(`insert into ringhook.tally (tenant, hook) select $1, hook from unnest($2::text[]) hook order by hook
 		on conflict (tenant, hook) do update set removed_at = null where tally.removed_at is not null`, o.s.tenant, names)

@@ -21,8 +21,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/loglimit"
+	"ringhook/store/browse"
 )
 
 // Config says where the engine is.
@@ -49,6 +51,8 @@ type Store struct {
 	// the standby is away.
 	changes *pgxpool.Pool
 	w       *writer
+	dsn     string
+	guard   *guard // nil for a command
 
 	ctx       context.Context // of reads; ends when the store is closed
 	stop      context.CancelFunc
@@ -71,7 +75,8 @@ type Store struct {
 // closeTime is the maximum time that Close waits for commits.
 const closeTime = 10 * time.Second
 
-// Open opens a database whose schema Migrate has brought up to date. The context bounds the time.
+// Open opens a database for a command, whether a server is running or not. Migrate must have brought its schema up to date.
+// The context bounds the time.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Store, error) {
 	return open(ctx, cfg, log, nil)
 }
@@ -86,14 +91,46 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, now func() time.Tim
 	if err = errors.Join(err, conn.Close(ctx)); err != nil {
 		return nil, err
 	}
-	s := &Store{tenant: cfg.Tenant, log: log, limit: loglimit.New(log, time.Minute), clock: newClock(now), closeTime: closeTime, readTime: readTime}
+	s, err := newStore(cfg, log, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.look(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.begin(cfg)
+	return s, nil
+}
+
+// OpenServer opens a database for the one ringhook that serves from it, and applies the steps that its schema lacks. An
+// engine that is away is no error: until it is back, all operations fail at once with the class Away. The context bounds
+// the wait for another server to end. The registerer may be nil.
+func OpenServer(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
+	s, err := newStore(cfg, log, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.guard = newGuard(s)
+	s.w.usable, s.w.lost = s.guard.refusal, s.guard.suspect
+	if err := s.guard.start(ctx); err != nil {
+		close(s.guard.gone) // it has not begun
+		return nil, errors.Join(err, s.Close())
+	}
+	s.begin(cfg)
+	if reg != nil {
+		reg.MustRegister(collector{s})
+	}
+	return s, nil
+}
+
+// newStore returns a store that connects when it is used.
+func newStore(cfg Config, log *slog.Logger, now func() time.Time) (*Store, error) {
+	s := &Store{tenant: cfg.Tenant, dsn: cfg.DSN, log: log, limit: loglimit.New(log, time.Minute), clock: newClock(now), closeTime: closeTime, readTime: readTime}
 	s.maintainEvery, s.recoverEvery = maintainEvery, recoverEvery
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.commits, s.abandon = context.WithCancel(context.Background())
-	if err = s.openPools(cfg.DSN); err == nil {
-		err = s.look(ctx)
-	}
-	if err != nil {
+	s.endUpkeep = func() {}
+	if err := s.openPools(cfg.DSN); err != nil {
 		s.stop()
 		s.abandon()
 		s.closePools()
@@ -102,12 +139,16 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, now func() time.Tim
 	}
 	s.w = newWriter(s.commits, cfg, s.clock, log, s.limit)
 	go s.w.run()
+	return s, nil
+}
+
+// begin starts the upkeep, if the store is to do it.
+func (s *Store) begin(cfg Config) {
 	upkeep, end := context.WithCancel(s.ctx)
 	s.endUpkeep = end
 	if cfg.Keep != nil {
 		s.upkeep.Go(func() { s.maintain(upkeep, *cfg.Keep) })
 	}
-	return s, nil
 }
 
 // now returns the time of the engine's clock.
@@ -123,7 +164,32 @@ func (s *Store) Outbox() *Outbox { return &Outbox{s} }
 func (s *Store) Operator() *Operator { return &Operator{s} }
 
 // Ready returns why commits fail or are slow now, nil if they work.
-func (s *Store) Ready() error { return s.w.healthy() }
+func (s *Store) Ready() error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	return s.w.healthy()
+}
+
+// Browse returns what people and programs see and change. Points are read by another store.
+func (s *Store) Browse(points browse.PointReader) browse.Store {
+	return browse.Store{Operator: s.Operator(), CallReader: s, PointReader: points}
+}
+
+// usable returns why the engine cannot be used now, nil if it can be tried.
+func (s *Store) usable() error {
+	if s.guard == nil {
+		return nil
+	}
+	return s.guard.refusal()
+}
+
+// suspect takes an error of the engine into account.
+func (s *Store) suspect(err error) {
+	if s.guard != nil && err != nil {
+		s.guard.suspect(err)
+	}
+}
 
 // Close ends the upkeep, commits all queued records and closes the connections. Later operations return ErrClosed. Commits that the engine
 // does not confirm in time are abandoned: the engine may confirm them later, and their connections end in the background.
@@ -142,6 +208,9 @@ func (s *Store) Close() error {
 	confirmed := timer.Stop()
 	s.abandon()
 	s.stop()
+	if s.guard != nil {
+		<-s.guard.gone
+	}
 	if confirmed {
 		s.closePools()
 	} else {
@@ -177,10 +246,15 @@ const (
 	readTime = 10 * time.Second
 	// searchTime is that of a read which may have to look at whole tables, for operators.
 	searchTime = 5 * time.Minute
+	// callTime is that of a read for which a call waits.
+	callTime = 250 * time.Millisecond
 )
 
 // read calls f with a context that bounds a read.
 func (s *Store) read(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
@@ -208,16 +282,19 @@ func (s *Store) search(each func(pgx.Rows) error, sql string, args ...any) error
 func (s *Store) rows(pool *pgxpool.Pool, limit time.Duration, each func(pgx.Rows) error, sql string, args []any) error {
 	return s.read(s.ctx, limit, func(ctx context.Context) error {
 		rows, err := pool.Query(ctx, sql, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			if err := each(rows); err != nil {
-				return err
+		if err == nil {
+			defer rows.Close()
+			for rows.Next() {
+				if err := each(rows); err != nil {
+					return err
+				}
 			}
+			err = rows.Err()
 		}
-		return rows.Err()
+		if limit < searchTime { // a search may be too much for an engine that is well
+			s.suspect(err)
+		}
+		return err
 	})
 }
 
@@ -225,6 +302,9 @@ func (s *Store) rows(pool *pgxpool.Pool, limit time.Duration, each func(pgx.Rows
 // commit is never cancelled, and its outcome is in doubt then. read reads the batch's results; nil ignores them. What it
 // sets is not to be used if write fails.
 func (s *Store) write(ctx context.Context, b *pgx.Batch, read func(pgx.BatchResults) error) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	s.mu.Lock()
 	if s.closed {
@@ -253,6 +333,7 @@ func (s *Store) send(b *pgx.Batch, read func(pgx.BatchResults) error) (err error
 			break
 		}
 	}
+	s.suspect(err)
 	return err
 }
 

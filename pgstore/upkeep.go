@@ -54,7 +54,7 @@ func (s *Store) maintain(ctx context.Context, keep Keep) {
 		} else {
 			p = throttle.New()
 		}
-		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) && s.usable() == nil { // else the guard has logged it
 			s.limit.Warn("upkeep", "upkeep of the engine's tables failed, it is tried again", "err", err)
 		}
 		if s.Ready() != nil {

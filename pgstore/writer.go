@@ -52,6 +52,8 @@ type writer struct {
 	failed atomic.Pointer[error]
 	began  atomic.Pointer[time.Time] // start of the commit in progress, nil if there is none
 	slow   time.Duration             // slowCommit; a test has its own
+	usable func() error              // returns why the engine cannot be used now
+	lost   func(error)               // is called if the engine is away or a commit stays in doubt, and logs it; nil: the writer does
 
 	conn   *pgx.Conn // nil until it is needed, and after it broke
 	warned string    // by the engine, since the batch began
@@ -60,12 +62,16 @@ type writer struct {
 func newWriter(ctx context.Context, cfg Config, clock *clock, log *slog.Logger, limit *loglimit.Limiter) *writer {
 	return &writer{
 		ctx: ctx, dsn: cfg.DSN, tenant: cfg.Tenant, clock: clock, log: log, limit: limit, slow: slowCommit,
-		queue: make(chan *task, room), quit: make(chan struct{}), gone: make(chan struct{}),
+		usable: func() error { return nil },
+		queue:  make(chan *task, room), quit: make(chan struct{}), gone: make(chan struct{}),
 	}
 }
 
 // put queues a task; the context bounds the wait for room.
 func (w *writer) put(ctx context.Context, t *task) error {
+	if err := w.takes(t); err != nil {
+		return err
+	}
 	t.done = make(chan struct{})
 	select {
 	case <-w.quit:
@@ -82,11 +88,22 @@ func (w *writer) put(ctx context.Context, t *task) error {
 	}
 }
 
+// takes returns why a task is not queued now. A barrier needs no engine.
+func (w *writer) takes(t *task) error {
+	if t.rec == nil && !t.probe {
+		return nil
+	}
+	return w.usable()
+}
+
 // errRoom means that the engine commits more slowly than records come.
 var errRoom = errors.New("too many records wait for the engine")
 
 // later queues a task without waiting for room.
 func (w *writer) later(t *task) error {
+	if err := w.takes(t); err != nil {
+		return err
+	}
 	t.done = make(chan struct{})
 	select {
 	case <-w.quit:
@@ -347,7 +364,9 @@ func (w *writer) fail(batch []*task, err error) {
 		return
 	}
 	class := classOf(err)
-	if before := w.failed.Swap(&err); before == nil || classOf(*before) != class {
+	if w.lost != nil && (class == Away || class == Doubt) {
+		w.lost(err)
+	} else if before := w.failed.Swap(&err); before == nil || classOf(*before) != class {
 		w.log.Error("engine does not commit", "class", string(class), "err", err, "hint", "calls continue without RINGHOOK_STATUS")
 	}
 	for _, t := range batch {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,16 +83,28 @@ func Start() (*Server, error) {
 	if out, err := init.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	s.server = s.command("postgres", "-D", data, "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
-	s.server.Stdout, s.server.Stderr = s.log, s.log
-	if err := s.server.Start(); err != nil {
-		return nil, fmt.Errorf("start postgres: %w", err)
-	}
-	if err := s.await(); err != nil {
+	if err := s.Resume(); err != nil {
 		s.Stop()
 		return nil, err
 	}
 	return s, nil
+}
+
+// Resume starts a server that Halt has ended, and returns when it answers.
+func (s *Server) Resume() error {
+	data := filepath.Join(s.folder, "data")
+	s.server = s.command("postgres", "-D", data, "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
+	s.server.Stdout, s.server.Stderr = s.log, s.log
+	if err := s.server.Start(); err != nil {
+		return fmt.Errorf("start postgres: %w", err)
+	}
+	return s.await()
+}
+
+// Halt ends the server without a checkpoint, as if it had crashed. Its data stay.
+func (s *Server) Halt() {
+	_ = s.server.Process.Signal(syscall.SIGQUIT)
+	_ = s.server.Wait()
 }
 
 // command returns a command that runs as another user if the tests run as root, which the server refuses.
@@ -129,9 +142,11 @@ func (s *Server) DSN(database string) string {
 
 // Stop ends the server and removes its data.
 func (s *Server) Stop() {
-	// Without data that are worth a checkpoint.
-	_ = s.server.Process.Signal(os.Interrupt)
-	_ = s.server.Wait()
+	if s.server.Process != nil {
+		// Without data that are worth a checkpoint. It may have ended already.
+		_ = s.server.Process.Signal(os.Interrupt)
+		_ = s.server.Wait()
+	}
 	_ = os.RemoveAll(s.folder)
 }
 

@@ -1,0 +1,246 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// ErrServed reports a database from which another ringhook serves. Two of them would send each event twice and out of order.
+var ErrServed = errors.New("another ringhook serves from this database, and only one may for now: stop it, or give this one a database of its own")
+
+const (
+	// probeEvery is the time between two looks at the engine.
+	probeEvery = time.Second
+	// probeTime is the time after which an engine that has not confirmed a commit counts as away.
+	probeTime = time.Second
+	// enterTime bounds what comes before the first commit, with the steps of a migration.
+	enterTime = time.Minute
+	// serverLock is the advisory lock of the ringhook that serves from the database, with the tenant as its second number.
+	serverLock = 0x52485356
+)
+
+// smallCommit writes, so that its answer waits for the standby like that of any commit.
+const smallCommit = "select pg_logical_emit_message(true, 'ringhook', '')"
+
+var (
+	errNotYet = errors.New("not connected yet")
+	errSlow   = errors.New("the engine has not confirmed a commit for " + probeTime.String() + ": it is overloaded, or its synchronous standby is away")
+)
+
+// guard keeps what a server may use of the engine. It holds the lock of the one server on a connection of its own, and
+// commits something every second. While that fails, all operations of the store fail at once: no call waits for an engine
+// that is away. What an operation finds out about the engine has the guard look at once.
+type guard struct {
+	s      *Store
+	kick   chan struct{} // has the engine looked at now
+	gone   chan struct{} // closed when the guard has ended
+	warned string        // by the engine, since the probe began; only start and run use it
+
+	mu     sync.Mutex
+	err    error    // why the engine cannot be used, nil if it can; guarded by mu
+	logged Class    // of err, as the log has it; guarded by mu
+	hooks  []string // whose counts are to be added when the engine is back; guarded by mu
+}
+
+func newGuard(s *Store) *guard {
+	return &guard{s: s, kick: make(chan struct{}, 1), gone: make(chan struct{}), err: errNotYet}
+}
+
+// refusal returns why the engine cannot be used now, nil if it can.
+func (g *guard) refusal() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err == nil {
+		return nil
+	}
+	return &Fault{Op: "use PostgreSQL", Class: Away, Err: g.err}
+}
+
+// suspect takes an error of an operation into account.
+func (g *guard) suspect(err error) {
+	if class := classOf(err); class != Away && class != Doubt || g.s.ctx.Err() != nil || errors.Is(err, ErrClosed) {
+		return
+	}
+	g.down(err)
+	select {
+	case g.kick <- struct{}{}:
+	default:
+	}
+}
+
+// down refuses all operations.
+func (g *guard) down(err error) {
+	if g.s.ctx.Err() != nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.err = err
+	if class := classOf(err); g.logged != class {
+		g.logged = class
+		g.s.log.Error("PostgreSQL cannot be used", "class", string(class), "err", err, "hint", "lookups continue, events are not accepted; see ringhook engine check")
+	}
+}
+
+// up allows operations.
+func (g *guard) up() {
+	g.mu.Lock()
+	if g.logged != "" {
+		g.s.log.Info("PostgreSQL can be used again")
+	}
+	g.err, g.logged = nil, ""
+	names := g.hooks
+	g.hooks = nil
+	g.mu.Unlock()
+	if names == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(g.s.ctx, connectTime)
+	defer cancel()
+	if err := g.s.Outbox().EnsureHooks(ctx, names); err != nil {
+		g.later(names)
+	}
+}
+
+// later has the counts of hooks added when the engine is back.
+func (g *guard) later(names []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.hooks = names
+}
+
+// start connects for the first time. The error says what the administrator has to correct; an engine that is away is none.
+// The context bounds the wait for another server that ends.
+func (g *guard) start(ctx context.Context) error {
+	served := false
+	for {
+		conn, err := g.enter(ctx)
+		switch {
+		case err == nil:
+			g.up()
+		case served && ctx.Err() != nil:
+			return ErrServed
+		case errors.Is(err, ErrServed):
+			served = true
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(probeEvery):
+			}
+			continue
+		case errors.Is(err, ErrNoSchema), errors.Is(err, ErrNewer), errors.Is(err, ErrOutdated), errors.Is(err, ErrEncoding):
+			return err
+		default:
+			g.down(err)
+		}
+		go g.run(conn)
+		return nil
+	}
+}
+
+// run watches the engine until the store is closed. conn is nil if there is no connection yet.
+func (g *guard) run(conn *pgx.Conn) {
+	defer close(g.gone)
+	for g.s.ctx.Err() == nil {
+		err := error(nil)
+		if conn == nil {
+			conn, err = g.enter(g.s.ctx)
+		}
+		if err == nil {
+			err = g.watch(conn)
+			// It may be broken; there is nothing more to do with it.
+			_ = conn.Close(g.s.commits)
+			conn = nil
+		}
+		g.down(err)
+		select {
+		case <-g.s.ctx.Done():
+		case <-time.After(probeEvery):
+		}
+	}
+}
+
+// enter connects, takes the server's lock and applies the steps that the schema lacks.
+func (g *guard) enter(ctx context.Context) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, enterTime)
+	defer cancel()
+	conn, err := connect(ctx, g.s.dsn, g.notice)
+	if err != nil {
+		return nil, err
+	}
+	if err = takeServerLock(ctx, conn, g.s.tenant); err == nil {
+		err = checkSchema(ctx, conn)
+	}
+	if errors.Is(err, ErrOutdated) {
+		err = migrate(ctx, conn)
+		if class := classOf(err); err != nil && class != Away {
+			err = fmt.Errorf("%w, and cannot be changed: %w", ErrOutdated, err)
+		}
+	}
+	if err == nil {
+		err = g.s.beginClock(ctx, conn)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(ctx))
+	}
+	return conn, nil
+}
+
+// takeServerLock takes the lock of the one server, which lasts as long as the connection.
+func takeServerLock(ctx context.Context, conn *pgx.Conn, tenant int) error {
+	var taken bool
+	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1::integer, $2::integer)", serverLock, tenant).Scan(&taken); err != nil {
+		return wrap("take the lock of the server", err)
+	}
+	if taken {
+		return nil
+	}
+	return ErrServed
+}
+
+// watch probes the engine until that fails.
+func (g *guard) watch(conn *pgx.Conn) error {
+	for {
+		if err := g.probe(conn); err != nil {
+			return err
+		}
+		g.up()
+		select {
+		case <-g.s.ctx.Done():
+			return ErrClosed
+		case <-g.kick:
+		case <-time.After(probeEvery):
+		}
+	}
+}
+
+// probe commits something, and waits for it in full: a commit is never cancelled.
+func (g *guard) probe(conn *pgx.Conn) error {
+	told := make(chan struct{})
+	slow := time.AfterFunc(probeTime, func() {
+		defer close(told)
+		g.down(errSlow)
+	})
+	g.warned = ""
+	_, err := conn.PgConn().Exec(g.s.commits, smallCommit).ReadAll()
+	if !slow.Stop() {
+		<-told
+	}
+	if err == nil && g.warned != "" {
+		err = doubt(errors.New(g.warned))
+	}
+	return wrap("commit to PostgreSQL", err)
+}
+
+// notice is called by the connection while the guard reads from it.
+func (g *guard) notice(n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" {
+		g.warned = n.Message
+	}
+}
