@@ -172,6 +172,35 @@ func TestParseXML(t *testing.T) {
 	}
 }
 
+// TestPatternsOfXPath checks that regular expressions in XPath are bounded, in a configuration and in an answer, and that one
+// that cannot be read costs its variable alone.
+func TestPatternsOfXPath(t *testing.T) {
+	const unreadable = "((.{1000}){1000}){1000}"
+	large := strings.Repeat(".{1000}", 21) // that Go would compile
+	for _, text := range []string{unreadable, large, "("} {
+		if _, err := newXML(&Config{Map: map[string]string{"name": "matches(//name, '" + text + "')"}}); err == nil {
+			t.Errorf("%s is accepted in a configuration", text)
+		}
+	}
+	p := newParserOf(t, Config{Format: "xml", Map: map[string]string{"id": "//id", "match": "matches(//name, string(//pattern))", "name": "replace(//name, //pattern, 'x')"}})
+	for pattern, want := range map[string]struct {
+		vars   []Var
+		reason string
+	}{
+		"A.": {[]Var{{"id", "7"}, {"match", "true"}, {"name", "xna"}}, ""},
+		"(":  {[]Var{{"id", "7"}}, ""}, unreadable: {[]Var{{"id", "7"}}, ""},
+		large: {nil, ReasonLimit},
+	} {
+		body := "<c><id>7</id><name>Anna</name><pattern>" + pattern + "</pattern></c>"
+		res, err := p(t.Context(), document{body: []byte(body)})
+		checkParsed(t, body, res.Records, err, want.vars, want.reason)
+	}
+	p = newParserOf(t, Config{Format: "xml", Records: "//c[contains(name, 1)]", Map: map[string]string{"id": "id"}})
+	if res, err := p(t.Context(), document{body: []byte("<a><c><id>7</id><name>Anna</name></c></a>")}); err == nil {
+		t.Errorf("records that cannot be selected: %v", res)
+	}
+}
+
 func FuzzStructures(f *testing.F) {
 	for _, s := range []string{
 		`{"list":[{"id":1,"name":"Anna"}]}`, `{"list":null}`, `[`, `{"list":[[1]]}`, `<crm><contact id="1"><name>A</name></contact></crm>`,

@@ -16,7 +16,7 @@ type deadlineNavigator struct {
 	steps *int
 }
 
-// errDeadline is the panic of a deadlineNavigator when its context is over.
+// errDeadline is the panic that ends the evaluation of an answer, such as that of a deadlineNavigator when its context is over.
 type errDeadline struct{ error }
 
 // checkEvery is the number of steps between two looks at the context.

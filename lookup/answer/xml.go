@@ -7,20 +7,39 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/antchfx/xmlquery"
 	"github.com/antchfx/xpath"
+
+	"ringhook/pattern"
 )
 
 // xmlDeclaration is cut off, because it names a charset that the text is not in
 // any more.
 var xmlDeclaration = regexp.MustCompile(`^<\?xml[^>]*\?>`)
 
+// maxPatterns is the number of regular expressions of matches() and replace() that are kept compiled, of which an answer may
+// bring some: each takes up to a megabyte.
+const maxPatterns = 32
+
+// boundPatterns bounds the regular expressions of XPath, which may come from an answer.
+var boundPatterns = sync.OnceFunc(func() {
+	xpath.RegexpCache = xpath.NewLoadingCache(func(key any) (any, error) {
+		text := key.(string)
+		if err := pattern.Check(text); err != nil {
+			return nil, err
+		}
+		return regexp.Compile(text)
+	}, maxPatterns)
+})
+
 // newXML reads XML through XPath.
 func newXML(cfg *Config) (parser, error) {
+	boundPatterns()
 	if _, err := newMapping(cfg, compileXPath); err != nil {
 		return nil, err
 	}
@@ -66,11 +85,7 @@ func compileXPath(text string) (*xpath.Expr, error) {
 func readXML(ctx context.Context, m *mapping[*xpath.Expr], root *xmlquery.Node, value func(string) string, whole bool) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			late, ok := p.(errDeadline)
-			if !ok {
-				panic(p)
-			}
-			res, err = Result{}, late.error
+			res, err = Result{}, evaluationError(p)
 		}
 	}()
 	customers := []*xmlquery.Node{root}
@@ -89,6 +104,22 @@ func readXML(ctx context.Context, m *mapping[*xpath.Expr], root *xmlquery.Node, 
 		res.Refused = append(res.Refused, refused...)
 	}
 	return res, nil
+}
+
+// evaluationError returns the error of an expression that panicked: XPath has no other way to report a deadline, or values
+// of the answer that its functions cannot take. It panics again if it is a bug.
+func evaluationError(p any) error {
+	if late, ok := p.(errDeadline); ok {
+		return late.error
+	}
+	err, ok := p.(error)
+	if _, bug := p.(runtime.Error); bug || !ok {
+		panic(p)
+	}
+	if strings.Contains(err.Error(), pattern.ErrTooLarge.Error()) { // it is not wrapped
+		return errExpression
+	}
+	return &Error{ReasonType, errStructure} // without the error, which quotes the answer
 }
 
 // selected returns the first nodes that an expression selects.
@@ -117,7 +148,15 @@ func xmlRecord(ctx context.Context, m *mapping[*xpath.Expr], customer *xmlquery.
 
 // xpathValue returns what an expression results in as text: an element's, an
 // attribute's, or what a function of XPath makes.
-func xpathValue(ctx context.Context, expr *xpath.Expr, node *xmlquery.Node) (string, error) {
+func xpathValue(ctx context.Context, expr *xpath.Expr, node *xmlquery.Node) (text string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if err = evaluationError(p); !errors.Is(err, errStructure) {
+				panic(errDeadline{err}) // no other expression is evaluated, either
+			}
+			text, err = "", errStructure
+		}
+	}()
 	switch v := expr.Evaluate(newNavigator(ctx, node)).(type) {
 	case string:
 		return strings.TrimSpace(v), nil
