@@ -26,6 +26,7 @@ import (
 	"ringhook/lookup/number"
 	"ringhook/pops"
 	"ringhook/pops/getevent"
+	"ringhook/recordings"
 	"ringhook/store/browse"
 	"ringhook/store/cache"
 	"ringhook/store/desk"
@@ -62,6 +63,7 @@ type settings struct {
 	yemot     yemot.Config
 	explainer *Explainer
 	hooks     *hooks.Dispatcher
+	links     *recordings.Shown // hides the secrets of links to recordings
 }
 
 // New returns an API that reads from a store, with its cache and its tokens, and the live state. At is the address that
@@ -73,8 +75,8 @@ func New(log *slog.Logger, tokens *desk.Desk, answers *cache.Cache, stored brows
 
 // Exchange replaces the settings for requests that begin from now on. It returns a
 // function that waits for the earlier requests, which keep the old settings.
-func (a *API) Exchange(token string, y yemot.Config, e *Explainer, d *hooks.Dispatcher) (wait func()) {
-	next := &settings{token: sha256.Sum256([]byte(token)), on: token != "", yemot: y, explainer: e, hooks: d}
+func (a *API) Exchange(token string, y yemot.Config, e *Explainer, d *hooks.Dispatcher, links *recordings.Shown) (wait func()) {
+	next := &settings{token: sha256.Sum256([]byte(token)), on: token != "", yemot: y, explainer: e, hooks: d, links: links}
 	a.swap.Lock()
 	defer a.swap.Unlock()
 	old := a.current

@@ -30,7 +30,7 @@ func serveAPI(t *testing.T) *served {
 	}
 	log := slog.New(slog.DiscardHandler)
 	a := New(log, s.Store.Desk(), s.Store.Cache(), s.Store.Browse(), s.Control, l.Addr())
-	a.Exchange("0123456789abcdef", yemot.Config{Path: "/ym/api/", Token: yemotToken}, nil, nil)
+	a.Exchange("0123456789abcdef", yemot.Config{Path: "/ym/api/", Token: yemotToken}, nil, nil, nil)
 	a.SetClicks(s.Clicks())
 	server := NewServer(a, MaxConnections, s.Registry, func() string { return "" }, log)
 	ended := make(chan error, 1)

@@ -19,7 +19,7 @@ func (ringing) Poll(string, time.Duration) (string, bool) { return "+33612345678
 // TestGetEvent checks who is answered on the port, and that getevent needs no token of the API.
 func TestGetEvent(t *testing.T) {
 	p := servePort(t)
-	p.Exchange("", yemot.Config{}, nil, nil)
+	p.Exchange("", yemot.Config{}, nil, nil, nil)
 	const token = "0123456789abcdef"
 	f := func(name, method, url, body string, header [2]string, status int, want string) {
 		t.Helper()

@@ -75,7 +75,7 @@ const (
 	maxReading = 2
 )
 
-func (a *API) showCall(ctx context.Context, _ *settings, r *request) (any, error) {
+func (a *API) showCall(ctx context.Context, set *settings, r *request) (any, error) {
 	id := r.parts["linkedid"]
 	now, err := a.live(r)
 	if failed := refusalOf(err); failed != nil && failed.code != string(control.Away) {
@@ -85,7 +85,7 @@ func (a *API) showCall(ctx context.Context, _ *settings, r *request) (any, error
 	if failed != nil {
 		return nil, failed
 	}
-	report := callReport{Events: stored.events(), Deliveries: stored.deliveries()}
+	report := callReport{Events: stored.events(set.links), Deliveries: stored.deliveries()}
 	report.Points, report.Pops = stored.traced()
 	if err == nil {
 		var found any

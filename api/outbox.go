@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ringhook/hooks"
+	"ringhook/recordings"
 	"ringhook/store/browse"
 )
 
@@ -68,9 +69,9 @@ func reportDelivery(d *browse.Item) DeliveryReport {
 	}
 }
 
-// ReportDetails returns a delivery with its attempts, without its request.
-func ReportDetails(d *browse.Item, attempts []hooks.Attempt) *DeliveryDetails {
-	details := &DeliveryDetails{DeliveryReport: reportDelivery(d), Params: d.Event.Params, Made: []AttemptReport{}, Remembered: d.Remembered}
+// ReportDetails returns a delivery with its attempts, without its request. Links hides the secrets of links to recordings.
+func ReportDetails(d *browse.Item, attempts []hooks.Attempt, links *recordings.Shown) *DeliveryDetails {
+	details := &DeliveryDetails{DeliveryReport: reportDelivery(d), Params: links.Params(d.Event.Params), Made: []AttemptReport{}, Remembered: d.Remembered}
 	for _, a := range attempts {
 		details.Made = append(details.Made, AttemptReport{a.Started, a.Took.Milliseconds(), a.Class, a.Status, a.Excerpt})
 	}
@@ -90,7 +91,7 @@ func (a *API) showDelivery(_ context.Context, now *settings, r *request) (any, e
 	if err != nil {
 		return nil, err
 	}
-	details := ReportDetails(&d, attempts)
+	details := ReportDetails(&d, attempts, now.links)
 	if p, err := now.hooks.Render(&d.Event, d.Hook); err == nil {
 		details.Request = &p
 	}

@@ -77,7 +77,7 @@ func (l *logged) Write(line []byte) (int, error) {
 func TestFailuresAreCounted(t *testing.T) {
 	log := &logged{}
 	p := serveLogged(t, log)
-	p.Exchange("", yemot.Config{}, nil, nil)
+	p.Exchange("", yemot.Config{}, nil, nil, nil)
 	p.desk = desk.Broken(errors.New("disk is lost"))
 	for range 100 {
 		req, err := http.NewRequest("GET", p.web+"/v1/agents", nil)
@@ -103,7 +103,7 @@ func TestFailuresAreCounted(t *testing.T) {
 // needs a token.
 func TestPathOfID(t *testing.T) {
 	p := servePort(t)
-	p.Exchange("0123456789abcdef", yemot.Config{}, nil, nil)
+	p.Exchange("0123456789abcdef", yemot.Config{}, nil, nil, nil)
 	for path, want := range map[string]int{
 		"/healthz":                                         http.StatusOK,
 		"/v1/calls/pb%2F..%2F..%2F..%2Fhealthz":            http.StatusUnauthorized,
@@ -138,7 +138,7 @@ func TestAPIPanics(t *testing.T) {
 	defer func() { routes = known }()
 	routes = append(slices.Clone(known), route{method: "POST", path: path, do: func(*API, context.Context, *settings, *request) (any, error) { panic("out of cheese") }})
 	p := servePort(t)
-	p.Exchange(token, yemot.Config{}, nil, nil)
+	p.Exchange(token, yemot.Config{}, nil, nil, nil)
 	web := p.web
 	req, err := http.NewRequest(http.MethodPost, web+path, strings.NewReader("{}"))
 	if err != nil {

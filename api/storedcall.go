@@ -9,6 +9,7 @@ import (
 	"ringhook/dialplan/kept"
 	"ringhook/hooks"
 	"ringhook/pops"
+	"ringhook/recordings"
 	"ringhook/store/browse"
 )
 
@@ -93,12 +94,12 @@ type popReport struct {
 }
 
 // events returns the events of the deliveries, each once.
-func (c *StoredCall) events() []eventReport {
+func (c *StoredCall) events(links *recordings.Shown) []eventReport {
 	list, seen := []eventReport{}, map[string]bool{}
 	for i := range c.Deliveries {
 		if e := &c.Deliveries[i].Event; !seen[e.ID] {
 			seen[e.ID] = true
-			list = append(list, eventReport{e.Name, e.ID, e.Seq, e.Time, e.Params})
+			list = append(list, eventReport{e.Name, e.ID, e.Seq, e.Time, links.Params(e.Params)})
 		}
 	}
 	return list
@@ -108,7 +109,7 @@ func (c *StoredCall) events() []eventReport {
 func (c *StoredCall) deliveries() []*DeliveryDetails {
 	list := []*DeliveryDetails{}
 	for i := range c.Deliveries {
-		d := ReportDetails(&c.Deliveries[i], c.Attempts[i])
+		d := ReportDetails(&c.Deliveries[i], c.Attempts[i], nil)
 		d.Params = nil
 		list = append(list, d)
 	}

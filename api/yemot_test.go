@@ -13,7 +13,7 @@ import (
 func TestYemot(t *testing.T) {
 	const token = "0123456789abcdef"
 	p := servePort(t)
-	p.Exchange("", yemot.Config{Path: "/ym/api/", Token: token}, nil, nil)
+	p.Exchange("", yemot.Config{Path: "/ym/api/", Token: token}, nil, nil, nil)
 	send := func(method, target, kind, body string, header ...string) (int, string) {
 		t.Helper()
 		req, err := http.NewRequest(method, p.web+target, strings.NewReader(body))
@@ -79,7 +79,7 @@ func TestYemot(t *testing.T) {
 	if _, got := send("GET", "/ym/api/GetQueueRealTime?queuePath=500&token="+token, "", ""); got != away {
 		t.Errorf("right token after wrong ones: %s", got)
 	}
-	p.Exchange("", yemot.Config{Path: "/ym/api/"}, nil, nil)()
+	p.Exchange("", yemot.Config{Path: "/ym/api/"}, nil, nil, nil)()
 	if status, _ := send("GET", "/ym/api/GetQueueRealTime?token=", "", ""); status != http.StatusNotFound {
 		t.Errorf("without a configured token: %d, want 404", status)
 	}

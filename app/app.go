@@ -140,7 +140,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 		return a, fmt.Errorf("[http] listen: %w", err)
 	}
 	a.api = api.New(log, a.store.Desk(), a.store.Cache(), a.store.Browse(), a.control, a.webAt.Addr())
-	a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, a.parts), a.parts.Hooks)
+	a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, a.parts), a.parts.Hooks, cfg.Recordings.Shown())
 	a.api.SetGetEvent(getevent.New(cfg.GetEvent, a.pops))
 	if cfg.Desk.Listen == "" { // else they come from outside by the desk's port
 		a.api.SetClicks(a.clicks)

@@ -49,7 +49,7 @@ func (a *App) deskSettings(cfg *conf.Config, setup *pops.Setup) desk.Settings {
 	return desk.Settings{
 		Config: cfg.Desk, Agents: cfg.Agents, Queues: cfg.Queues, Pauses: cfg.Pauses, Frames: setup.Rules.Frames(), PBX: len(cfg.AMI) > 0,
 		Polls: getevent.New(cfg.GetEvent, a.pops), Yemot: cfg.Yemot, Numbers: number.NewReader(cfg.Number),
-		Board: board.Settings{Moments: moments(cfg.Pops), Kept: cfg.Store.KeepCalls, Hooks: a.api.Hooks},
+		Board: board.Settings{Moments: moments(cfg.Pops), Kept: cfg.Store.KeepCalls, Hooks: a.api.Hooks, Links: cfg.Recordings.Shown()},
 	}
 }
 

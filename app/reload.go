@@ -169,7 +169,7 @@ func (a *App) reload(ctx context.Context, cfg *conf.Config, done *Reloaded) erro
 	closeAccounts := shared.exchange()
 	parts.Hooks.Replace(old.Hooks)
 	ended := a.points.Exchange(a.settings(cfg), parts)
-	asked := a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, parts), parts.Hooks)
+	asked := a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, parts), parts.Hooks, cfg.Recordings.Shown())
 	a.control.Configure(cfg.Control(parts.Numbers))
 	a.control.Exchange(servers)
 	a.clicks.Exchange(cfg.Clicks, cfg.Agents)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ringhook/api"
+	"ringhook/conf"
 	"ringhook/dialplan"
 	"ringhook/lookup"
 	"ringhook/store"
@@ -39,11 +40,13 @@ type answerReport struct {
 
 // Run prints everything stored about a number, as JSON.
 func (c *exportCmd) Run(s *streams) error {
-	return withPerson(s, c.Number, func(st *store.Store, book *phonebook.Phonebook, number string, spellings []string) error {
+	return withPerson(s, c.Number, func(st *store.Store, cfg *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error {
 		p, err := st.Person(spellings...)
 		if err != nil {
 			return err
 		}
+		links := cfg.Recordings.Shown()
+		hideLinks(p.Calls, links)
 		report := personReport{Number: number, Calls: p.Calls, Points: p.Points}
 		for _, d := range p.Deliveries {
 			shown, attempts, err := st.Operator().Show(d.ID)
@@ -51,7 +54,7 @@ func (c *exportCmd) Run(s *streams) error {
 				return err
 			}
 			d.Remembered = shown.Remembered
-			report.Deliveries = append(report.Deliveries, api.ReportDetails(&d, attempts))
+			report.Deliveries = append(report.Deliveries, api.ReportDetails(&d, attempts, links))
 		}
 		for _, spelling := range spellings {
 			entries, err := st.Cache().Show(spelling)

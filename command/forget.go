@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"ringhook/conf"
 	"ringhook/lookup/number"
 	"ringhook/store"
 	"ringhook/store/desk"
@@ -23,7 +24,7 @@ type forgetCmd struct {
 
 // Run erases what is stored about a number.
 func (c *forgetCmd) Run(s *streams) error {
-	return withPerson(s, c.Number, func(st *store.Store, book *phonebook.Phonebook, number string, spellings []string) error {
+	return withPerson(s, c.Number, func(st *store.Store, _ *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error {
 		ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 		defer cancel()
 		erased, err := st.Erase(ctx, spellings...)
@@ -96,7 +97,7 @@ func eraseFromDesk(folder string, spellings []string) (desk.Erased, error) {
 
 // withPerson opens the store, also while a server runs on it. The spellings are the forms in
 // which the number may be stored: as it was read, as it came, and as others write it.
-func withPerson(s *streams, raw string, do func(st *store.Store, book *phonebook.Phonebook, number string, spellings []string) error) (err error) {
+func withPerson(s *streams, raw string, do func(st *store.Store, cfg *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error) (err error) {
 	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
@@ -119,7 +120,7 @@ func withPerson(s *streams, raw string, do func(st *store.Store, book *phonebook
 	if !slices.Contains(spellings, raw) {
 		spellings = append(spellings, raw)
 	}
-	return do(st, book, caller, spellings)
+	return do(st, cfg, book, caller, spellings)
 }
 
 // notANumber is the error of a command that takes a caller's number.

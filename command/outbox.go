@@ -206,7 +206,7 @@ func (c *outboxChoice) choose(s *streams, change func(*store.Operator, context.C
 func (f outboxFilter) known(cfg *conf.Config, st *store.Store, ids ...int64) error {
 	err := api.KnownHook(st.Operator(), hooks.Names(cfg.Hooks), f.Hook)
 	if f.Call != "" {
-		_, held := heldOf(st, f.Call)
+		_, held := heldOf(st, f.Call, nil)
 		err = errors.Join(err, held)
 	}
 	for _, id := range ids {

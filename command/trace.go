@@ -11,6 +11,7 @@ import (
 	"ringhook/api"
 	"ringhook/dialplan"
 	"ringhook/hooks"
+	"ringhook/recordings"
 	"ringhook/store"
 )
 
@@ -24,7 +25,7 @@ type traceCmd struct {
 
 // Run prints everything stored about a call, or lists calls.
 func (c *traceCmd) Run(s *streams) (err error) {
-	st, _, err := openStore(s)
+	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
 	}
@@ -32,7 +33,7 @@ func (c *traceCmd) Run(s *streams) (err error) {
 	if c.Call == "" {
 		return c.list(s, st)
 	}
-	held, err := heldOf(st, c.Call)
+	held, err := heldOf(st, c.Call, cfg.Recordings.Shown())
 	if err != nil {
 		return err
 	}
@@ -45,11 +46,12 @@ func (c *traceCmd) Run(s *streams) (err error) {
 // heldTrace is everything stored about one call.
 type heldTrace struct {
 	*api.StoredCall
-	asked string // its linkedid, or its call_uuid
+	asked string            // its linkedid, or its call_uuid
+	links *recordings.Shown // hides the secrets of links to recordings
 }
 
-// heldOf returns everything stored about a call, by its linkedid or its call_uuid.
-func heldOf(st *store.Store, call string) (*heldTrace, error) {
+// heldOf returns everything stored about a call, by its linkedid or its call_uuid, without the secrets of links.
+func heldOf(st *store.Store, call string, links *recordings.Shown) (*heldTrace, error) {
 	c, err := api.ReadCall(st.Browse(), call, maxTraced)
 	if err != nil {
 		return nil, err
@@ -57,7 +59,15 @@ func heldOf(st *store.Store, call string) (*heldTrace, error) {
 	if c.None() {
 		return nil, fmt.Errorf("nothing is known of call %s: no point was asked with this linkedid or call_uuid, or it is longer ago than [store] keeps it; ringhook trace --since 1h lists the calls of the last hour", call)
 	}
-	return &heldTrace{c, call}, nil
+	hideLinks(c.Calls, links)
+	return &heldTrace{c, call, links}, nil
+}
+
+// hideLinks hides the secrets of links to recordings in calls.
+func hideLinks(calls []store.HeldCall, links *recordings.Shown) {
+	for i := range calls {
+		calls[i].State = links.State(calls[i].State)
+	}
 }
 
 func (h *heldTrace) print(w io.Writer, now time.Time) error {
@@ -133,7 +143,7 @@ func (h *heldTrace) printJSON(w io.Writer) error {
 		}
 	}
 	for i := range h.Deliveries {
-		report.Deliveries = append(report.Deliveries, api.ReportDetails(&h.Deliveries[i], h.Attempts[i]))
+		report.Deliveries = append(report.Deliveries, api.ReportDetails(&h.Deliveries[i], h.Attempts[i], h.links))
 	}
 	return printJSON(w, report)
 }

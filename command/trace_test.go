@@ -63,7 +63,7 @@ func TestTraceOfTwoCalls(t *testing.T) {
 		}
 	}
 
-	held, err := heldOf(st, "1.1")
+	held, err := heldOf(st, "1.1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestTraceOfTwoCalls(t *testing.T) {
 	}
 
 	for n, uuid := range uuids {
-		held, err := heldOf(st, uuid)
+		held, err := heldOf(st, uuid, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -86,7 +86,7 @@ func newAPI(t *testing.T, st *store.Store, c *control.Control, live *pops.Live) 
 		t.Fatal(err)
 	}
 	a := api.New(log, st.Desk(), st.Cache(), st.Browse(), c, nil)
-	a.Exchange("", yemot.Config{}, api.NewExplainer(dialplan.Settings{}, number.NewReader(number.DefaultConfig()), lookups), nil)
+	a.Exchange("", yemot.Config{}, api.NewExplainer(dialplan.Settings{}, number.NewReader(number.DefaultConfig()), lookups), nil, nil)
 	a.SetPops(live)
 	return a
 }

@@ -28,6 +28,7 @@ import (
 	"ringhook/dialplan/kept"
 	"ringhook/hooks"
 	"ringhook/pops"
+	"ringhook/recordings"
 	"ringhook/store"
 	accounts "ringhook/store/desk"
 )
@@ -67,7 +68,9 @@ func newOffice(t *testing.T, change func(*Config)) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dispatcher, err := hooks.New([]hooks.Config{testHook()}, st.Outbox(), log, reg)
+	hook := testHook()
+	hook.Environment = []string{"open-sesame"} // as conf has hooks hide the secrets of [recordings]
+	dispatcher, err := hooks.New([]hooks.Config{hook}, st.Outbox(), log, reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +85,8 @@ func newOffice(t *testing.T, change func(*Config)) *office {
 	}
 	d, err := New(Settings{
 		Config: deskConfig, Agents: staff, Queues: queues,
-		Board: board.Settings{Moments: []string{"agent-dial"}, Kept: 24 * time.Hour, Hooks: func() *hooks.Dispatcher { return dispatcher }},
+		Board: board.Settings{Moments: []string{"agent-dial"}, Kept: 24 * time.Hour, Hooks: func() *hooks.Dispatcher { return dispatcher },
+			Links: (&recordings.Config{URL: "https://rec.example/%file%?key=open-sesame"}).Shown()},
 	}, Parts{Live: live, Control: c, API: newAPI(t, st, c, live), Accounts: st.Desk(), Store: st.Browse()}, log, reg)
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +121,7 @@ func (o *office) keep(id, queue, phone, number, name string, began time.Time, en
 	o.t.Helper()
 	m := kept.Marker{UniqueID: id, N: 1, What: queue}
 	c := &kept.Call{
-		LinkedID: id, Direction: "incoming", Began: began, Known: map[string]any{"callerid": number, "callerid_name": name, "directid": "+44207000000"},
+		LinkedID: id, Direction: "incoming", Began: began, Known: map[string]any{"callerid": number, "callerid_name": name, "directid": "+44207000000", "recording_url": "https://rec.example/a.wav?key=open-sesame"},
 		Visits: []kept.Visit{{Marker: m, Began: began}},
 	}
 	if ended {
@@ -132,7 +136,7 @@ func (o *office) keep(id, queue, phone, number, name string, began time.Time, en
 	record := dialplan.Record{Call: id, State: state}
 	if ended {
 		record.Events = []dialplan.Accepted{{
-			Event: hooks.Event{ID: "e" + id, Name: "call-hangup", LinkedID: id, Time: began, Params: map[string]any{"callerid": number, "callerid_name": name}},
+			Event: hooks.Event{ID: "e" + id, Name: "call-hangup", LinkedID: id, Time: began, Params: map[string]any{"callerid": number, "callerid_name": name, "recording_url": c.Known["recording_url"]}},
 			Hooks: []hooks.Route{{Hook: "crm", Key: id}},
 		}}
 	}
@@ -680,6 +684,17 @@ func TestLinksOfCalls(t *testing.T) {
 		}
 		if resp, text := o.ask(root, "GET", path, ""); resp.StatusCode != 200 || !strings.Contains(text, "Slash") {
 			t.Errorf("%s: %d", path, resp.StatusCode)
+		}
+	}
+}
+
+// TestLinksToRecordings checks that pages do not show the secrets of links to recordings.
+func TestLinksToRecordings(t *testing.T) {
+	o := newOffice(t, nil)
+	root := o.signedIn("1")
+	for _, path := range []string{"/desk/calls/1.1", "/desk/outbox/1"} {
+		if _, text := o.ask(root, "GET", path, ""); !strings.Contains(text, "https://rec.example/a.wav?key=***") || strings.Contains(text, "open-sesame") {
+			t.Errorf("%s: %s", path, text)
 		}
 	}
 }

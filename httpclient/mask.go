@@ -278,10 +278,11 @@ func headerSecrets(headers map[string]string) (secrets []string) {
 	return secrets
 }
 
-// URLSecrets returns what stands before the host of a URL and the values of parameters whose names speak of a secret.
+// URLSecrets returns what stands before the host of a URL, the values of parameters whose names speak of a secret, and the
+// parts that look like keys.
 func URLSecrets(address string) []string {
-	sure, _ := urlSecrets(address)
-	return slices.DeleteFunc(sure, func(s string) bool { return s == "" })
+	sure, guessed := urlSecrets(address)
+	return slices.DeleteFunc(slices.Concat(sure, guessed), func(s string) bool { return s == "" })
 }
 
 // urlSecrets returns what is secret in a URL as it is configured, or in a path that is appended to one: what stands before

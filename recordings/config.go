@@ -29,8 +29,8 @@ type Config struct {
 // SetEnvironment stores the values that the table took from environment variables.
 func (c *Config) SetEnvironment(values []string) { c.Environment = values }
 
-// Secrets returns what of the links is not shown: what came from the environment, and values of URL whose names speak of a
-// secret.
+// Secrets returns what of the links is not shown: what came from the environment, and what is secret in URL or looks like a
+// key.
 func (c *Config) Secrets() []string {
 	if c.URL == "" {
 		return nil

@@ -22,15 +22,17 @@ func TestOutboxAPI(t *testing.T) {
 name = "journal"
 events = ["queue-dial"]
 url = "%s/cti?key=sesame-open"
+[recordings]
+url = "https://rec.example/%%file%%?key=open-sesame"
 `, receiver.URL()))
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"call", "queue-dial", "queue_id=500", "--uniqueid", "1.1", "-c", file}, &out, &out); code != exitOK {
+	if code := run(t.Context(), []string{"call", "queue-dial", "queue_id=500", "callerid=+442079460142", "recording_file=a.wav", "--uniqueid", "1.1", "-c", file}, &out, &out); code != exitOK {
 		t.Fatalf("ended with %d: %s", code, &out)
 	}
 	get := func(path string, status int, into any) {
 		t.Helper()
 		got, _, answer := request(t, web+path, "", func(r *http.Request) { r.Method = http.MethodGet })
-		if got != status || strings.Contains(answer, "sesame-open") {
+		if got != status || strings.Contains(answer, "sesame-open") || strings.Contains(answer, "open-sesame") {
 			t.Fatalf("%s: got %d %s, want %d and no secret", path, got, answer, status)
 		}
 		if err := json.Unmarshal([]byte(answer), into); err != nil {
@@ -60,6 +62,17 @@ url = "%s/cti?key=sesame-open"
 	path := fmt.Sprint("/v1/outbox/", d.ID)
 	var details api.DeliveryDetails
 	get(path, 200, &details)
+	if link := details.Params["recording_url"]; link != "https://rec.example/a.wav?key=***" {
+		t.Errorf("recording_url is shown as %v", link)
+	}
+	get("/v1/calls/1.1", 200, &map[string]any{})
+	for _, args := range [][]string{{"trace", "1.1"}, {"trace", "1.1", "--json"}, {"export", "+442079460142"}, {"outbox", "show", fmt.Sprint(d.ID)}} {
+		var out bytes.Buffer
+		code := run(t.Context(), append(args, "-c", file), &out, &out)
+		if shown := out.String(); code != exitOK || !strings.Contains(shown, "rec.example/a.wav?key=") || strings.Contains(shown, "open-sesame") {
+			t.Errorf("%v ended with %d:\n%s", args, code, shown)
+		}
+	}
 	if len(details.Made) != 1 || !strings.Contains(details.Made[0].Answer, "no such page") || details.Params["queue_id"] != "500" ||
 		details.Request == nil || !strings.Contains(details.Request.Body, `"queue_id":"500"`) {
 		t.Errorf("got %+v", details)

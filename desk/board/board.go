@@ -18,6 +18,7 @@ import (
 	"ringhook/dialplan"
 	"ringhook/hooks"
 	"ringhook/loglimit"
+	"ringhook/recordings"
 	"ringhook/store/browse"
 	accounts "ringhook/store/desk"
 )
@@ -56,6 +57,8 @@ type Settings struct {
 	Kept time.Duration
 	// Hooks returns the hooks in force.
 	Hooks func() *hooks.Dispatcher
+	// Links hides the secrets of links to recordings.
+	Links *recordings.Shown
 }
 
 // Board serves the pages. Its methods may be called concurrently.

@@ -210,8 +210,9 @@ func (b *Board) deliveryPage(w http.ResponseWriter, r *http.Request, f *Frame) {
 		return
 	}
 	view := deliveryView{Row: rowOfDelivery(&d)}
-	for _, name := range slices.Sorted(maps.Keys(d.Event.Params)) {
-		view.Facts = append(view.Facts, fact{name, pops.Clean(fmt.Sprint(d.Event.Params[name]), maxValue)})
+	params := b.settings.Load().Links.Params(d.Event.Params)
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		view.Facts = append(view.Facts, fact{name, pops.Clean(fmt.Sprint(params[name]), maxValue)})
 	}
 	for _, a := range attempts {
 		row := attemptRow{At: a.Started, Took: a.Took, Chip: a.Class, Mark: cmp.Or(marks[a.Class], "bad"), Answer: pops.Clean(a.Excerpt, 2000)}

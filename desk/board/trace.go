@@ -76,8 +76,9 @@ func (b *Board) trace(v *Viewer, f *Frame, linkedid string) (*callView, error) {
 	if found {
 		row := b.settings.Load().rowOf(v, c)
 		view.Row = &row
-		for _, name := range slices.Sorted(maps.Keys(c.Known)) {
-			view.Facts = append(view.Facts, fact{name, v.text(pops.Clean(fmt.Sprint(c.Known[name]), maxValue))})
+		known := b.settings.Load().Links.Params(c.Known)
+		for _, name := range slices.Sorted(maps.Keys(known)) {
+			view.Facts = append(view.Facts, fact{name, v.text(pops.Clean(fmt.Sprint(known[name]), maxValue))})
 		}
 	}
 	t := &timeline{v: v, f: f, uuids: view.Shared}
