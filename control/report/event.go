@@ -16,6 +16,7 @@ type Event struct {
 	Channel, UniqueID, LinkedID           string
 	DestChannel, DestUniqueID, DestLinked string
 	Number, CallerName                    string // of the caller ID; empty if unknown
+	Presentation                          string // of the number, of a NewCallerid: bits and their name
 	Exten                                 string
 	Queue, Interface                      string
 	DialString, DialStatus                string
@@ -55,7 +56,7 @@ func NewEvent(m ami.Message, at time.Time) Event {
 		Name: m.Event(), At: at,
 		Channel: text(m, "Channel"), UniqueID: text(m, "Uniqueid"), LinkedID: text(m, "Linkedid"),
 		DestChannel: text(m, "DestChannel"), DestUniqueID: text(m, "DestUniqueid"), DestLinked: text(m, "DestLinkedid"),
-		Number: known(text(m, "CallerIDNum")), CallerName: known(text(m, "CallerIDName")), Exten: text(m, "Exten"),
+		Number: known(text(m, "CallerIDNum")), CallerName: known(text(m, "CallerIDName")), Presentation: text(m, "CID-CallingPres"), Exten: text(m, "Exten"),
 		Queue: text(m, "Queue"), Interface: text(m, "Interface"),
 		DialString: text(m, "DialString"), DialStatus: text(m, "DialStatus"),
 		Cause: text(m, "Cause"), HoldTime: text(m, "HoldTime"), Position: text(m, "Position"),

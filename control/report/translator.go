@@ -9,6 +9,7 @@ package report
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,7 +50,9 @@ type channel struct {
 	id, linkedID, name string
 	exten              string // that it was made for
 	number, named      string // caller ID
-	listed             bool   // it was there before its events were seen
+	presented          bool   // it is known whether the number is withheld
+	withheld           bool
+	listed             bool // it was there before its events were seen
 	hangingUp          bool
 	cause              string   // of its Hangup
 	other              *channel // other half of a Local channel
@@ -196,12 +199,20 @@ func (t *Translator) newChannel(e *Event) {
 	if e.UniqueID == "" {
 		return
 	}
-	t.channels[e.UniqueID] = &channel{id: e.UniqueID, linkedID: e.LinkedID, name: e.Channel, exten: e.Exten, number: e.Number, named: e.CallerName}
+	c := &channel{id: e.UniqueID, linkedID: e.LinkedID, name: e.Channel, exten: e.Exten, number: e.Number, named: e.CallerName}
+	t.channels[e.UniqueID] = c
+	if t.All && c.id == c.linkedID { // the end of the call may be the first report: then Asterisk cannot say it any more
+		t.withholds(c)
+	}
 }
 
 func (t *Translator) newCaller(e *Event) {
 	if c := t.channels[e.UniqueID]; c != nil {
 		c.number, c.named = e.Number, e.CallerName
+		if text, _, ok := strings.Cut(e.Presentation, " "); ok {
+			bits, err := strconv.Atoi(text)
+			c.presented, c.withheld = err == nil, dialplan.WithheldBits(bits)
+		}
 	}
 }
 
@@ -249,10 +260,19 @@ func (t *Translator) callerOf(linkedID string) *dialplan.Caller {
 		}
 		c.caller = &dialplan.Caller{
 			Number: c.number, Name: cmp.Or(known(t.Read(c.id, ami.CallerName)), c.named), DNID: cmp.Or(known(t.Read(c.id, ami.DNID)), dialed),
-			Withheld: dialplan.Withheld(t.Read(c.id, ami.Presentation)),
+			Withheld: t.withholds(c),
 		}
 	}
 	return c.caller
+}
+
+// withholds reports whether the caller of a channel withholds the number. If Asterisk cannot say so any more, because the
+// caller has hung up, it is as it was known before, and withheld if it was not.
+func (t *Translator) withholds(c *channel) bool {
+	if name := t.Read(c.id, ami.Presentation); name != "" {
+		c.presented, c.withheld = true, dialplan.Withheld(name)
+	}
+	return c.withheld || !c.presented && c.number+c.named != ""
 }
 
 // isPhone reports whether a device is an agent's phone and not a trunk: it is that of an agent or of a queue's

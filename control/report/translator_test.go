@@ -384,6 +384,33 @@ func TestScenarios(t *testing.T) {
 		"call-hangup on PJSIP/trunk cause=16")
 }
 
+// TestPresentationOfEnded checks that the number of a caller who withholds it is marked so in the report of the end, when
+// Asterisk does not know the channel any more, and that of a caller of whom nothing could be read.
+func TestPresentationOfEnded(t *testing.T) {
+	for _, c := range []struct {
+		first, event string // what Asterisk says at the beginning
+		withheld     bool
+	}{
+		{"allowed_not_screened", "", false}, {"prohib_not_screened", "", true}, {"", "", true},
+		{"allowed_not_screened", "32 (Presentation Prohibited, Not Screened)", true}, {"", "0 (Presentation Allowed, Not Screened)", false}, {"", "none at all", true},
+	} {
+		variables := map[string]string{"CALLERID(num-pres)": c.first}
+		tr := newTranslator(variables)
+		tr.All = true
+		for _, e := range []Event{
+			{Name: "Newchannel", Channel: "PJSIP/trunk-1", UniqueID: "1.1", LinkedID: "1.1", Number: "02079460142"},
+			{Name: "NewCallerid", Channel: "PJSIP/trunk-1", UniqueID: "1.1", LinkedID: "1.1", Number: "02079460142", Presentation: c.event},
+		} {
+			tr.Event(&e)
+		}
+		clear(variables)
+		got := tr.Event(&Event{Name: "Hangup", Channel: "PJSIP/trunk-1", UniqueID: "1.1", LinkedID: "1.1"})
+		if len(got) != 1 || got[0].Caller.Number != "02079460142" || got[0].Caller.Withheld != c.withheld {
+			t.Errorf("%+v: got %+v", c, got[0].Caller)
+		}
+	}
+}
+
 // TestAnotherAskedFirst translates calls that go to a second queue, about which another ringhook was asked first: it has
 // removed QUEUESTATUS and noted on the channel how the caller left the first queue.
 func TestAnotherAskedFirst(t *testing.T) {
@@ -487,7 +514,7 @@ func TestInside(t *testing.T) {
 
 // TestNothingButTheEnd checks that a call whose end is its only report has its caller.
 func TestNothingButTheEnd(t *testing.T) {
-	tr := newTranslator(nil)
+	tr := newTranslator(map[string]string{"CALLERID(num-pres)": "allowed_not_screened"})
 	tr.All = true
 	events := plainEvents(
 		"Event: Newchannel\nChannel: PJSIP/trunk-1\nUniqueid: 1.1\nLinkedid: 1.1\nExten: 74951234500\nCallerIDNum: 79161234567\nCallerIDName: Anna",
