@@ -178,6 +178,8 @@ func TestRoomsCheck(t *testing.T) {
 		{"[[agent]]\nphone = \"101\"\n[[agent]]\nphone = \"PJSIP/101\"", 4, "agent.phone"},
 		{"[[agent]]\nphone = \"PJSIP/\"", 2, "agent.phone"},
 		{"\n[[lookup]]\nname = \"crm\"\npoints = [\"lookup\"]", 2, "lookup.url"},
+		{"[[hook]]\nname = \"a\"\nevents = [\"sur/vey\"]\nurl = \"https://crm.example/\"\n", 3, "hook.events"},
+		{"[[hook]]\nname = \"a\"\nevents = [\"survey *\"]\nurl = \"https://crm.example/\"\n", 3, "hook.events"},
 		{"[[hook]]\nevents = [\"x\"]\nurl = \"https://crm.example/\"\n", 1, "hook.name"},
 	} {
 		_, err := Parse("ringhook.toml", []byte(c.text), environment)

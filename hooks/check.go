@@ -18,6 +18,7 @@ import (
 
 var (
 	hookName  = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
+	eventName = regexp.MustCompile(`^[A-Za-z0-9_.*?\[\]^\\-]*$`) // and patterns; ringhook.hook_disabled has a dot
 	fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 	// paramName allows the names that forms have for lists and tables too: user[], data[PHONE].
 	paramName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*(?:\[[A-Za-z0-9_.-]*\])*$`)
@@ -40,6 +41,8 @@ func (c *Config) Check(report func(key, problem string)) {
 	for _, name := range c.Events {
 		_, err := path.Match(name, "")
 		check(err == nil && name != "", "events", "%q is neither an event's name nor a pattern such as \"agent-*\"", name)
+		check(err != nil || name == "" || eventName.MatchString(name), "events",
+			"%q fits no event: their names have letters, digits, - and _, also those of /event", name)
 	}
 	check(c.Timeout >= 100*time.Millisecond && c.Timeout <= time.Minute, "timeout", "%v is out of range: 100ms to 60s", c.Timeout)
 	check(c.GiveUp >= time.Second && c.GiveUp <= 30*24*time.Hour, "give_up", "%v is out of range: 1s to 720h", c.GiveUp)

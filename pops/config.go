@@ -91,7 +91,7 @@ const (
 
 var (
 	ruleName        = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
-	eventName       = regexp.MustCompile(`^[a-z][a-z0-9_.-]*$`)
+	eventName       = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)
 	exceptedPattern = regexp.MustCompile(`^\+?[0-9][0-9 ()./-]*\*?$|^\+\*$`)
 
 	ways        = []Way{Frame, Window, Tab, Scheme, Card, Notice, GetEvent}
@@ -113,7 +113,7 @@ func (c *Config) Check(report func(key, problem string)) {
 	}
 	for _, name := range c.Events {
 		if !eventName.MatchString(name) {
-			report("events", fmt.Sprintf("%q is not the name of an event; a rule takes no patterns", name))
+			report("events", fmt.Sprintf("%q is not the name of an event: letters, digits, - and _, and no pattern", name))
 		}
 	}
 	if c.Open == "" {
