@@ -76,6 +76,14 @@ func classOf(err error) Class {
 	return classOfCode(pg.Code)
 }
 
+// codeOf returns the code of an error of the engine, empty for any other error.
+func codeOf(err error) string {
+	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
 // classOfCode returns the class of an error of the engine.
 func classOfCode(code string) Class {
 	switch code {

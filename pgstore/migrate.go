@@ -36,12 +36,25 @@ const (
 // Migrate creates the schema or applies the steps that it lacks, each in a transaction of its own. A step only adds, so
 // that nodes with this version and the one before can use the schema at the same time.
 func Migrate(ctx context.Context, dsn string) error {
+	_, _, err := Init(ctx, dsn)
+	return err
+}
+
+// Init is Migrate. It returns the number of steps that the schema had before and has now, 0 without a schema.
+func Init(ctx context.Context, dsn string) (before, now int, err error) {
 	conn, err := connect(ctx, dsn, nil)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	err = migrate(ctx, conn)
-	return errors.Join(err, conn.Close(ctx))
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	if before, err = schemaVersion(ctx, conn); err != nil && !errors.Is(err, ErrNoSchema) {
+		return before, before, err
+	}
+	if err = migrate(ctx, conn); err != nil {
+		return before, before, err
+	}
+	now, err = schemaVersion(ctx, conn)
+	return before, now, err
 }
 
 func migrate(ctx context.Context, conn *pgx.Conn) error {

@@ -30,6 +30,19 @@ func (s *Store) Person(numbers ...string) (p browse.Person, err error) {
 	return p, wrap("list deliveries of a number", err)
 }
 
+// Sole returns the linkedids of a person's calls that no call of another person has: their traces are the person's alone.
+func (s *Store) Sole(numbers ...string) (map[string]bool, error) {
+	held, err := s.heldOf(numbers)
+	if err != nil {
+		return nil, err
+	}
+	_, own, err := s.eventsOf(numbers)
+	if err != nil {
+		return nil, err
+	}
+	return s.soleOf(append(own, browse.OwnCalls(held)...))
+}
+
 // heldOf returns the stored calls that mention one of the numbers.
 func (s *Store) heldOf(numbers []string) (held []browse.HeldCall, err error) {
 	err = s.search(func(rows pgx.Rows) error {
