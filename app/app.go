@@ -48,7 +48,8 @@ type App struct {
 	systemd    supervisor
 	cfg        atomic.Pointer[conf.Config] // in force; changed by reload alone
 	registry   *prometheus.Registry
-	store      *store.Store
+	store      *store.Store // the folder
+	data       data
 	accounts   *account.Accounts
 	people     *directory.Directory
 	clicks     *clickfrom.Service
@@ -94,13 +95,16 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 		return a, fmt.Errorf("open store: %w", err)
 	}
 	a.onStop("store", stopTime, without(a.store.Close))
+	if a.data, err = a.openData(cfg.Store, a.store, log, a.registry); err != nil {
+		return a, err
+	}
 
 	a.control = control.New(log, a.registry)
 	popping, err := a.popSetup(cfg)
 	if err != nil {
 		return a, err
 	}
-	a.pops = pops.NewLive(popping, a.store.Journal(), log, a.registry)
+	a.pops = pops.NewLive(popping, a.data.journal, log, a.registry)
 	a.onStop("screen pops", partTime, without(a.pops.Close))
 	accounts, err := a.buildShared(cfg)
 	if err != nil {
@@ -119,7 +123,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	a.onStop("lookups before a reload", lookupTime, without(func() error { a.retiring.Wait(); return nil }))
 	a.onStop("hooks", attemptDrain, func(ctx context.Context) error { return a.parts.Hooks.Close(ctx) })
 
-	a.points = dialplan.New(a.settings(cfg), a.parts, a.store.Journal(), log, a.registry)
+	a.points = dialplan.New(a.settings(cfg), a.parts, a.data.journal, log, a.registry)
 	a.onStop("dialplan", partTime, without(a.points.Close))
 	a.control.Use(a.store.Desk(), a.points)
 	a.onStop("manager interface", partTime, without(a.control.Close))
@@ -139,7 +143,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	if a.webAt, err = net.Listen("tcp", cfg.HTTP.Listen); err != nil {
 		return a, fmt.Errorf("[http] listen: %w", err)
 	}
-	a.api = api.New(log, a.store.Desk(), a.store.Cache(), a.store.Browse(), a.control, a.webAt.Addr())
+	a.api = api.New(log, a.store.Desk(), a.store.Cache(), a.data.browse, a.control, a.webAt.Addr())
 	a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, a.parts), a.parts.Hooks, cfg.Recordings.Shown())
 	a.api.SetGetEvent(getevent.New(cfg.GetEvent, a.pops))
 	if cfg.Desk.Listen == "" { // else they come from outside by the desk's port
@@ -167,12 +171,12 @@ func (a *App) newParts(ctx context.Context, cfg *conf.Config, accounts httpclien
 	if p.Lookups, err = lookup.New(cfg.Lookups, a.store.Cache(), lookup.Own{Phonebook: a.store.Phonebook(), DIDs: a.store.Desk(), Accounts: accounts}, a.log, a.registry); err != nil {
 		return p, fmt.Errorf("[[lookup]]: %w", err)
 	}
-	if p.Hooks, err = hooks.NewShared(cfg.Hooks, hooks.Shared{Accounts: accounts, Recordings: a.recordings}, a.store.Outbox(), a.log, a.registry); err != nil {
+	if p.Hooks, err = hooks.NewShared(cfg.Hooks, hooks.Shared{Accounts: accounts, Recordings: a.recordings}, a.data.outbox, a.log, a.registry); err != nil {
 		return p, errors.Join(fmt.Errorf("[[hook]]: %w", err), a.closeLookups(ctx, p.Lookups))
 	}
 	ctx, cancel := context.WithTimeout(ctx, store.Wait)
 	defer cancel()
-	if err := a.store.Outbox().EnsureHooks(ctx, p.Hooks.Names()); err != nil {
+	if err := a.data.outbox.EnsureHooks(ctx, p.Hooks.Names()); err != nil {
 		return p, errors.Join(err, a.closeLookups(ctx, p.Lookups), a.closeHooks(ctx, p.Hooks))
 	}
 	return p, nil
@@ -181,9 +185,8 @@ func (a *App) newParts(ctx context.Context, cfg *conf.Config, accounts httpclien
 // setHooks passes the names of the configured hooks to the outbox, and warns of deliveries for
 // others.
 func (a *App) setHooks(names []string) {
-
-	a.store.Outbox().SetConfiguredHooks(names)
-	tallies, err := a.store.Operator().HookCounts()
+	a.data.outbox.SetConfiguredHooks(names)
+	tallies, err := a.data.browse.HookCounts()
 	if err != nil {
 		a.log.Warn("cannot count deliveries for removed hooks", "err", err)
 	}
@@ -274,7 +277,7 @@ func (a *App) unready() string {
 	if a.draining.Load() {
 		return "stopping"
 	}
-	if err := a.store.Ready(); err != nil {
+	if err := a.data.ready(); err != nil {
 		return err.Error()
 	}
 	return ""

@@ -40,8 +40,8 @@ func trimCrash(path string) error {
 
 // noteCrash reads how the last run crashed, if it did, and counts it against the
 // delivery that was attempted by the goroutine at fault.
-func noteCrash(st *store.Store, log *slog.Logger) {
-	path := filepath.Join(st.Folder(), crashFile)
+func noteCrash(folder string, o outbox, log *slog.Logger) {
+	path := filepath.Join(folder, crashFile)
 	text, at, err := readCrash(path)
 	if err != nil {
 		log.Warn("cannot read the crash file", "err", err)
@@ -57,7 +57,7 @@ func noteCrash(st *store.Store, log *slog.Logger) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), store.Wait)
 	defer cancel()
-	dead, err := st.Outbox().Crashed(ctx, delivery, at, why)
+	dead, err := o.Crashed(ctx, delivery, at, why)
 	log.Error("ringhook crashed in its last run, in an attempt at a delivery", "at", at, "delivery", delivery, "given_up", dead, "err", why)
 	if err != nil {
 		log.Warn("crash not counted against its delivery", "delivery", delivery, "err", err)

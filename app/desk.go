@@ -71,7 +71,7 @@ func (a *App) buildDesk(cfg *conf.Config, setup pops.Setup) (err error) {
 		return nil
 	}
 	a.desk, err = desk.New(a.deskSettings(cfg, &setup), desk.Parts{
-		Live: a.pops, Control: a.control, API: a.api, Accounts: a.store.Desk(), Store: a.store.Browse(), Clicks: a.clicks, Recordings: a.recordings, Notes: a.note, Changed: a.readPersonal, Frames: framing.NewChecker(framing.Head),
+		Live: a.pops, Control: a.control, API: a.api, Accounts: a.store.Desk(), Store: a.data.browse, Clicks: a.clicks, Recordings: a.recordings, Notes: a.note, Changed: a.readPersonal, Frames: framing.NewChecker(framing.Head),
 	}, a.log, a.registry)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (a *App) buildDesk(cfg *conf.Config, setup pops.Setup) (err error) {
 
 // note makes the event of an agent's note about the call of a linkedid and call_uuid.
 func (a *App) note(ctx context.Context, linkedid, call, agentPhone, note string) bool {
-	held, err := a.store.Calls(linkedid)
+	held, err := a.data.browse.Calls(linkedid)
 	if err != nil {
 		a.limited.Error("note", "note of an agent not reported", "linkedid", linkedid, "err", err)
 		return false

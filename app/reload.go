@@ -13,7 +13,9 @@ import (
 
 	"ringhook/conf"
 	"ringhook/lookup"
+	"ringhook/pgstore"
 	"ringhook/pops/getevent"
+	"ringhook/store"
 )
 
 // reloadMetrics report whether the configuration on disk is in force.
@@ -112,8 +114,12 @@ func (a *App) describe(cfg *conf.Config) []any {
 	if cfg.File != "" {
 		file = absolute(cfg.File)
 	}
-	return []any{"version", a.build.Version, "file", file, "store", absolute(cfg.Store.Folder),
-		"lookups", len(cfg.Lookups), "hooks", len(cfg.Hooks), "queues", len(cfg.Queues), "agents", len(cfg.Agents), "ami", len(cfg.AMI)}
+	where := []any{"version", a.build.Version, "file", file, "store", absolute(cfg.Store.Folder)}
+	if cfg.Store.Type == store.Postgres {
+		where = append(where, "postgres", pgstore.Address(cfg.Store.DSN))
+	}
+	return append(where,
+		"lookups", len(cfg.Lookups), "hooks", len(cfg.Hooks), "queues", len(cfg.Queues), "agents", len(cfg.Agents), "ami", len(cfg.AMI))
 }
 
 func absolute(path string) string {

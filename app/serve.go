@@ -52,7 +52,7 @@ func Serve(ctx context.Context, o Options) error {
 		return err
 	}
 	a.lines, a.level = lines, level
-	noteCrash(a.store, log)
+	noteCrash(a.store.Folder(), a.data.outbox, log)
 	if err := recordCrashes(filepath.Join(a.store.Folder(), crashFile)); err != nil {
 		log.Warn("cannot write the crash file", "err", err, "hint", "the reason of a crash goes to standard error only")
 	}

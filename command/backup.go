@@ -16,6 +16,9 @@ func (c *backupCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	if err := onlySQLite(cfg, "backup", "calls, events and deliveries are in PostgreSQL: use pg_dump or pgBackRest for them, see docs/cluster.md#backup"); err != nil {
+		return err
+	}
 	names, err := store.Backup(s.ctx, cfg.Store.Folder, c.File)
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ type cacheCmd struct {
 // withCache calls do with the cache, also while a server runs on it, and with the number
 // as the cache has it.
 func withCache(s *streams, raw string, do func(c *cache.Cache, number string) error) (err error) {
-	st, cfg, err := openStore(s)
+	st, cfg, err := openFolder(s)
 	if err != nil {
 		return err
 	}

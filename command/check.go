@@ -6,6 +6,8 @@ import (
 
 	"ringhook/conf"
 	"ringhook/dialplan/extensions"
+	"ringhook/pgstore"
+	"ringhook/store"
 )
 
 type checkCmd struct {
@@ -21,8 +23,12 @@ func (c *checkCmd) Run(s *streams) error {
 	for _, w := range cfg.Warnings {
 		fmt.Fprintln(s.err, "warning:", w.String())
 	}
-	fmt.Fprintf(s.out, "%s: good: %d lookups, %d hooks, %d queues, %d agents; FastAGI on %s, metrics on %s, store in %s\n",
-		s.configuration(), len(cfg.Lookups), len(cfg.Hooks), len(cfg.Queues), len(cfg.Agents), cfg.FastAGI.Listen, cfg.HTTP.Listen, cfg.Store.Folder)
+	engine := ""
+	if cfg.Store.Type == store.Postgres {
+		engine = " and in PostgreSQL (" + pgstore.Address(cfg.Store.DSN) + ")"
+	}
+	fmt.Fprintf(s.out, "%s: good: %d lookups, %d hooks, %d queues, %d agents; FastAGI on %s, metrics on %s, store in %s%s\n",
+		s.configuration(), len(cfg.Lookups), len(cfg.Hooks), len(cfg.Queues), len(cfg.Agents), cfg.FastAGI.Listen, cfg.HTTP.Listen, cfg.Store.Folder, engine)
 	if c.Dialplan == "" {
 		return nil
 	}

@@ -69,6 +69,7 @@ type cli struct {
 	SIP       sipCmd       `cmd:"" name:"sip" group:"data" help:"Create, list, change and delete SIP accounts of phones."`
 	Account   accountCmd   `cmd:"" group:"data" help:"Show, renew and remove the tokens of [[account]] tables."`
 	Token     tokenCmd     `cmd:"" group:"data" help:"Create, list and delete tokens of programs for the API."`
+	Engine    engineCmd    `cmd:"" group:"data" help:"Set up and check the PostgreSQL database of [store]."`
 	Backup    backupCmd    `cmd:"" group:"data" help:"Back up what must not be lost, also while the server runs."`
 	Restore   restoreCmd   `cmd:"" group:"data" help:"Put a backup into the store's folder; the server must be stopped."`
 	Export    exportCmd    `cmd:"" group:"data" help:"Print everything stored about a number, as JSON."`

@@ -8,8 +8,9 @@ import (
 	"ringhook/api"
 	"ringhook/conf"
 	"ringhook/dialplan"
+	"ringhook/hooks"
 	"ringhook/lookup"
-	"ringhook/store"
+	"ringhook/store/browse"
 	"ringhook/store/desk"
 	"ringhook/store/phonebook"
 )
@@ -21,7 +22,7 @@ type exportCmd struct {
 // personReport is everything stored about a number.
 type personReport struct {
 	Number     string                 `json:"number"`
-	Calls      []store.HeldCall       `json:"calls"`
+	Calls      []browse.HeldCall      `json:"calls"`
 	Points     []dialplan.PointTrace  `json:"points"`
 	Deliveries []*api.DeliveryDetails `json:"deliveries"`
 	Cache      []answerReport         `json:"cache"`
@@ -40,24 +41,27 @@ type answerReport struct {
 
 // Run prints everything stored about a number, as JSON.
 func (c *exportCmd) Run(s *streams) error {
-	return withPerson(s, c.Number, func(st *store.Store, cfg *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error {
-		p, err := st.Person(spellings...)
+	return withPerson(s, c.Number, func(st *openedStore, cfg *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error {
+		links := cfg.Recordings.Shown()
+		report := personReport{Number: number}
+		err := st.person(spellings, func(p browse.Person, show func(int64) (browse.Item, []hooks.Attempt, error)) error {
+			hideLinks(p.Calls, links)
+			report.Calls, report.Points = append(report.Calls, p.Calls...), append(report.Points, p.Points...)
+			for _, d := range p.Deliveries {
+				shown, attempts, err := show(d.ID)
+				if err != nil && !errors.Is(err, browse.ErrNotFound) {
+					return err
+				}
+				d.Remembered = shown.Remembered
+				report.Deliveries = append(report.Deliveries, api.ReportDetails(&d, attempts, links))
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		links := cfg.Recordings.Shown()
-		hideLinks(p.Calls, links)
-		report := personReport{Number: number, Calls: p.Calls, Points: p.Points}
-		for _, d := range p.Deliveries {
-			shown, attempts, err := st.Operator().Show(d.ID)
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-			d.Remembered = shown.Remembered
-			report.Deliveries = append(report.Deliveries, api.ReportDetails(&d, attempts, links))
-		}
 		for _, spelling := range spellings {
-			entries, err := st.Cache().Show(spelling)
+			entries, err := st.folder.Cache().Show(spelling)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
@@ -71,7 +75,7 @@ func (c *exportCmd) Run(s *streams) error {
 				return err
 			}
 		}
-		if report.Desk, err = heldInDesk(st.Folder(), spellings); err != nil {
+		if report.Desk, err = heldInDesk(st.folder.Folder(), spellings); err != nil {
 			return err
 		}
 		held := len(report.Calls) + len(report.Points) + len(report.Deliveries) + len(report.Cache) + len(report.Phonebook)

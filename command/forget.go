@@ -13,6 +13,7 @@ import (
 	"ringhook/conf"
 	"ringhook/lookup/number"
 	"ringhook/store"
+	"ringhook/store/browse"
 	"ringhook/store/desk"
 	"ringhook/store/phonebook"
 )
@@ -24,16 +25,16 @@ type forgetCmd struct {
 
 // Run erases what is stored about a number.
 func (c *forgetCmd) Run(s *streams) error {
-	return withPerson(s, c.Number, func(st *store.Store, _ *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error {
+	return withPerson(s, c.Number, func(st *openedStore, _ *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error {
 		ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 		defer cancel()
-		erased, err := st.Erase(ctx, spellings...)
+		erased, err := st.erase(ctx, spellings)
 		if err != nil {
 			return err
 		}
 		answers := 0
 		for _, spelling := range spellings {
-			n, err := st.Cache().Forget(ctx, spelling)
+			n, err := st.folder.Cache().Forget(ctx, spelling)
 			if err != nil && !errors.Is(err, os.ErrNotExist) { // else there is no cache yet
 				return err
 			}
@@ -45,11 +46,11 @@ func (c *forgetCmd) Run(s *streams) error {
 				return err
 			}
 		}
-		inDesk, err := eraseFromDesk(st.Folder(), spellings)
+		inDesk, err := eraseFromDesk(st.folder.Folder(), spellings)
 		if err != nil {
 			return err
 		}
-		if !inBook && answers == 0 && erased == (store.Erased{}) && inDesk == (desk.Erased{}) && !hasDigit(number) {
+		if !inBook && answers == 0 && erased == (browse.Erased{}) && inDesk == (desk.Erased{}) && !hasDigit(number) {
 			return noNumber(c.Number)
 		}
 		fmt.Fprintf(s.out, "%s: erased %d calls with %d points, %d events with %d deliveries, %d cached answers\n",
@@ -66,7 +67,10 @@ func (c *forgetCmd) Run(s *streams) error {
 		if inDesk.Notes+inDesk.Exceptions > 0 {
 			fmt.Fprintf(s.out, "erased %d notes of agents and %d exceptions of screen pops\n", inDesk.Notes, inDesk.Exceptions)
 		}
-		return errors.Join(store.Scrub(st.Folder()), printLeftovers(s.out, st.Folder()))
+		if st.engine != nil {
+			fmt.Fprintln(s.out, "PostgreSQL keeps deleted rows until vacuum, and its log, standbys and backups for longer: see docs/cluster.md#privacy")
+		}
+		return errors.Join(store.Scrub(st.folder.Folder()), printLeftovers(s.out, st.folder.Folder()))
 	})
 }
 
@@ -97,7 +101,7 @@ func eraseFromDesk(folder string, spellings []string) (desk.Erased, error) {
 
 // withPerson opens the store, also while a server runs on it. The spellings are the forms in
 // which the number may be stored: as it was read, as it came, and as others write it.
-func withPerson(s *streams, raw string, do func(st *store.Store, cfg *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error) (err error) {
+func withPerson(s *streams, raw string, do func(st *openedStore, cfg *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error) (err error) {
 	st, cfg, err := openStore(s)
 	if err != nil {
 		return err

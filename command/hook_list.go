@@ -25,7 +25,7 @@ func (*hookListCmd) Run(s *streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	reports, err := api.HookReports(st.Operator(), hooks.Names(cfg.Hooks), time.Now())
+	reports, err := api.HookReports(st, hooks.Names(cfg.Hooks), time.Now())
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (c *hookEnableCmd) Run(s *streams) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, store.Wait)
 	defer cancel()
-	was, err := st.Operator().Enable(ctx, c.Name)
+	was, err := st.Enable(ctx, c.Name)
 	switch {
 	case err != nil:
 		return err

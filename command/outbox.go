@@ -13,7 +13,6 @@ import (
 	"ringhook/api"
 	"ringhook/conf"
 	"ringhook/hooks"
-	"ringhook/store"
 	"ringhook/store/browse"
 )
 
@@ -37,8 +36,8 @@ type outboxFilter struct {
 	Until api.Moment `placeholder:"TIME" help:"Only events before then."`
 }
 
-func (f outboxFilter) filter(limit int) store.Filter {
-	filter := store.Filter{Hook: f.Hook, Call: f.Call, Limit: limit, Since: f.Since.Time, Until: f.Until.EndOf(f.Since.Time)}
+func (f outboxFilter) filter(limit int) browse.Filter {
+	filter := browse.Filter{Hook: f.Hook, Call: f.Call, Limit: limit, Since: f.Since.Time, Until: f.Until.EndOf(f.Since.Time)}
 	if state, ok := hooks.StateNamed(f.State); ok {
 		filter.States = []hooks.State{state}
 	}
@@ -60,7 +59,7 @@ func (c *outboxListCmd) Run(s *streams) (err error) {
 	if err := c.known(cfg, st); err != nil {
 		return err
 	}
-	list, err := st.Operator().List(c.filter(c.Limit))
+	list, err := st.List(c.filter(c.Limit))
 	if err != nil {
 		return err
 	}
@@ -79,7 +78,7 @@ func (c *outboxListCmd) Run(s *streams) (err error) {
 	return nil
 }
 
-func lastOutcome(d store.Item) string {
+func lastOutcome(d browse.Item) string {
 	switch {
 	case d.Class == "":
 		return "-"
@@ -89,7 +88,7 @@ func lastOutcome(d store.Item) string {
 	return d.Class
 }
 
-func nextAttempt(d store.Item) string {
+func nextAttempt(d browse.Item) string {
 	switch {
 	case d.Held:
 		return "after the one before"
@@ -111,12 +110,12 @@ func (c *outboxShowCmd) Run(s *streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	d, attempts, err := st.Operator().Show(c.ID)
+	d, attempts, err := st.Show(c.ID)
 	if err != nil {
 		return fmt.Errorf("delivery %d: %w", c.ID, err)
 	}
 	if by := hooks.RememberedFor(cfg.Hooks, d.Hook); by != d.Hook {
-		if d.Remembered, err = st.Outbox().Remembered(by, d.Event.Call()); err != nil {
+		if d.Remembered, err = st.outbox.Remembered(by, d.Event.Call()); err != nil {
 			return err
 		}
 	}
@@ -178,7 +177,7 @@ type outboxChoice struct {
 	Limit int `placeholder:"N" help:"At most this many, the oldest; all that fit otherwise."`
 }
 
-func (c *outboxChoice) choose(s *streams, change func(*store.Operator, context.Context, ...int64) (int, error), done string) (err error) {
+func (c *outboxChoice) choose(s *streams, change func(browse.Operator, context.Context, ...int64) (int, error), done string) (err error) {
 	if len(c.IDs) == 0 && c.Hook == "" && c.Call == "" && c.Since.IsZero() {
 		return usageError{errors.New("give numbers of deliveries, or --hook, --call or --since")}
 	}
@@ -192,25 +191,25 @@ func (c *outboxChoice) choose(s *streams, change func(*store.Operator, context.C
 	}
 	ids := c.IDs
 	if len(ids) == 0 {
-		if ids, err = st.Operator().Changeable(c.filter(c.Limit)); err != nil {
+		if ids, err = st.Changeable(c.filter(c.Limit)); err != nil {
 			return err
 		}
 	}
-	n, err := change(st.Operator(), s.ctx, ids...)
+	n, err := change(st, s.ctx, ids...)
 	fmt.Fprintf(s.out, "%d deliveries %s\n", n, done)
 	return err
 }
 
 // known returns an error if a filter names a hook or a call, or there are numbers of deliveries, that are nowhere: they
 // are mistyped, and nothing would be shown or changed without a word.
-func (f outboxFilter) known(cfg *conf.Config, st *store.Store, ids ...int64) error {
-	err := api.KnownHook(st.Operator(), hooks.Names(cfg.Hooks), f.Hook)
+func (f outboxFilter) known(cfg *conf.Config, st *openedStore, ids ...int64) error {
+	err := api.KnownHook(st, hooks.Names(cfg.Hooks), f.Hook)
 	if f.Call != "" {
-		_, held := heldOf(st, f.Call, nil)
+		_, held := heldOf(st.Store, f.Call, nil)
 		err = errors.Join(err, held)
 	}
 	for _, id := range ids {
-		if _, _, shown := st.Operator().Show(id); shown != nil {
+		if _, _, shown := st.Show(id); shown != nil {
 			err = errors.Join(err, fmt.Errorf("delivery %d: %w", id, shown))
 		}
 	}
@@ -223,7 +222,7 @@ type outboxRetryCmd struct {
 
 // Run makes deliveries due now. A running server notices it within seconds.
 func (c *outboxRetryCmd) Run(s *streams) error {
-	return c.choose(s, (*store.Operator).Retry, "are due now; a running server attempts them within seconds")
+	return c.choose(s, browse.Operator.Retry, "are due now; a running server attempts them within seconds")
 }
 
 type outboxDropCmd struct {
@@ -232,7 +231,7 @@ type outboxDropCmd struct {
 
 // Run drops deliveries.
 func (c *outboxDropCmd) Run(s *streams) error {
-	return c.choose(s, (*store.Operator).Drop, "dropped")
+	return c.choose(s, browse.Operator.Drop, "dropped")
 }
 
 type outboxReplayCmd struct {
@@ -255,24 +254,24 @@ func (c *outboxReplayCmd) Run(s *streams) (err error) {
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	for _, name := range []string{c.Hook, c.From} {
-		if err := api.KnownHook(st.Operator(), hooks.Names(cfg.Hooks), name); err != nil {
+		if err := api.KnownHook(st, hooks.Names(cfg.Hooks), name); err != nil {
 			return err
 		}
 	}
-	r := store.Replay{Hook: c.Hook, From: c.From, Since: c.Since.Time, Until: c.Until.EndOf(c.Since.Time), NewID: c.NewID}
+	r := browse.Replay{Hook: c.Hook, From: c.From, Since: c.Since.Time, Until: c.Until.EndOf(c.Since.Time), NewID: c.NewID}
 	if c.From != "" {
 		if r.Wants, err = hooks.Wants(cfg.Hooks, c.Hook, s.warnings()); err != nil {
 			return err
 		}
 	}
 	if c.DryRun {
-		n, err := st.Operator().Replayable(r)
+		n, err := st.Replayable(r)
 		if err == nil {
 			fmt.Fprintf(s.out, "%d deliveries would be sent: %s\n", n, replayEnd(n))
 		}
 		return err
 	}
-	n, err := st.Operator().Replay(s.ctx, r)
+	n, err := st.Replay(s.ctx, r)
 	fmt.Fprintf(s.out, "%d deliveries are queued: %s\n", n, replayEnd(n))
 	return err
 }
@@ -290,11 +289,14 @@ type outboxSalvageCmd struct {
 
 // Run copies pending and dead deliveries. A running server notices it within seconds.
 func (c *outboxSalvageCmd) Run(s *streams) (err error) {
-	st, _, err := openStore(s)
+	st, cfg, err := openFolder(s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	if err := onlySQLite(cfg, "outbox salvage", "it copies into outbox.db; set type = \"sqlite\" until what it copied is delivered"); err != nil {
+		return err
+	}
 	got, err := st.Operator().Salvage(s.ctx, c.File)
 	fmt.Fprintf(s.out, "%d deliveries copied, %d were there already", got.Copied, got.Known)
 	if got.Unreadable > 0 {

@@ -16,6 +16,9 @@ func (c *restoreCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	if err := onlySQLite(cfg, "restore", "calls, events and deliveries are in PostgreSQL: use pg_restore or pgBackRest for them, see docs/cluster.md#backup"); err != nil {
+		return err
+	}
 	r, err := store.Restore(cfg.Store.Folder, c.File)
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"ringhook/dialplan"
 	"ringhook/hooks"
 	"ringhook/recordings"
-	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 type traceCmd struct {
@@ -31,9 +31,9 @@ func (c *traceCmd) Run(s *streams) (err error) {
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	if c.Call == "" {
-		return c.list(s, st)
+		return c.list(s, st.Store)
 	}
-	held, err := heldOf(st, c.Call, cfg.Recordings.Shown())
+	held, err := heldOf(st.Store, c.Call, cfg.Recordings.Shown())
 	if err != nil {
 		return err
 	}
@@ -51,8 +51,8 @@ type heldTrace struct {
 }
 
 // heldOf returns everything stored about a call, by its linkedid or its call_uuid, without the secrets of links.
-func heldOf(st *store.Store, call string, links *recordings.Shown) (*heldTrace, error) {
-	c, err := api.ReadCall(st.Browse(), call, maxTraced)
+func heldOf(st browse.Store, call string, links *recordings.Shown) (*heldTrace, error) {
+	c, err := api.ReadCall(st, call, maxTraced)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func heldOf(st *store.Store, call string, links *recordings.Shown) (*heldTrace, 
 }
 
 // hideLinks hides the secrets of links to recordings in calls.
-func hideLinks(calls []store.HeldCall, links *recordings.Shown) {
+func hideLinks(calls []browse.HeldCall, links *recordings.Shown) {
 	for i := range calls {
 		calls[i].State = links.State(calls[i].State)
 	}
@@ -131,8 +131,8 @@ func (h *heldTrace) printUndelivered(w io.Writer) error {
 
 func (h *heldTrace) printJSON(w io.Writer) error {
 	report := struct {
-		Call       *store.HeldCall        `json:"call,omitempty"`  // the latest
-		Calls      []store.HeldCall       `json:"calls,omitempty"` // of all Asterisks, if there are several
+		Call       *browse.HeldCall       `json:"call,omitempty"`  // the latest
+		Calls      []browse.HeldCall      `json:"calls,omitempty"` // of all Asterisks, if there are several
 		Points     []dialplan.PointTrace  `json:"points"`
 		Deliveries []*api.DeliveryDetails `json:"deliveries"`
 	}{Points: h.Points}

@@ -12,11 +12,11 @@ import (
 	"ringhook/dialplan"
 	"ringhook/dialplan/kept"
 	"ringhook/hooks"
-	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 // list prints the calls of a time span, with their problems.
-func (c *traceCmd) list(s *streams, st *store.Store) error {
+func (c *traceCmd) list(s *streams, st browse.Store) error {
 	calls, err := c.calls(st)
 	if err != nil {
 		return err
@@ -24,11 +24,11 @@ func (c *traceCmd) list(s *streams, st *store.Store) error {
 	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "BEGAN\tCALL\tDIRECTION\tCALLER\tANSWERED\tENDED\tTROUBLE")
 	for _, call := range calls[:min(len(calls), c.Limit)] {
-		undelivered, err := st.Operator().List(store.Filter{Call: call.linkedid, States: []hooks.State{hooks.Pending, hooks.Dead, hooks.Dropped}})
+		undelivered, err := st.List(browse.Filter{Call: call.linkedid, States: []hooks.State{hooks.Pending, hooks.Dead, hooks.Dropped}})
 		if err != nil {
 			return err
 		}
-		undelivered = slices.DeleteFunc(undelivered, func(d store.Item) bool {
+		undelivered = slices.DeleteFunc(undelivered, func(d browse.Item) bool {
 			of := d.Event.Call()
 			return call.uuid != "" && of != call.uuid && of != call.linkedid // of another Asterisk's call
 		})
@@ -55,9 +55,9 @@ type listedCall struct {
 
 // calls returns the calls of the time span in the order of their beginning, also those of
 // which only the points are stored.
-func (c *traceCmd) calls(st *store.Store) ([]*listedCall, error) {
+func (c *traceCmd) calls(st browse.Store) ([]*listedCall, error) {
 	byID := map[string][]*listedCall{} // two Asterisks may have one linkedid
-	err := st.CallsSince(c.Since.Time, func(call store.HeldCall) bool {
+	err := st.CallsSince(c.Since.Time, func(call browse.HeldCall) bool {
 		if c, err := kept.Decode(call.State); err == nil {
 			byID[call.LinkedID] = append(byID[call.LinkedID], &listedCall{Call: *c, linkedid: call.LinkedID, uuid: call.UUID()})
 		}
@@ -103,7 +103,7 @@ func (l *listedCall) note(p *dialplan.PointTrace) {
 const maxTroubles = 8
 
 // troubles summarises what went wrong with points, lookups and deliveries.
-func (l *listedCall) troubles(undelivered []store.Item) string {
+func (l *listedCall) troubles(undelivered []browse.Item) string {
 	list := l.trouble
 	counts := map[string]int{}
 	for _, d := range undelivered {

@@ -11,7 +11,7 @@ import (
 
 	"ringhook/dialplan/kept"
 	"ringhook/hooks"
-	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 func text(v any) string {
@@ -27,7 +27,7 @@ func clock(t time.Time) string {
 	return t.Local().Format(time.TimeOnly)
 }
 
-func printCallState(w io.Writer, call *store.HeldCall) error {
+func printCallState(w io.Writer, call *browse.HeldCall) error {
 	state, err := kept.Decode(call.State)
 	if err != nil {
 		return fmt.Errorf("call %s: %w", call.LinkedID, err)
@@ -67,7 +67,7 @@ type traceLine struct {
 	text string
 }
 
-func (t *trace) add(d *store.Item, attempts []hooks.Attempt) {
+func (t *trace) add(d *browse.Item, attempts []hooks.Attempt) {
 	if !slices.Contains(t.told, d.Event.ID) {
 		t.told = append(t.told, d.Event.ID)
 		var own []string

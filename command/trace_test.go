@@ -63,7 +63,7 @@ func TestTraceOfTwoCalls(t *testing.T) {
 		}
 	}
 
-	held, err := heldOf(st, "1.1", nil)
+	held, err := heldOf(st.Browse(), "1.1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestTraceOfTwoCalls(t *testing.T) {
 	}
 
 	for n, uuid := range uuids {
-		held, err := heldOf(st, uuid, nil)
+		held, err := heldOf(st.Browse(), uuid, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestTraceOfTwoCalls(t *testing.T) {
 	c := traceCmd{Limit: 10}
 	c.Since.Time, c.Until.Time = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	var list strings.Builder
-	if err := c.list(&streams{out: &list, err: &list}, st); err != nil {
+	if err := c.list(&streams{out: &list, err: &list}, st.Browse()); err != nil {
 		t.Fatal(err)
 	}
 	for n, asterisk := range []string{"east", "west"} {

@@ -11,6 +11,8 @@ import (
 	"ringhook/dialplan"
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/pgstore"
+	"ringhook/store"
 )
 
 // check lets every room check its own settings, and checks what concerns several of
@@ -21,6 +23,11 @@ func (r *report) check(c *Config, root *position) {
 	c.Yemot.Check(r.in(root.key("yemot"), "yemot"), api.Paths...)
 	c.Log.Check(r.in(root.key("log"), "log"))
 	c.Store.Check(r.in(root.key("store"), "store"))
+	if c.Store.Type == store.Postgres && c.Store.DSN != "" {
+		if err := pgstore.CheckDSN(c.Store.DSN); err != nil {
+			r.in(root.key("store"), "store")("dsn", err.Error())
+		}
+	}
 	c.Number.Check(r.in(root.key("number"), "number"))
 	c.Dialplan.Check(r.in(root.key("dialplan"), "dialplan"))
 	if c.Dialplan.MaxCall >= c.Store.KeepCalls {

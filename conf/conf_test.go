@@ -24,14 +24,16 @@ var update = flag.Bool("update", false, "rewrite the golden files of testdata")
 // environment holds the variables that the files of the tests use as ${NAME}.
 func environment(name string) (string, bool) {
 	value, ok := map[string]string{
-		"CRM_TOKEN":      "s3cret \"token\"",
-		"CRM_SECRET":     "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
-		"CRM_PASSWORD":   "s3cret",
-		"AMI_SECRET":     "s3cret",
-		"GETEVENT_TOKEN": "0123456789abcdef",
-		"HOST":           "archive",
-		"NESTED":         "${CRM_TOKEN}",
-		"EMPTY":          "",
+		"CRM_TOKEN":    "s3cret \"token\"",
+		"CRM_SECRET":   "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+		"CRM_PASSWORD": "s3cret",
+		"AMI_SECRET":   "s3cret",
+
+		"RINGHOOK_DB_PASSWORD": "s3cret",
+		"GETEVENT_TOKEN":       "0123456789abcdef",
+		"HOST":                 "archive",
+		"NESTED":               "${CRM_TOKEN}",
+		"EMPTY":                "",
 	}[name]
 	return value, ok
 }

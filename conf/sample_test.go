@@ -45,7 +45,8 @@ func TestSample(t *testing.T) {
 		t.Errorf("got %+v\nwant the defaults %+v", c, Default())
 	}
 
-	all := commented.ReplaceAllString(strings.Replace(data, "variables = {}\n", "", 1), "$1")
+	all := strings.Replace(strings.Replace(data, "variables = {}\n", "", 1), `type = "sqlite" `, `type = "postgres" `, 1)
+	all = commented.ReplaceAllString(all, "$1")
 	c, err = Parse(sample, []byte(all), environment)
 	if err != nil {
 		t.Fatal(err)

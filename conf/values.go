@@ -115,6 +115,12 @@ func (d *decoder) literal(at *position, key, s string) {
 	switch m := inURL.FindStringSubmatch(s); {
 	case m != nil:
 		s = m[1] + m[2]
+	case key == "store.dsn":
+		m := inDSN.FindStringSubmatch(s)
+		if m == nil {
+			return
+		}
+		s = strings.Trim(m[1], "'")
 	case s == "" || !secretKey(key) || onlyPlaceholder.MatchString(s):
 		return
 	}
@@ -133,11 +139,13 @@ var (
 	plain = regexp.MustCompile(`\.(variables|map|words|tls)\.|_(file|url)$`)
 	// inURL matches a password before the host, or a parameter with such a name.
 	inURL = regexp.MustCompile(`://[^/@:?]*:([^/@?]+)@|(?i)[?&][a-z0-9_-]*(?:` + secretWords + `)[a-z0-9_-]*=([^&%]+)`)
+	// inDSN matches the password among the key=value pairs of a database's address.
+	inDSN = regexp.MustCompile(`(?i)\b(?:ssl)?password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)`)
 	// onlyPlaceholder matches a value that each call provides.
 	onlyPlaceholder = regexp.MustCompile(`^%[^%]+%$`)
 )
 
 // secretKey reports whether the name of a key makes its value a secret.
 func secretKey(key string) bool {
-	return secretName.MatchString(key) && !plain.MatchString(key)
+	return key == "store.dsn" || secretName.MatchString(key) && !plain.MatchString(key)
 }

@@ -6,8 +6,18 @@ import (
 	"ringhook/store/size"
 )
 
+// The types of stores.
+const (
+	SQLite   = "sqlite"
+	Postgres = "postgres"
+)
+
 // Config is the [store] table.
 type Config struct {
+	// Type is Postgres if calls, events and deliveries are in PostgreSQL, else SQLite.
+	Type string `toml:"type"`
+	// DSN is the address of the PostgreSQL database, with its password. It is empty for SQLite.
+	DSN string `toml:"dsn"`
 	// Folder holds outbox.db, cache.db, phonebook.db, desk.db and trace.db. It is created if it is missing.
 	Folder string `toml:"folder"`
 	// Synchronous is "full" if a commit must survive a power cut, or "normal" if it
@@ -32,6 +42,7 @@ const day = 24 * time.Hour
 // DefaultConfig is the [store] table of an empty file.
 func DefaultConfig() Config {
 	return Config{
+		Type:          SQLite,
 		Folder:        "ringhook-data",
 		Synchronous:   "full",
 		KeepDelivered: 7 * day,
@@ -44,6 +55,14 @@ func DefaultConfig() Config {
 
 // Check reports every invalid value with its key.
 func (c *Config) Check(report func(key, problem string)) {
+	switch {
+	case c.Type != SQLite && c.Type != Postgres:
+		report("type", `must be "sqlite" or "postgres"`)
+	case c.Type == Postgres && c.DSN == "":
+		report("dsn", `is missing: type = "postgres" needs the address of the database, such as "postgres://ringhook:${RINGHOOK_DB_PASSWORD}@db1/ringhook?sslmode=verify-full"`)
+	case c.Type == SQLite && c.DSN != "":
+		report("dsn", `is only for type = "postgres": set that, or remove dsn`)
+	}
 	if c.Folder == "" {
 		report("folder", "is empty: set the folder for the files")
 	}

@@ -175,7 +175,7 @@ func TestConfigCheck(t *testing.T) {
 	var got []string
 	bad := Config{Synchronous: "off", KeepDelivered: -1}
 	bad.Check(func(key, problem string) { got = append(got, key) })
-	if want := "[folder synchronous keep_calls keep_delivered max_size cache_rows]"; fmt.Sprint(got) != want {
+	if want := "[type folder synchronous keep_calls keep_delivered max_size cache_rows]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
 }

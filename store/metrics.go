@@ -80,7 +80,9 @@ type collector struct{ s *Store }
 
 // Describe is part of prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	browse.Describe(ch)
+	if c.s.cfg.Type != Postgres {
+		browse.Describe(ch)
+	}
 	for _, d := range []*prometheus.Desc{reserveDesc, sizeDesc, entriesDesc} {
 		ch <- d
 	}
@@ -91,11 +93,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	tallies, err := c.s.Operator().HookCounts()
-	if err != nil {
-		browse.Failed(ch, err)
+	if c.s.cfg.Type != Postgres { // else PostgreSQL has the deliveries
+		tallies, err := c.s.Operator().HookCounts()
+		if err != nil {
+			browse.Failed(ch, err)
+		}
+		browse.Collect(ch, tallies, c.s.now())
 	}
-	browse.Collect(ch, tallies, c.s.now())
 	held := 0.0
 	if r := c.s.w.reserve; r.Held() {
 		held = float64(r.Size())

@@ -24,7 +24,11 @@ type Person = browse.Person
 type Erased = browse.Erased
 
 // Person returns the stored data about the holder of a number, given in all its spellings.
-func (s *Store) Person(numbers ...string) (Person, error) {
+func (s *Store) Person(numbers ...string) (Person, error) { return s.PersonOf(nil, numbers...) }
+
+// PersonOf is Person for someone of whom another store has calls too. Linkedids are those of calls there that are the
+// person's alone.
+func (s *Store) PersonOf(linkedids map[string]bool, numbers ...string) (Person, error) {
 	var p Person
 	var err error
 	if p.Calls, err = s.heldOf(numbers); err != nil {
@@ -47,6 +51,7 @@ func (s *Store) Person(numbers ...string) (Person, error) {
 	}
 	sole, err := s.soleOf(append(own, browse.OwnCalls(p.Calls)...))
 	if err == nil {
+		maps.Copy(sole, linkedids)
 		p.Points, err = s.traces.Find(pointsOf(sole, numbers))
 	}
 	return p, err
@@ -121,6 +126,12 @@ func pointsOf(linkedids map[string]bool, numbers []string) (words [][]byte, fits
 // erased one continue. If another person's call has the same linkedid, only the trace
 // records that mention a number are removed.
 func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
+	return s.EraseOf(ctx, nil, numbers...)
+}
+
+// EraseOf is Erase for someone of whom another store has calls too. Linkedids are those of calls there that are the
+// person's alone.
+func (s *Store) EraseOf(ctx context.Context, linkedids map[string]bool, numbers ...string) (Erased, error) {
 	var e Erased
 	held, err := s.heldOf(numbers)
 	if err != nil {
@@ -168,6 +179,7 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (Erased, error) {
 		return e, ctx.Err()
 	case <-time.After(2 * trace.Delay):
 	}
+	maps.Copy(sole, linkedids)
 	e.Points, err = s.traces.Erase(pointsOf(sole, numbers))
 	return e, err
 }
