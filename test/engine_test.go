@@ -1,0 +1,241 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"ringhook/pgstore/pgtest"
+	"ringhook/test/wait"
+)
+
+// engine starts a PostgreSQL server of the test's own, with a database that ringhook engine init has set up, and returns it
+// with the database's address.
+func engine(t *testing.T) (server *pgtest.Server, dsn string) {
+	t.Helper()
+	server, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if server != nil {
+		t.Cleanup(server.Stop)
+	}
+	return server, server.Database(t)
+}
+
+// onEngine is config for a store in PostgreSQL.
+func onEngine(t *testing.T, dsn, more string) (file, agi, web string) {
+	t.Helper()
+	file, agi, web = config(t, more)
+	text, err := os.ReadFile(file)
+	if err == nil {
+		store := fmt.Sprintf("[store]\ntype = \"postgres\"\ndsn = %q\n", dsn)
+		err = os.WriteFile(file, bytes.Replace(text, []byte("[store]\n"), []byte(store), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file, agi, web
+}
+
+// invoke runs a command and returns its exit code and what it prints.
+func invoke(t *testing.T, args ...string) (code int, out string) {
+	t.Helper()
+	var b bytes.Buffer
+	code = run(t.Context(), args, &b, &b)
+	return code, b.String()
+}
+
+const allEvents = "[[hook]]\nname = \"journal\"\nevents = [\"*\"]\nurl = %q\nformat = \"json\"\nschedule = \"fast\"\n"
+
+// TestEngineKill9 kills ringhook during calls, and ends the engine and starts it again, and checks that every event of a
+// point that was answered OK arrives, in order within its call and with one id.
+func TestEngineKill9(t *testing.T) {
+	t.Parallel()
+	server, dsn := engine(t)
+	l := newLedger(t)
+	l.answer = failing
+	receiver := httptest.NewServer(l)
+	defer receiver.Close()
+	file, agi, web := onEngine(t, dsn, fmt.Sprintf(allEvents, receiver.URL))
+	if code, out := invoke(t, "engine", "init", "-c", file); code != exitOK || !strings.Contains(out, "created") {
+		t.Fatalf("engine init: %d\n%s", code, out)
+	}
+
+	ctx := wait.Context(t)
+	calls, stop := context.WithCancel(ctx)
+	var callers sync.WaitGroup
+	for n := range 8 {
+		callers.Go(func() {
+			for i := 0; calls.Err() == nil; i++ {
+				l.play(ctx, agi, fmt.Sprintf("%d.%d", n+1, i+1))
+			}
+		})
+	}
+	promised := func() int {
+		_, n := l.missing()
+		return n
+	}
+	const some = 60
+	for n := range 6 {
+		c := spawn(t, file, web)
+		more := func() {
+			until := promised() + some
+			wait.Until(t, func() bool { return promised() >= until }, "nothing is promised any more:\n%s", c.log)
+		}
+		more()
+		if n%2 == 1 {
+			server.Halt()
+			c.untilMetric(web, "ringhook_engine_up 0")
+			if ready(web) {
+				t.Error("ringhook is ready without its engine")
+			}
+			if err := server.Resume(); err != nil {
+				t.Fatal(err)
+			}
+			c.ready(web)
+			more()
+		}
+		c.kill()
+	}
+	stop()
+	callers.Wait()
+
+	c := spawn(t, file, web)
+	defer c.kill()
+	l.await(ctx, c)
+	if code, out := invoke(t, "outbox", "list", "--state", "delivered", "--limit", "5", "-c", file); code != exitOK || strings.Count(out, "journal") != 5 {
+		t.Errorf("outbox list: %d\n%s", code, out)
+	}
+	c.stop()
+}
+
+// TestEngineAway starts ringhook while its engine is away: lookups are answered, no event is accepted, and both are as usual
+// when the engine is back.
+func TestEngineAway(t *testing.T) {
+	t.Parallel()
+	server, dsn := engine(t)
+	came := make(chan struct{}, 1)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case came <- struct{}{}:
+		default:
+		}
+	}))
+	defer receiver.Close()
+	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]string{"name": "Ada"})
+	}))
+	defer crm.Close()
+	file, agi, web := onEngine(t, dsn, fmt.Sprintf(allEvents, receiver.URL)+
+		fmt.Sprintf("[[lookup]]\nname = \"crm\"\npoints = [\"lookup\", \"queue-dial\"]\nurl = \"%s/%%callerid%%\"\nformat = \"json\"\nmap = { \"CALLERID(name)\" = \".name\" }\n[number]\ncountry = \"GB\"\n", crm.URL))
+	if code, out := invoke(t, "engine", "init", "-c", file); code != exitOK {
+		t.Fatalf("engine init: %d\n%s", code, out)
+	}
+	server.Halt()
+	c := start(t, file)
+	defer c.kill()
+	c.untilServes(web)
+	if ready(web) {
+		t.Error("ringhook is ready without its engine")
+	}
+	ask := func(point string) string {
+		_, out := invoke(t, "call", point, "--from", "+442079460142", "--server", agi)
+		return out
+	}
+	if out := ask("lookup"); !strings.Contains(out, "Ada") {
+		t.Errorf("lookup without the engine:\n%s", out)
+	}
+	if out := ask("queue-dial?queue_id=500"); !strings.Contains(out, "Ada") || strings.Contains(out, "RINGHOOK_STATUS=OK") || strings.Contains(out, "RINGHOOK_STATUS = OK") {
+		t.Errorf("queue-dial without the engine:\n%s", out)
+	}
+	for _, args := range [][]string{{"outbox", "list"}, {"engine", "check"}} {
+		if code, out := invoke(t, append(args, "-c", file)...); code != exitFailure {
+			t.Errorf("%v without the engine: %d\n%s", args, code, out)
+		}
+	}
+	if err := server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	c.ready(web)
+	if out := ask("call-hangup"); !strings.Contains(out, "OK") {
+		t.Errorf("call-hangup:\n%s", out)
+	}
+	<-came
+	c.stop()
+}
+
+// untilServes waits until the HTTP port answers, ready or not.
+func (c *process) untilServes(web string) {
+	c.t.Helper()
+	wait.Until(c.t, func() bool {
+		resp, err := http.Get(web + "/healthz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return true
+	}, "the HTTP port does not answer:\n%s", c.log)
+}
+
+// TestEngineMistakes checks what is refused: a database without a schema, a second ringhook, deliveries that wait in the
+// folder, and commands that only work on the folder.
+func TestEngineMistakes(t *testing.T) {
+	t.Parallel()
+	_, dsn := engine(t)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
+	defer receiver.Close()
+	hook := fmt.Sprintf(allEvents, receiver.URL)
+	file, _, web := onEngine(t, dsn, hook)
+	refused := func(file, want string) {
+		t.Helper()
+		c := start(t, file)
+		if err := c.cmd.Wait(); err == nil || !strings.Contains(c.log.String(), want) {
+			t.Errorf("ringhook ended with %v, want %q:\n%s", err, want, c.log)
+		}
+	}
+	refused(file, "run ringhook engine init")
+	for _, want := range []string{"created", "nothing to do"} {
+		if code, out := invoke(t, "engine", "init", "-c", file); code != exitOK || !strings.Contains(out, want) {
+			t.Errorf("engine init: %d, want %s\n%s", code, want, out)
+		}
+	}
+	c := spawn(t, file, web)
+	defer c.kill()
+	other, _, _ := onEngine(t, dsn, hook)
+	refused(other, "another ringhook serves from this database")
+	for _, args := range [][]string{
+		{"backup", filepath.Join(t.TempDir(), "backup.tar")}, {"restore", "backup.tar"}, {"outbox", "salvage", "outbox.db"},
+	} {
+		if code, out := invoke(t, append(args, "-c", file)...); code != exitFailure || !strings.Contains(out, "does not work with") {
+			t.Errorf("%v: %d\n%s", args, code, out)
+		}
+	}
+	c.stop()
+
+	file, agi, web := config(t, hook)
+	c = spawn(t, file, web)
+	defer c.kill()
+	if _, out := invoke(t, "call", "call-hangup", "--server", agi); !strings.Contains(out, "OK") {
+		t.Fatalf("call-hangup:\n%s", out)
+	}
+	c.stop()
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, bytes.Replace(text, []byte("[store]\n"), fmt.Appendf(nil, "[store]\ntype = \"postgres\"\ndsn = %q\n", dsn), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(file, "1 deliveries wait in outbox.db")
+}
