@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,8 +26,8 @@ const (
 
 // Update sets the variables of a late answer on a caller who still waits, for the next agent who is rung, and
 // changes the caller's priority. It is a dialplan.Waiting.
-func (c *Control) Update(ctx context.Context, uniqueID string, vars []fastagi.Variable) (set []fastagi.Variable, outcome dialplan.LateOutcome) {
-	s, outcome := c.having(uniqueID)
+func (c *Control) Update(ctx context.Context, call dialplan.Identity, uniqueID string, vars []fastagi.Variable) (set []fastagi.Variable, outcome dialplan.LateOutcome) {
+	s, outcome := c.having(call, uniqueID)
 	if s == nil {
 		return nil, outcome
 	}
@@ -75,9 +76,23 @@ func (c *Control) Update(ctx context.Context, uniqueID string, vars []fastagi.Va
 	return set, dialplan.LateApplied
 }
 
-// having returns the Asterisk that has a channel which is not in a conversation, else the reason why there is none.
-func (c *Control) having(uniqueID string) (found *server, why dialplan.LateOutcome) {
+// of returns the server whose Asterisk a call is identified by, or all if none is known to be it.
+func (c *Control) of(call dialplan.Identity) []*server {
 	servers := c.all()
+	for _, s := range servers {
+		s.mu.Lock()
+		own := call.Asterisk != "" && (call.Asterisk == s.config.SystemName || slices.Contains(s.names, call.Asterisk))
+		s.mu.Unlock()
+		if own {
+			return []*server{s}
+		}
+	}
+	return servers
+}
+
+// having returns the Asterisk that has a call's channel which is not in a conversation, else the reason why there is none.
+func (c *Control) having(call dialplan.Identity, uniqueID string) (found *server, why dialplan.LateOutcome) {
+	servers := c.of(call)
 	talks, away := false, len(servers) == 0
 	for _, s := range servers {
 		s.mu.Lock()

@@ -29,7 +29,7 @@ func TestUpdate(t *testing.T) {
 	asked := 0
 	f := func(uniqueID string, outcome dialplan.LateOutcome, vars []fastagi.Variable, want ...string) {
 		t.Helper()
-		set, got := c.Update(t.Context(), uniqueID, vars)
+		set, got := c.Update(t.Context(), dialplan.Identity{}, uniqueID, vars)
 		if got != outcome {
 			t.Errorf("%s: outcome %s, want %s", uniqueID, got, outcome)
 		}
@@ -100,10 +100,31 @@ func TestUpdateAway(t *testing.T) {
 		{[]*server{talking, away}, nil, dialplan.LateGone},
 		{[]*server{away, waiting, none}, waiting, ""},
 	} {
-		found, outcome := (&Control{servers: c.servers}).having("1.1")
+		found, outcome := (&Control{servers: c.servers}).having(dialplan.Identity{}, "1.1")
 		if found != c.found || found == nil && outcome != c.want {
 			t.Errorf("%d servers: found %t, %s, want %t, %s", len(c.servers), found != nil, outcome, c.found != nil, c.want)
 		}
+	}
+}
+
+// TestUpdateOfTwoAsterisks checks that a late answer is not set on another Asterisk's channel with the same uniqueid, also if
+// that Asterisk alone is connected.
+func TestUpdateOfTwoAsterisks(t *testing.T) {
+	channels := func() *state {
+		s := newState()
+		s.channels["1.1"] = &channel{uniqueID: "1.1"}
+		return s
+	}
+	left, right := &server{state: channels(), connected: true, names: []string{"left"}}, &server{state: channels(), connected: true, config: ami.Config{SystemName: "right"}}
+	c := &Control{servers: []*server{left, right}}
+	for asterisk, want := range map[string]*server{"left": left, "right": right, "": nil, "other": nil} {
+		if found, _ := c.having(dialplan.Identity{Asterisk: asterisk, LinkedID: "1.1"}, "1.1"); found != want {
+			t.Errorf("Asterisk %q: found %t, want %t", asterisk, found != nil, want != nil)
+		}
+	}
+	right.connected, right.state = false, newState()
+	if found, outcome := c.having(dialplan.Identity{Asterisk: "right", LinkedID: "1.1"}, "1.1"); found != nil || outcome != dialplan.LateAway {
+		t.Errorf("while it is away: found %t, %s", found != nil, outcome)
 	}
 }
 
@@ -115,7 +136,7 @@ func TestUpdateUnclear(t *testing.T) {
 		st.channels["1.1"] = &channel{uniqueID: "1.1"}
 		c.servers = append(c.servers, &server{config: ami.Config{LateAnswers: true}, state: st, connected: true})
 	}
-	if set, outcome := c.Update(t.Context(), "1.1", []fastagi.Variable{{Name: "CALLERID(name)", Value: "x"}}); set != nil || outcome != dialplan.LateAway {
+	if set, outcome := c.Update(t.Context(), dialplan.Identity{}, "1.1", []fastagi.Variable{{Name: "CALLERID(name)", Value: "x"}}); set != nil || outcome != dialplan.LateAway {
 		t.Errorf("got %v, %s", set, outcome)
 	}
 }

@@ -14,8 +14,9 @@ import (
 // Waiting changes channels of callers who still wait in a queue.
 type Waiting interface {
 	// Update sets variables of the contract on a caller's channel, for the next agent whose phone
-	// rings, and changes the caller's priority. It returns the variables that it set.
-	Update(ctx context.Context, uniqueID string, vars []fastagi.Variable) (set []fastagi.Variable, outcome LateOutcome)
+	// rings, and changes the caller's priority. It returns the variables that it set. Two Asterisks may
+	// have a channel of one uniqueid: the call says whose it is.
+	Update(ctx context.Context, call Identity, uniqueID string, vars []fastagi.Variable) (set []fastagi.Variable, outcome LateOutcome)
 }
 
 // LateOutcome is the outcome of a late answer.
@@ -151,7 +152,7 @@ func (l *lateAnswer) apply(ctx context.Context, a lookup.Answer) {
 	case !l.waits:
 		outcome = LateAway // later events have the answer all the same
 	case len(vars) > 0:
-		set, outcome = l.Waiting.Update(ctx, l.uniqueID, vars)
+		set, outcome = l.Waiting.Update(ctx, l.id, l.uniqueID, vars)
 	}
 	l.metrics.late.WithLabelValues(a.Source, string(outcome)).Inc()
 	l.log.Debug("late answer", append(about, "outcome", string(outcome), "after", time.Since(l.asked))...)

@@ -21,7 +21,7 @@ type waiting struct {
 	outcome dialplan.LateOutcome
 }
 
-func (w *waiting) Update(_ context.Context, uniqueID string, vars []fastagi.Variable) ([]fastagi.Variable, dialplan.LateOutcome) {
+func (w *waiting) Update(_ context.Context, _ dialplan.Identity, uniqueID string, vars []fastagi.Variable) ([]fastagi.Variable, dialplan.LateOutcome) {
 	w.asked <- append([]fastagi.Variable{{Name: "uniqueid", Value: uniqueID}}, vars...)
 	return vars, w.outcome
 }
