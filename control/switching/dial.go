@@ -112,7 +112,9 @@ func (k *Course) Close() { k.watch.Close() }
 // Outcome returns how far the call came.
 func (k *Course) Outcome() Outcome { return k.outcome }
 
-// hangupTime is the longest between a failure and the Hangup that has its cause: both come in one millisecond.
+// hangupTime is the longest between a failure and the Hangup that has its cause: on an idle machine both come in one
+// millisecond. A busy Asterisk sends the OriginateResponse before all events of the channel. Without a Hangup there was no
+// channel.
 const hangupTime = time.Second
 
 // Next waits until stage or state change, the call ends, or ctx ends. It returns the outcome, and whether it is final:
@@ -131,6 +133,9 @@ func (k *Course) Next(ctx context.Context) (Outcome, bool) {
 			return k.outcome, false
 		case <-cause:
 			k.fail(0, "", 0)
+			if !k.exists {
+				k.outcome.State = Unreachable
+			}
 		case m, ok := <-k.watch.Events:
 			if !ok {
 				k.outcome.State, k.final = Lost, true
@@ -210,10 +215,7 @@ func (k *Course) originated(m ami.Message) {
 	}
 	k.failed = true
 	k.reason, _ = strconv.Atoi(m.Get("Reason"))
-	switch {
-	case !k.exists:
-		k.outcome.State, k.final = Unreachable, true
-	case k.hungUp:
+	if k.hungUp {
 		k.fail(k.outcome.Cause, k.outcome.Text, k.outcome.SIP)
 	}
 }

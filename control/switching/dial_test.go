@@ -55,6 +55,7 @@ func TestCourse(t *testing.T) {
 	f(Outcome{StagePhone, Unreachable, 0, "", 0}, failed)
 	f(Outcome{StagePhone, Busy, 17, "User busy", 0}, newchannel, hangup("17", "User busy"), failed)
 	f(Outcome{StagePhone, Busy, 17, "User busy", 0}, newchannel, failed, hangup("17", "User busy"))
+	f(Outcome{StagePhone, Busy, 17, "User busy", 0}, failed, newchannel, hangup("17", "User busy")) // a busy Asterisk
 	f(Outcome{StagePhone, Rejected, 21, "Call Rejected", 603}, newchannel, ringing, event("Hangup", "Cause: 21", "Cause-txt: Call Rejected", "TechCause: 603"), failed)
 	f(Outcome{StagePhone, NoAnswer, 0, "Unknown", 0}, newchannel, ringing, event("OriginateResponse", "Response: Failure", "Reason: 3"), hangup("0", "Unknown"))
 	f(Outcome{StagePhone, Busy, 0, "", 0}, newchannel, event("OriginateResponse", "Response: Failure", "Reason: 5"), hangup("0", ""))
