@@ -28,7 +28,7 @@ var freepbxEvents = []pbxScenario{
 	// Asterisk may dial the next phone before it reports the end of both.
 	{name: "ring group, no answer", test: pbxGroupFailover, except: groupExcept,
 		level3: []string{"{ agent-dial agent-dial } { agent-cancel agent-cancel agent-dial } { call-answer agent-answer } agent-hangup call-hangup"}},
-	{name: "agents call out, follow me", test: pbxOutgoing, except: directExcept},
+	{name: "agents call out, follow me", test: pbxOutgoing, sites: 2, except: directExcept},
 	{name: "hold", test: pbxHold, except: directExcept},
 	{name: "transfers by command", test: pbxTransfers, sites: 2, except: []string{"agent-hangup cause"}},
 	{name: "click to call", test: pbxClick},
@@ -438,19 +438,20 @@ func pbxOutgoing(t *testing.T, l *lab) {
 
 // pbxCallback calls a caller back who left a queue: through the trunk, and if answered into the queue.
 func pbxCallback(t *testing.T, l *lab) {
-	const queue, number = "543", "79261110102"
-	l.phone(t, "209", phone{Ring: time.Second, Talk: 2 * time.Second})
+	const number = "79261110102"
+	s := l.site(t)
+	l.phone(t, s.phones[0], phone{Ring: time.Second, Talk: 2 * time.Second})
 	trunk := l.phone(t, "trunk", phone{Ring: time.Second})
 	act(t, func(ctx context.Context, c *ami.Client) error {
 		_, err := c.Do(ctx, ami.Action{Name: "Originate", Fields: []ami.Field{
 			{Key: "Channel", Value: "Local/" + number + "@from-internal/n"}, {Key: "CallerID", Value: number}, {Key: "Async", Value: "true"},
-			{Key: "Context", Value: "ext-queues"}, {Key: "Exten", Value: queue}, {Key: "Priority", Value: "1"},
+			{Key: "Context", Value: "ext-queues"}, {Key: "Exten", Value: s.queue}, {Key: "Priority", Value: "1"},
 		}})
 		return err
 	})
 	told := l.pbx.plays(t, story{l.crm.receiver, "callerid", "+" + number})
 	l.expect(t, told, strings.TrimPrefix(wholeCall, "call-dial "))
-	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"queue_id": queue, "directid": "", "status": "answer", "agent_phone": "209", "talk_time": "1~"})
+	told.wait(t, "queue-hangup", 1).has(t, map[string]string{"queue_id": s.queue, "directid": "", "status": "answer", "agent_phone": s.phones[0], "talk_time": "1~"})
 	trunk.stop()
 }
 

@@ -268,6 +268,7 @@ func (s steering) outside(t *testing.T, l *lab, number string) {
 	transfer = s.transfer(t, id, number, true)
 	reached()
 	told.wait(t, "agent-dialout-answer", 2)
+	talks(t, c, own, "PJSIP/trunk") // before that the transfer would become a blind one
 	s.complete(t, transfer)
 	l.outsideTalk(t, id)
 	gone(t, c, own)
