@@ -40,6 +40,7 @@ type Server struct {
 	bin    string
 	server *exec.Cmd
 	log    *buffer
+	dog    *watchdog
 
 	databases atomic.Int64
 }
@@ -76,6 +77,9 @@ func Start() (*Server, error) {
 		return nil, err
 	}
 	if err := s.own(s.folder); err != nil {
+		return nil, err
+	}
+	if s.dog, err = s.startWatchdog(); err != nil {
 		return nil, err
 	}
 	data := filepath.Join(s.folder, "data")
@@ -147,7 +151,7 @@ func (s *Server) Stop() {
 		_ = s.server.Process.Signal(os.Interrupt)
 		_ = s.server.Wait()
 	}
-	_ = os.RemoveAll(s.folder)
+	s.dog.end()
 }
 
 // Database creates an empty database, which lasts as long as the server. If there is no server, the test is skipped.
