@@ -196,6 +196,9 @@ const (
 func (a *acceptance) queue(b *pgx.Batch) {
 	queueLock(b, a.tenant, a.lanes)
 	b.Queue(accept, a.args()...)
+	if len(a.keys) == 0 {
+		b.Queue(written) // the events may be stored already
+	}
 	if a.probe {
 		b.Queue(probe, a.tenant, a.now)
 		b.Queue(removeProbed, a.tenant)

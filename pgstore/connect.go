@@ -17,7 +17,7 @@ import (
 // connectTime is the maximum duration of connecting to the engine, unless the DSN has connect_timeout.
 const connectTime = 5 * time.Second
 
-// tune sets what every connection needs. notice is called for each notice of the server; nil ignores them.
+// tune sets what every connection needs. notice is called for each notice of the server; nil keeps warnings for takeWarning.
 func tune(cfg *pgx.ConnConfig, notice func(*pgconn.Notice)) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTime
@@ -40,6 +40,7 @@ func tune(cfg *pgx.ConnConfig, notice func(*pgconn.Notice)) {
 	cfg.RuntimeParams["tcp_keepalives_interval"] = seconds(silence / probes)
 	cfg.RuntimeParams["tcp_keepalives_count"] = strconv.Itoa(probes)
 	cfg.DialFunc = dialer().DialContext
+	cfg.OnNotice = noteWarning
 	if notice != nil {
 		cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notice(n) }
 	}
@@ -80,6 +81,27 @@ func forbidCancel(cfg *pgx.ConnConfig) {
 		connected.Store(true)
 		return nil
 	}
+}
+
+// warning is the name of the engine's last warning among what belongs to a connection.
+const warning = "ringhook.warning"
+
+// noteWarning keeps a warning for takeWarning. It is called while the connection is read from.
+func noteWarning(conn *pgconn.PgConn, n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" {
+		conn.CustomData()[warning] = n.Message
+	}
+}
+
+// takeWarning returns the engine's last warning on a connection since the last call, as an error of a commit in doubt. With a
+// warning the engine acknowledges a commit of which the standby may not have everything.
+func takeWarning(conn *pgconn.PgConn) error {
+	message, warned := conn.CustomData()[warning].(string)
+	if !warned {
+		return nil
+	}
+	delete(conn.CustomData(), warning)
+	return doubt(errors.New(message))
 }
 
 func connect(ctx context.Context, dsn string, notice func(*pgconn.Notice)) (*pgx.Conn, error) {

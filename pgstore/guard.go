@@ -25,9 +25,6 @@ const (
 	serverLock = 0x52485356
 )
 
-// smallCommit writes, so that its answer waits for the standby like that of any commit.
-const smallCommit = "select pg_logical_emit_message(true, 'ringhook', '')"
-
 var (
 	errNotYet = errors.New("not connected yet")
 	errSlow   = errors.New("the engine has not confirmed a commit for " + probeTime.String() + ": it is overloaded, or its synchronous standby is away")
@@ -228,7 +225,7 @@ func (g *guard) probe(conn *pgx.Conn) error {
 		g.down(errSlow)
 	})
 	g.warned = ""
-	_, err := conn.PgConn().Exec(g.s.commits, smallCommit).ReadAll()
+	_, err := conn.PgConn().Exec(g.s.commits, written).ReadAll()
 	if !slow.Stop() {
 		<-told
 	}

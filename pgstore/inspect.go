@@ -196,11 +196,14 @@ func (r *Report) tryCommit(ctx context.Context, dsn string) {
 		return
 	}
 	start := time.Now()
-	if _, err = conn.PgConn().Exec(ctx, smallCommit).ReadAll(); err != nil {
+	if _, err = conn.PgConn().Exec(ctx, written).ReadAll(); err != nil {
 		r.fault("a commit has not returned within %s: %v", inspectTime, err)
 		return
 	}
 	r.Commit = time.Since(start)
+	if err := takeWarning(conn.PgConn()); err != nil {
+		r.fault("%v", err)
+	}
 	if err := conn.Close(ctx); err != nil {
 		r.fault("%v", err)
 	}

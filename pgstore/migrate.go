@@ -86,7 +86,10 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 	}
-	return nil
+	if _, err := conn.Exec(ctx, written); err != nil {
+		return wrap("change the schema", err)
+	}
+	return wrap("change the schema", takeWarning(conn.PgConn()))
 }
 
 const createSchema = `create schema if not exists ringhook;

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"ringhook/test/wait"
 )
@@ -64,5 +65,35 @@ func TestEncoding(t *testing.T) {
 	exec(t, dsn, "create database latin encoding 'LATIN1' locale 'C' template template0")
 	if err := Migrate(wait.Context(t), strings.Replace(dsn, "dbname=", "dbname=latin application_name=", 1)); !errors.Is(err, ErrEncoding) {
 		t.Errorf("got %v, want %v", err, ErrEncoding)
+	}
+}
+
+// TestMigrateWithoutStandby checks that a schema is not taken for safe which no standby has, also if the steps are there
+// already.
+func TestMigrateWithoutStandby(t *testing.T) {
+	dsn := server.Database(t)
+	restore := withoutStandby(t, dsn)
+	migrated := make(chan error, 1)
+	begin := func() { migrated <- Migrate(wait.Context(t), dsn) }
+	go begin()
+	for err, done := error(nil), false; !done; {
+		cancelled := value[int](t, dsn, "select count(pg_cancel_backend(pid))::integer from pg_stat_activity where datname = current_database() and "+waitsForStandby)
+		select {
+		case err = <-migrated:
+			done = true
+			if !errors.Is(err, ErrDoubt) {
+				t.Errorf("got %v, want a doubt", err)
+			}
+		default:
+			if cancelled == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+	go begin()
+	awaitPID(t, dsn, waitsForStandby)
+	restore()
+	if err := <-migrated; err != nil {
+		t.Error(err)
 	}
 }

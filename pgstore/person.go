@@ -178,14 +178,14 @@ func (s *Store) eraseEvents(ctx context.Context, events []int64) (deliveries, pe
 
 func (s *Store) eraseRemembered(ctx context.Context, own []browse.OwnCall) error {
 	sole, err := s.soleOf(own)
-	if err != nil || len(own) == 0 {
+	if err != nil {
 		return err
 	}
-	var linkedids, calls []string
-	var alone []bool
+	linkedids, calls, alone := []string{}, []string{}, []bool{}
 	for _, o := range own {
 		linkedids, calls, alone = append(linkedids, o.LinkedID), append(calls, o.Call), append(alone, sole[o.LinkedID])
 	}
+	// Also if there is nothing: the commits of an erasure before may be in doubt, and this one waits for the standby.
 	b := &pgx.Batch{}
 	b.Queue(eraseRemembered, s.tenant, linkedids, calls, alone)
 	return wrap("erase remembered values", s.write(ctx, b, nil))

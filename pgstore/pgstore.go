@@ -337,11 +337,17 @@ func (s *Store) send(b *pgx.Batch, read func(pgx.BatchResults) error) (err error
 	return err
 }
 
+// written makes a transaction write, so that its commit waits for the standby. One that changes nothing, because it repeats a
+// commit in doubt, would be acknowledged although the standby does not have that.
+const written = "select pg_logical_emit_message(true, 'ringhook', '')"
+
 func sendOnce(ctx context.Context, conn *pgx.Conn, b *pgx.Batch, read func(pgx.BatchResults) error) error {
 	fresh := &pgx.Batch{} // one that was sent refers to statements of its connection
 	for _, q := range b.QueuedQueries {
 		fresh.Queue(q.SQL, q.Arguments...)
 	}
+	fresh.Queue(written)
+	_ = takeWarning(conn.PgConn()) // of something before
 	br := conn.SendBatch(ctx, fresh)
 	var err error
 	if read != nil {
@@ -352,6 +358,9 @@ func sendOnce(ctx context.Context, conn *pgx.Conn, b *pgx.Batch, read func(pgx.B
 	}
 	if conn.IsClosed() {
 		err = doubt(err) // the commit may have come before the end of the connection
+	}
+	if err == nil {
+		err = takeWarning(conn.PgConn())
 	}
 	return err
 }

@@ -187,3 +187,55 @@ func TestClosed(t *testing.T) {
 		t.Errorf("settle: %v", err)
 	}
 }
+
+// TestChangesWithoutStandby checks that a change of which the engine warns that no standby has it is in doubt, and that the
+// repeat of it waits for the standby although there is nothing left to change.
+func TestChangesWithoutStandby(t *testing.T) {
+	dsn := database(t)
+	s := openStore(t, dsn, time.Now)
+	storetest.Keep(t, s.Journal(), storetest.Record("1.1", 1, "a"))
+	_, list := storetest.Due(t, s.Outbox(), "a", time.Now())
+	notice := storetest.Event("", 0)
+	for name, change := range map[string]func() error{
+		"results": func() error {
+			_, err := s.Outbox().Settle(wait.Context(t), []hooks.Result{{Delivery: list[0].ID, State: hooks.Delivered}})
+			return err
+		},
+		"drop": func() error {
+			_, err := s.Operator().Drop(wait.Context(t), list[0].ID)
+			return err
+		},
+		"erase": func() error {
+			_, err := s.Erase(wait.Context(t), "+442079460142")
+			return err
+		},
+		"event without a call": func() error {
+			r := dialplan.Record{Call: "1.1", Events: []dialplan.Accepted{{Event: notice, Hooks: storetest.Routes("", "b")}}}
+			_, err := queue(t, s, r).Wait(wait.Context(t))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			restore := withoutStandby(t, dsn)
+			changed := make(chan error, 1)
+			begin := func() { changed <- change() }
+			go begin()
+			for range 2 { // the writer repeats a record by itself
+				value[bool](t, dsn, "select pg_cancel_backend($1)", awaitPID(t, dsn, waitsForStandby))
+				if name != "event without a call" {
+					break
+				}
+				wait.Until(t, func() bool { return rows(t, dsn, "event") == 2 }, "the event is not visible, as the engine promises")
+			}
+			if err := <-changed; !errors.Is(err, ErrDoubt) {
+				t.Fatalf("got %v, want a doubt", err)
+			}
+			go begin()
+			awaitPID(t, dsn, waitsForStandby)
+			restore()
+			if err := <-changed; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
