@@ -20,6 +20,7 @@ type record struct {
 	call   string
 	state  []byte // nil if only the events are stored
 	events []event
+	lanes  []string // of the call and the deliveries, each once
 	bytes  int
 }
 
@@ -32,6 +33,9 @@ type event struct {
 
 func encode(r dialplan.Record) (*record, error) {
 	rec := &record{call: printable(r.Call), state: r.State, bytes: len(r.State)}
+	if r.State != nil {
+		rec.lanes = append(rec.lanes, callLane(rec.call))
+	}
 	for i := range r.Events {
 		a := &r.Events[i]
 		if len(a.Hooks) == 0 {
@@ -49,9 +53,30 @@ func (r *record) add(ev *hooks.Event, linkedid string, routes []hooks.Route) err
 	if err != nil {
 		return err
 	}
-	r.events = append(r.events, event{Event: ev, linkedid: printable(linkedid), body: body, routes: routes})
+	e := event{Event: ev, linkedid: printable(linkedid), body: body, routes: routes}
+	for _, route := range routes {
+		r.lock(laneOf(route.Hook, printable(route.Key)))
+		if former := e.former(route); former != "" {
+			r.lock(former)
+		}
+	}
+	r.events = append(r.events, e)
 	r.bytes += len(body)
 	return nil
+}
+
+func (r *record) lock(lane string) {
+	if !slices.Contains(r.lanes, lane) {
+		r.lanes = append(r.lanes, lane)
+	}
+}
+
+// former returns the key under which an older ringhook queued deliveries of the order of a route, empty if that is no other.
+func (e *event) former(route hooks.Route) string {
+	if e.LinkedID != "" && route.Key != e.LinkedID && route.Key == e.Call() {
+		return e.linkedid
+	}
+	return ""
 }
 
 // acceptance is what one statement stores: several records, as columns.
@@ -80,6 +105,7 @@ type acceptance struct {
 // add adds a record. version is that of the stored state which the record replaces.
 func (a *acceptance) add(r *record, version int64, checked bool, t *task) {
 	call := ""
+	a.lanes = append(a.lanes, r.lanes...)
 	if r.state != nil {
 		call = r.call
 		a.setState(r, version, checked)
@@ -98,7 +124,6 @@ func (a *acceptance) setState(r *record, version int64, checked bool) {
 	if !have {
 		i = len(a.keys)
 		a.place[r.call] = i
-		a.lanes = append(a.lanes, r.call)
 		a.keys, a.states, a.versions = append(a.keys, r.call), append(a.states, ""), append(a.versions, -1)
 	}
 	a.states[i] = printable(string(r.state))
@@ -122,14 +147,8 @@ func (a *acceptance) addEvent(call string, e *event, t *task) {
 		if slices.ContainsFunc(e.routes[:i], func(before hooks.Route) bool { return before.Hook == route.Hook }) {
 			continue
 		}
-		former := ""
-		if e.LinkedID != "" && route.Key != e.LinkedID && route.Key == e.Call() {
-			former = e.linkedid
-			a.lanes = append(a.lanes, former)
-		}
 		key := printable(route.Key)
-		a.lanes = append(a.lanes, laneOf(route.Hook, key))
-		a.of, a.hooks, a.okeys, a.formers = append(a.of, n), append(a.hooks, route.Hook), append(a.okeys, key), append(a.formers, former)
+		a.of, a.hooks, a.okeys, a.formers = append(a.of, n), append(a.hooks, route.Hook), append(a.okeys, key), append(a.formers, e.former(route))
 		a.holds, a.owners, a.takers = append(a.holds, route.Hold), append(a.owners, e), append(a.takers, t)
 	}
 }

@@ -16,6 +16,7 @@ const (
 	Full     Class = "full"     // the engine's disk is full
 	Doubt    Class = "doubt"    // the engine may have stored it, perhaps on one machine only
 	Conflict Class = "conflict" // the engine ended the transaction because of others, or an administrator did: it may be repeated
+	Crowded  Class = "crowded"  // the engine lacks memory for the transaction, such as for its locks: a smaller one may do
 	Refused  Class = "refused"  // the engine refuses what is to be stored, whenever it is offered
 	Other    Class = "other"
 )
@@ -84,11 +85,19 @@ func codeOf(err error) string {
 	return ""
 }
 
+// divisible reports whether parts of the transaction may succeed.
+func divisible(err error) bool {
+	class := classOf(err)
+	return class == Refused || class == Crowded
+}
+
 // classOfCode returns the class of an error of the engine.
 func classOfCode(code string) Class {
 	switch code {
 	case "53100":
 		return Full
+	case "53200":
+		return Crowded
 	case "08007", "40003": // the outcome of the transaction is not known
 		return Doubt
 	case "55P03", "57014": // a lock was not available, or the statement was cancelled

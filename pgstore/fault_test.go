@@ -19,7 +19,7 @@ import (
 
 func TestClasses(t *testing.T) {
 	for code, want := range map[string]Class{
-		"53100": Full, "08006": Away, "08007": Doubt, "40003": Doubt, "40P01": Conflict, "55P03": Conflict, "57014": Conflict,
+		"53100": Full, "53200": Crowded, "08006": Away, "08007": Doubt, "40003": Doubt, "40P01": Conflict, "55P03": Conflict, "57014": Conflict,
 		"57P01": Away, "53300": Away, "25006": Away, "22021": Refused, "23514": Refused, "54000": Refused, "42P01": Other, "28P01": Other, "": Other,
 	} {
 		if got := classOfCode(code); got != want {

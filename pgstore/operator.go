@@ -139,7 +139,7 @@ func scanItem(rows pgx.Rows) (browse.Item, error) {
 }
 
 // operatorRows is the maximum number of deliveries changed in one commit.
-const operatorRows = 500
+const operatorRows = maxLanes
 
 // The statements of Retry, in one transaction after the lanes are locked. $3 are the deliveries. What a statement does
 // to one delivery must not depend on what it does to another, because it does not see that.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"ringhook/dialplan"
 	"ringhook/store/browse"
 )
 
@@ -19,10 +20,26 @@ import (
 // the other, and the new delivery would wait forever. So each transaction that adds or changes
 // pending deliveries first locks their lanes, in a statement of its own: the snapshot of the next
 // statement then has everything that others did to these lanes. A lane is what deliveries of an order
-// share: the key, or the hook if its order spans calls. The call's own record has one too.
+// share: the key, or the hook if its order spans calls. The call's own record has that of its linkedid.
 
 // lane is the SQL for the lane of a delivery.
 const lane = `case when okey = '' then ' hook ' || hook else okey end`
+
+// maxLanes is the maximum number of lanes that a transaction locks. The engine has room for some max_locks_per_transaction
+// (64) times max_connections (100) locks of all transactions together, and refuses more with the class Crowded.
+const maxLanes = 256
+
+// callLane returns the lane of a call's record, which is one of the lanes of its deliveries.
+func callLane(key string) string { return dialplan.IdentityOf(key).LinkedID }
+
+// callLanes returns the lanes of calls.
+func callLanes(keys []string) []string {
+	lanes := make([]string, len(keys))
+	for i, key := range keys {
+		lanes[i] = callLane(key)
+	}
+	return lanes
+}
 
 // laneOf returns the lane of a delivery. No key begins with a blank but replayLane, which is one lane
 // for all hooks.

@@ -2,6 +2,8 @@ package pgstore
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -210,18 +212,63 @@ func (s *settlement) batch(tenant int) *pgx.Batch {
 }
 
 // Settle implements hooks.Queue. A result without Attempt.Started moves the delivery and counts no attempt. Of several
-// results of one delivery only the last counts.
-func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (bool, error) {
-	s := &settlement{now: o.s.now().Round(time.Microsecond)}
+// results of one delivery only the last counts. Many results are stored in several transactions.
+func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (released bool, err error) {
 	last := make(map[int64]int, len(results))
 	for i := range results {
 		last[results[i].Delivery] = i
 	}
-	for i := range results {
-		if r := results[i]; last[r.Delivery] == i {
+	var list []hooks.Result
+	for i, r := range results {
+		if last[r.Delivery] == i {
 			r.Next = o.s.clock.engineOf(r.Next)
-			s.add(&r)
+			list = append(list, r)
 		}
+	}
+	for part := range slices.Chunk(list, maxLanes) {
+		freed, partErr := o.settle(ctx, part)
+		released, err = released || freed, errors.Join(err, partErr)
+		if partErr != nil && !divisible(partErr) {
+			break // the others would fare no better
+		}
+	}
+	return err == nil && released, wrap("store results of deliveries", err)
+}
+
+// settle stores results in one transaction. If the engine refuses one of them, it stores the others.
+func (o *Outbox) settle(ctx context.Context, results []hooks.Result) (released bool, err error) {
+	released, err = o.settleOnce(ctx, results)
+	switch {
+	case !divisible(err):
+	case len(results) > 1:
+		half := len(results) / 2
+		first, err1 := o.settle(ctx, results[:half])
+		second, err2 := o.settle(ctx, results[half:])
+		return first || second, errors.Join(err1, err2)
+	case classOf(err) == Refused:
+		// What it means for the delivery comes before what the receiver answered.
+		o.s.limit.Error("result", "answer of a receiver not stored", "delivery", results[0].Delivery, "err", err)
+		return o.settleOnce(ctx, []hooks.Result{bare(&results[0], o.s.now())})
+	}
+	return released, err
+}
+
+// bare returns a result without what a receiver can put into it, and with an attempt that is due within bounds.
+func bare(r *hooks.Result, now time.Time) hooks.Result {
+	b := hooks.Result{Delivery: r.Delivery, State: r.State, Next: r.Next}
+	if r.State == hooks.Pending && (r.Next.Before(now) || r.Next.After(now.Add(farthest))) {
+		b.Next = now.Add(time.Minute)
+	}
+	if !r.Attempt.Started.IsZero() {
+		b.Attempt = hooks.Attempt{Started: r.Attempt.Started, Class: printable(r.Attempt.Class)}
+	}
+	return b
+}
+
+func (o *Outbox) settleOnce(ctx context.Context, results []hooks.Result) (bool, error) {
+	s := &settlement{now: o.s.now().Round(time.Microsecond)}
+	for i := range results {
+		s.add(&results[i])
 	}
 	b := s.batch(o.s.tenant)
 	var released bool
@@ -235,7 +282,7 @@ func (o *Outbox) Settle(ctx context.Context, results []hooks.Result) (bool, erro
 		}
 		return nil
 	})
-	return err == nil && released, wrap("store results of deliveries", err)
+	return err == nil && released, err
 }
 
 func excerpt(text string) string {

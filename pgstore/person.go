@@ -134,7 +134,7 @@ func (s *Store) Erase(ctx context.Context, numbers ...string) (e browse.Erased, 
 	}
 	for step := range slices.Chunk(keys, upkeepRows) {
 		b := &pgx.Batch{}
-		queueLock(b, s.tenant, step)
+		queueLock(b, s.tenant, callLanes(step))
 		b.Queue(eraseCalls, s.tenant, step)
 		if err := s.write(ctx, b, nil); err != nil {
 			return e, wrap("erase calls", err)

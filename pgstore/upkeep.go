@@ -177,7 +177,7 @@ func (m *maintenance) idleCalls(ctx context.Context, keep time.Duration) (n int,
 	}, seenBefore, m.s.tenant, before, upkeepRows)
 	if err == nil && len(keys) > 0 {
 		b := &pgx.Batch{}
-		queueLock(b, m.s.tenant, keys)
+		queueLock(b, m.s.tenant, callLanes(keys))
 		b.Queue(removeCalls, m.s.tenant, keys, before)
 		err = m.s.write(ctx, b, nil)
 	}

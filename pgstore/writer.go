@@ -188,18 +188,25 @@ func (w *writer) collect() (batch []*task) {
 }
 
 // commitSome commits the beginning of a batch and returns the rest: one statement stores one state of each call, which all
-// its records of one lineage share.
+// its records of one lineage share, and locks no more lanes than it may.
 func (w *writer) commitSome(batch []*task) (rest []*task) {
 	lineages := map[string]*dialplan.Lineage{}
+	lanes := map[string]bool{}
 	for n, t := range batch {
-		if t.rec == nil || t.rec.state == nil {
+		if t.rec == nil {
 			continue
 		}
-		if l, have := lineages[t.rec.call]; have && l != t.lineage {
+		l, have := lineages[t.rec.call]
+		for _, lane := range t.rec.lanes {
+			lanes[lane] = true
+		}
+		if n > 0 && len(lanes) > maxLanes || have && t.rec.state != nil && l != t.lineage {
 			w.commit(batch[:n])
 			return batch[n:]
 		}
-		lineages[t.rec.call] = t.lineage
+		if t.rec.state != nil {
+			lineages[t.rec.call] = t.lineage
+		}
 	}
 	w.commit(batch)
 	return nil
@@ -220,7 +227,7 @@ func (w *writer) commit(batch []*task) {
 		for _, t := range batch {
 			t.stored(got)
 		}
-	case classOf(err) == Refused && len(batch) > 1:
+	case divisible(err) && len(batch) > 1:
 		half := len(batch) / 2
 		w.commit(batch[:half])
 		w.commit(batch[half:])

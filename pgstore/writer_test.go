@@ -183,7 +183,7 @@ func TestClosed(t *testing.T) {
 	if _, _, err := s.Journal().Call("1.1"); !errors.Is(err, ErrClosed) {
 		t.Errorf("call: %v", err)
 	}
-	if _, err := s.Outbox().Settle(wait.Context(t), nil); !errors.Is(err, ErrClosed) {
+	if _, err := s.Outbox().Settle(wait.Context(t), []hooks.Result{{Delivery: 1}}); !errors.Is(err, ErrClosed) {
 		t.Errorf("settle: %v", err)
 	}
 }
