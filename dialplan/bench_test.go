@@ -115,7 +115,7 @@ func BenchmarkPoint(b *testing.B) {
 // fastJournal keeps nothing.
 type fastJournal struct{ Journal }
 
-func (fastJournal) Call(string) ([]byte, int64, error)            { return nil, 0, nil }
+func (fastJournal) Call(string, time.Time) ([]byte, int64, error) { return nil, 0, nil }
 func (fastJournal) Queue(context.Context, Record) (Commit, error) { return committed{}, nil }
 func (fastJournal) KeepLater(Record)                              {}
 func (fastJournal) Trace(time.Time, []byte)                       {}

@@ -47,7 +47,9 @@ func everything(t *testing.T) *hooks.Dispatcher {
 	return dispatcher
 }
 
-func (m *memory) Call(linkedid string) ([]byte, int64, error) { return m.states[linkedid], 0, nil }
+func (m *memory) Call(linkedid string, _ time.Time) ([]byte, int64, error) {
+	return m.states[linkedid], 0, nil
+}
 
 func (m *memory) Queue(_ context.Context, r Record) (Commit, error) {
 	m.KeepLater(r)

@@ -37,8 +37,8 @@ type Commit interface {
 type Calls interface {
 	// Call returns the last stored state of the call of a key, nil if it is not known, and the
 	// version of that state, see Lineage. A key that is only a linkedid also finds the latest
-	// call of that linkedid on any Asterisk.
-	Call(key string) (state []byte, version int64, err error)
+	// call of that linkedid on any Asterisk. The deadline bounds the wait; zero: the journal's own limit does.
+	Call(key string, deadline time.Time) (state []byte, version int64, err error)
 	// IdleCalls returns up to limit calls whose last record was stored in a time span, the
 	// longest idle first, and the others of the same time as the last one. The span excludes
 	// its beginning and includes its end.

@@ -46,7 +46,7 @@ func (d *Dialplan) OpenCalls(ctx context.Context, asterisks []string, until time
 				continue
 			}
 			// Not by the registry: the calls of a whole day would push those in progress out of it.
-			c, _, err := d.calls.stored(id)
+			c, _, err := d.calls.stored(id, time.Time{})
 			if err != nil {
 				return err
 			}

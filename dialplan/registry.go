@@ -101,7 +101,7 @@ func (r *registry) load(e *entry, now, deadline time.Time) (*entry, error) {
 		}
 	}
 	e.call = nil
-	c, version, err := r.stored(e.id)
+	c, version, err := r.stored(e.id, deadline)
 	e.lineage = NewLineage(version)
 	if c == nil || err != nil {
 		c = newCall(e.id, now)
@@ -112,8 +112,8 @@ func (r *registry) load(e *entry, now, deadline time.Time) (*entry, error) {
 }
 
 // read returns the call of a key, nil if it is not known, and the version of its state.
-func (r *registry) read(key string) (*call, int64, error) {
-	state, version, err := r.journal.Call(key)
+func (r *registry) read(key string, deadline time.Time) (*call, int64, error) {
+	state, version, err := r.journal.Call(key, deadline)
 	if err != nil || state == nil {
 		return nil, 0, err
 	}
@@ -198,24 +198,24 @@ func (r *registry) knownAs(id Identity) Identity {
 }
 
 // has reports whether a call is in memory or stored.
-func (r *registry) has(id Identity) (bool, error) {
+func (r *registry) has(id Identity, deadline time.Time) (bool, error) {
 	r.mu.Lock()
 	e := r.entries[id.Key()]
 	r.mu.Unlock()
 	if e != nil {
 		return true, nil
 	}
-	c, _, err := r.stored(id)
+	c, _, err := r.stored(id, deadline)
 	return c != nil, err
 }
 
 // stored returns a call from the journal, nil if it is not known, and the version of its state.
-func (r *registry) stored(id Identity) (*call, int64, error) {
+func (r *registry) stored(id Identity, deadline time.Time) (*call, int64, error) {
 	key := id.Key()
-	c, version, err := r.read(key)
+	c, version, err := r.read(key, deadline)
 	if c == nil && err == nil && key != id.LinkedID && !strings.Contains(id.Asterisk, twinSeparator) {
 		// The call began before an upgrade, or at a point that did not know its Asterisk.
-		if c, version, err = r.read(id.LinkedID); c != nil && c.Asterisk != "" {
+		if c, version, err = r.read(id.LinkedID, deadline); c != nil && c.Asterisk != "" {
 			c, version = nil, 0
 		}
 	}

@@ -49,7 +49,7 @@ func (c *sharedCommit) Wait(ctx context.Context) ([]hooks.Delivery, error) {
 	}
 }
 
-func (j *sharedJournal) Call(key string) ([]byte, int64, error) {
+func (j *sharedJournal) Call(key string, _ time.Time) ([]byte, int64, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if have := j.states[key]; have != nil {
@@ -179,7 +179,7 @@ func TestMoved(t *testing.T) {
 		}
 		if line[0] == "lookup" {
 			wait.Until(t, func() bool {
-				state, _, _ := j.Call("1.1")
+				state, _, _ := j.Call("1.1", time.Time{})
 				return strings.Contains(string(state), `"ivr":"5"`)
 			}, "the change without an event is lost")
 		}

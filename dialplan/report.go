@@ -123,7 +123,7 @@ func (s *reportSession) leave() {
 func (s *reportSession) run(ctx context.Context) (ReportOutcome, error) {
 	r := s.report
 	if r.Caller == nil {
-		known, err := s.calls.has(r.Call)
+		known, err := s.calls.has(r.Call, time.Now().Add(s.lockWait()))
 		if err != nil {
 			return ReportFailed, err
 		}

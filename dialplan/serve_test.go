@@ -662,7 +662,7 @@ func TestOneCallWithoutEnd(t *testing.T) {
 			}
 		}
 	}
-	state, _, err := h.st.Journal().Call("1.1")
+	state, _, err := h.st.Journal().Call("1.1", time.Time{})
 	if err != nil || len(state) == 0 || len(state) > 1<<20 {
 		t.Errorf("%d bytes are stored for the call, %v", len(state), err)
 	}

@@ -227,7 +227,7 @@ func (p *pointSession) beforeTransfer(now time.Time, e *entry) (*entry, error) {
 	if !marked || ended || before.LinkedID == e.id.LinkedID || e.call.ringOf(m) != nil {
 		return e, nil
 	}
-	known, err := p.calls.has(before)
+	known, err := p.calls.has(before, p.deadline)
 	if err != nil {
 		p.report(slog.LevelError, "", "cannot read the call before a transfer", "err", err)
 	}

@@ -229,7 +229,7 @@ func TestReadsWhileCommitsWait(t *testing.T) {
 		}()
 	}
 	wait.Until(t, func() bool { return value[int](t, dsn, waiters) == poolSize }, "the commits do not wait for the standby")
-	if state, _, err := s.Journal().Call("1.1"); state == nil || err != nil {
+	if state, _, err := s.Journal().Call("1.1", time.Time{}); state == nil || err != nil {
 		t.Errorf("state %s, %v", state, err)
 	}
 	restore()
@@ -358,5 +358,21 @@ func TestLimitsOfTheDatabase(t *testing.T) {
 	}
 	if got := s.changes.Config().ConnConfig.ConnectTimeout; got != connectTime {
 		t.Errorf("connecting may take %v, want %v", got, connectTime)
+	}
+}
+
+// TestCallEnds checks that the read of a call ends at the deadline of the point that waits for it.
+func TestCallEnds(t *testing.T) {
+	dsn := database(t)
+	s := openStore(t, dsn, time.Now)
+	conn := other(t, dsn)
+	do(t, conn, "begin")
+	do(t, conn, "lock table ringhook.call in access exclusive mode")
+	if _, _, err := s.Journal().Call("1.1", time.Now().Add(50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the end of the time", err)
+	}
+	do(t, conn, "rollback")
+	if state, _, err := s.Journal().Call("1.1", time.Time{}); state != nil || err != nil {
+		t.Errorf("state %s, %v", state, err)
 	}
 }

@@ -67,7 +67,7 @@ func TestEngineComesAndGoes(t *testing.T) {
 		if _, err := s.Journal().Queue(wait.Context(t), storetest.Record("1.1", 1, "a")); classOf(err) != Away {
 			t.Errorf("queue: %v", err)
 		}
-		if _, _, err := s.Journal().Call("1.1"); classOf(err) != Away {
+		if _, _, err := s.Journal().Call("1.1", time.Time{}); classOf(err) != Away {
 			t.Errorf("call: %v", err)
 		}
 		if _, err := s.Operator().HookCounts(); classOf(err) != Away {

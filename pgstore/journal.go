@@ -28,13 +28,19 @@ const (
 )
 
 // Call implements dialplan.Calls.
-func (j *Journal) Call(key string) (state []byte, version int64, err error) {
+func (j *Journal) Call(key string, deadline time.Time) (state []byte, version int64, err error) {
 	key = printable(key)
 	limit := j.s.readTime
 	if j.s.guard != nil {
 		limit = min(limit, callTime)
 	}
-	err = j.s.read(j.s.ctx, limit, func(ctx context.Context) error {
+	point := j.s.ctx
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		point, cancel = context.WithDeadline(point, deadline)
+		defer cancel()
+	}
+	err = j.s.read(point, limit, func(ctx context.Context) error {
 		var text string
 		err := j.s.reads.QueryRow(ctx, selectCall, j.s.tenant, key).Scan(&text, &version)
 		if errors.Is(err, pgx.ErrNoRows) && dialplan.IdentityOf(key).LinkedID == key {
@@ -44,7 +50,9 @@ func (j *Journal) Call(key string) (state []byte, version int64, err error) {
 			return nil
 		}
 		state = []byte(text)
-		j.s.suspect(err)
+		if point.Err() == nil { // its end says nothing of the engine
+			j.s.suspect(err)
+		}
 		return err
 	})
 	if err != nil {

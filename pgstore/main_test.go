@@ -156,7 +156,7 @@ func TestTenants(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if state, _, err := s.Journal().Call("1.1"); state != nil || err != nil {
+		if state, _, err := s.Journal().Call("1.1", time.Time{}); state != nil || err != nil {
 			t.Errorf("tenant %d has a call: %q, %v", tenant, state, err)
 		}
 		storetest.Keep(t, s.Journal(), storetest.Record("1.1", 1, "a"))

@@ -120,7 +120,7 @@ func TestVersionAfterRemoval(t *testing.T) {
 	dsn := database(t)
 	a, b := openStore(t, dsn, c.now), openStore(t, dsn, c.now)
 	lineage := func(s *Store) *dialplan.Lineage {
-		_, version, err := s.Journal().Call("1.1")
+		_, version, err := s.Journal().Call("1.1", time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}

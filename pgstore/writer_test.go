@@ -180,7 +180,7 @@ func TestClosed(t *testing.T) {
 	if _, err := s.Outbox().Due("a", time.Now(), 1); !errors.Is(err, ErrClosed) {
 		t.Errorf("due: %v", err)
 	}
-	if _, _, err := s.Journal().Call("1.1"); !errors.Is(err, ErrClosed) {
+	if _, _, err := s.Journal().Call("1.1", time.Time{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("call: %v", err)
 	}
 	if _, err := s.Outbox().Settle(wait.Context(t), []hooks.Result{{Delivery: 1}}); !errors.Is(err, ErrClosed) {

@@ -123,7 +123,7 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if s.Ready() == nil {
 		t.Error("locked, but ready")
 	}
-	if state, _, err := s.Journal().Call("1.1"); string(state) != `{"seq":1}` || err != nil {
+	if state, _, err := s.Journal().Call("1.1", time.Time{}); string(state) != `{"seq":1}` || err != nil {
 		t.Errorf("read while locked: got %q, %v", state, err)
 	}
 	release()
@@ -312,7 +312,7 @@ func TestLineage(t *testing.T) {
 	if _, err := queue(3, lineage, "1.1").Wait(ctx); !errors.Is(err, errLineage) {
 		t.Errorf("a record in a later batch: got %v, want %v", err, errLineage)
 	}
-	if state, _, err := s.Journal().Call("1.1"); string(state) != "1" || err != nil {
+	if state, _, err := s.Journal().Call("1.1", time.Time{}); string(state) != "1" || err != nil {
 		t.Errorf("state %q, %v, want that of the record before", state, err)
 	}
 }

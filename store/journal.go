@@ -29,8 +29,8 @@ var _ dialplan.Journal = (*Journal)(nil)
 // Call returns the state of the call of that key as last committed, nil if it is not known. With one
 // writer no other server changes calls: the version is always 0. A key
 // that is a linkedid alone also finds the latest call of that linkedid on any Asterisk. A
-// call that was never kept costs no read: which ones were is in memory.
-func (j *Journal) Call(key string) (state []byte, version int64, err error) {
+// call that was never kept costs no read: which ones were is in memory. The deadline is not used: no network is waited for.
+func (j *Journal) Call(key string, _ time.Time) (state []byte, version int64, err error) {
 	if !j.calls.has(key) {
 		return nil, 0, nil
 	}

@@ -136,7 +136,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 func oldOutbox(t *testing.T, s *Store, c *clock) {
-	if state, _, err := s.Journal().Call("1.1"); string(state) != "state of 1.1" || err != nil {
+	if state, _, err := s.Journal().Call("1.1", time.Time{}); string(state) != "state of 1.1" || err != nil {
 		t.Errorf("call: got %q, %v", state, err)
 	}
 	tallies, err := s.Operator().HookCounts()

@@ -185,7 +185,7 @@ func TestRetention(t *testing.T) {
 	if lost := count("event where not exists (select 1 from delivery where event = event.id)"); lost != 0 {
 		t.Errorf("%d events without a delivery", lost)
 	}
-	if state, _, err := s.Journal().Call("1.1"); state != nil || err != nil {
+	if state, _, err := s.Journal().Call("1.1", time.Time{}); state != nil || err != nil {
 		t.Errorf("forgotten call: %q, %v", state, err)
 	}
 	if n := s.journal.calls.size(); n != count("call") {

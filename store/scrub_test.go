@@ -51,7 +51,7 @@ func TestScrub(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if state, _, err := s.Journal().Call("2.1"); err != nil || len(state) == 0 {
+	if state, _, err := s.Journal().Call("2.1", time.Time{}); err != nil || len(state) == 0 {
 		t.Errorf("another call: %q, %v", state, err)
 	}
 }

@@ -19,7 +19,7 @@ var calls = []test{
 }
 
 func callState(t *testing.T, _ *clock, h Home, reopen func() Home) {
-	if state, _, err := h.Call("1.1"); state != nil || err != nil {
+	if state, _, err := h.Call("1.1", time.Time{}); state != nil || err != nil {
 		t.Fatalf("unknown call: got %q, %v", state, err)
 	}
 	Keep(t, h, dialplan.Record{Call: "1.1", State: []byte("one")})
@@ -27,7 +27,7 @@ func callState(t *testing.T, _ *clock, h Home, reopen func() Home) {
 	Keep(t, h, dialplan.Record{Call: "1.2", State: []byte("other")})
 	for range 2 {
 		for linkedid, want := range map[string]string{"1.1": "two", "1.2": "other"} {
-			if state, _, err := h.Call(linkedid); string(state) != want || err != nil {
+			if state, _, err := h.Call(linkedid, time.Time{}); string(state) != want || err != nil {
 				t.Errorf("call %s: got %q, %v, want %q", linkedid, state, err, want)
 			}
 		}
@@ -52,7 +52,7 @@ func oneCommit(t *testing.T, c *clock, h Home, _ func() Home) {
 			t.Fatal(err)
 		}
 	}
-	if state, _, err := h.Call("1.1"); string(state) != "59" || err != nil {
+	if state, _, err := h.Call("1.1", time.Time{}); string(state) != "59" || err != nil {
 		t.Errorf("state %q, %v, want the last one", state, err)
 	}
 }
@@ -67,7 +67,7 @@ func brokenLineage(t *testing.T, c *clock, h Home, _ func() Home) {
 	}
 	h.KeepLater(r)
 	Keep(t, h, Record("1.2", 1, "a"))
-	if state, _, err := h.Call("1.1"); state != nil || err != nil {
+	if state, _, err := h.Call("1.1", time.Time{}); state != nil || err != nil {
 		t.Errorf("state %q, %v, want none", state, err)
 	}
 }

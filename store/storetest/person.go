@@ -70,7 +70,7 @@ func erased(t *testing.T, c *clock, p Personal) {
 	if held, err = p.Person(wanted, "02079460142"); err != nil || len(held.Calls)+len(held.Deliveries) != 0 {
 		t.Errorf("still held: %+v, %v", held, err)
 	}
-	if state, _, err := p.Call("1.1"); state != nil || err != nil {
+	if state, _, err := p.Call("1.1", time.Time{}); state != nil || err != nil {
 		t.Errorf("call: %s, %v", state, err)
 	}
 	if got, _ := Due(t, p, "a", c.now()); len(got) != 1 || got[0] != "msg_1.2_1" {

@@ -40,7 +40,7 @@ func RunShared(t *testing.T, open func(t *testing.T, now func() time.Time) (a, b
 // built returns a record that was built on the state that a store has.
 func built(t *testing.T, h Home, seq int) dialplan.Record {
 	t.Helper()
-	_, version, err := h.Call("1.1")
+	_, version, err := h.Call("1.1", time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func movedCall(t *testing.T, c *clock, a, b Home) {
 	expect(t, a, "a", c.now(), "msg_1.1_1")
 	again := built(t, a, 3)
 	Keep(t, a, again)
-	if state, version, err := b.Call("1.1"); string(state) != `{"seq":3}` || version <= two || version != again.Lineage.Version() || err != nil {
+	if state, version, err := b.Call("1.1", time.Time{}); string(state) != `{"seq":3}` || version <= two || version != again.Lineage.Version() || err != nil {
 		t.Errorf("state %s, version %d, %v", state, version, err)
 	}
 	fourth := Record("1.1", 4, "a")
