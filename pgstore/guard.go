@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,13 +28,15 @@ const (
 )
 
 var (
-	errNotYet = errors.New("not connected yet")
-	errSlow   = errors.New("the engine has not confirmed a commit for " + probeTime.String() + ": it is overloaded, or its synchronous standby is away")
+	errNotYet  = errors.New("not connected yet")
+	errRefused = &Fault{Op: "use PostgreSQL", Class: Away, Err: errors.New("it is away")}
+	errSlow    = errors.New("the engine has not confirmed a commit for " + probeTime.String() + ": it is overloaded, or its synchronous standby is away")
 )
 
 // guard keeps what a server may use of the engine. It holds the lock of the one server on a connection of its own, and
 // commits something every second. While that fails, all operations of the store fail at once: no call waits for an engine
-// that is away. What an operation finds out about the engine has the guard look at once.
+// that is away. While only commits hang, records are still queued: they may be stored later. What an operation finds out about
+// the engine has the guard look at once.
 type guard struct {
 	s      *Store
 	kick   chan struct{} // has the engine looked at now
@@ -41,7 +45,8 @@ type guard struct {
 
 	mu     sync.Mutex
 	err    error    // why the engine cannot be used, nil if it can; guarded by mu
-	logged Class    // of err, as the log has it; guarded by mu
+	slow   error    // why it is not well although it can be used; nil if it is; guarded by mu
+	logged Class    // of either, as the log has it; guarded by mu
 	hooks  []string // whose counts are to be added when the engine is back; guarded by mu
 }
 
@@ -56,15 +61,41 @@ func (g *guard) refusal() error {
 	if g.err == nil {
 		return nil
 	}
-	return &Fault{Op: "use PostgreSQL", Class: Away, Err: g.err}
+	return errRefused // the log has the cause, once
 }
 
-// suspect takes an error of an operation into account.
+// unwell returns why the engine is not well, nil if it is.
+func (g *guard) unwell() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err != nil {
+		return errors.New(oneLine(g.err))
+	}
+	return g.slow
+}
+
+// oneLine returns the text of an error, with each of its lines once: a connection is tried in several ways.
+func oneLine(err error) string {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " ")
+}
+
+// suspect takes an error of an operation into account: until the guard has looked, all operations are refused. It logs
+// nothing, because the engine may be well: a connection may have been one from before a restart.
 func (g *guard) suspect(err error) {
 	if class := classOf(err); class != Away && class != Doubt || g.s.ctx.Err() != nil || errors.Is(err, ErrClosed) {
 		return
 	}
-	g.down(err)
+	g.mu.Lock()
+	if g.err == nil {
+		g.err = err
+	}
+	g.mu.Unlock()
 	select {
 	case g.kick <- struct{}{}:
 	default:
@@ -79,9 +110,22 @@ func (g *guard) down(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.err = err
+	g.report(err)
+}
+
+// hang notes that commits do not return.
+func (g *guard) hang() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.slow = errSlow
+	g.report(errSlow)
+}
+
+// report logs an error, once for each kind. The caller holds mu.
+func (g *guard) report(err error) {
 	if class := classOf(err); g.logged != class {
 		g.logged = class
-		g.s.log.Error("PostgreSQL cannot be used", "class", string(class), "err", err, "hint", "lookups continue, events are not accepted; see ringhook engine check")
+		g.s.log.Error("PostgreSQL cannot be used", "class", string(class), "err", oneLine(err), "hint", "lookups continue, events are not accepted; see ringhook engine check")
 	}
 }
 
@@ -91,10 +135,13 @@ func (g *guard) up() {
 	if g.logged != "" {
 		g.s.log.Info("PostgreSQL can be used again")
 	}
-	g.err, g.logged = nil, ""
+	g.err, g.slow, g.logged = nil, nil, ""
 	names := g.hooks
 	g.hooks = nil
 	g.mu.Unlock()
+	if g.s.w.failed.Load() != nil {
+		g.s.w.probe()
+	}
 	if names == nil {
 		return
 	}
@@ -222,7 +269,7 @@ func (g *guard) probe(conn *pgx.Conn) error {
 	told := make(chan struct{})
 	slow := time.AfterFunc(probeTime, func() {
 		defer close(told)
-		g.down(errSlow)
+		g.hang()
 	})
 	g.warned = ""
 	_, err := conn.PgConn().Exec(g.s.commits, written).ReadAll()

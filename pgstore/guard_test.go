@@ -140,16 +140,17 @@ func TestServerMistakes(t *testing.T) {
 	}
 }
 
-// TestGuardNoticesStandby checks that a server whose commits do not return refuses records, and accepts them when they do.
+// TestGuardNoticesStandby checks that a server whose commits do not return is not ready, and that what it was given
+// meanwhile is stored when they do.
 func TestGuardNoticesStandby(t *testing.T) {
 	dsn := database(t)
 	s := serve(t, dsn, slog.New(slog.DiscardHandler), nil)
 	restore := withoutStandby(t, dsn)
 	wait.Until(t, func() bool { return errors.Is(s.Ready(), errSlow) }, "nothing is noticed: %v", s.Ready())
-	if _, err := s.Journal().Queue(wait.Context(t), storetest.Record("1.1", 1, "a")); classOf(err) != Away {
-		t.Errorf("queue: %v", err)
-	}
+	c := queue(t, s, storetest.Record("1.1", 1, "a"))
 	restore()
+	if _, err := c.Wait(wait.Context(t)); err != nil {
+		t.Errorf("the record: %v", err)
+	}
 	wait.Until(t, func() bool { return s.Ready() == nil }, "the store is not ready again")
-	storetest.Keep(t, s.Journal(), storetest.Record("1.1", 1, "a"))
 }

@@ -165,8 +165,10 @@ func (s *Store) Operator() *Operator { return &Operator{s} }
 
 // Ready returns why commits fail or are slow now, nil if they work.
 func (s *Store) Ready() error {
-	if err := s.usable(); err != nil {
-		return err
+	if s.guard != nil {
+		if err := s.guard.unwell(); err != nil {
+			return err
+		}
 	}
 	return s.w.healthy()
 }

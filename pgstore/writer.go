@@ -53,7 +53,7 @@ type writer struct {
 	began  atomic.Pointer[time.Time] // start of the commit in progress, nil if there is none
 	slow   time.Duration             // slowCommit; a test has its own
 	usable func() error              // returns why the engine cannot be used now
-	lost   func(error)               // is called if the engine is away or a commit stays in doubt, and logs it; nil: the writer does
+	lost   func(error)               // is called with the error of a commit that is not a record's own; nil for none
 
 	conn   *pgx.Conn // nil until it is needed, and after it broke
 	warned string    // by the engine, since the batch began
@@ -371,9 +371,10 @@ func (w *writer) fail(batch []*task, err error) {
 		return
 	}
 	class := classOf(err)
-	if w.lost != nil && (class == Away || class == Doubt) {
+	if w.lost != nil {
 		w.lost(err)
-	} else if before := w.failed.Swap(&err); before == nil || classOf(*before) != class {
+	}
+	if before := w.failed.Swap(&err); before == nil || classOf(*before) != class {
 		w.log.Error("engine does not commit", "class", string(class), "err", err, "hint", "calls continue without RINGHOOK_STATUS")
 	}
 	for _, t := range batch {
