@@ -92,7 +92,11 @@ func printEngine(out io.Writer, address string, r *pgstore.Report) {
 	fmt.Fprintf(out, "served: %s has the database open to serve calls\n", served)
 	fmt.Fprintf(out, "synchronous_commit: %s (set by ringhook), synchronous_standby_names: %s\n", r.Synchronous, cmp.Or(r.Standbys, "empty"))
 	for _, p := range r.Replicas {
-		fmt.Fprintf(out, "replica %s at %s: %s, %s\n", printable(cmp.Or(p.Name, "unknown")), cmp.Or(p.Address, "a socket"), cmp.Or(p.State, "state hidden"), cmp.Or(p.Sync, "hidden"))
+		if p.State == "" {
+			fmt.Fprintf(out, "replica %s: hidden from the user of dsn\n", printable(p.Name))
+			continue
+		}
+		fmt.Fprintf(out, "replica %s at %s: %s, %s\n", printable(cmp.Or(p.Name, "unknown")), cmp.Or(p.Address, "a socket"), p.State, p.Sync)
 	}
 	if r.Safe() {
 		fmt.Fprintln(out, "a commit is on two machines before a point is answered OK")
