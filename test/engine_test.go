@@ -67,6 +67,7 @@ func TestEngineKill9(t *testing.T) {
 	receiver := httptest.NewServer(l)
 	defer receiver.Close()
 	file, agi, web := onEngine(t, dsn, fmt.Sprintf(allEvents, receiver.URL))
+	setToken(t, file)
 	if code, out := invoke(t, "engine", "init", "-c", file); code != exitOK || !strings.Contains(out, "created") {
 		t.Fatalf("engine init: %d\n%s", code, out)
 	}
@@ -116,7 +117,46 @@ func TestEngineKill9(t *testing.T) {
 	if code, out := invoke(t, "outbox", "list", "--state", "delivered", "--limit", "5", "-c", file); code != exitOK || strings.Count(out, "journal") != 5 {
 		t.Errorf("outbox list: %d\n%s", code, out)
 	}
+	for path, want := range map[string]string{"/v1/outbox?state=delivered&limit=1": `"state":"delivered"`, "/v1/hooks": `"hook":"journal","pending":0`} {
+		if answer := askAPI(t, web+path); !strings.Contains(answer, want) {
+			t.Errorf("%s: %s", path, answer)
+		}
+	}
 	c.stop()
+}
+
+const apiToken = "0123456789abcdef"
+
+// setToken sets the API's token in a configuration.
+func setToken(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, bytes.Replace(text, []byte("[http]\n"), []byte("[http]\ntoken = \""+apiToken+"\"\n"), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// askAPI returns the API's answer.
+func askAPI(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(wait.Context(t), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+apiToken)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
 }
 
 // TestEngineAway starts ringhook while its engine is away: lookups are answered, no event is accepted, and both are as usual
