@@ -31,7 +31,7 @@ func TestLive(t *testing.T) {
 			query.Set("server", server)
 		}
 		route, parts, _ := find("GET", path, false)
-		return route.do(a, t.Context(), nil, &request{who: control.Administrator("the test"), query: &query, parts: parts})
+		return route.do(a, t.Context(), &settings{}, &request{who: control.Administrator("the test"), query: &query, parts: parts})
 	}
 	refused := func(path, server, code string, status int) {
 		t.Helper()
