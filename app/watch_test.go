@@ -22,10 +22,22 @@ const (
 )
 
 // exported lists the metrics that a ringhook with one lookup and one hook has
-// before the first call.
+// before the first call, and those of one whose PostgreSQL is away.
 func exported(t *testing.T) (names []string) {
 	t.Helper()
-	cfg, err := conf.Parse("ringhook.toml", []byte(`
+	for _, store := range []string{"", "[store]\ntype = \"postgres\"\ndsn = \"host=127.0.0.1 port=1 user=ringhook dbname=ringhook\"\n"} {
+		for _, name := range exportedBy(t, store) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func exportedBy(t *testing.T, store string) (names []string) {
+	t.Helper()
+	cfg, err := conf.Parse("ringhook.toml", []byte(store+`
 [fastagi]
 listen = "127.0.0.1:0"
 [http]
