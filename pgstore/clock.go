@@ -8,12 +8,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// leastClockStep is the smallest change of the engine's clock that counts as a step. A smaller one is a
-// correction.
-const leastClockStep = time.Minute
+const (
+	// leastClockStep is the smallest change of the engine's clock that counts as a step. A smaller one is a
+	// correction.
+	leastClockStep = time.Minute
+	// leastCorrection is the smallest correction that a node follows. Less may be the duration of the question, and times that
+	// were read would change when they are given back.
+	leastCorrection = time.Second
+)
 
 // clock is the engine's clock as this node knows it: the engine's time at the last look, and what has passed since by the
-// node's monotonic clock. All stored times are on this clock, so that a node whose own clock is wrong, or is set, writes
+// node's monotonic clock. The times of calls and deliveries are on this clock, so that a node whose own clock is wrong, or is set, writes
 // what the other nodes and a restart understand.
 type clock struct {
 	local  func() time.Time
@@ -129,7 +134,9 @@ func (s *Store) look(ctx context.Context) error {
 			s.log.Warn("engine's clock was set: stored times are moved with it", "by", set.Round(time.Second))
 		}
 	}
-	c.last, c.looked = l, true
+	if !c.looked || set.Abs() >= leastCorrection || l.steps != c.last.steps {
+		c.last, c.looked = l, true
+	}
 	return nil
 }
 

@@ -27,18 +27,18 @@ func scanHookState(rows pgx.Rows) (hooks.HookState, error) {
 	return st, err
 }
 
-// State implements hooks.States.
+// State implements hooks.States. The times are those of the node's clock: a sender compares them with what it has stored, and the
+// offset of the clocks is never the same twice.
 func (o *Outbox) State(hook string) (st hooks.HookState, err error) {
 	err = o.s.query(func(rows pgx.Rows) error {
 		st, err = scanHookState(rows)
 		return err
 	}, selectHookStates+" and hook = $2", o.s.tenant, hook)
-	return inTimes(st, o.s.clock.localOf), wrap("read the state of a hook", err)
+	return st, wrap("read the state of a hook", err)
 }
 
 // SetState implements hooks.States.
 func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks.Event, routes []hooks.Route) error {
-	st = inTimes(st, o.s.clock.engineOf)
 	b := &pgx.Batch{}
 	a := &acceptance{tenant: o.s.tenant, now: o.s.now()}
 	if notice != nil && len(routes) > 0 {
@@ -58,12 +58,6 @@ func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks
 		b.Queue(accept, a.args()...)
 	}
 	return wrap("store the state of a hook", o.s.write(ctx, b, nil))
-}
-
-// inTimes returns a state with its times on another clock.
-func inTimes(st hooks.HookState, clock func(time.Time) time.Time) hooks.HookState {
-	st.Since, st.Until, st.DisabledAt = clock(st.Since), clock(st.Until), clock(st.DisabledAt)
-	return st
 }
 
 // orNull returns a time for a column that is null for the zero time.

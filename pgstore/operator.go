@@ -281,7 +281,7 @@ func (o *Operator) HookCounts() (list []browse.HookCounts, err error) {
 func (o *Operator) States() (list []hooks.HookState, err error) {
 	err = o.s.query(func(rows pgx.Rows) error {
 		st, err := scanHookState(rows)
-		list = append(list, inTimes(st, o.s.clock.localOf))
+		list = append(list, st)
 		return err
 	}, selectHookStates+" order by hook", o.s.tenant)
 	return list, wrap("read the states of hooks", err)

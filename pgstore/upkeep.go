@@ -46,6 +46,10 @@ func (s *Store) maintain(ctx context.Context, keep Keep) {
 			return
 		case <-timer.C:
 		}
+		if s.usable() != nil { // the guard reports it
+			timer.Reset(s.recoverEvery)
+			continue
+		}
 		start := time.Now()
 		more, behind, err := s.maintainOnce(ctx, keep)
 		wait := s.maintainEvery
