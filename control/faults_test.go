@@ -1,13 +1,16 @@
 package control
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,6 +19,7 @@ import (
 	"ringhook/control/account"
 	"ringhook/control/campaign"
 	"ringhook/dialplan"
+	"ringhook/loglimit"
 	"ringhook/lookup/number"
 	"ringhook/store/desk"
 	"ringhook/test/wait"
@@ -251,5 +255,19 @@ func TestFlood(t *testing.T) {
 	until(t, c, "the state of the lists", func(l Live) bool { return calls(l) == "1.1 2.1 3.1 " })
 	if got := count("ringhook_ami_events_total"); got != (blocked+free)*each+2 {
 		t.Errorf("%v events were read, want %d", got, (blocked+free)*each+2)
+	}
+}
+
+// TestWarnings checks that Asterisk cannot fill the log with errors that differ.
+func TestWarnings(t *testing.T) {
+	var log bytes.Buffer
+	s := &server{limited: loglimit.New(slog.New(slog.NewTextHandler(&log, nil)), time.Minute)}
+	s.config.Name = "pbx"
+	for i := range 100 {
+		s.warn("lists", "cannot read Asterisk's lists", "err", fmt.Errorf("refused: %d", i))
+	}
+	s.limited.Close()
+	if n := strings.Count(log.String(), "\n"); n != 2 {
+		t.Errorf("%d lines, want the first and the number of the others:\n%s", n, &log)
 	}
 }

@@ -132,7 +132,7 @@ func (s *server) Tick(ctx context.Context) {
 		s.resync.Store(false)
 		if err := s.Connected(ctx); err != nil {
 			s.resync.Store(true)
-			s.warn("cannot read Asterisk's lists", "err", err)
+			s.warn("lists", "cannot read Asterisk's lists", "err", err)
 		}
 		return
 	case s.reread.Load():
@@ -143,7 +143,7 @@ func (s *server) Tick(ctx context.Context) {
 	}
 	next, err := s.lists(ctx)
 	if err != nil {
-		s.warn("cannot compare the live state with Asterisk's lists", "err", err)
+		s.warn("lists", "cannot compare the live state with Asterisk's lists", "err", err)
 		return
 	}
 	found := s.compare(next)
@@ -151,7 +151,7 @@ func (s *server) Tick(ctx context.Context) {
 	for entry, kind := range found {
 		if s.suspects[entry] != "" {
 			s.differences.WithLabelValues(s.config.Name, kind).Inc()
-			s.warn("live state corrected by Asterisk's lists", "kind", kind)
+			s.warn(kind, "live state corrected by Asterisk's lists", "kind", kind)
 		}
 	}
 	if first && len(found) > 0 {
@@ -165,15 +165,15 @@ func (s *server) Tick(ctx context.Context) {
 func (s *server) refresh(ctx context.Context) {
 	next, err := s.lists(ctx)
 	if err != nil {
-		s.warn("cannot read Asterisk's lists", "err", err)
+		s.warn("lists", "cannot read Asterisk's lists", "err", err)
 		return
 	}
 	s.replace(next)
 }
 
-// warn logs a warning, and counts those that follow it.
-func (s *server) warn(msg string, args ...any) {
-	s.limited.Warn(s.config.Name+"\x00"+msg+"\x00"+fmt.Sprint(args...), msg, append(args, "server", s.config.Name)...)
+// warn logs a warning about a subject of Asterisk, and counts those that follow it, whatever Asterisk says in them.
+func (s *server) warn(subject, msg string, args ...any) {
+	s.limited.Warn(s.config.Name+"\x00"+subject+"\x00"+msg, msg, append(args, "server", s.config.Name)...)
 }
 
 // lists reads the whole state.
