@@ -117,6 +117,14 @@ func TestEngineKill9(t *testing.T) {
 	if code, out := invoke(t, "outbox", "list", "--state", "delivered", "--limit", "5", "-c", file); code != exitOK || strings.Count(out, "journal") != 5 {
 		t.Errorf("outbox list: %d\n%s", code, out)
 	}
+	for _, cmd := range []struct{ line, want string }{
+		{"hook list", "journal"}, {"outbox show 1", "delivered"}, {"outbox retry 1", "0 deliveries are due now"}, {"outbox drop 1", "0 deliveries dropped"},
+		{"outbox replay --hook journal --since 24h --dry-run", " deliveries would be sent"}, {"trace --since 24h", "BEGAN"},
+	} {
+		if code, out := invoke(t, append(strings.Fields(cmd.line), "-c", file)...); code != exitOK || !strings.Contains(out, cmd.want) {
+			t.Errorf("%s: %d\n%s", cmd.line, code, out)
+		}
+	}
 	for path, want := range map[string]string{"/v1/outbox?state=delivered&limit=1": `"state":"delivered"`, "/v1/hooks": `"hook":"journal","pending":0`} {
 		if answer := askAPI(t, web+path); !strings.Contains(answer, want) {
 			t.Errorf("%s: %s", path, answer)
@@ -212,6 +220,23 @@ func TestEngineAway(t *testing.T) {
 		t.Errorf("call-hangup:\n%s", out)
 	}
 	<-came
+	// What is stored of the caller is shown and erased, in PostgreSQL as in the folder.
+	stored := func() string {
+		code, out := invoke(t, "export", "+442079460142", "-c", file)
+		if code != exitOK {
+			t.Errorf("export: %d\n%s", code, out)
+		}
+		return out
+	}
+	if out := stored(); !strings.Contains(out, `"event": "call-hangup"`) || !strings.Contains(out, `"state": {`) {
+		t.Errorf("export:\n%s", out)
+	}
+	if code, out := invoke(t, "forget", "+442079460142", "-c", file); code != exitOK || !strings.Contains(out, "1 events with 1 deliveries") || !strings.Contains(out, "until vacuum") {
+		t.Errorf("forget: %d\n%s", code, out)
+	}
+	if out := stored(); strings.Contains(out, "call-hangup") {
+		t.Errorf("export after forget:\n%s", out)
+	}
 	c.stop()
 }
 
