@@ -296,7 +296,7 @@ func looksLike(body []byte) string {
 	if name, _, found := bytes.Cut(body[:min(len(body), maxName+1)], []byte("=")); found && IsVarName(string(name)) {
 		return "pairs"
 	}
-	if len(body) <= maxName && !bytes.ContainsAny(body, "=&<>{}[]\"\n") && bytes.Count(body, []byte(" ")) < 2 {
+	if len(body) <= maxName && !bytes.ContainsAny(body, "=&<>{}[]\"\r\n") && bytes.Count(body, []byte(" ")) < 2 {
 		return "text"
 	}
 	return ""

@@ -42,6 +42,8 @@ func TestParsePairsRaw(t *testing.T) {
 		{"name=ACME Corp.\r\nDoe&x=1", []Var{{"name", "ACME Corp. Doe"}, {"x", "1"}}, ""},
 		{"name=Smith & Sons\r\nprio=5\r\n", []Var{{"name", "Smith & Sons"}, {"prio", "5"}}, ""},
 		{"name=Anna\n\n&&prio=5&", []Var{{"name", "Anna"}, {"prio", "5"}}, ""},
+		{"name=Anna\rprio=5\r", []Var{{"name", "Anna"}, {"prio", "5"}}, ""},
+		{"\rname=ACME Corp.\rDoe\rprio=5", []Var{{"name", "ACME Corp. Doe"}, {"prio", "5"}}, ""},
 		{"name=\xc0", nil, ReasonCharset},
 	} {
 		res, err := parsePairsRaw(t.Context(), document{body: []byte(tc.body)})

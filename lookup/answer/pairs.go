@@ -86,7 +86,7 @@ func parsePairsRaw(_ context.Context, d document) (Result, error) {
 // break before the next name, or of those at the end.
 func rawEnd(s string) int {
 	for at := 0; ; at++ {
-		next := strings.IndexAny(s[at:], "&\n")
+		next := strings.IndexAny(s[at:], "&\r\n")
 		if next < 0 {
 			return len(s)
 		}
