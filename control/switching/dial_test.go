@@ -151,6 +151,43 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// TestTwoNumbers checks that what may be two numbers is not dialled, also if one or both of them have no area code, and that
+// one number is, however it is written.
+func TestTwoNumbers(t *testing.T) {
+	for country, numbers := range map[string]struct{ one, two []string }{
+		"US": {
+			[]string{"212-555-0123", "(212) 555-0123", "1 212 555 0123", "+1 212 555 0123", "555-0123", "011 49 30 2345 6701", "011 49 1512 3456789", "49 1512 3456789", "9 1 212 555 0123", "*72 212-555-0123"},
+			[]string{"212-555-0123 555-0124", "212-555-0123 212-555-0124", "555-0123 555-0124", "555-0123 212-555-0124", "+1 212 555 0123 555 0124", "*72 212-555-0123 555-0124", "*72 555-0123 555-0124#", "212-555-0123\t555-0124"},
+		},
+		"GB": {
+			[]string{"07400 123456", "01224 123456", "447400 123456", "00 44 20 7946 0142", "960123"},
+			[]string{"01224 123456 123457", "960123 960124", "020 7946 0142 7946 0143", "960123 01224 123456"},
+		},
+		"DE": {
+			[]string{"030 23456701", "030 2345 0678", "0221 1234 056789", "0049 1512 3456789", "49 1512 3456789", "030 234567-01", "0043 664 1234567", "*21*030 23456701#"},
+			[]string{"23456701 23456702", "2345670 2345671", "030 23456701 23456702", "030 234567 2345671", "+49 30 23456701 23456702", "030 12345 030 67890", "*21*030 23456701 030 23456702#"},
+		},
+		"RU": {
+			[]string{"8 495 123-45-67", "+7 916 123-45-67", "8 10 49 1512 3456789", "123-45-67"},
+			[]string{"8 (495) 123-45-67 123-45-68", "123-45-67 123-45-68", "8 4722 12-34-56 12-34-57", "+7 495 123-45-67 123-45-68"},
+		},
+		"IN": {[]string{"98765 43210", "+91 98765 43210"}, []string{"98765 43210 98765 43211"}},
+		"":   {[]string{"+49 30 23456701", "212-555-0123"}, []string{"212-555-0123 555-0124", "555-0123 555-0124"}},
+	} {
+		n := NewNumbers(nil, []string{"*"}, number.NewReader(number.Config{Country: country, Language: "en"}))
+		for _, one := range numbers.one {
+			if _, why := n.Dialled(one); why != "" {
+				t.Errorf("%q in %q is not dialled: it %s", one, country, why)
+			}
+		}
+		for _, two := range numbers.two {
+			if got, why := n.Dialled(two); !strings.Contains(why, "two numbers") {
+				t.Errorf("%q in %q: dialled as %q, %q", two, country, got, why)
+			}
+		}
+	}
+}
+
 func FuzzDialled(f *testing.F) {
 	n := NewNumbers([]Rule{{`^\+49(.*)$`, "0$1"}, {`(.)`, "$1$1"}}, []string{"*"}, nil)
 	f.Add("+49 30 1")

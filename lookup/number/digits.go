@@ -126,13 +126,20 @@ func Dialable(raw string) (dialled string, several, ok bool) {
 	}
 	text := inserted.ReplaceAllString(written(clip(raw)), "$1")
 	if code := separators.Replace(text); strings.ContainsAny(code, "*#") && strings.Trim(code, "+0123456789*#") == "" {
-		return code, false, true
+		several = SeveralAnywhere(argument(text))
+		return code, several, !several
 	}
 	if dialled, ok = digits(text); ok && !isPair(text) {
 		return dialled, false, true
 	}
 	_, several = base(text)
 	return "", several || ok, false
+}
+
+// argument returns the number behind a feature code, such as 030 23456701 of *21*030 23456701#; other texts as they are.
+func argument(text string) string {
+	text = strings.TrimRight(text, "*# ")
+	return text[strings.LastIndexAny(text, "*#")+1:]
 }
 
 // uniqueID is the time at which a channel was made, in seconds since 1970, and its number since Asterisk was started. The
@@ -235,13 +242,13 @@ func hasTail(text string) bool {
 }
 
 // halves calls f with the two parts of a number at each place where a group of digits begins, until f returns true, and
-// reports whether it did. Each part has the digits of a number.
-func halves(text string, f func(left, right string) bool) bool {
+// reports whether it did. Each part has at least so many digits.
+func halves(text string, least int, f func(left, right string) bool) bool {
 	for i := 1; i < len(text); i++ {
 		if !isDigit(text[i]) || isDigit(text[i-1]) {
 			continue
 		}
-		if left, right := text[:i], text[i:]; significant(left) >= MinE164 && significant(right) >= MinE164 && f(left, right) {
+		if left, right := text[:i], text[i:]; significant(left) >= least && significant(right) >= least && f(left, right) {
 			return true
 		}
 	}
@@ -257,12 +264,27 @@ func significant(part string) int {
 }
 
 // isPair reports whether a text may be two numbers with nothing but a blank or another separator between them, whatever the
-// country: the second one begins with a zero, or both together have more digits than any number.
+// country: the second one begins with a zero, or both together have more digits than a number that begins so.
 func isPair(raw string) bool {
 	text, _ := base(raw)
-	return halves(text, func(left, right string) bool {
-		return right[0] == '0' || CountDigits(left)+CountDigits(right) > maxDialled
+	return halves(text, MinE164, func(_, right string) bool {
+		return right[0] == '0' || CountDigits(text) > longest(text)
 	})
+}
+
+// longest returns the maximum number of digits of a number that is dialled, by its beginning.
+func longest(text string) int {
+	digits := onlyDigits(text)
+	has := func(prefix string) bool { return strings.HasPrefix(digits, prefix) }
+	switch {
+	case strings.HasPrefix(text, "+"):
+		return maxE164
+	case has("00"), has("01"), has("810"): // before a country's code, as 00, 010, 011 or 810
+		return maxDialled
+	case has("0"):
+		return 14 // national numbers of Germany and Austria have 13 behind it
+	}
+	return 13 // one of Germany with the country's code, without a plus sign
 }
 
 // CountDigits returns the number of digits in a number.

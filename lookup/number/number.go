@@ -223,7 +223,7 @@ func SeveralAnywhere(raw string) bool {
 // a blank between them, and spans such as 030 23456705-06.
 func (n *Reader) Several(raw string) bool {
 	text, several := base(clip(raw))
-	if several || n.isPair(text) {
+	if several || n.isPair(argument(text)) {
 		return true
 	}
 	first, several := spanned(text)
@@ -234,30 +234,50 @@ func (n *Reader) Several(raw string) bool {
 	return kind == Normal
 }
 
-// isPair reports whether a text is two numbers of the plan with nothing but a blank or another separator between them. Where
-// numbers have no fixed length, such as in Germany, both together may be a number of the plan, too. Then the second one
-// counts if it has the prefix of a number.
+// isPair reports whether a text is two numbers with nothing but a blank or another separator between them: two of the plan,
+// or one with a local number, without area code, before or behind it. Where numbers have no fixed length, such as in Germany,
+// both together may be a number of the plan, too. Then the second one counts if it has the prefix of a number.
 func (n *Reader) isPair(text string) bool {
 	whole := "" // the kind of both together, if it is needed
-	prefix := phonenumbers.GetNddPrefixForRegion(n.cfg.Country, true)
-	return halves(text, func(left, right string) bool {
-		first, _ := digits(left)
-		second, _ := digits(right)
-		for _, one := range []string{first, second} {
-			if parsed, kind := n.parse(one); parsed == nil || kind != Normal {
-				return false
-			}
-		}
-		if strings.HasPrefix(second, "00") || prefix != "" && strings.HasPrefix(second, prefix) {
-			return true
-		}
+	isOne := func() bool {
 		if whole == "" {
 			both, _ := digits(text)
 			_, kind := n.parse(both)
 			whole = string(kind)
 		}
-		return whole != string(Normal)
+		return whole == string(Normal)
+	}
+	prefix := phonenumbers.GetNddPrefixForRegion(n.cfg.Country, true)
+	return halves(text, minLocal, func(left, right string) bool {
+		first, _ := digits(left)
+		second, _ := digits(right)
+		full := func(part, digits string) bool { return significant(part) >= MinE164 && n.isNormal(digits) }
+		switch {
+		case full(left, first) && full(right, second):
+			return strings.HasPrefix(second, "00") || prefix != "" && strings.HasPrefix(second, prefix) || !isOne()
+		case full(left, first):
+			return !isOne() // the second one may be local: the plans do not know the length of all of them
+		}
+		return n.isLocal(first) && (n.isLocal(second) || full(right, second)) && !isOne()
 	})
+}
+
+// minLocal is the number of digits from which on a group may be a number without area code.
+const minLocal = 5
+
+// isNormal reports whether digits are a number of the plan.
+func (n *Reader) isNormal(digits string) bool {
+	parsed, kind := n.parse(digits)
+	return parsed != nil && kind == Normal
+}
+
+// isLocal reports whether digits have the length of a number without area code.
+func (n *Reader) isLocal(digits string) bool {
+	if strings.HasPrefix(digits, "0") || strings.HasPrefix(digits, "+") {
+		return false
+	}
+	parsed, err := phonenumbers.Parse(digits, n.cfg.Country)
+	return err == nil && phonenumbers.IsPossibleNumberWithReason(parsed) == phonenumbers.IS_POSSIBLE_LOCAL_ONLY
 }
 
 // parse tries the number as it stands, and then as an international one whose

@@ -128,8 +128,12 @@ func Spellings(number string) []string {
 	return list
 }
 
-// maxDialled is the maximum number of digits of a number as it is dialled: 15 of E.164 after 00.
-const maxDialled = 17
+const (
+	// maxE164 is the maximum number of digits of a number with its country code.
+	maxE164 = 15
+	// maxDialled is the maximum number of digits of a number as it is dialled: those of E.164 after 00.
+	maxDialled = maxE164 + 2
+)
 
 // plainDigits returns the digits of a number as people write it, none of another text: of two numbers, or of the first and
 // the last of several.
@@ -140,7 +144,7 @@ func plainDigits(s string) string {
 	if first, several := spanned(text); !ok || len(plain) > maxDialled || several && CountDigits(first) >= MinE164 {
 		return ""
 	}
-	if halves(text, func(string, string) bool { return true }) { // a number of the plan has been read, and is in E.164
+	if halves(text, MinE164, func(string, string) bool { return true }) { // a number of the plan has been read, and is in E.164
 		return ""
 	}
 	return plain
