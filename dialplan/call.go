@@ -35,6 +35,7 @@ type call struct {
 	Visits     []*visit          `json:"visits,omitempty"`
 	Rings      []*ring           `json:"rings,omitempty"`
 	Hidden     string            `json:"hidden,omitempty"`   // the caller's number, if it is withheld but looked up
+	Marks      []string          `json:"marks,omitempty"`    // digests of the caller's number and name, if they are withheld; see mark
 	Presumed   bool              `json:"presumed,omitempty"` // the end was not reported
 	EmittedIDs []string          `json:"told,omitempty"`     // ids of events that belong to no visit and no ring
 	Notes      map[string]string `json:"notes,omitempty"`    // digests of the agents' latest notes, by phone

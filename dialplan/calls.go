@@ -35,7 +35,8 @@ func customEvent(t *transition) {
 		if name == "linkedid" || name == "server" {
 			continue
 		}
-		if !t.hidden || !t.reveals(name, t.args[name]) {
+		written := name == "note" && t.manager // by an agent, who knows what the caller said
+		if !t.hidden || written || !t.reveals(name, t.args[name]) {
 			own[name] = typed(parameters[name], t.args[name])
 		}
 		key += "\x00" + name + "=" + t.args[name]

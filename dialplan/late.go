@@ -108,7 +108,7 @@ func (p *pointSession) expectLate() {
 		return
 	}
 	env := p.session.Env()
-	l := &lateAnswer{Dialplan: p.Dialplan, current: p.current, id: p.id, names: p.transition.nameForm(), asked: p.session.Started(), uniqueID: env.UniqueID, channel: env.Channel, waits: waits}
+	l := &lateAnswer{Dialplan: p.Dialplan, current: p.current, id: p.id, names: p.transition.nameForm(), asked: p.session.Started(), uniqueID: env.UniqueID, channel: p.channelName(), waits: waits}
 	p.traced.pending.OnLate(func(a lookup.Answer) {
 		if !l.lateAnswers.start(func(ctx context.Context) { l.apply(ctx, a) }) {
 			l.metrics.late.WithLabelValues(a.Source, string(LateBusy)).Inc()

@@ -65,7 +65,7 @@ func (p *pointSession) note(status string) {
 // about adds the attributes that name the point and its channel.
 func (p *pointSession) about(args ...any) []any {
 	env := p.session.Env()
-	all := []any{"point", cut(env.Point, 64), "channel", cut(env.Channel, 128), "uniqueid", cut(env.UniqueID, 64)}
+	all := []any{"point", cut(env.Point, 64), "channel", cut(p.channelName(), 128), "uniqueid", cut(env.UniqueID, 64)}
 	if p.request != nil {
 		all = append(all, "linkedid", cut(p.request.linkedid(), 64))
 	}

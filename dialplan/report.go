@@ -227,9 +227,12 @@ func (s *reportSession) finish(e *entry, c *pendingCommit) {
 
 // note records a report in the metrics, the log and, unless it is a repeat, the trace.
 func (s *reportSession) note(outcome ReportOutcome, err error) {
-	r := s.report
+	r, channel := s.report, s.report.Name
+	if s.transition != nil {
+		channel = s.transition.shownChannel()
+	}
 	s.metrics.report(r.Point, outcome)
-	about := []any{"point", string(r.Point), "channel", cut(r.Name, 128), "uniqueid", cut(r.Channel, 64), "linkedid", cut(r.Call.LinkedID, 64)}
+	about := []any{"point", string(r.Point), "channel", cut(channel, 128), "uniqueid", cut(r.Channel, 64), "linkedid", cut(r.Call.LinkedID, 64)}
 	if outcome == ReportFailed || err != nil {
 		s.limited.Log(slog.LevelError, "report not kept", "event reported by the manager interface not kept", append(about, "err", err)...)
 	} else if s.Dialplan.log.Enabled(context.Background(), slog.LevelDebug) {
@@ -239,14 +242,18 @@ func (s *reportSession) note(outcome ReportOutcome, err error) {
 		return
 	}
 	p := PointTrace{
-		At: r.At, Took: time.Since(s.began), Point: string(r.Point), LinkedID: r.Call.LinkedID, UniqueID: r.Channel, Channel: r.Name,
+		At: r.At, Took: time.Since(s.began), Point: string(r.Point), LinkedID: r.Call.LinkedID, UniqueID: r.Channel, Channel: channel,
 		Status: string(outcome), Events: s.transition.recorded, By: ByManager,
 	}
 	if err != nil {
 		p.Error = fmt.Sprintf("event not kept: %v", err)
 	}
 	for _, name := range sortedKeys(r.Args) {
-		p.Read = append(p.Read, TracedValue{name, r.Args[name]})
+		value := r.Args[name]
+		if s.transition.hidden && value != "" && s.transition.reveals(name, value) {
+			value = withheldText
+		}
+		p.Read = append(p.Read, TracedValue{name, value})
 	}
 	b := traceBuffers.Get().(*traceBuffer)
 	*b = append((*b)[:0], traceVersion)

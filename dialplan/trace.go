@@ -274,13 +274,13 @@ func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration)
 	b.number(p.session.Started().UnixMicro())
 	b.number(took.Microseconds())
 	b.truth(p.session.Hungup())
-	for _, s := range [...]string{env.Point, env.UniqueID, env.Channel, status} {
+	for _, s := range [...]string{env.Point, env.UniqueID, p.channelName(), status} {
 		b.text(s, maxTracedValue)
 	}
 	b.text(p.traced.err, maxTracedReason)
 	number, name := env.CallerNum, env.CallerName
 	hidden := p.hidesCaller()
-	if hidden && WithheldBits(env.CallingPres) {
+	if c := p.call(); hidden && (WithheldBits(env.CallingPres) || c != nil && (c.marked(number) || c.marked(name))) {
 		number, name = withheldText, ""
 	}
 	for _, s := range [...]string{number, name, env.DNID, p.kind} {
@@ -317,12 +317,33 @@ func (p *pointSession) hidesCaller() bool {
 	return r.restricted() && !p.settings.withheldEvents
 }
 
+// call returns the call of the point, nil if it is not known.
+func (p *pointSession) call() *call {
+	if p.transition == nil {
+		return nil
+	}
+	return p.transition.call
+}
+
+// channelName returns the name of the channel as traces and the log show it.
+func (p *pointSession) channelName() string {
+	env := p.session.Env()
+	switch {
+	case p.transition != nil:
+		return p.transition.shownChannel()
+	case p.hidesCaller():
+		return HideNumber(env.Channel, env.CallerNum)
+	}
+	return env.Channel
+}
+
 func (p *pointSession) encodeArguments(b *traceBuffer, hidden bool) {
 	env := p.session.Env()
 	r := cmp.Or(p.request, &request{env: env})
-	shown := func(text string, show func(string) string) string {
+	c := p.call()
+	shown := func(text string, show func(string, *call) string) string {
 		if hidden {
-			return show(text)
+			return show(text, c)
 		}
 		return text
 	}
@@ -332,7 +353,7 @@ func (p *pointSession) encodeArguments(b *traceBuffer, hidden bool) {
 	}
 	for _, name := range r.asked[:b.count(len(r.asked))] {
 		value := r.args[name]
-		if hidden && value != "" && r.reveals(name, value) {
+		if hidden && value != "" && r.reveals(name, value, c) {
 			value = withheldText
 		}
 		b.text(name, maxTracedValue)

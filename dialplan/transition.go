@@ -48,9 +48,10 @@ func (t *transition) mergeChannel() {
 	if t.test {
 		known.keep("test", true)
 	}
-	withheld := t.withheld()
+	withheld, before := t.withheld(), known.Known["callerid_withheld"] == true
 	if withheld {
 		known.keep("callerid_withheld", true)
+		t.markCaller()
 	}
 	hidden := withheld && !t.settings.withheldEvents
 	t.hidden = hidden
@@ -58,6 +59,9 @@ func (t *transition) mergeChannel() {
 	num, first := t.callerNum(), known.text("callerid_raw")
 	others := num != "" && first != "" && num != first
 	if hidden {
+		if !before && (!others || holdsNumber(first, num)) {
+			t.forgetCaller()
+		}
 		known.keepFirst("callerid_kind", string(number.Anonymous))
 		if t.settings.withheldLookup && t.call.Hidden == "" {
 			t.call.Hidden = t.callerNum()
