@@ -146,7 +146,7 @@ func (c *Control) onChannels(ctx context.Context, who Actor, command string, in 
 		}
 		r = CallResult{Server: s.config.Name, LinkedID: in.LinkedID, Channels: []string{}}
 		for _, ch := range chosen {
-			at.calls = []touched{{s.config.Name, in.LinkedID, ch.uniqueID, ch.name, nil}}
+			at.calls = []touched{s.touched(in.LinkedID, ch.uniqueID, ch.name, c.settings.Load().ShowWithheld)}
 			if err := do(ctx, s, ch); err != nil {
 				return r, err
 			}

@@ -69,7 +69,7 @@ func (c *Control) callOf(ctx context.Context, server, linkedID string, a *dialpl
 		return nil, switching.ID{}, err
 	}
 	at.server = s.config.Name
-	at.calls = []touched{{s.config.Name, linkedID, channels[0].uniqueID, channels[0].name, nil}}
+	at.calls = []touched{s.touched(linkedID, channels[0].uniqueID, channels[0].name, c.settings.Load().ShowWithheld)}
 	return s, switching.ID{LinkedID: linkedID, Device: deviceOf(a)}, nil
 }
 

@@ -45,8 +45,10 @@ func (c *Control) Kick(ctx context.Context, who Actor, in KickRequest) (Results,
 		for _, id := range in.Calls {
 			w, err := reached.caller(s, in.Queue, id)
 			if err == nil {
+				of := s.touched(w.linkedID, w.uniqueID, w.channel, c.settings.Load().ShowWithheld)
 				err = k.kick(ctx, w)
-				at.calls = append(at.calls, touched{s.config.Name, w.linkedID, w.uniqueID, w.channel, err})
+				of.failed = err
+				at.calls = append(at.calls, of)
 			}
 			r.add(Result{Server: s.config.Name, Call: text(id)}, err)
 		}
@@ -231,7 +233,7 @@ func (c *Control) Priority(ctx context.Context, who Actor, in PriorityRequest) (
 		if err != nil {
 			return r, err
 		}
-		at.calls = []touched{{s.config.Name, w.linkedID, w.uniqueID, w.channel, nil}}
+		at.calls = []touched{s.touched(w.linkedID, w.uniqueID, w.channel, c.settings.Load().ShowWithheld)}
 		if err := s.changePriority(ctx, in.Queue, w.channel, strconv.Itoa(*in.Priority)); err != nil {
 			if rejectedWith(err, "No such caller") {
 				return r, errorf(Connected, "the caller no longer waits")

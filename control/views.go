@@ -172,7 +172,7 @@ func (q *queue) view(server string, s *state, showWithheld bool) Queue {
 	}
 	for i, w := range q.waiting {
 		number, callerName := s.shownCaller(w.uniqueID, w.number, w.callerName, showWithheld)
-		v.Waiting = append(v.Waiting, Waiter{w.linkedID, w.uniqueID, w.channel, number, callerName, i + 1, w.priority, w.since})
+		v.Waiting = append(v.Waiting, Waiter{w.linkedID, w.uniqueID, s.shownChannel(w.uniqueID, w.channel, w.number, showWithheld), number, callerName, i + 1, w.priority, w.since})
 		if v.Longest == nil || w.since.Before(*v.Longest) {
 			v.Longest = &w.since
 		}
@@ -237,7 +237,11 @@ func (s *state) calls(server string, showWithheld bool) []Call {
 		var parked, held, ringing bool
 		bridged := 0
 		for _, c := range channels {
-			call.Channels = append(call.Channels, Channel{c.uniqueID, c.name, c.state, c.bridge != "", c.held, c.muted})
+			name := c.name
+			for _, of := range channels { // a Local channel may have the caller's number in its name, too
+				name = s.shownChannel(of.uniqueID, name, of.number, showWithheld)
+			}
+			call.Channels = append(call.Channels, Channel{c.uniqueID, name, c.state, c.bridge != "", c.held, c.muted})
 			call.Queue = cmp.Or(call.Queue, queued[c.uniqueID])
 			parked = parked || s.parked[c.uniqueID] != nil
 			held = held || c.held

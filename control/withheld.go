@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 
 	"ringhook/ami"
@@ -18,9 +19,10 @@ const (
 	withheld // by the caller
 )
 
-// presented reports what Asterisk says about a channel's presentation: the name of CALLERID(num-pres).
+// presented reports what Asterisk says about a channel's presentation: the name of CALLERID(num-pres). Without a name the
+// number counts as withheld.
 func presented(name string) presentation {
-	if dialplan.Withheld(name) {
+	if name == "" || dialplan.Withheld(name) {
 		return withheld
 	}
 	return public
@@ -28,11 +30,12 @@ func presented(name string) presentation {
 
 // presentedBy reads the presentation of a NewCallerid event, such as "32 (Presentation Prohibited, Not Screened)".
 func presentedBy(m ami.Message, before presentation) presentation {
-	number, _, ok := strings.Cut(m.Get("CID-CallingPres"), " ")
+	number, _, _ := strings.Cut(m.Get("CID-CallingPres"), " ")
+	bits, err := strconv.Atoi(number)
 	switch {
-	case !ok:
+	case err != nil:
 		return before
-	case dialplan.WithheldBits(integer(number)):
+	case dialplan.WithheldBits(bits):
 		return withheld
 	}
 	return public
@@ -48,6 +51,27 @@ func (s *state) shownCaller(uniqueID, number, name string, all bool) (string, st
 		return "", ""
 	}
 	return number, name
+}
+
+// shownChannel returns a channel's name without the number of a channel, unless that may be shown: drivers such as DAHDI
+// write it in the name.
+func (s *state) shownChannel(of, name, number string, all bool) string {
+	if shown, _ := s.shownCaller(of, number, "", all); shown == number {
+		return name
+	}
+	return dialplan.HideNumber(name, number)
+}
+
+// touched returns what is recorded of a command on a channel, whose name is shown as in lists.
+func (s *server) touched(linkedID, uniqueID, name string, all bool) touched {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.state.channels {
+		if c.linkedID == linkedID {
+			name = s.state.shownChannel(c.uniqueID, name, c.number, all)
+		}
+	}
+	return touched{server: s.config.Name, linkedID: linkedID, uniqueID: uniqueID, channel: name}
 }
 
 // toAsk returns the channels whose presentation has to be asked.

@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,4 +134,52 @@ func TestWithheld(t *testing.T) {
 	settings.ShowWithheld = true
 	c.Configure(settings)
 	shows("1.1 49301 Otto, 2.3 49302 Emil, 500 49302 Emil, agent 49301 Otto")
+}
+
+// TestWithheldChannel checks that the names of channels are shown without a withheld number, which drivers write in them, in
+// calls, in the queue and in what is recorded of a command.
+func TestWithheldChannel(t *testing.T) {
+	s := &server{state: newState()}
+	s.state.queues["500"] = &queue{name: "500", waiting: []*waiting{{uniqueID: "1.1", linkedID: "1.1", channel: "DAHDI/i1/03023456701-5", number: "+493023456701"}}}
+	for id, c := range map[string]*channel{
+		"1.1": {linkedID: "1.1", name: "DAHDI/i1/03023456701-5", number: "+493023456701", presentation: withheld},
+		"1.2": {linkedID: "1.1", name: "Local/03023456701@agents-00000001;1"},
+		"1.3": {linkedID: "1.1", name: "PJSIP/101-00000003", number: "101", presentation: public},
+		"2.1": {linkedID: "2.1", name: "DAHDI/i1/03023456702-6", number: "03023456702", presentation: public},
+		"3.1": {linkedID: "3.1", name: "SIP/03023456703-00000004", number: "03023456703"}, // not asked
+	} {
+		c.uniqueID, c.state = id, "Up"
+		s.state.channels[id] = c
+	}
+	names := func(all bool) string {
+		var names []string
+		for _, call := range s.state.calls("pbx", all) {
+			for _, c := range call.Channels {
+				names = append(names, c.Channel)
+			}
+		}
+		slices.Sort(names)
+		names = append(names, s.state.queues["500"].view("pbx", s.state, all).Waiting[0].Channel, s.touched("1.1", "1.1", "DAHDI/i1/03023456701-5", all).channel)
+		return strings.Join(names, " ")
+	}
+	if got, want := names(false), "DAHDI/i1/03023456702-6 DAHDI/i1/withheld-5 Local/withheld@agents-00000001;1 PJSIP/101-00000003 SIP/withheld-00000004 DAHDI/i1/withheld-5 DAHDI/i1/withheld-5"; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if got := names(true); strings.Contains(got, "withheld") {
+		t.Errorf("all are shown: %s", got)
+	}
+}
+
+// TestUnknownPresentation checks that a number counts as withheld if Asterisk does not say that it may be shown.
+func TestUnknownPresentation(t *testing.T) {
+	for name, want := range map[string]presentation{"": withheld, "prohib": withheld, "prohib_not_screened": withheld, "allowed_not_screened": public} {
+		if got := presented(name); got != want {
+			t.Errorf("%q: got %v, want %v", name, got, want)
+		}
+	}
+	for text, want := range map[string]presentation{"": unasked, "none": unasked, "32 (Presentation Prohibited)": withheld, "0 (Presentation Allowed)": public} {
+		if got := presentedBy(ami.Message{{Key: "CID-CallingPres", Value: text}}, unasked); got != want {
+			t.Errorf("%q: got %v, want %v", text, got, want)
+		}
+	}
 }

@@ -36,6 +36,8 @@ func (t *Translator) hangup(e *Event) {
 		}
 	}
 	delete(t.channels, c.id)
+	t.ending = c
+	defer func() { t.ending = nil }()
 	c.cause = e.Cause
 	if c.other != nil {
 		c.other.other = nil
@@ -126,9 +128,7 @@ func (t *Translator) callHangup(c *channel, e *Event) {
 			t.endLeg(l, e.At)
 		}
 	}
-	t.channels[c.id] = c // who called is known until this report
 	r := t.report(dialplan.CallHangup, e.At, c.linkedID, c.id, c.name)
-	delete(t.channels, c.id)
 	r.Args["cause"], r.Args["recording_file"] = e.Cause, c.recording
 	if !c.billed.IsZero() {
 		r.Args["billsec"] = strconv.FormatInt(int64(e.At.Sub(c.billed)/time.Second), 10)

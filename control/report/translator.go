@@ -40,6 +40,7 @@ type Translator struct {
 
 	channels map[string]*channel // by uniqueid
 	members  map[string]bool     // phones of queues' members
+	ending   *channel            // whose Hangup is being translated: who called is known until its reports are made
 	pending  []*channel          // whose stay has ended, but not been reported
 	reports  []*dialplan.Report  // of the event that is being translated
 	now      time.Time           // of it
@@ -250,6 +251,9 @@ func (t *Translator) report(p dialplan.Point, at time.Time, linkedID, channel, n
 // callerOf returns what the first channel of a call shows.
 func (t *Translator) callerOf(linkedID string) *dialplan.Caller {
 	c := t.channels[linkedID]
+	if c == nil && t.ending != nil && t.ending.id == linkedID {
+		c = t.ending
+	}
 	if c == nil {
 		return &dialplan.Caller{}
 	}
@@ -262,6 +266,11 @@ func (t *Translator) callerOf(linkedID string) *dialplan.Caller {
 			Number: c.number, Name: cmp.Or(known(t.Read(c.id, ami.CallerName)), c.named), DNID: cmp.Or(known(t.Read(c.id, ami.DNID)), dialed),
 			Withheld: t.withholds(c),
 		}
+	}
+	if c.withheld && !c.caller.Withheld { // by the dialplan, after the first report
+		caller := *c.caller // earlier reports have the other one
+		caller.Withheld = true
+		c.caller = &caller
 	}
 	return c.caller
 }

@@ -411,6 +411,30 @@ func TestPresentationOfEnded(t *testing.T) {
 	}
 }
 
+// TestWithheldLater checks that the caller counts as one who withholds the number in all reports after the dialplan has said so.
+func TestWithheldLater(t *testing.T) {
+	tr := newTranslator(map[string]string{"CALLERID(num-pres)": "allowed_not_screened"})
+	tr.All = true
+	on := func(name string) Event {
+		return Event{Name: name, Channel: "PJSIP/trunk-1", UniqueID: "1.1", LinkedID: "1.1", Number: "02079460142"}
+	}
+	newchannel, join, change, hangup := on("Newchannel"), on("QueueCallerJoin"), on("NewCallerid"), on("Hangup")
+	join.Queue, change.Presentation = "500", "32 (Presentation Prohibited, Not Screened)"
+	tr.Event(&newchannel)
+	tr.Event(&join)
+	before := tr.callerOf("1.1")
+	tr.Event(&change)
+	tr.Read = func(string, ami.Variable) string { return "" } // the channel is gone
+	for _, r := range tr.Event(&hangup) {
+		if !r.Caller.Withheld || r.Caller.Number == "" {
+			t.Errorf("%s: got %+v", r.Point, r.Caller)
+		}
+	}
+	if before.Withheld {
+		t.Error("the caller of an earlier report was changed")
+	}
+}
+
 // TestAnotherAskedFirst translates calls that go to a second queue, about which another ringhook was asked first: it has
 // removed QUEUESTATUS and noted on the channel how the caller left the first queue.
 func TestAnotherAskedFirst(t *testing.T) {
