@@ -280,7 +280,7 @@ func (p *pointSession) encode(b *traceBuffer, status string, took time.Duration)
 	b.text(p.traced.err, maxTracedReason)
 	number, name := env.CallerNum, env.CallerName
 	hidden := p.hidesCaller()
-	if c := p.call(); hidden && (WithheldBits(env.CallingPres) || c != nil && (c.marked(number) || c.marked(name))) {
+	if seen := p.marks(); hidden && (WithheldBits(env.CallingPres) || seen.in(number) || seen.in(name)) {
 		number, name = withheldText, ""
 	}
 	for _, s := range [...]string{number, name, env.DNID, p.kind} {
@@ -317,12 +317,12 @@ func (p *pointSession) hidesCaller() bool {
 	return r.restricted() && !p.settings.withheldEvents
 }
 
-// call returns the call of the point, nil if it is not known.
-func (p *pointSession) call() *call {
+// marks returns the marks of the call, none if it is not known.
+func (p *pointSession) marks() marks {
 	if p.transition == nil {
-		return nil
+		return marks{}
 	}
-	return p.transition.call
+	return p.transition.marks
 }
 
 // channelName returns the name of the channel as traces and the log show it.
@@ -340,10 +340,10 @@ func (p *pointSession) channelName() string {
 func (p *pointSession) encodeArguments(b *traceBuffer, hidden bool) {
 	env := p.session.Env()
 	r := cmp.Or(p.request, &request{env: env})
-	c := p.call()
-	shown := func(text string, show func(string, *call) string) string {
+	seen := p.marks()
+	shown := func(text string, show func(string, marks) string) string {
 		if hidden {
-			return show(text, c)
+			return show(text, seen)
 		}
 		return text
 	}
@@ -353,7 +353,7 @@ func (p *pointSession) encodeArguments(b *traceBuffer, hidden bool) {
 	}
 	for _, name := range r.asked[:b.count(len(r.asked))] {
 		value := r.args[name]
-		if hidden && value != "" && r.reveals(name, value, c) {
+		if hidden && value != "" && r.reveals(name, value, seen) {
 			value = withheldText
 		}
 		b.text(name, maxTracedValue)

@@ -28,6 +28,7 @@ type transition struct {
 	hungup     bool                    // the caller hung up before the point was answered
 	presumed   bool                    // the call's end was not reported
 	manager    bool                    // reported by the manager interface
+	marks      marks                   // of the call
 	hidden     bool                    // number and name of the caller must not be shown
 	left       bool                    // another server has noted that the caller left for another destination
 	leg        string                  // the Leg of a ring that begins
@@ -53,6 +54,7 @@ func (t *transition) mergeChannel() {
 		known.keep("callerid_withheld", true)
 		t.markCaller()
 	}
+	t.marks = known.marks()
 	hidden := withheld && !t.settings.withheldEvents
 	t.hidden = hidden
 	// A channel with another number than the call's is that of an agent, who transfers or was on hold.

@@ -39,14 +39,14 @@ func ownArgument(name string) bool {
 
 // reveals reports whether an argument of a call holds the number or the name of its caller, who withholds them: by its name,
 // or because its value is that of this channel, as in phone=${CALLERID(num)}, or of one that the call was reported on before.
-// The call is nil if it is not known.
-func (r *request) reveals(name, value string, c *call) bool {
+// seen are the marks of the call, none if it is not known.
+func (r *request) reveals(name, value string, seen marks) bool {
 	switch {
 	case ownArgument(name):
 		return false
 	case strings.HasPrefix(name, "callerid"), name == "connected":
 		return true
-	case c != nil && c.marked(value):
+	case seen.in(value):
 		return true
 	case !r.restricted():
 		return false // the caller of this channel may be an agent
@@ -79,9 +79,19 @@ func digit(c rune) rune {
 	return c
 }
 
-// The marks of a call are digests by which the number and the name of a caller who withholds them are found in what other
+// marks are those of a call. They are a copy, which can be read without the call's lock: a trace is written after the call has
+// continued.
+//
+// They are digests by which the number and the name of a caller who withholds them are found in what other
 // channels report: an agent's channel does not have them, and the manager interface does not say whose they are. They are
 // short, so that the store has neither number nor name. One text in 65,536 is taken for the number.
+type marks struct {
+	linkedID string
+	list     []string
+}
+
+// marks returns the marks of the call as they are now.
+func (c *call) marks() marks { return marks{c.LinkedID, slices.Clip(c.Marks)} }
 
 // mark adds the marks of a number and a name.
 func (c *call) mark(num, name string) {
@@ -91,22 +101,22 @@ func (c *call) mark(num, name string) {
 		}
 	}
 	if end := lastDigits(num); end != "" {
-		add(c.numberMark(end))
+		add(c.marks().ofNumber(end))
 	}
 	if words := wordsOf(name); !number.IsAnonymous(name) && strings.IndexFunc(name, unicode.IsLetter) >= 0 && len(strings.Join(words, "")) > 2 {
-		add(c.nameMark(words))
+		add(c.marks().ofName(words))
 	}
 }
 
-func (c *call) numberMark(end string) string { return fmt.Sprintf("%04x", c.digest(end)&0xffff) }
+func (m marks) ofNumber(end string) string { return fmt.Sprintf("%04x", m.digest(end)&0xffff) }
 
-func (c *call) nameMark(words []string) string {
-	return fmt.Sprintf("%d:%08x", len(words), c.digest(strings.Join(words, " ")))
+func (m marks) ofName(words []string) string {
+	return fmt.Sprintf("%d:%08x", len(words), m.digest(strings.Join(words, " ")))
 }
 
-func (c *call) digest(text string) uint32 {
+func (m marks) digest(text string) uint32 {
 	h := fnv.New32a()
-	h.Write([]byte(c.LinkedID + "\x00" + text))
+	h.Write([]byte(m.linkedID + "\x00" + text))
 	return h.Sum32()
 }
 
@@ -115,23 +125,23 @@ func wordsOf(text string) []string {
 	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) })
 }
 
-// marked reports whether a text holds a number or a name that the call has a mark of.
-func (c *call) marked(text string) bool {
-	if len(c.Marks) == 0 || text == "" {
+// in reports whether a text holds a number or a name of which there is a mark.
+func (m marks) in(text string) bool {
+	if len(m.list) == 0 || text == "" {
 		return false
 	}
 	digits := strings.Map(digit, text)
 	for i := 0; i+revealing <= len(digits); i++ {
-		if slices.Contains(c.Marks, c.numberMark(digits[i:i+revealing])) {
+		if slices.Contains(m.list, m.ofNumber(digits[i:i+revealing])) {
 			return true
 		}
 	}
 	words := wordsOf(text)
-	for _, mark := range c.Marks {
+	for _, mark := range m.list {
 		count, _, isName := strings.Cut(mark, ":")
 		n, err := strconv.Atoi(count)
 		for i := 0; isName && err == nil && i+n <= len(words); i++ {
-			if c.nameMark(words[i:i+n]) == mark {
+			if m.ofName(words[i:i+n]) == mark {
 				return true
 			}
 		}
@@ -165,7 +175,7 @@ func (t *transition) forgetCaller() {
 }
 
 // reveals is that of the request, for its call.
-func (t *transition) reveals(name, value string) bool { return t.request.reveals(name, value, t.call) }
+func (t *transition) reveals(name, value string) bool { return t.request.reveals(name, value, t.marks) }
 
 // shownChannel returns the name of the point's channel as traces and the log show it: drivers such as DAHDI write the
 // caller's number in it.
@@ -206,23 +216,23 @@ func hideNumbers(channel string, reveals func(digits string) bool) string {
 }
 
 // shownArgument returns an argument of the dialplan as a trace of a point with a withheld number shows it.
-func (r *request) shownArgument(arg string, c *call) string {
+func (r *request) shownArgument(arg string, seen marks) string {
 	name, value, ok := strings.Cut(arg, "=")
-	if ok && r.reveals(strings.TrimSpace(name), value, c) {
+	if ok && r.reveals(strings.TrimSpace(name), value, seen) {
 		return name + "=" + withheldText
 	}
 	return arg
 }
 
 // shownQuery is shownArgument for the arguments in the URL.
-func (r *request) shownQuery(query string, c *call) string {
+func (r *request) shownQuery(query string, seen marks) string {
 	parts := strings.Split(query, "&")
 	for i, part := range parts {
 		plain, err := url.QueryUnescape(part)
 		if err != nil {
 			plain = part
 		}
-		if r.shownArgument(plain, c) != plain {
+		if r.shownArgument(plain, seen) != plain {
 			name, _, _ := strings.Cut(part, "=")
 			parts[i] = name + "=" + withheldText
 		}

@@ -150,6 +150,7 @@ func TestWithheldTrace(t *testing.T) {
 			}
 			p.transition = &transition{request: p.request, hidden: true, call: newCall(Identity{LinkedID: "1.1"}, time.Time{})}
 			p.transition.call.mark(withheldCaller, "Anna Berg")
+			p.transition.marks = p.transition.call.marks()
 		}
 		b := traceBuffer{traceVersion}
 		p.encode(&b, "OK", time.Second)
