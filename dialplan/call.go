@@ -63,6 +63,9 @@ type channel struct {
 }
 
 // elsewhere reports whether two channels are on Asterisks with different addresses.
+// hiddenCaller is the Caller of a channel that withholds the number.
+const hiddenCaller = "withheld"
+
 func (ch channel) elsewhere(other channel) bool {
 	return ch.Peer != "" && other.Peer != "" && ch.Peer != other.Peer
 }

@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,6 +43,8 @@ type entry struct {
 	lock    chan struct{}
 	last    atomic.Pointer[Commit] // of the latest record with events, until it is known to be kept or lost
 	aside   bool                   // another call of the linkedid is the latest, so that this one leaves memory after its use; guarded by the registry's mu
+	shared  bool                   // it became the latest instead of a call of another Asterisk; guarded by the registry's mu
+	asked   []uint64               // hashes of the channels whose Asterisk was read; guarded by the registry's mu
 	users   int                    // holders of the lock, and sessions that wait for it or for a commit; guarded by the registry's mu
 	idle    *list.Element          // guarded by the registry's mu
 }
@@ -167,6 +171,7 @@ func (r *registry) enter(id Identity, exact bool) *entry {
 		r.entries[key] = e
 		// A twin is found through the call that it contradicted.
 		if latest == nil || !aside && !strings.Contains(id.Asterisk, twinSeparator) {
+			e.shared = latest != nil
 			r.latest[id.LinkedID] = e
 		}
 	}
@@ -178,11 +183,33 @@ func (r *registry) enter(id Identity, exact bool) *entry {
 	return e
 }
 
-// knows reports whether a call of a linkedid is in memory.
-func (r *registry) knows(linkedid string) bool {
+// maxAsked is the maximum number of channels of a call that are remembered. The points of others read their Asterisk.
+const maxAsked = 16
+
+// channelSeed is that of the hashes of channels.
+var channelSeed = maphash.MakeSeed()
+
+// knows reports whether the latest call of a linkedid is that of a channel that does not name its Asterisk: the Asterisk of
+// this very channel was read before, and no other Asterisk has a call of the linkedid. Callers without a number are not
+// distinguished by it.
+func (r *registry) knows(linkedid string, ch channel) bool {
+	if ch.Caller == "" || ch.Caller == hiddenCaller {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.latest[linkedid] != nil
+	e := r.latest[linkedid]
+	return e != nil && !e.shared && slices.Contains(e.asked, maphash.Comparable(channelSeed, ch))
+}
+
+// note remembers a channel whose Asterisk was read, see knows.
+func (r *registry) note(e *entry, ch channel) {
+	hash := maphash.Comparable(channelSeed, ch)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(e.asked) < maxAsked && !slices.Contains(e.asked, hash) {
+		e.asked = append(e.asked, hash)
+	}
 }
 
 // knownAs returns the identity under which a call is in memory: without its Asterisk if no point of it knew that.

@@ -134,8 +134,8 @@ func (r *request) read(s *fastagi.Session, deadline time.Time, calls *registry) 
 			expressions = append(expressions, channelReads[name])
 		}
 	}
-	// The Asterisk must be known at the beginning of a call. Later points do not read it separately.
-	if _, given := r.args["server"]; !given && systemName(r.env.UniqueID) == "" && (len(names) > 0 || !calls.knows(r.linkedid())) {
+	// The Asterisk must be known when a channel asks for the first time. Its later points do not read it separately.
+	if _, given := r.args["server"]; !given && systemName(r.env.UniqueID) == "" && (len(names) > 0 || !calls.knows(r.linkedid(), r.channel(s.Peer()))) {
 		names = append(names, "server")
 		expressions = append(expressions, channelReads["server"])
 	}
@@ -174,7 +174,7 @@ func (r *request) identity() Identity { return NewIdentity(r.linkedid(), r.args[
 func (r *request) channel(peer netip.Addr) channel {
 	ch := channel{UniqueID: r.env.UniqueID, Name: cut(clean(r.env.Channel), 128), Caller: cut(clean(r.env.CallerNum), 64)}
 	if WithheldBits(r.env.CallingPres) {
-		ch.Caller = "withheld"
+		ch.Caller = hiddenCaller
 	}
 	named := r.args["server"] != "" && !slices.Contains(r.asked, "server") || systemName(r.linkedid()) != ""
 	if peer.IsValid() && !peer.IsLoopback() && !named {

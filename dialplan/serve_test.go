@@ -780,6 +780,96 @@ func TestTwoAsterisks(t *testing.T) {
 	}
 }
 
+// TestTwoAsterisksAtPointsThatReadNothing checks points that are given all that they would read, except the name of their
+// Asterisk: each caller has his own call, whatever distinguishes the two.
+func TestTwoAsterisksAtPointsThatReadNothing(t *testing.T) {
+	left := line{entity: "left", channel: "PJSIP/trunk-00000001", number: "02079460142"}
+	right := line{entity: "right", channel: "PJSIP/trunk-00000001", number: "02079460143"}
+	for _, c := range []struct {
+		name        string
+		left, right line
+	}{
+		{name: "another number", left: left, right: right},
+		{name: "another channel", left: left, right: line{entity: "right", channel: "PJSIP/trunk-00000002", number: left.number}},
+		{name: "another trunk", left: left, right: line{entity: "right", channel: "PJSIP/beta-00000009", number: right.number}},
+		{name: "withheld", left: line{entity: "left", channel: left.channel}, right: line{entity: "right", channel: left.channel}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := build(t, wait.Limit, nil, nil)
+			for _, args := range []string{"name=first", "name=second"} {
+				for who, l := range map[string]line{"left": c.left, "right": c.right} {
+					l.point, l.args = "event", "linkedid=1768469400.1,who="+who+","+args
+					h.on(l)
+					l.point, l.args = "call-dial", "linkedid=1768469400.1"
+					h.on(l)
+				}
+			}
+			uuids := map[any]any{}
+			count := map[string]int{}
+			for _, ev := range h.kept() {
+				count[ev.Name]++
+				who, uuid := ev.Params["who"], ev.Params["call_uuid"]
+				if who == nil {
+					continue
+				}
+				if uuids[uuid] == nil {
+					uuids[uuid] = who
+				}
+				if uuids[uuid] != who {
+					t.Errorf("%s of %v is in the call of %v", ev.Name, who, uuids[uuid])
+				}
+			}
+			if len(uuids) != 2 || count["call-dial"] != 2 || count["first"] != 2 || count["second"] != 2 {
+				t.Errorf("%d calls, events %v, want 2 calls with each event", len(uuids), count)
+			}
+		})
+	}
+}
+
+// TestKnownAsteriskIsNotRead checks that the later points of a channel that are given all that they would read, except the
+// name of their Asterisk, do not read it: here it would be another one each time.
+func TestKnownAsteriskIsNotRead(t *testing.T) {
+	h := build(t, wait.Limit, nil, nil)
+	for n := range 3 {
+		h.on(line{
+			entity: fmt.Sprint("e", n), number: "02079460142", channel: "PJSIP/trunk-1", point: "event", args: fmt.Sprint("linkedid=1768469400.1,name=e", n),
+		})
+	}
+	uuids := map[any]bool{}
+	for _, ev := range h.kept() {
+		uuids[ev.Params["call_uuid"]] = true
+	}
+	if len(uuids) != 1 {
+		t.Errorf("%d calls, want one", len(uuids))
+	}
+}
+
+// TestLookupOfTwoAsterisks checks that a point whose Asterisk is known from an earlier one goes on with its own call, although
+// another Asterisk's call of the linkedid began during its lookup.
+func TestLookupOfTwoAsterisks(t *testing.T) {
+	var h *house
+	h = build(t, wait.Limit, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.RawQuery, "142") {
+			h.on(line{entity: "right", number: "02079460143", channel: "PJSIP/trunk-1", point: "call-dial"})
+		}
+		io.WriteString(w, "call_info=gold")
+	}, nil)
+	left := line{entity: "left", number: "02079460142", channel: "PJSIP/trunk-1", point: "call-dial", args: "linkedid=1768469400.1"}
+	h.on(left)
+	_, err := asterisk.Call(wait.Context(t), h.addr, asterisk.CallRequest{
+		Env: fastagi.Env{Point: "lookup", Channel: left.channel, UniqueID: "1768469400.1", Version: "22", CallerNum: left.number, Args: []string{left.args}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.point, left.args = "event", "name=after"
+	h.on(left)
+	events := h.kept()
+	if after := events[len(events)-1]; after.Name != "after" || after.Params["call_info"] != "gold" {
+		t.Errorf("%s has call_info %v, want that of its own lookup", after.Name, after.Params["call_info"])
+	}
+}
+
 // TestPhonesOfTwoAsterisks checks the agents' channels of two copies of one machine: each belongs to the call of its
 // caller, also if the calls are read from the journal again.
 func TestPhonesOfTwoAsterisks(t *testing.T) {

@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -84,7 +85,11 @@ func (p *pointSession) begin() error {
 		return err
 	}
 	p.hold(e)
+	p.id.Asterisk = cmp.Or(p.id.Asterisk, e.id.Asterisk) // another Asterisk's call may be the latest after a lookup
 	here := p.request.channel(p.session.Peer())
+	if slices.Contains(p.request.asked, "server") {
+		p.calls.note(e, here)
+	}
 	other := e.call.twinOf(here, p.request.args["connected"])
 	if other == "" && e.call.contradicts(here) {
 		other = p.separate(e, here)
