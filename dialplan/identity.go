@@ -36,11 +36,16 @@ func systemName(uniqueid string) string {
 	if end <= 0 {
 		return ""
 	}
-	seconds, count, ok := strings.Cut(uniqueid[end+1:], ".")
-	if !ok || !isDigits(seconds) || !isDigits(count) {
+	if !isUniqueID(uniqueid[end+1:]) {
 		return ""
 	}
 	return uniqueid[:end]
+}
+
+// isUniqueID reports whether a text is a uniqueid without a system name.
+func isUniqueID(text string) bool {
+	seconds, count, ok := strings.Cut(text, ".")
+	return ok && isDigits(seconds) && isDigits(count)
 }
 
 func isDigits(text string) bool {
@@ -59,12 +64,14 @@ func (id Identity) Key() string {
 	return id.LinkedID + keySeparator + id.Asterisk
 }
 
-// IdentityOf returns the identity whose Key is key.
+// IdentityOf returns the identity whose Key is key. A system name may have the separator in it.
 func IdentityOf(key string) Identity {
-	if linkedid, asterisk, ok := strings.Cut(key, keySeparator); ok {
+	system := systemName(key)
+	linkedid, asterisk, ok := strings.Cut(key, keySeparator)
+	if ok && (system == "" || isUniqueID(linkedid)) {
 		return Identity{Asterisk: asterisk, LinkedID: linkedid}
 	}
-	return Identity{Asterisk: systemName(key), LinkedID: key}
+	return Identity{Asterisk: system, LinkedID: key}
 }
 
 // callNamespace is the namespace of the UUIDs of calls.

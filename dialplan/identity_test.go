@@ -19,6 +19,8 @@ func TestIdentity(t *testing.T) {
 		{"pbx/1-2-1768469400.17", "", "", "pbx/1-2", "pbx/1-2-1768469400.17"},
 		{"-1768469400.17", "", "e", "e", "-1768469400.17 @e"},
 		{"campaign-a", "", "e", "e", "campaign-a @e"},
+		{"pbx @1-1768469400.17", "left", "", "pbx @1", "pbx @1-1768469400.17"}, // a system name with the separator
+		{"1768469400.17", "pbx-1.2", "", "pbx-1.2", "1768469400.17 @pbx-1.2"},
 		{"campaign-1.", "", "e", "e", "campaign-1. @e"},
 	} {
 		id := NewIdentity(c.linkedid, c.server, c.entity)
