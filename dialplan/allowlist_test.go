@@ -232,6 +232,8 @@ func TestRequest(t *testing.T) {
 		{"agent-dial", "", nil, "needs the argument agent_phone"},
 		{"event", "", nil, "needs the argument name"},
 		{"event", "name=call-hangup", nil, "own events"},
+		{"event", "name=survey&answered=yes", nil, `"answered" has the name of a parameter that only ringhook sets`},
+		{"queue-dial", "", []string{"queue_id=500", "call_uuid=7"}, `"call_uuid" has the name of a parameter that only ringhook sets`},
 		{"event", "name=a%20b", nil, "event name"},
 		{"event", "name=mine&digit=3", nil, "digit=3"},
 	} {

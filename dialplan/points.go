@@ -98,7 +98,11 @@ func (p Point) Reads() []string { return specs[p].reads }
 // argument nevertheless: it names the call of the point.
 var reservedNames = []string{
 	"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test", "ended_by",
+	"call_uuid", "started", "answered", "ended",
 }
+
+// Reserved reports whether a parameter is one that only ringhook sets, so that no argument has its name.
+func Reserved(name string) bool { return name != "linkedid" && slices.Contains(reservedNames, name) }
 
 // Takes reports whether the point accepts an argument of a name. It does not know the names that
 // [dialplan] variables allows.

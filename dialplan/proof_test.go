@@ -224,10 +224,22 @@ func TestCustomEventArguments(t *testing.T) {
 	}
 }
 
+// TestDirectionOfCustomEvent checks that an event of /event has the direction that its point names, and the call keeps its own.
+func TestDirectionOfCustomEvent(t *testing.T) {
+	p := newPBX(t)
+	p.at(0, "caller", CallDial)
+	for args, want := range map[string]string{"direction=outgoing": outgoing, "answer=yes": incoming} {
+		p.at(1, "caller", CustomEvent, "name=survey", args)
+		if got := last(p).Params["direction"]; got != want {
+			t.Errorf("%s: direction %v, want %s", args, got, want)
+		}
+	}
+}
+
 // TestReservedNames checks that only ringhook can set the reserved names.
 func TestReservedNames(t *testing.T) {
 	s := newSettings(Settings{Dialplan: Config{Variables: map[string]any{"reason": "text"}}})
-	for _, name := range []string{"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test", "ended_by"} {
+	for _, name := range []string{"event", "event_id", "seq", "final", "time", "linkedid", "correction", "presumed", "hook", "reason", "type", "test", "ended_by", "call_uuid", "started", "answered", "ended"} {
 		c := newCall(Identity{LinkedID: "1.1"}, oneDay)
 		if _, refused := s.filterAnswer(c, []lookup.Var{{Name: name, Value: "1"}}); len(refused) != 1 || len(c.Known) > 0 {
 			t.Errorf("a lookup sets %s: %v", name, c.Known)

@@ -103,6 +103,9 @@ func (r *request) give(name, value string, further map[string]rule) error {
 	if _, twice := r.args[name]; twice {
 		return fmt.Errorf("argument %s is given twice", name)
 	}
+	if Reserved(name) {
+		return fmt.Errorf("argument %q has the name of a parameter that only ringhook sets: choose another name", name)
+	}
 	if !r.accepts(name, further) {
 		return fmt.Errorf("unknown argument %q", name)
 	}

@@ -336,7 +336,7 @@ func (t *transition) appendEvent(name, key, id string, own map[string]any) {
 	p["started"] = moment(t.call.Began)
 	p["answered"], p["ended"] = moment(t.call.Answered), moment(t.call.Ended)
 	p["final"] = name == string(CallHangup)
-	if t.call.Direction != "" {
+	if t.call.Direction != "" && own["direction"] == nil { // which only /event is given
 		p["direction"] = t.call.Direction
 	}
 	if t.presumed {

@@ -42,6 +42,10 @@ func (l *linter) arguments(a *ask) {
 			doubt = true
 			continue
 		}
+		if dialplan.Reserved(name) {
+			l.add(at, Error, "argument", "the argument %s has the name of a parameter that only ringhook sets, and ringhook rejects the request: choose another name", quoted(name))
+			continue
+		}
 		if !a.point.Takes(name) && !l.further(name) {
 			if i := slices.IndexFunc(a.point.Needs(), func(need string) bool { return values[need] == "" && strings.Contains(need, name) }); i >= 0 {
 				l.add(at, Error, "argument", "the argument %s is unknown, and ringhook rejects the request: did you mean %s?", quoted(name), a.point.Needs()[i])
