@@ -79,26 +79,29 @@ func newPointsBench(t *testing.T, calls string) *pointsBench {
 	return b
 }
 
-// recordedCall returns the messages of a recorded stream, and the uniqueid of the call's first channel.
-func recordedCall(t *testing.T, scenario string) (messages []string, id string) {
+// recordedCall returns the messages of a recorded stream, and the channel on which the call began.
+func recordedCall(t *testing.T, scenario string) (messages []string, first fastagi.Env) {
 	t.Helper()
 	text, err := os.ReadFile("report/testdata/22/" + scenario)
 	if err != nil {
 		t.Fatal(err)
 	}
 	messages = strings.SplitAfter(string(text), "\r\n\r\n")
-	_, id, _ = strings.Cut(messages[0], "Uniqueid: ")
-	id, _, _ = strings.Cut(id, "\r\n")
-	return messages, id
+	field := func(name string) string {
+		_, value, _ := strings.Cut(messages[0], name+": ")
+		value, _, _ = strings.Cut(value, "\r\n")
+		return value
+	}
+	return messages, fastagi.Env{UniqueID: field("Uniqueid"), Channel: field("Channel"), CallerNum: field("CallerIDNum")}
 }
 
 // call has the dialplan ask queue-dial for the call of a recorded stream, and returns the stream's messages.
 func (b *pointsBench) call(t *testing.T, scenario string) []string {
 	t.Helper()
-	messages, id := recordedCall(t, scenario)
+	messages, env := recordedCall(t, scenario)
+	env.Point, env.Args = "queue-dial", []string{"queue_id=520", "server=pbx"}
 	_, err := asterisk.Call(context.Background(), b.agi, asterisk.CallRequest{
-		Env:       fastagi.Env{Point: "queue-dial", UniqueID: id, Channel: "PJSIP/trunk-00000001", CallerNum: "79160000001", Args: []string{"queue_id=520", "server=pbx"}},
-		Variables: map[string]string{"CHANNEL(linkedid)": id},
+		Env: env, Variables: map[string]string{"CHANNEL(linkedid)": env.UniqueID},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -60,12 +60,13 @@ type channel struct {
 	Name     string `json:"name"`
 	Caller   string `json:"caller,omitempty"` // number, as received
 	Peer     string `json:"peer,omitempty"`   // address of the Asterisk, empty if it proves nothing
+	Server   string `json:"server,omitempty"` // [[ami]] table that reported it, empty if a point did
 }
 
-// elsewhere reports whether two channels are on Asterisks with different addresses.
 // hiddenCaller is the Caller of a channel that withholds the number.
 const hiddenCaller = "withheld"
 
+// elsewhere reports whether two channels are on Asterisks with different addresses.
 func (ch channel) elsewhere(other channel) bool {
 	return ch.Peer != "" && other.Peer != "" && ch.Peer != other.Peer
 }
@@ -80,10 +81,21 @@ func (c *call) meet(here channel) {
 // contradicts reports whether a channel belongs to another call: it has the uniqueid of the channel
 // on which this call began, but another caller, and another name or another Asterisk. One difference
 // alone is no proof, because Asterisk renames channels, the dialplan rewrites numbers, and a machine
-// has several addresses.
+// has several addresses. It is one between the reports of two [[ami]] tables, which are two Asterisks.
 func (c *call) contradicts(ch channel) bool {
 	f := c.First
-	return f.UniqueID != "" && f.UniqueID == ch.UniqueID && f.Caller != ch.Caller && (f.Name != ch.Name || f.elsewhere(ch))
+	if f.UniqueID == "" || f.UniqueID != ch.UniqueID {
+		return false
+	}
+	caller, name := f.Caller != ch.Caller, f.Name != ch.Name
+	if f.Server != "" || ch.Server != "" { // a report does not know all of every channel
+		caller = caller && f.Caller != "" && ch.Caller != ""
+		name = name && f.Name != "" && ch.Name != ""
+	}
+	if f.Server != "" && ch.Server != "" {
+		return f.Server != ch.Server && (caller || name)
+	}
+	return caller && (name || f.elsewhere(ch))
 }
 
 // twin is a call of another Asterisk with the same identity, which contradicted this one.
@@ -101,12 +113,18 @@ const maxTwins = 8
 func (c *call) twinOf(ch channel, connected string) string {
 	for _, t := range c.Twins {
 		switch {
+		case ch.Server != "" && t.First.Server != "":
+			if ch.Server == t.First.Server {
+				return t.Asterisk
+			}
 		case t.First.elsewhere(c.First) && ch.Peer != "":
 			if ch.Peer == t.First.Peer {
 				return t.Asterisk
 			}
 		case ch.UniqueID == t.First.UniqueID:
-			if ch.Name == t.First.Name && ch.Name != c.First.Name {
+			name := ch.Name == t.First.Name && ch.Name != c.First.Name
+			caller := ch.Caller == t.First.Caller && ch.Caller != c.First.Caller
+			if name || caller && t.First.Name == c.First.Name {
 				return t.Asterisk
 			}
 		case ch.Caller == t.First.Caller, connected != "" && connected == t.First.Caller:

@@ -6,5 +6,8 @@ import "time"
 // twice that for the call's lock.
 func (d *Dialplan) WaitForCommits(wait time.Duration) { d.maxWait, d.minWait = wait, wait }
 
+// WaitForReports returns after the commits of all reports.
+func (d *Dialplan) WaitForReports() { d.late.Wait() }
+
 // Forget removes the calls from memory, like a restart.
 func (d *Dialplan) Forget() { d.calls = newRegistry(d.journal) }

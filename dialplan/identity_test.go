@@ -69,20 +69,23 @@ func TestContradicts(t *testing.T) {
 		want bool
 	}{
 		{"the same", first, false},
-		{"a rewritten number", channel{"1.1", "PJSIP/t-1", "102", "10.0.0.1"}, false},
-		{"a renamed channel", channel{"1.1", "PJSIP/t-2", "101", "10.0.0.1"}, false},
-		{"another address", channel{"1.1", "PJSIP/t-1", "101", "10.0.0.2"}, false},
-		{"no address", channel{"1.1", "PJSIP/t-1", "102", ""}, false},
-		{"another channel and caller", channel{"1.1", "PJSIP/t-2", "102", "10.0.0.1"}, true},
-		{"another address and caller", channel{"1.1", "PJSIP/t-1", "102", "10.0.0.2"}, true},
-		{"a phone", channel{"1.2", "PJSIP/t-2", "102", "10.0.0.2"}, false},
+		{"a rewritten number", channel{"1.1", "PJSIP/t-1", "102", "10.0.0.1", ""}, false},
+		{"a renamed channel", channel{"1.1", "PJSIP/t-2", "101", "10.0.0.1", ""}, false},
+		{"another address", channel{"1.1", "PJSIP/t-1", "101", "10.0.0.2", ""}, false},
+		{"no address", channel{"1.1", "PJSIP/t-1", "102", "", ""}, false},
+		{"another channel and caller", channel{"1.1", "PJSIP/t-2", "102", "10.0.0.1", ""}, true},
+		{"another address and caller", channel{"1.1", "PJSIP/t-1", "102", "10.0.0.2", ""}, true},
+		{"a report of another channel and caller", channel{"1.1", "PJSIP/t-2", "102", "", "pbx1"}, true},
+		{"a report of a renamed channel", channel{"1.1", "", "102", "", "pbx1"}, false},
+		{"a report without a number", channel{"1.1", "PJSIP/t-2", "", "", "pbx1"}, false},
+		{"a phone", channel{"1.2", "PJSIP/t-2", "102", "10.0.0.2", ""}, false},
 	} {
 		call := newCall(Identity{LinkedID: "1.1"}, oneDay)
 		call.First = first
 		if got := call.contradicts(c.ch); got != c.want {
 			t.Errorf("%s: contradicts is %v", c.name, got)
 		}
-		if !c.want {
+		if !c.want || c.ch.Server != "" {
 			continue
 		}
 		// The phones of the other Asterisk follow, by its address or by their caller.
@@ -96,10 +99,10 @@ func TestContradicts(t *testing.T) {
 		}{
 			{c.ch, "", true},
 			{first, "", false},
-			{channel{"1.2", "Local/101-1;2", "102", c.ch.Peer}, "", true},
-			{channel{"1.2", "Local/101-1;2", "101", "10.0.0.1"}, "", false},
-			{channel{"1.3", "PJSIP/101-1", "7", c.ch.Peer}, "102", true},
-			{channel{"1.3", "PJSIP/101-1", "7", "10.0.0.1"}, "101", false},
+			{channel{"1.2", "Local/101-1;2", "102", c.ch.Peer, ""}, "", true},
+			{channel{"1.2", "Local/101-1;2", "101", "10.0.0.1", ""}, "", false},
+			{channel{"1.3", "PJSIP/101-1", "7", c.ch.Peer, ""}, "102", true},
+			{channel{"1.3", "PJSIP/101-1", "7", "10.0.0.1", ""}, "101", false},
 		} {
 			if got := call.twinOf(p.ch, p.connected); got != "" != p.want {
 				t.Errorf("%s: %+v connected to %q belongs to %q", c.name, p.ch, p.connected, got)

@@ -155,6 +155,18 @@ func (t *transition) hearNew(d *Dialplan, cur *current, before *transition) {
 	cur.tell(fresh, t.call.Looked)
 }
 
+// separate makes a twin of a locked call, and returns its name. The call is stored, so that its
+// twin's phones are known after a restart too.
+func (d *Dialplan) separate(e *entry, here channel) string {
+	twins := len(e.call.Twins)
+	name := e.call.separate(here)
+	if len(e.call.Twins) > twins {
+		// If the call cannot be encoded, its next point reports that.
+		_ = d.keepLater(e, func(c *call) { c.separate(here) })
+	}
+	return name
+}
+
 // keepLater queues the state of a locked call of which no session waits for the commit. If another server has changed
 // the call, change is applied to its newer state.
 func (d *Dialplan) keepLater(e *entry, change func(*call)) error {

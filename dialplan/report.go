@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"ringhook/fastagi"
@@ -26,6 +25,11 @@ type Report struct {
 	Began time.Time
 	// Stay is the stay in a queue that the report is about, nil if there is none.
 	Stay *Stay
+	// Server is the name of the [[ami]] table whose events are reported; empty if a command reports. It distinguishes copies of
+	// one machine, whose calls have the same identity.
+	Server string
+	// First is the call's first channel, nil if it is not known.
+	First *First
 	// Caller is set if a call of which no point was asked is reported too.
 	Caller *Caller
 	// Args are the arguments and the values that the dialplan would read from the channel.
@@ -46,6 +50,13 @@ type Stay struct {
 	Channel string // uniqueid of the caller's
 	Queue   string
 	Joined  time.Time
+}
+
+// First distinguishes the first channel of a call from that of another call with the same identity.
+type First struct {
+	Name     string // with which it was made, empty if that is not known or it was renamed since
+	Number   string // of the caller when it was made, empty if that is not known
+	Withheld bool
 }
 
 // Caller is what the first channel of a call shows.
@@ -143,6 +154,12 @@ func (s *reportSession) run(ctx context.Context) (ReportOutcome, error) {
 		return ReportFailed, err
 	}
 	s.entry = e
+	if e, err = s.ownCall(e); err != nil {
+		return ReportFailed, err
+	}
+	if e == nil {
+		return ReportUnknown, nil
+	}
 	if r.Caller == nil && e.call.Direction == "" && e.call.Seq == 0 { // noted by a command only
 		s.entry = nil
 		s.calls.release(e, true)
@@ -167,6 +184,54 @@ func (s *reportSession) run(ctx context.Context) (ReportOutcome, error) {
 	s.continued = true
 	s.late.Go(func() { s.finish(e, c) })
 	return ReportMade, nil
+}
+
+// ownCall returns the call of the report, locked: e, or that of another Asterisk with the same identity. It is nil if a report
+// that was concluded from the lists of one Asterisk is about the call of another.
+func (s *reportSession) ownCall(e *entry) (*entry, error) {
+	r, first := s.report, s.report.channel()
+	if first == nil {
+		first = &channel{UniqueID: r.Channel, Server: r.Server, Caller: e.call.First.Caller} // its caller proves nothing
+	}
+	other := e.call.twinOf(*first, "")
+	if other == "" && r.Presumed && r.Server != "" && e.call.First.Server != "" && e.call.First.Server != r.Server {
+		s.entry = nil
+		s.calls.release(e, true)
+		return nil, nil
+	}
+	if other == "" && e.call.contradicts(*first) {
+		other = s.separate(e, *first)
+	}
+	if other == "" {
+		return e, nil
+	}
+	s.entry = nil
+	s.calls.release(e, true)
+	next, err := s.calls.acquireExact(Identity{LinkedID: r.Call.LinkedID, Asterisk: other}, r.At, time.Now().Add(s.lockWait()))
+	if err != nil {
+		if next != nil {
+			s.calls.release(next, false)
+		}
+		return nil, err
+	}
+	s.entry = next
+	if next.call.First.UniqueID == "" {
+		s.limited.Warn("twin", "two Asterisks use the same linkedid", "linkedid", cut(r.Call.LinkedID, 64), "server", r.Server,
+			"hint", "set systemname in each asterisk.conf")
+	}
+	return next, nil
+}
+
+// channel returns the first channel of the report's call, nil if it is not known.
+func (r *Report) channel() *channel {
+	if r.First == nil {
+		return nil
+	}
+	ch := &channel{UniqueID: r.Call.LinkedID, Name: cut(clean(r.First.Name), 128), Caller: cut(clean(r.First.Number), 64), Server: r.Server}
+	if r.First.Withheld {
+		ch.Caller = hiddenCaller
+	}
+	return ch
 }
 
 // apply applies the report to a call. It is a step.
@@ -265,8 +330,8 @@ func (s *reportSession) note(outcome ReportOutcome, err error) {
 // locate finds the visit and the ring that the report is about, as the channel's variables name them at a
 // point that the dialplan asks. It returns false if the report is a repeat.
 func (t *transition) locate(r *Report) bool {
-	if r.Caller != nil && t.call.First.UniqueID == "" && r.Channel == t.call.LinkedID {
-		t.call.First = t.channel(netip.Addr{})
+	if first := r.channel(); r.Caller != nil && first != nil && t.call.First.UniqueID == "" {
+		t.call.First = *first
 	}
 	if r.Stay == nil && r.Left != "" {
 		return t.locateLeft(r.Left, nil)

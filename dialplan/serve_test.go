@@ -919,6 +919,81 @@ func TestPhonesOfTwoAsterisks(t *testing.T) {
 	}
 }
 
+// TestReportsOfTwoAsterisks checks the reports of two copies of one machine by the manager interface: each caller has his own
+// call, whatever distinguishes the two, also if the calls are read from the journal again.
+func TestReportsOfTwoAsterisks(t *testing.T) {
+	left := dialplan.First{Name: "PJSIP/trunk-00000004", Number: "02079460142"}
+	for name, right := range map[string]dialplan.First{
+		"another channel and number": {Name: "PJSIP/beta-00000009", Number: "02079460143"},
+		"another number":             {Name: left.Name, Number: "02079460143"},
+		"another channel":            {Name: "PJSIP/beta-00000009", Number: left.Number},
+	} {
+		for _, restart := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", read again ", restart), func(t *testing.T) {
+				h := build(t, wait.Limit, nil, nil)
+				report := func(server string, first *dialplan.First, r dialplan.Report) {
+					t.Helper()
+					r.At, r.Call, r.Server, r.First = time.Now(), dialplan.NewIdentity("1768469400.1", "e", ""), server, first
+					r.Caller = &dialplan.Caller{}
+					if first != nil {
+						r.Caller.Number = first.Number
+					}
+					if got := h.d.Report(wait.Context(t), &r); got != dialplan.ReportMade {
+						t.Errorf("%s of %s is %s", r.Point, server, got)
+					}
+					h.d.WaitForReports()
+					if restart {
+						h.d.Forget()
+					}
+				}
+				both := func(point dialplan.Point, channel string) {
+					t.Helper()
+					for server, first := range map[string]*dialplan.First{"left": &left, "right": &right} {
+						if channel != "1768469400.1" {
+							first = nil // it has hung up
+						}
+						report(server, first, dialplan.Report{Point: point, Channel: channel, Phone: channel, Args: map[string]string{"agent_phone": server}})
+					}
+				}
+				both(dialplan.CallAnswer, "1768469400.1")
+				both(dialplan.AgentDial, "1768469401.3")
+				both(dialplan.CallHangup, "1768469400.1")
+				phones, uuids := map[string]string{}, map[any]bool{}
+				for _, ev := range h.kept() {
+					phone, uuid := fmt.Sprint(ev.Params["agent_phone"]), ev.Params["call_uuid"]
+					phones[fmt.Sprint(ev.Name, " ", ev.Params["callerid"], " ", uuid)] = phone
+					uuids[uuid] = true
+				}
+				if len(phones) != 8 || len(uuids) != 2 { // each call-hangup is preceded by the end of the ring
+					t.Errorf("%d calls with %v, want two with call-answer, agent-dial, agent-cancel and call-hangup each", len(uuids), phones)
+				}
+				if !strings.Contains(h.log.String(), "two Asterisks use the same linkedid") {
+					t.Errorf("no warning:\n%s", h.log)
+				}
+			})
+		}
+	}
+}
+
+// TestReportOfUnknownTwin checks that the end of a call of which no point was asked does not end that of another Asterisk.
+func TestReportOfUnknownTwin(t *testing.T) {
+	h := build(t, wait.Limit, nil, nil)
+	h.on(line{entity: "e", number: "02079460142", channel: "PJSIP/trunk-00000004", point: "call-dial"})
+	end := func(server, channel, number string) dialplan.ReportOutcome {
+		defer h.d.WaitForReports()
+		return h.d.Report(wait.Context(t), &dialplan.Report{
+			Point: dialplan.CallHangup, At: time.Now(), Call: dialplan.NewIdentity("1768469400.1", "e", ""), Channel: "1768469400.1",
+			Server: server, First: &dialplan.First{Name: channel, Number: number},
+		})
+	}
+	if got := end("right", "PJSIP/beta-00000009", "02079460143"); got != dialplan.ReportUnknown {
+		t.Errorf("the end of a call without points is %s", got)
+	}
+	if got := end("left", "PJSIP/trunk-00000004", "02079460142"); got != dialplan.ReportMade {
+		t.Errorf("the end of the call is %s", got)
+	}
+}
+
 // TestIdentityAfterRestart checks that a call that began before an upgrade continues, and also one whose
 // later points read nothing from the channel.
 func TestIdentityAfterRestart(t *testing.T) {

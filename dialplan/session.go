@@ -92,7 +92,11 @@ func (p *pointSession) begin() error {
 	}
 	other := e.call.twinOf(here, p.request.args["connected"])
 	if other == "" && e.call.contradicts(here) {
-		other = p.separate(e, here)
+		if p.request.quiet {
+			other = e.call.separate(here)
+		} else {
+			other = p.separate(e, here)
+		}
 	}
 	if other != "" {
 		if e, err = p.acquireOther(now, other); err != nil {
@@ -254,18 +258,6 @@ func (p *pointSession) change(now time.Time, to Identity) (*entry, error) {
 		p.hold(e)
 	}
 	return e, err
-}
-
-// separate makes a twin of a locked call, and returns its name. The call is stored, so that its
-// twin's phones are known after a restart too.
-func (p *pointSession) separate(e *entry, here channel) string {
-	twins := len(e.call.Twins)
-	name := e.call.separate(here)
-	if len(e.call.Twins) > twins && !p.request.quiet {
-		// If the call cannot be encoded, its next point reports that.
-		_ = p.keepLater(e, func(c *call) { c.separate(here) })
-	}
-	return name
 }
 
 // acquireOther unlocks the call and locks the one that another Asterisk has under the same identity.

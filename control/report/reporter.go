@@ -62,7 +62,7 @@ type item struct {
 func New(cfg *ami.Config, to Destination, from Variables, log *slog.Logger, resync func(soon bool)) *Reporter {
 	r := &Reporter{to: to, log: log, limited: loglimit.New(log, time.Minute), queue: make(chan item, maxQueued), resync: resync, settle: settle}
 	r.translator = &Translator{
-		Points: cfg.Points, All: cfg.Calls == ami.AllCalls, Agent: to.Agent,
+		Points: cfg.Points, All: cfg.Calls == ami.AllCalls, Agent: to.Agent, Server: cfg.Name,
 		Read: func(channel string, v ami.Variable) string {
 			ctx, cancel := context.WithTimeout(context.Background(), readTime)
 			defer cancel()
@@ -178,7 +178,7 @@ func (r *Reporter) startSweep(ctx context.Context, s *Snapshot) {
 			return
 		case <-time.After(r.settle):
 		}
-		sweep := &sweep{Snapshot: s, Translator: &Translator{Points: r.translator.Points, Agent: r.translator.Agent, Read: r.translator.Read, Asterisk: s.Asterisk}}
+		sweep := &sweep{Snapshot: s, Translator: &Translator{Points: r.translator.Points, Agent: r.translator.Agent, Read: r.translator.Read, Asterisk: s.Asterisk, Server: r.translator.Server}}
 		sweep.prepare()
 		err := r.to.OpenCalls(ctx, s.Names, s.At, func(o dialplan.OpenCall) {
 			r.guard(func() { r.send(ctx, sweep.compare(&o, time.Now())) })

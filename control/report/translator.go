@@ -33,6 +33,8 @@ type Translator struct {
 	All bool
 	// Asterisk identifies calls whose linkedids carry no system name.
 	Asterisk string
+	// Server is the name of the [[ami]] table.
+	Server string
 	// Agent reports whether a phone is that of an agent.
 	Agent func(phone string) bool
 	// Read returns the value of a variable of a channel, "" if it cannot be had.
@@ -49,6 +51,8 @@ type Translator struct {
 // channel is one side of a call.
 type channel struct {
 	id, linkedID, name string
+	made               string // its name when it was made, empty if that was not seen or it has another one since
+	first              string // its number when it was made
 	exten              string // that it was made for
 	number, named      string // caller ID
 	presented          bool   // it is known whether the number is withheld
@@ -200,7 +204,7 @@ func (t *Translator) newChannel(e *Event) {
 	if e.UniqueID == "" {
 		return
 	}
-	c := &channel{id: e.UniqueID, linkedID: e.LinkedID, name: e.Channel, exten: e.Exten, number: e.Number, named: e.CallerName}
+	c := &channel{id: e.UniqueID, linkedID: e.LinkedID, name: e.Channel, made: e.Channel, exten: e.Exten, number: e.Number, first: e.Number, named: e.CallerName}
 	t.channels[e.UniqueID] = c
 	if t.All && c.id == c.linkedID { // the end of the call may be the first report: then Asterisk cannot say it any more
 		t.withholds(c)
@@ -219,7 +223,7 @@ func (t *Translator) newCaller(e *Event) {
 
 func (t *Translator) rename(e *Event) {
 	if c := t.channels[e.UniqueID]; c != nil {
-		c.name = e.Channel
+		c.name, c.made = e.Channel, "" // which a point may have seen before or after
 	}
 }
 
@@ -240,6 +244,10 @@ func (t *Translator) report(p dialplan.Point, at time.Time, linkedID, channel, n
 	}
 	r := &dialplan.Report{
 		Point: p, At: at, Call: dialplan.NewIdentity(linkedID, t.Asterisk, ""), Channel: channel, Name: name, Args: map[string]string{},
+		Server: t.Server,
+	}
+	if c := t.channels[linkedID]; c != nil {
+		r.First = &dialplan.First{Name: c.made, Number: c.first, Withheld: c.withheld}
 	}
 	if t.All {
 		r.Caller = t.callerOf(linkedID)

@@ -408,6 +408,9 @@ func TestPresentationOfEnded(t *testing.T) {
 		if len(got) != 1 || got[0].Caller.Number != "02079460142" || got[0].Caller.Withheld != c.withheld {
 			t.Errorf("%+v: got %+v", c, got[0].Caller)
 		}
+		if first := got[0].First; first == nil || first.Name != "PJSIP/trunk-1" || first.Number != "02079460142" {
+			t.Errorf("%+v: the first channel is %+v", c, first)
+		}
 	}
 }
 
