@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"reflect"
 	"regexp"
 	"strings"
+
+	"ringhook/conffile"
 )
 
 // Config is one [[ami]] table.
@@ -108,7 +109,7 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 	if c.CAFile == "" {
 		return t, nil
 	}
-	text, err := os.ReadFile(c.CAFile)
+	text, err := conffile.Read(c.CAFile, conffile.MaxPEM)
 	if err != nil {
 		return nil, fmt.Errorf("read CA certificates of [[ami]] %s: %w", c.Name, err)
 	}

@@ -23,6 +23,7 @@ import (
 	"ringhook/api"
 	"ringhook/api/yemot"
 	"ringhook/clickfrom"
+	"ringhook/conffile"
 	"ringhook/control"
 	"ringhook/control/account"
 	"ringhook/control/campaign"
@@ -207,15 +208,11 @@ func read(file string) ([]source, error) {
 }
 
 func readSource(name string, most int64) (source, error) {
-	f, err := os.Open(name)
+	f, info, err := conffile.Open(name)
 	if err != nil {
 		return source{}, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return source{}, err
-	}
 	data, err := io.ReadAll(io.LimitReader(f, most))
 	return source{name, data, info.Mode()}, err
 }

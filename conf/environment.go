@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ringhook/conffile"
 )
 
 // environmentFile is the name of a file beside the configuration that holds
@@ -16,7 +18,7 @@ const environmentFile = "environment"
 // environmentBeside returns the variables of the process, and after them those of
 // the file "environment" in the folder of the configuration, if it can be read.
 func environmentBeside(config string) func(string) (string, bool) {
-	f, err := os.Open(filepath.Join(filepath.Dir(config), environmentFile))
+	f, _, err := conffile.Open(filepath.Join(filepath.Dir(config), environmentFile))
 	if err != nil {
 		return os.LookupEnv
 	}

@@ -1,10 +1,12 @@
 package conf
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"ringhook/ami"
@@ -144,6 +146,26 @@ func TestFind(t *testing.T) {
 	}
 	if got := Find("named.toml"); got != "named.toml" {
 		t.Errorf("with a name: %q", got)
+	}
+}
+
+// TestFilesWithoutEnd checks that a pipe or a device in place of a file is an error with its path.
+func TestFilesWithoutEnd(t *testing.T) {
+	const text = "[[lookup]]\nname = \"crm\"\npoints = [\"queue-dial\"]\nurl = \"https://crm.example/\"\nca_file = \"/dev/zero\"\n"
+	file := files(t, map[string]string{"ringhook.toml": text})
+	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), file+":5: lookup.ca_file: cannot be used") || !strings.Contains(err.Error(), "/dev/zero is not a regular file") {
+		t.Errorf("ca_file is a device: %v", err)
+	}
+	more := filepath.Join(filepath.Dir(file), "conf.d")
+	pipe := filepath.Join(more, "a.toml")
+	if err := errors.Join(os.Mkdir(more, 0o700), syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), pipe+" is not a regular file") {
+		t.Errorf("a file of conf.d is a pipe: %v", err)
+	}
+	if _, err := StoreFolder(file); err == nil {
+		t.Error("the store's folder is found")
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"ringhook/conffile"
 )
 
 // certificate is a certificate in files, which are read again when they change.
@@ -31,7 +33,7 @@ func (c *certificate) read() error {
 	if err != nil {
 		return err
 	}
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	pair, err := conffile.KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return err
 	}

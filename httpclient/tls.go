@@ -6,7 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
+
+	"ringhook/conffile"
 )
 
 // loadTLS reads the CA certificates, client certificate and key from PEM files,
@@ -17,7 +18,7 @@ func loadTLS(caFile, certFile, keyFile string) (*tls.Config, error) {
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if caFile != "" {
-		text, err := os.ReadFile(caFile)
+		text, err := conffile.Read(caFile, conffile.MaxPEM)
 		if err != nil {
 			return nil, fmt.Errorf("read certificates: %w", err)
 		}
@@ -32,7 +33,7 @@ func loadTLS(caFile, certFile, keyFile string) (*tls.Config, error) {
 	if certFile == "" || keyFile == "" {
 		return nil, errors.New("a client certificate needs both its file and that of its key")
 	}
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	pair, err := conffile.KeyPair(certFile, keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("read client certificate: %w", err)
 	}
@@ -47,7 +48,7 @@ func DigestFiles(paths ...string) (sum [sha256.Size]byte) {
 	for _, path := range paths {
 		var text []byte
 		if path != "" {
-			text, _ = os.ReadFile(path) // who uses the file reports that it cannot be read
+			text, _ = conffile.Read(path, conffile.MaxPEM) // who uses the file reports that it cannot be read
 		}
 		fmt.Fprintf(h, "%d %s", len(text), text)
 	}
