@@ -20,6 +20,7 @@ import (
 	"ringhook/dialplan"
 	"ringhook/hooks"
 	"ringhook/lookup"
+	"ringhook/store/phonebook"
 	"ringhook/store/sqlite"
 	"ringhook/test/wait"
 )
@@ -340,5 +341,68 @@ func left(t *testing.T, from, to string) {
 	}
 	if err := os.Remove(filepath.Join(to, "outbox.reserve")); err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
+	}
+}
+
+// TestToolsOnFullDisk checks that tools read on a disk that is full to its last byte or its last file while no server runs, and
+// that a backup to another disk succeeds.
+func TestToolsOnFullDisk(t *testing.T) {
+	for name, fill := range map[string]func(t *testing.T, folder string){
+		"bytes": func(t *testing.T, folder string) { ballast(t, folder) },
+		"files": func(t *testing.T, folder string) {
+			for n := 0; ; n++ {
+				if err := os.WriteFile(filepath.Join(folder, fmt.Sprint("ballast", n)), nil, 0o600); errors.Is(err, syscall.ENOSPC) {
+					return
+				} else if err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := smallDisk(t, 64<<20)
+			if err := syscall.Mount("", disk, "", syscall.MS_REMOUNT, "nr_inodes=100"); err != nil {
+				t.Skip(err)
+			}
+			cfg := testConfig(t)
+			cfg.Folder = filepath.Join(disk, "data")
+			s := mustOpen(t, cfg, time.Now)
+			keep(t, s.Journal(), testRecord("1.1", 1, "a"))
+			if err := s.Phonebook().Put([]lookup.Contact{{Number: "+1", Vars: []lookup.Var{{Name: "call_info", Value: "x"}}}}); err != nil {
+				t.Fatal(err)
+			}
+			s.Journal().Trace(time.Now(), pointRecord("1.1", "101", time.Now()))
+			points(t, s, "1.1", 1)
+			mustClose(t, s)
+			fill(t, disk)
+
+			for range 2 { // what the first leaves behind does not matter
+				tool, err := OpenTool(cfg.Folder, quiet)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if list, err := tool.Operator().List(Filter{}); err != nil || len(list) != 1 {
+					t.Errorf("list: %v, %v", list, err)
+				}
+				if list, err := tool.Points("1.1"); err != nil || len(list) != 1 {
+					t.Errorf("points: %v, %v", list, err)
+				}
+				mustClose(t, tool)
+			}
+			book, err := phonebook.Open(cfg.Folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer book.Close()
+			if vars, err := book.Find("+1"); err != nil || len(vars) != 1 {
+				t.Errorf("phonebook: %v, %v", vars, err)
+			}
+			if names, err := Backup(t.Context(), cfg.Folder, filepath.Join(t.TempDir(), "backup.tar")); err != nil || len(names) != 3 {
+				t.Errorf("backup: %v, %v", names, err)
+			}
+			if err := Scrub(cfg.Folder); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("scrub: %v, want the reason", err)
+			}
+		})
 	}
 }

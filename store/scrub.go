@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"ringhook/store/cache"
@@ -30,8 +29,8 @@ var errLogInUse = errors.New("the write-ahead log is in use by another process a
 // Scrub removes deleted data that remains in free pages and in write-ahead logs of a
 // folder's files. A server may be running on them: it commits between the steps.
 func Scrub(folder string) error {
-	if (sqlite.Options{Path: filepath.Join(folder, outboxFile)}).Beside().ReadOnly {
-		return fmt.Errorf("remove deleted data from %s: %w", folder, syscall.EROFS)
+	if err := (sqlite.Options{Path: filepath.Join(folder, outboxFile)}).Unwritable(); err != nil {
+		return fmt.Errorf("remove deleted data from %s: %w", folder, err)
 	}
 	var all error
 	for _, name := range []string{outboxFile, cache.File, phonebook.File, desk.File, trace.Name} {

@@ -102,10 +102,10 @@ func refuseLinks(path string) error {
 	return nil
 }
 
-// Beside returns the options for a tool. On a read-only file system they open the file
-// for reading only; a write then fails with the error of a read-only database.
+// Beside returns the options for a tool. If the file is Unwritable they open it for
+// reading only; a write then fails with the error of a read-only database.
 func (o Options) Beside() Options {
-	if syscall.Access(filepath.Dir(o.Path), accessWrite) != syscall.EROFS {
+	if o.Unwritable() == nil {
 		return o
 	}
 	o.ReadOnly = true
@@ -117,6 +117,42 @@ func (o Options) Beside() Options {
 }
 
 const accessWrite = 2 // W_OK
+
+// sharedSize is the size of a shared-memory file, in bytes: SQLite creates one for the
+// first connection.
+const sharedSize = 32 << 10
+
+// Unwritable returns why a tool can open the file only for reading: EROFS on a read-only
+// file system, ENOSPC or EDQUOT if the disk is full and no process has the file open, so
+// that the shared-memory file cannot be created, without which SQLite opens a file neither
+// for writing nor for reading.
+func (o Options) Unwritable() error {
+	folder := filepath.Dir(o.Path)
+	if syscall.Access(folder, accessWrite) == syscall.EROFS {
+		return syscall.EROFS
+	}
+	if info, err := os.Stat(o.Path + "-shm"); err == nil && info.Size() >= sharedSize {
+		return nil
+	}
+	if _, err := os.Stat(o.Path); err != nil {
+		return nil
+	}
+	// Only an attempt shows whether there is room: there are quotas, and blocks that only root may use.
+	f, err := os.CreateTemp(folder, ".room-*")
+	if err == nil {
+		err = os.Remove(f.Name())
+		if err == nil {
+			_, err = f.Write(make([]byte, sharedSize))
+		}
+		err = errors.Join(err, f.Close())
+	}
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		if errors.Is(err, full) {
+			return full
+		}
+	}
+	return nil // another error is that of SQLite too
+}
 
 // Driver implements driver.Connector.
 func (o Options) Driver() driver.Driver {
