@@ -18,6 +18,15 @@ import (
 // endless is a view with rows without end, in place of a table.
 const endless = ` as with recursive n (id) as (select 1 union all select id + 1 from n) `
 
+// endlessValue is a condition that takes longer than anyone waits.
+const endlessValue = "instr(hex(zeroblob(20000000)), hex(zeroblob(10000000)) || '1') = 1"
+
+// rewrite returns statements that change the text of a table in the schema.
+func rewrite(table, from, to string) string {
+	quote := func(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+	return "pragma writable_schema = 1; update sqlite_schema set sql = replace(sql, " + quote(from) + ", " + quote(to) + ") where name = " + quote(table) + "; pragma writable_schema = 0"
+}
+
 // TestTampered checks that a file whose tables were replaced by endless views, or that has
 // a foreign trigger, blocks neither the start nor salvage.
 func TestTampered(t *testing.T) {
@@ -26,6 +35,11 @@ func TestTampered(t *testing.T) {
 		"deliveries": "pragma foreign_keys = 0; drop table delivery; create view delivery (id, event, hook, okey, hold_ms, state, attempts, finished_ms, last_class, last_status)" + endless + "select id, id, 'a', '', 0, 0, 0, 0, '', 0 from n",
 		"trigger":    "create trigger mine before insert on event begin insert into number" + strings.TrimPrefix(endless, " as") + "select 1, id from n; end",
 		"changed":    "drop trigger delivery_added; create trigger delivery_added after insert on delivery begin delete from event; end",
+		"check":      rewrite("number", "check (id = 1),", "check (id = 1 and "+endlessValue+"),"),
+		"check of a table of the administrator's": "create table notes (text check (" + endlessValue + "))",
+		"index":      "create index mine on event (accepted_ms) where accepted_ms < 0",
+		"expression": "create index mine on event (accepted_ms, length(hex(zeroblob(1))))",
+		"default":    "create table notes (text default (hex(zeroblob(1))))",
 		"generated":  "drop table number; create table number (id integer primary key, last integer as (id) virtual)",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func (s Schema) Version(c *Conn) (int, error) {
 	case version > len(steps):
 		return 0, fmt.Errorf("%w (its schema is %d, the newest supported is %d)", ErrNewer, version, len(steps))
 	}
-	return version, s.Genuine(c)
+	return version, s.Genuine(c, version)
 }
 
 // Migrate applies the missing migrations, each in a transaction of its own.

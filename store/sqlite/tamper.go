@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"regexp"
@@ -11,69 +12,82 @@ import (
 // in place of a table, for example, can return rows without end.
 var ErrTampered = errors.New("has been tampered with")
 
-var (
-	createdTable   = regexp.MustCompile(`(?im)^create table (\w+)`)
-	createdTrigger = regexp.MustCompile(`(?is)^create trigger (\w+)\b.*`)
-)
+// object is a table, an index, a view or a trigger.
+type object struct{ kind, name string }
 
-// Genuine returns ErrTampered if the file has a view, a trigger that the migrations do
-// not create, or anything but a plain table with the name of one of theirs. It reads only
-// the schema. Further indexes and tables are allowed.
-func (s Schema) Genuine(c *Conn) error {
-	tables, triggers, err := s.created()
+// Genuine returns ErrTampered if the schema of a file to which a number of migrations was
+// applied has what SQLite would evaluate and the migrations do not create: a view, a
+// trigger, an expression of a table or an index. It reads only the schema. Further indexes
+// of columns and tables without expressions are allowed.
+func (s Schema) Genuine(c *Conn, version int) error {
+	created, err := s.created(version)
 	if err != nil {
 		return err
 	}
 	var problems []error
-	refuse := func(kind, name string) {
-		problems = append(problems, fmt.Errorf("%w: %s %s", ErrTampered, kind, name))
-	}
-	err = c.All("select type, name, coalesce(sql, ''), rootpage from sqlite_schema limit ?", []any{maxObjects + 1}, func(scan func(...any) error) error {
-		var kind, name, text string
+	err = c.All(readObjects, []any{maxObjects + 1}, func(scan func(...any) error) error {
+		var o object
+		var text string
 		var root int64
-		if err := scan(&kind, &name, &text, &root); err != nil {
+		if err := scan(&o.kind, &o.name, &text, &root); err != nil {
 			return err
 		}
-		switch {
-		case kind == "index":
-		case kind == "trigger" && triggers[name] != "" && plain(text) == triggers[name]:
-		case kind == "table" && root > 0 && (!tables[name] || !generated.MatchString(text)):
+		switch own, known := created[o]; {
+		case known && plain(text) == own && (root > 0 || o.kind == "trigger"):
+		case o.kind == "index" && (text == "" || columnIndex.MatchString(text)):
+		case o.kind == "table" && root > 0 && !evaluated.MatchString(text):
 		default:
-			refuse(kind, name)
+			problems = append(problems, fmt.Errorf("%w: %s %s", ErrTampered, o.kind, o.name))
 		}
 		return nil
 	})
 	return errors.Join(append(problems, err)...)
 }
 
+const readObjects = "select type, name, coalesce(sql, ''), rootpage from sqlite_schema limit ?"
+
 // maxObjects is the maximum number of schema objects that are read.
 const maxObjects = 1000
 
-var generated = regexp.MustCompile(`(?i)\bas\s*\(`)
+var (
+	// evaluated matches the words that begin an expression in a table: of a generated column, a check or a default.
+	evaluated = regexp.MustCompile(`(?i)\b(as|check)\b|\bdefault\s*[(/-]`)
+	// columnIndex matches an index of columns alone. The index of a primary key has no text.
+	columnIndex = regexp.MustCompile(`(?i)^create\s+(unique\s+)?index\s+[\w".]+\s+on\s+[\w"]+\s*\([\w\s,"]*\)\s*$`)
+)
 
-// created returns the tables that the migrations create, and the text of their triggers.
-func (s Schema) created() (tables map[string]bool, triggers map[string]string, err error) {
+// created returns the text of the objects that a number of migrations creates.
+func (s Schema) created(version int) (objects map[object]string, err error) {
 	steps, err := s.Steps()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	tables, triggers = map[string]bool{}, map[string]string{}
-	for _, step := range steps {
+	db, err := sql.Open("sqlite3", ":memory:")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1) // another connection would have another database
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, step := range steps[:version] {
 		text, err := s.read(step)
+		if err == nil {
+			_, err = db.Exec(text)
+		}
 		if err != nil {
-			return nil, nil, err
-		}
-		for _, m := range createdTable.FindAllStringSubmatch(text, -1) {
-			tables[m[1]] = true
-		}
-		for _, part := range strings.SplitAfter(text, "\nend;") {
-			if i := strings.Index(strings.ToLower(part), "create trigger"); i >= 0 {
-				part = part[i:]
-				triggers[createdTrigger.FindStringSubmatch(part)[1]] = plain(strings.TrimSuffix(part, ";"))
-			}
+			return nil, fmt.Errorf("create the schema to compare, %s: %w", step, err)
 		}
 	}
-	return tables, triggers, nil
+	objects = map[object]string{}
+	rows, err := db.Query(readObjects, maxObjects)
+	err = Each(rows, err, func(scan func(...any) error) error {
+		var o object
+		var text string
+		var root int64
+		err := scan(&o.kind, &o.name, &text, &root)
+		objects[o] = plain(text)
+		return err
+	})
+	return objects, err
 }
 
 // plain returns SQL without differences of case and white space.
