@@ -48,7 +48,7 @@ var purposes = []struct{ kind, class, action, purpose string }{
 	{"read", "system", "", "to know when Asterisk has started"},
 	{"read", "call", "", "live calls"},
 	{"read", "agent", "", "live queues"},
-	{"write", "reporting", "CoreShowChannels", "live calls: the list after a connect and every minute"},
+	{"write", "reporting", "CoreShowChannels", "live calls: the list after a connect and every minute; whether a number is withheld, which counts as withheld where it cannot be read"},
 	{"write", "call", "Setvar", "parked calls, late answers, and commands for calls"},
 	{"write", "agent", "QueuePause", "commands for agents: log in, log out, pause"},
 	{"write", "originate", "Originate", "click to call"},
