@@ -246,7 +246,7 @@ func (t *Translator) report(p dialplan.Point, at time.Time, linkedID, channel, n
 		Point: p, At: at, Call: dialplan.NewIdentity(linkedID, t.Asterisk, ""), Channel: channel, Name: name, Args: map[string]string{},
 		Server: t.Server,
 	}
-	if c := t.channels[linkedID]; c != nil {
+	if c := t.first(linkedID); c != nil {
 		r.First = &dialplan.First{Name: c.made, Number: c.first, Withheld: c.withheld}
 	}
 	if t.All {
@@ -256,12 +256,17 @@ func (t *Translator) report(p dialplan.Point, at time.Time, linkedID, channel, n
 	return r
 }
 
+// first returns the first channel of a call, nil if it is gone. It is there in the reports of its own end.
+func (t *Translator) first(linkedID string) *channel {
+	if c := t.ending; c != nil && c.id == linkedID {
+		return c
+	}
+	return t.channels[linkedID]
+}
+
 // callerOf returns what the first channel of a call shows.
 func (t *Translator) callerOf(linkedID string) *dialplan.Caller {
-	c := t.channels[linkedID]
-	if c == nil && t.ending != nil && t.ending.id == linkedID {
-		c = t.ending
-	}
+	c := t.first(linkedID)
 	if c == nil {
 		return &dialplan.Caller{}
 	}
