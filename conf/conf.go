@@ -196,8 +196,12 @@ func read(file string) ([]source, error) {
 	}
 	texts := make([]source, 0, len(files))
 	left := int64(maxSize)
-	for _, name := range files {
-		text, err := readSource(name, left+1)
+	for i, name := range files {
+		open := conffile.Open
+		if i == 0 {
+			open = openMain
+		}
+		text, err := readSource(open, name, left+1)
 		if err != nil {
 			return nil, err
 		}
@@ -207,8 +211,22 @@ func read(file string) ([]source, error) {
 	return texts, nil
 }
 
-func readSource(name string, most int64) (source, error) {
-	f, info, err := conffile.Open(name)
+// openMain opens the file that a person names: it may be a pipe such as /dev/stdin, for which they wait.
+func openMain(name string) (*os.File, fs.FileInfo, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+func readSource(open func(name string) (*os.File, fs.FileInfo, error), name string, most int64) (source, error) {
+	f, info, err := open(name)
 	if err != nil {
 		return source{}, err
 	}
