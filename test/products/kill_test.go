@@ -155,15 +155,18 @@ func (r *program) playCall(linkedid string) {
 		channel, args = map[string]string{"CHANNEL(linkedid)": linkedid, "ABANDONED": "TRUE"}, args[:2]
 	}
 	for _, point := range points {
-		result, err := asterisk.Call(wait.Context(r.t), r.agi, asterisk.CallRequest{
-			Env:       fastagi.Env{Point: point, Channel: "PJSIP/trunk", UniqueID: linkedid, CallerNum: known, DNID: trunk, Args: args},
-			Variables: channel,
-		})
-		if err != nil {
-			r.t.Fatalf("%s: %v\n%s", point, err, &r.log)
-		}
-		for _, v := range result.Set {
-			channel[strings.TrimLeft(v.Name, "_")] = v.Value
+		delete(channel, "RINGHOOK_STATUS")
+		for ctx := wait.Context(r.t); channel["RINGHOOK_STATUS"] == ""; { // a slow disk may not keep the event in time
+			result, err := asterisk.Call(ctx, r.agi, asterisk.CallRequest{
+				Env:       fastagi.Env{Point: point, Channel: "PJSIP/trunk", UniqueID: linkedid, CallerNum: known, DNID: trunk, Args: args},
+				Variables: channel,
+			})
+			if err != nil {
+				r.t.Fatalf("%s: %v\n%s", point, err, &r.log)
+			}
+			for _, v := range result.Set {
+				channel[strings.TrimLeft(v.Name, "_")] = v.Value
+			}
 		}
 	}
 }
