@@ -143,20 +143,25 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	if a.webAt, err = net.Listen("tcp", cfg.HTTP.Listen); err != nil {
 		return a, fmt.Errorf("[http] listen: %w", err)
 	}
-	a.api = api.New(log, a.store.Desk(), a.store.Cache(), a.data.browse, a.control, a.webAt.Addr())
-	a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, a.parts), a.parts.Hooks, cfg.Recordings.Shown())
-	a.api.SetGetEvent(getevent.New(cfg.GetEvent, a.pops))
-	if cfg.Desk.Listen == "" { // else they come from outside by the desk's port
-		a.api.SetClicks(a.clicks)
-	}
-	a.api.SetPops(a.pops)
-	a.web = api.NewServer(a.api, connections, a.registry, a.unready, log)
+	a.buildAPI(cfg, connections)
 	if err := a.buildDesk(cfg, popping); err != nil {
 		return a, err
 	}
 	// First of all steps, so that the last request for a token ends within stopTime.
 	a.onStop("requests for tokens", partTime, without(func() error { a.accounts.Stop(); return nil }))
 	return a, nil
+}
+
+// buildAPI builds the API of the port that is bound.
+func (a *App) buildAPI(cfg *conf.Config, connections int) {
+	a.api = api.New(a.log, a.store.Desk(), a.store.Cache(), a.data.browse, a.control, a.webAt.Addr())
+	a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, a.parts), a.parts.Hooks, cfg.Recordings.Shown())
+	a.api.SetGetEvent(getevent.New(cfg.GetEvent, a.pops))
+	if cfg.Desk.Listen == "" { // else they come from outside by the desk's port
+		a.api.SetClicks(a.clicks)
+	}
+	a.api.SetPops(a.pops)
+	a.web = api.NewServer(a.api, connections, a.registry, a.unready, a.log)
 }
 
 // newParts builds what a reload exchanges.
