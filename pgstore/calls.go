@@ -59,8 +59,8 @@ func (s *Store) EventCalls(linkedid string) (calls []string, err error) {
 	return calls, wrap("list the calls of events", err)
 }
 
-// errEnough ends a query of which no more rows are wanted.
-var errEnough = errors.New("no more rows are wanted")
+// errEnough ends a query whose other rows are not wanted.
+var errEnough = errors.New("the other rows are not wanted")
 
 // LinkedIDOf implements browse.CallReader. It looks at every call.
 func (s *Store) LinkedIDOf(call string) (linkedid string, err error) {

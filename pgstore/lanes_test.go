@@ -39,7 +39,7 @@ func tasks(t *testing.T, s *Store, dsn string, n int) (w *writer, list []*task) 
 	return w, list
 }
 
-// TestLanesAreBounded checks that a transaction locks no more lanes than it may, and that what is more is committed after it.
+// TestLanesAreBounded checks that a transaction locks as many lanes as it may at most, and that the rest is committed after it.
 func TestLanesAreBounded(t *testing.T) {
 	dsn := database(t)
 	s := openStore(t, dsn, time.Now)

@@ -40,7 +40,7 @@ func (s *Store) Sole(numbers ...string) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.soleOf(append(own, browse.OwnCalls(held)...))
+	return browse.Sole(append(own, browse.OwnCalls(held)...), s)
 }
 
 // heldOf returns the stored calls that mention one of the numbers.
@@ -78,21 +78,6 @@ func (s *Store) eventsOf(numbers []string) (ids []int64, calls []browse.OwnCall,
 	}, `select id, event_id, linkedid, body from ringhook.event
 		where tenant = $1 and exists (select from unnest($2::text[]) w where position(w in body) > 0) order by id`, s.tenant, wordsOf(numbers))
 	return ids, calls, wrap("list events of a number", err)
-}
-
-// soleOf returns the linkedids of a person's calls that no call of another person has.
-func (s *Store) soleOf(own []browse.OwnCall) (map[string]bool, error) {
-	return browse.Sole(own, func(linkedid string) ([]string, error) {
-		held, err := s.Calls(linkedid)
-		if err != nil {
-			return nil, err
-		}
-		calls, err := s.EventCalls(linkedid)
-		for _, c := range browse.OwnCalls(held) {
-			calls = append(calls, c.Call)
-		}
-		return calls, err
-	})
 }
 
 // The statements of Erase for events, in one transaction after the lanes of their deliveries and of replays are locked: those that
@@ -177,7 +162,7 @@ func (s *Store) eraseEvents(ctx context.Context, events []int64) (deliveries, pe
 }
 
 func (s *Store) eraseRemembered(ctx context.Context, own []browse.OwnCall) error {
-	sole, err := s.soleOf(own)
+	sole, err := browse.Sole(own, s)
 	if err != nil {
 		return err
 	}

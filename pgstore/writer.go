@@ -188,7 +188,7 @@ func (w *writer) collect() (batch []*task) {
 }
 
 // commitSome commits the beginning of a batch and returns the rest: one statement stores one state of each call, which all
-// its records of one lineage share, and locks no more lanes than it may.
+// its records of one lineage share, and locks as many lanes as it may at most.
 func (w *writer) commitSome(batch []*task) (rest []*task) {
 	lineages := map[string]*dialplan.Lineage{}
 	lanes := map[string]bool{}

@@ -49,7 +49,7 @@ func (s *Store) PersonOf(linkedids map[string]bool, numbers ...string) (Person, 
 			return p, sqlite.Wrap("list deliveries of a number", err)
 		}
 	}
-	sole, err := s.soleOf(append(own, browse.OwnCalls(p.Calls)...))
+	sole, err := browse.Sole(append(own, browse.OwnCalls(p.Calls)...), s)
 	if err == nil {
 		maps.Copy(sole, linkedids)
 		p.Points, err = s.traces.Find(pointsOf(sole, numbers))
@@ -69,21 +69,6 @@ func (s *Store) heldOf(numbers []string) (held []HeldCall, err error) {
 		return err
 	})
 	return held, sqlite.Wrap("list calls of a number", err)
-}
-
-// soleOf returns the linkedids of a person's calls that no call of another person has.
-func (s *Store) soleOf(own []browse.OwnCall) (map[string]bool, error) {
-	return browse.Sole(own, func(linkedid string) ([]string, error) {
-		held, err := s.Calls(linkedid)
-		if err != nil {
-			return nil, err
-		}
-		calls, err := s.EventCalls(linkedid)
-		for _, c := range browse.OwnCalls(held) {
-			calls = append(calls, c.Call)
-		}
-		return calls, err
-	})
 }
 
 // eventsOf returns the events that mention one of the numbers, and their calls.
@@ -161,7 +146,7 @@ func (s *Store) EraseOf(ctx context.Context, linkedids map[string]bool, numbers 
 		return e, err
 	}
 	own := append(others, browse.OwnCalls(held)...)
-	sole, err := s.soleOf(own)
+	sole, err := browse.Sole(own, s)
 	if err != nil {
 		return e, err
 	}

@@ -31,10 +31,9 @@ func OwnCalls(held []HeldCall) (own []OwnCall) {
 	return own
 }
 
-// Sole returns the linkedids of a person's calls that no call of another person has. of returns the stored calls of a
-// linkedid and those of its events, as hooks.Event.Call names them. Events without a call_uuid are of a ringhook that knew one
-// call of each linkedid.
-func Sole(own []OwnCall, of func(linkedid string) (calls []string, err error)) (map[string]bool, error) {
+// Sole returns the linkedids of a person's calls that no call of another person has, neither a stored one nor one of a stored
+// event. Events without a call_uuid are of a ringhook that knew one call of each linkedid.
+func Sole(own []OwnCall, stored CallReader) (map[string]bool, error) {
 	mine := make(map[OwnCall]bool, len(own))
 	for _, o := range own {
 		mine[o] = true
@@ -44,9 +43,16 @@ func Sole(own []OwnCall, of func(linkedid string) (calls []string, err error)) (
 		if _, known := sole[o.LinkedID]; known {
 			continue
 		}
-		calls, err := of(o.LinkedID)
+		held, err := stored.Calls(o.LinkedID)
 		if err != nil {
 			return nil, err
+		}
+		calls, err := stored.EventCalls(o.LinkedID)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range OwnCalls(held) {
+			calls = append(calls, c.Call)
 		}
 		shared := false
 		for _, call := range calls {
