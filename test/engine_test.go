@@ -227,10 +227,12 @@ func TestEngineAway(t *testing.T) {
 		}
 		return out
 	}
-	if out := stored(); !strings.Contains(out, `"event": "call-hangup"`) || !strings.Contains(out, `"state": {`) {
+	out := stored()
+	kept := strings.Count(out, `"seen": `) // calls of one event each: several if one was kept after its point was answered
+	if kept == 0 || !strings.Contains(out, `"event": "call-hangup"`) || !strings.Contains(out, `"state": {`) {
 		t.Errorf("export:\n%s", out)
 	}
-	if code, out := invoke(t, "forget", "+442079460142", "-c", file); code != exitOK || !strings.Contains(out, " events with ") || strings.Contains(out, " 0 events") || !strings.Contains(out, "until vacuum") {
+	if code, out := invoke(t, "forget", "+442079460142", "-c", file); code != exitOK || !strings.Contains(out, fmt.Sprintf("%[1]d events with %[1]d deliveries", kept)) || !strings.Contains(out, "until vacuum") {
 		t.Errorf("forget: %d\n%s", code, out)
 	}
 	if out := stored(); strings.Contains(out, "call-hangup") {
