@@ -69,7 +69,11 @@ func startPBX(t *testing.T) *pbx {
 		return success
 	})
 	p.AnswerFunc("Getvar", func(r *amitest.Request) string {
-		return amitest.Text("Response: Success", "ActionID: {id}", "Variable: "+r.Get("Variable"), "Value: ")
+		value := ""
+		if r.Get("Variable") == "CALLERID(num-pres)" {
+			value = "allowed_not_screened" // Asterisk always names it, and callers without one count as withheld
+		}
+		return amitest.Text("Response: Success", "ActionID: {id}", "Variable: "+r.Get("Variable"), "Value: "+value)
 	})
 	var err error
 	if p.address, err = p.Listen(); err != nil {
