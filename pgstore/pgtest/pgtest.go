@@ -111,6 +111,93 @@ func (s *Server) Halt() {
 	_ = s.server.Wait()
 }
 
+// Kill ends the server as the death of its machine does: its clients hear nothing.
+func (s *Server) Kill() {
+	_ = s.server.Process.Kill()
+	_ = s.server.Wait()
+}
+
+// standbyName is how a standby calls itself.
+const standbyName = "standby"
+
+// Standby starts a copy of the server that follows it. When it returns, commits of the server wait for the standby, so they
+// hang while it is away.
+func (s *Server) Standby() (*Server, error) {
+	c := &Server{bin: s.bin, log: &buffer{}}
+	var err error
+	if c.folder, err = os.MkdirTemp("/tmp", "ringhook-pg-"); err != nil {
+		return nil, err
+	}
+	if err := c.own(c.folder); err != nil {
+		return nil, err
+	}
+	if c.dog, err = c.startWatchdog(); err != nil {
+		return nil, err
+	}
+	copied := c.command("pg_basebackup", "-D", filepath.Join(c.folder, "data"), "-d", s.DSN("postgres")+" application_name="+standbyName, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	if out, err := copied.CombinedOutput(); err != nil {
+		c.Stop()
+		return nil, fmt.Errorf("pg_basebackup: %w\n%s", err, out)
+	}
+	if err := c.Resume(); err != nil {
+		c.Stop()
+		return nil, err
+	}
+	if err := s.waitFor(standbyName); err != nil {
+		c.Stop()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Promote makes a standby a server of its own, which waits for no other.
+func (s *Server) Promote() error {
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Limit)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "select pg_promote()"); err != nil {
+		return fmt.Errorf("promote: %w", err)
+	}
+	return s.waitFor("")
+}
+
+// waitFor lets commits wait for a standby, or for none if it is empty, and returns when they do.
+func (s *Server) waitFor(standby string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Limit)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, fmt.Sprintf("alter system set synchronous_standby_names = '%s'", standby)); err != nil {
+		return fmt.Errorf("wait for the standby %q: %w", standby, err)
+	}
+	if _, err := conn.Exec(ctx, "select pg_reload_conf()"); err != nil {
+		return fmt.Errorf("wait for the standby %q: %w", standby, err)
+	}
+	for {
+		var is bool
+		err := conn.QueryRow(ctx, `select case when $1 = '' then current_setting('synchronous_standby_names') = ''
+			else exists (select from pg_stat_replication where application_name = $1 and sync_state = 'sync') end`, standby).Scan(&is)
+		if err != nil {
+			return fmt.Errorf("wait for the standby %q: %w", standby, err)
+		}
+		if is {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the standby %q: %w", standby, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+}
+
 // command returns a command that runs as another user if the tests run as root, which the server refuses.
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.bin, name), args...)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"ringhook/test/wait"
 )
 
@@ -53,5 +55,42 @@ func TestServerEndsWithTests(t *testing.T) {
 			_, err := os.Lstat(path)
 			return errors.Is(err, fs.ErrNotExist)
 		}, "%s is left", path)
+	}
+}
+
+// TestStandby checks that commits wait for a standby, and that it has them when it takes over.
+func TestStandby(t *testing.T) {
+	primary, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn := primary.Database(t)
+	t.Cleanup(primary.Stop)
+	standby, err := primary.Standby()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(standby.Stop)
+	ctx := wait.Context(t)
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "create table t (n integer); insert into t values (7)"); err != nil {
+		t.Fatal(err)
+	}
+	primary.Kill()
+	if err := standby.Promote(); err != nil {
+		t.Fatal(err)
+	}
+	other, err := pgx.Connect(ctx, standby.DSN(conn.Config().Database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(ctx)
+	var n int
+	if err := other.QueryRow(ctx, "update t set n = n + 1 returning n").Scan(&n); err != nil || n != 8 {
+		t.Errorf("the standby has %d: %v", n, err)
 	}
 }
