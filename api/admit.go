@@ -56,7 +56,7 @@ func (a *API) admit(r *fasthttp.RequestCtx, now *settings) (control.Actor, error
 // tokenPrefix is the beginning of the tokens that ringhook token create prints.
 const tokenPrefix = "rh_"
 
-// Actor returns what a token of desk.db allows; known is false if there is none.
+// Actor returns what a token of the store allows; known is false if there is none.
 func (a *API) Actor(token string) (who control.Actor, known bool, err error) {
 	if a.desk == nil {
 		return who, false, nil

@@ -28,20 +28,34 @@ import (
 	"ringhook/pops/getevent"
 	"ringhook/recordings"
 	"ringhook/store/browse"
-	"ringhook/store/cache"
 	"ringhook/store/desk"
 )
 
 // apiPrefix is the prefix of all paths of the API.
 const apiPrefix = "/v1/"
 
+// Records has the tokens of programs and the commands that were given.
+type Records interface {
+	yemot.DIDs
+	// Token returns what a token allows; found is false if there is no such token.
+	Token(token string) (t desk.Token, found bool, err error)
+	TokenUsed(name string, when time.Time) error
+	Commands(f desk.CommandFilter) ([]desk.Command, error)
+}
+
+// Answers has the cached answers of lookups.
+type Answers interface {
+	// Forget removes what is kept for a number, and returns how much that was.
+	Forget(ctx context.Context, number string) (int, error)
+}
+
 // API is the JSON API. It serves programs that know a token, and no browsers.
 type API struct {
 	log      *slog.Logger
 	limited  *loglimit.Limiter // for log lines that every request can cause
-	desk     *desk.Desk
+	desk     Records
 	used     usedTokens
-	cache    *cache.Cache
+	cache    Answers
 	stored   browse.Store
 	reading  chan struct{} // bounds the requests that read the trace
 	control  *control.Control
@@ -68,7 +82,7 @@ type settings struct {
 
 // New returns an API that reads from a store, with its cache and its tokens, and the live state. At is the address that
 // its server listens on.
-func New(log *slog.Logger, tokens *desk.Desk, answers *cache.Cache, stored browse.Store, live *control.Control, at net.Addr) *API {
+func New(log *slog.Logger, tokens Records, answers Answers, stored browse.Store, live *control.Control, at net.Addr) *API {
 	tcp, ok := at.(*net.TCPAddr)
 	return &API{log: log, limited: loglimit.New(log, time.Minute), desk: tokens, cache: answers, stored: stored, reading: make(chan struct{}, maxReading), control: live, dialect: yemot.New(live, tokens), local: ok && tcp.IP.IsLoopback(), throttle: newThrottle(time.Now)}
 }
@@ -127,6 +141,9 @@ func refusalOf(err error) *refusal {
 // Error returns the text that the client gets.
 func (r *refusal) Error() string { return r.text }
 
+// CodeDatabase is the code of a request that failed because the engine of the store cannot be used.
+const CodeDatabase = "database"
+
 // codes are those of refusals that name none.
 var codes = map[int]string{
 	fasthttp.StatusBadRequest: string(control.BadRequest), fasthttp.StatusUnauthorized: string(control.SignedOut),
@@ -142,7 +159,11 @@ func (a *API) outcome(path string, answer any, err error) (status int, body any,
 		}
 		return fasthttp.StatusOK, answer, nil
 	}
-	if refused = refusalOf(err); refused == nil {
+	refused = refusalOf(err)
+	if refused == nil && errors.Is(err, browse.ErrAway) { // the store has logged it
+		refused = &refusal{status: fasthttp.StatusServiceUnavailable, code: CodeDatabase, text: browse.ErrAway.Error() + "; the log has the reason"}
+	}
+	if refused == nil {
 		a.limited.Error("failed", "API request failed", "path", path, "err", err)
 		refused = &refusal{status: fasthttp.StatusServiceUnavailable, text: "failed; the log has the reason"}
 	}

@@ -125,7 +125,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 
 	a.points = dialplan.New(a.settings(cfg), a.parts, a.data.journal, log, a.registry)
 	a.onStop("dialplan", partTime, without(a.points.Close))
-	a.control.Use(a.store.Desk(), a.points)
+	a.control.Use(a.data.desk, a.points)
 	a.onStop("manager interface", partTime, without(a.control.Close))
 	a.control.Report(a.points)
 	servers, err := a.control.Prepare(cfg.AMI)
@@ -154,7 +154,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 
 // buildAPI builds the API of the port that is bound.
 func (a *App) buildAPI(cfg *conf.Config, connections int) {
-	a.api = api.New(a.log, a.store.Desk(), a.store.Cache(), a.data.browse, a.control, a.webAt.Addr())
+	a.api = api.New(a.log, a.data.desk, a.data.cache, a.data.browse, a.control, a.webAt.Addr())
 	a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, a.parts), a.parts.Hooks, cfg.Recordings.Shown())
 	a.api.SetGetEvent(getevent.New(cfg.GetEvent, a.pops))
 	if cfg.Desk.Listen == "" { // else they come from outside by the desk's port
@@ -173,7 +173,7 @@ func (a *App) newParts(ctx context.Context, cfg *conf.Config, accounts httpclien
 	if len(cfg.Pops) > 0 || cfg.Desk.Listen != "" {
 		p.Audience = a.pops
 	}
-	if p.Lookups, err = lookup.New(cfg.Lookups, a.store.Cache(), lookup.Own{Phonebook: a.store.Phonebook(), DIDs: a.store.Desk(), Accounts: accounts}, a.log, a.registry); err != nil {
+	if p.Lookups, err = lookup.New(cfg.Lookups, a.data.cache, lookup.Own{Phonebook: a.store.Phonebook(), DIDs: a.data.desk, Accounts: accounts}, a.log, a.registry); err != nil {
 		return p, fmt.Errorf("[[lookup]]: %w", err)
 	}
 	if p.Hooks, err = hooks.NewShared(cfg.Hooks, hooks.Shared{Accounts: accounts, Recordings: a.recordings}, a.data.outbox, a.log, a.registry); err != nil {
@@ -232,6 +232,7 @@ func (a *App) Run(ctx context.Context, hup <-chan os.Signal, load func() (*conf.
 	background.Go(func() { a.accounts.Run(serving) })
 	background.Go(func() { a.people.Run(serving) })
 	background.Go(func() { a.keepPersonal(serving) })
+	background.Go(func() { a.keepRecordings(serving) })
 	watched, unwatch := context.WithCancel(context.Background())
 	var watchdog sync.WaitGroup
 	watchdog.Go(func() { a.watchdog(watched) })

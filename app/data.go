@@ -16,8 +16,9 @@ import (
 	"ringhook/store/browse"
 )
 
-// data is where the service keeps calls, events and deliveries.
+// data is where the service keeps what must survive a restart.
 type data struct {
+	side
 	journal dialplan.Journal
 	outbox  outbox
 	browse  browse.Store
@@ -32,7 +33,7 @@ type outbox interface {
 	Crashed(ctx context.Context, delivery int64, at time.Time, why string) (dead bool, err error)
 }
 
-// engineJournal keeps calls and events in the engine, and traces in the folder.
+// engineJournal keeps calls and events in the engine, and traces where Tracer does.
 type engineJournal struct {
 	*pgstore.Journal
 	dialplan.Tracer
@@ -41,7 +42,7 @@ type engineJournal struct {
 // openData returns the data of the configuration's store. local is the open folder.
 func (a *App) openData(cfg store.Config, local *store.Store, log *slog.Logger, reg prometheus.Registerer) (d data, err error) {
 	if cfg.Type != store.Postgres {
-		return data{local.Journal(), local.Outbox(), local.Browse(), local.Ready}, nil
+		return data{side: localSide(local), journal: local.Journal(), outbox: local.Outbox(), browse: local.Browse(), ready: local.Ready}, nil
 	}
 	if err := nothingWaits(local); err != nil {
 		return d, err
@@ -58,7 +59,10 @@ func (a *App) openData(cfg store.Config, local *store.Store, log *slog.Logger, r
 		return d, fmt.Errorf("open PostgreSQL (%s): %w", pgstore.Address(cfg.DSN), err)
 	}
 	a.onStop("PostgreSQL", stopTime, without(engine.Close))
-	return data{engineJournal{engine.Journal(), local.Journal()}, engine.Outbox(), engine.Browse(local), engine.Ready}, nil
+	beside := a.engineSide(cfg, engine, local, log, reg)
+	return data{
+		side: beside, journal: engineJournal{engine.Journal(), beside.traces}, outbox: engine.Outbox(), browse: engine.Browse(beside.points), ready: engine.Ready,
+	}, nil
 }
 
 // nothingWaits returns an error if the folder has deliveries from before the type of the store was changed, which would not

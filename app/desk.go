@@ -71,7 +71,7 @@ func (a *App) buildDesk(cfg *conf.Config, setup pops.Setup) (err error) {
 		return nil
 	}
 	a.desk, err = desk.New(a.deskSettings(cfg, &setup), desk.Parts{
-		Live: a.pops, Control: a.control, API: a.api, Accounts: a.store.Desk(), Store: a.data.browse, Clicks: a.clicks, Recordings: a.recordings, Notes: a.note, Changed: a.readPersonal, Frames: framing.NewChecker(framing.Head),
+		Live: a.pops, Control: a.control, API: a.api, Accounts: a.data.desk, Store: a.data.browse, Clicks: a.clicks, Recordings: a.recordings, Notes: a.note, Changed: a.readPersonal, Frames: framing.NewChecker(framing.Head),
 	}, a.log, a.registry)
 	if err != nil {
 		return err

@@ -7,32 +7,42 @@ import (
 	"time"
 
 	"ringhook/pops"
+	storedesk "ringhook/store/desk"
 )
 
-// personalEvery is the interval at which changes by other processes are looked for.
-const personalEvery = 2 * time.Second
+// personalEvery is the interval at which changes by other processes are looked for, personalEveryShared that for changes by other
+// nodes.
+const (
+	personalEvery       = 2 * time.Second
+	personalEveryShared = 500 * time.Millisecond
+)
 
 // personal passes the settings of agents and the list of exceptions to the screen pops.
 type personal struct {
-	mu       sync.Mutex
-	revision int64 // that is in force; 0 for none
-	erased   int64 // up to which erased numbers are forgotten; 0 for none
+	mu   sync.Mutex
+	last storedesk.Revision // that is in force
+	read bool               // settings and exceptions have been read; guarded by mu, like last
+	seen bool               // last has the numbers of erased numbers and ended sessions
 }
 
 // readPersonal reads settings and exceptions, if they have changed since they were last read.
 func (a *App) readPersonal() error {
 	a.personal.mu.Lock()
 	defer a.personal.mu.Unlock()
-	d := a.store.Desk()
-	revision, erased, err := d.Revision()
-	if err != nil || revision+1 == a.personal.revision {
+	d, p := a.data.desk, &a.personal
+	now, err := d.Revision()
+	if err != nil {
 		return err
 	}
-	if before := a.personal.erased; erased+1 != before {
-		if before != 0 {
-			a.forgetEnded()
-		}
-		a.personal.erased = erased + 1
+	if p.seen && now.Erased != p.last.Erased {
+		a.forgetEnded()
+	}
+	if p.seen && now.Ended != p.last.Ended && a.desk != nil {
+		a.desk.CheckSessions()
+	}
+	p.seen, p.last.Erased, p.last.Ended = true, now.Erased, now.Ended
+	if p.read && now.Personal == p.last.Personal {
+		return nil
 	}
 	settings, err := d.Settings()
 	list, err2 := d.Exceptions()
@@ -44,7 +54,7 @@ func (a *App) readPersonal() error {
 		exceptions[i] = pops.ListedException{Number: e.Number, Agent: e.Agent, Note: e.Note, Who: e.Who, Created: e.Created}
 	}
 	a.pops.SetPersonal(pops.NewPersonal(settings, exceptions))
-	a.personal.revision = revision + 1
+	p.read, p.last.Personal = true, now.Personal
 	return nil
 }
 
@@ -59,7 +69,7 @@ func (a *App) forgetEnded() {
 
 // keepPersonal looks for changes until ctx ends.
 func (a *App) keepPersonal(ctx context.Context) {
-	tick := time.NewTicker(personalEvery)
+	tick := time.NewTicker(a.data.personalEvery)
 	defer tick.Stop()
 	for failing := false; ; {
 		err := a.readPersonal()

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"context"
+	"time"
+
 	"ringhook/account"
 	"ringhook/clickfrom"
 	"ringhook/conf"
@@ -19,8 +22,8 @@ type shared struct {
 
 // buildShared builds what a configuration shares, and the services that use it.
 func (a *App) buildShared(cfg *conf.Config) (httpclient.Accounts, error) {
-	a.accounts = account.New(a.store.Credentials(), a.log, a.registry)
-	a.people = directory.New(a.store.Credentials(), a.log, a.registry)
+	a.accounts = account.New(a.data.credentials, a.log, a.registry)
+	a.people = directory.New(a.data.credentials, a.log, a.registry)
 	a.onStop("accounts", tokenTime, without(a.accounts.Close))
 	s, err := a.newShared(cfg)
 	if err != nil {
@@ -45,9 +48,9 @@ func (a *App) newShared(cfg *conf.Config) (s shared, err error) {
 }
 
 // newRecordings makes the links to recordings. The key of their signatures is one of this installation. Without it they
-// are unavailable until a restart, and calls continue.
+// are unavailable until keepRecordings gets it, and calls continue.
 func (a *App) newRecordings(cfg *conf.Config) {
-	key, err := a.store.Credentials().Secret("recordings")
+	key, err := a.data.credentials.Secret(recordingsSecret)
 	if err != nil {
 		key = nil
 		if cfg.Recordings.Serves() {
@@ -57,6 +60,29 @@ func (a *App) newRecordings(cfg *conf.Config) {
 	a.recordings = recordings.New(key, a.log, a.registry)
 	a.onStop("recordings", partTime, without(a.recordings.Close))
 	a.recordings.Exchange(cfg.Recordings, cfg.Desk.URL)
+}
+
+// recordingsSecret is the name of the key of links to recordings.
+const recordingsSecret = "recordings"
+
+// keyEvery is the time between two attempts to read the key of links to recordings.
+const keyEvery = 5 * time.Second
+
+// keepRecordings reads the key of links to recordings if it could not be read at the start, until ctx ends.
+func (a *App) keepRecordings(ctx context.Context) {
+	tick := time.NewTicker(keyEvery)
+	defer tick.Stop()
+	for !a.recordings.HasKey() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if key, err := a.data.credentials.Secret(recordingsSecret); err == nil {
+			a.recordings.SetKey(key)
+			a.log.Info("links to recordings can be signed again")
+		}
+	}
 }
 
 // exchange puts it in force. closeOld closes the accounts before it, when nothing uses them.

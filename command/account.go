@@ -21,6 +21,9 @@ import (
 	"ringhook/account"
 	"ringhook/conf"
 	"ringhook/httpclient"
+	"ringhook/pgstore"
+	enginecredentials "ringhook/pgstore/credentials"
+	"ringhook/store"
 	"ringhook/store/credentials"
 )
 
@@ -60,7 +63,7 @@ func (c *accountShowCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	states, err := accountStates(cfg.Store.Folder)
+	states, err := accountStates(s, cfg)
 	if err != nil {
 		return err
 	}
@@ -91,9 +94,42 @@ func (c *accountShowCmd) Run(s *streams) error {
 	return printAccounts(s.out, reports)
 }
 
+// accountStore is where the tokens of accounts are.
+type accountStore interface {
+	account.Vault
+	States() (map[string]account.State, error)
+	Remove(name string) (removed bool, err error)
+	Close() error
+}
+
+// engineVault is that of an engine, which is closed with it.
+type engineVault struct {
+	*enginecredentials.Credentials
+	engine *pgstore.Store
+}
+
+// Close closes the engine.
+func (v engineVault) Close() error { return v.engine.Close() }
+
+// openVault opens the tokens of accounts, also while a server runs. open opens those in a folder.
+func openVault(s *streams, cfg *conf.Config, open func(folder string) (*credentials.Credentials, error)) (accountStore, error) {
+	if cfg.Store.Type == store.Postgres {
+		engine, err := openEngine(s, cfg)
+		if err != nil {
+			return nil, err
+		}
+		return engineVault{enginecredentials.New(engine), engine}, nil
+	}
+	vault, err := open(cfg.Store.Folder)
+	if err != nil {
+		return nil, err
+	}
+	return vault, nil
+}
+
 // accountStates returns what is stored of accounts, nothing if no token was stored yet.
-func accountStates(folder string) (map[string]account.State, error) {
-	vault, err := credentials.Open(folder)
+func accountStates(s *streams, cfg *conf.Config) (map[string]account.State, error) {
+	vault, err := openVault(s, cfg, credentials.Open)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -194,7 +230,7 @@ func (c *accountRemoveCmd) Run(s *streams) (err error) {
 	if hasAccount(cfg, c.Name) {
 		return usageError{fmt.Errorf("the configuration has the [[account]] %q: remove the table and reload the server first", c.Name)}
 	}
-	vault, err := credentials.Make(cfg.Store.Folder)
+	vault, err := openVault(s, cfg, credentials.Make)
 	if err != nil {
 		return err
 	}
@@ -226,7 +262,7 @@ func withAccounts(s *streams, do func(*account.Accounts) error) (err error) {
 	if err != nil {
 		return err
 	}
-	a, _, done, err := makeAccounts(cfg)
+	a, _, done, err := makeAccounts(s, cfg)
 	if err != nil {
 		return err
 	}
@@ -239,8 +275,8 @@ func withAccounts(s *streams, do func(*account.Accounts) error) (err error) {
 }
 
 // makeAccounts opens the accounts of the configuration, also while a server runs.
-func makeAccounts(cfg *conf.Config) (a *account.Accounts, set *account.Set, done func() error, err error) {
-	vault, err := credentials.Make(cfg.Store.Folder)
+func makeAccounts(s *streams, cfg *conf.Config) (a *account.Accounts, set *account.Set, done func() error, err error) {
+	vault, err := openVault(s, cfg, credentials.Make)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -253,11 +289,11 @@ func makeAccounts(cfg *conf.Config) (a *account.Accounts, set *account.Set, done
 }
 
 // openAccounts returns the tokens of accounts for a command that asks a lookup or a hook. done closes them.
-func openAccounts(cfg *conf.Config) (accounts httpclient.Accounts, done func(), err error) {
+func openAccounts(s *streams, cfg *conf.Config) (accounts httpclient.Accounts, done func(), err error) {
 	if len(cfg.Shared) == 0 {
 		return nil, func() {}, nil
 	}
-	_, set, closeAll, err := makeAccounts(cfg)
+	_, set, closeAll, err := makeAccounts(s, cfg)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,14 +16,12 @@ func (c *backupCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	if err := onlySQLite(cfg, "backup", "calls, events and deliveries are in PostgreSQL: use pg_dump or pgBackRest for them, see docs/cluster.md#backup"); err != nil {
-		return err
-	}
 	names, err := store.Backup(s.ctx, cfg.Store.Folder, c.File)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(s.out, "%s: %s; to restore it, stop ringhook and run ringhook restore %[1]s\nthe configuration and its environment are not in it\n",
 		c.File, listed(names))
+	noteEngine(s.out, cfg, "back that up too, with pg_dump or pgBackRest")
 	return nil
 }

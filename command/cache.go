@@ -10,7 +10,6 @@ import (
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/store"
-	"ringhook/store/cache"
 )
 
 type cacheCmd struct {
@@ -19,10 +18,18 @@ type cacheCmd struct {
 	Clear  cacheClearCmd  `cmd:"" help:"Forget all cached answers."`
 }
 
+// answerStore is where commands find and remove the answers of lookups.
+type answerStore interface {
+	Show(number string) ([]lookup.Entry, error)
+	Forget(ctx context.Context, number string) (int, error)
+	Clear(ctx context.Context) error
+	Len() int
+}
+
 // withCache calls do with the cache, also while a server runs on it, and with the number
 // as the cache has it.
-func withCache(s *streams, raw string, do func(c *cache.Cache, number string) error) (err error) {
-	st, cfg, err := openFolder(s)
+func withCache(s *streams, raw string, do func(c answerStore, number string) error) (err error) {
+	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
 	}
@@ -31,7 +38,7 @@ func withCache(s *streams, raw string, do func(c *cache.Cache, number string) er
 	if raw != "" && caller == "" {
 		return notANumber(raw)
 	}
-	return do(st.Cache(), caller)
+	return do(st.cache(), caller)
 }
 
 type cacheShowCmd struct {
@@ -40,7 +47,7 @@ type cacheShowCmd struct {
 
 // Run prints the cached answers for a number.
 func (c *cacheShowCmd) Run(s *streams) error {
-	return withCache(s, c.Number, func(cache *cache.Cache, number string) error {
+	return withCache(s, c.Number, func(cache answerStore, number string) error {
 		entries, err := cache.Show(number)
 		if err != nil {
 			return err
@@ -83,7 +90,7 @@ type cacheForgetCmd struct {
 
 // Run removes the cached answers for a number.
 func (c *cacheForgetCmd) Run(s *streams) error {
-	return withCache(s, c.Number, func(cache *cache.Cache, number string) error {
+	return withCache(s, c.Number, func(cache answerStore, number string) error {
 		ctx, cancel := context.WithTimeout(s.ctx, store.Wait)
 		defer cancel()
 		n, err := cache.Forget(ctx, number)
@@ -101,7 +108,7 @@ type cacheClearCmd struct{}
 
 // Run removes all cached answers.
 func (c *cacheClearCmd) Run(s *streams) error {
-	return withCache(s, "", func(cache *cache.Cache, _ string) error {
+	return withCache(s, "", func(cache answerStore, _ string) error {
 		n := cache.Len()
 		err := cache.Clear(s.ctx)
 		if err == nil {

@@ -37,7 +37,7 @@ func (c *deskInviteCmd) Run(s *streams) (err error) {
 	case c.Agent == "" || !slices.ContainsFunc(cfg.Agents, func(a dialplan.Agent) bool { return a.ID == c.Agent }):
 		return usageError{fmt.Errorf("the configuration has no [[agent]] with the id %q", c.Agent)}
 	}
-	d, err := desk.Make(cfg.Store.Folder)
+	d, err := openDesk(s, cfg, true)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ type deskSessionsCmd struct {
 
 // Run lists the sessions that have not ended.
 func (c *deskSessionsCmd) Run(s *streams) error {
-	return withDesk(s, func(d *desk.Desk) error {
+	return withDesk(s, func(d deskStore) error {
 		list, err := d.Sessions(c.Agent)
 		if err != nil {
 			return err
@@ -85,7 +85,7 @@ type deskSignOutCmd struct {
 
 // Run ends the sessions. Open pages notice it within 15 seconds.
 func (c *deskSignOutCmd) Run(s *streams) error {
-	return withDesk(s, func(d *desk.Desk) error {
+	return withDesk(s, func(d deskStore) error {
 		n, err := d.EndSessions(c.Agent)
 		if err == nil && n == 0 {
 			err = fmt.Errorf("agent %q has no session: `ringhook desk sessions` lists them", c.Agent)

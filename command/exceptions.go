@@ -57,7 +57,7 @@ func (c *exceptionsImportCmd) Run(s *streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	d, err := desk.Make(cfg.Store.Folder)
+	d, err := openDesk(s, cfg, true)
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ type exceptionsListCmd struct {
 
 // Run lists the exceptions of all agents and of each.
 func (c *exceptionsListCmd) Run(s *streams) error {
-	return withDesk(s, func(d *desk.Desk) error {
+	return withDesk(s, func(d deskStore) error {
 		list, err := d.Exceptions()
 		if err != nil {
 			return err
@@ -199,7 +199,7 @@ type exceptionsExportCmd struct{}
 
 // Run prints what import reads.
 func (c *exceptionsExportCmd) Run(s *streams) error {
-	return withDesk(s, func(d *desk.Desk) error {
+	return withDesk(s, func(d deskStore) error {
 		list, err := d.Exceptions()
 		if err != nil {
 			return err
@@ -222,7 +222,7 @@ type exceptionsRemoveCmd struct {
 
 // Run removes one exception.
 func (c *exceptionsRemoveCmd) Run(s *streams) error {
-	return withDesk(s, func(d *desk.Desk) error {
+	return withDesk(s, func(d deskStore) error {
 		removed, err := d.RemoveException(c.Number, c.Agent)
 		if err == nil && !removed {
 			err = fmt.Errorf("there is no exception %q: `ringhook exceptions list` lists them", c.Number)

@@ -12,7 +12,6 @@ import (
 	"ringhook/lookup"
 	"ringhook/store/browse"
 	"ringhook/store/desk"
-	"ringhook/store/phonebook"
 )
 
 type exportCmd struct {
@@ -41,7 +40,7 @@ type answerReport struct {
 
 // Run prints everything stored about a number, as JSON.
 func (c *exportCmd) Run(s *streams) error {
-	return withPerson(s, c.Number, func(st *openedStore, cfg *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error {
+	return withPerson(s, c.Number, func(st *openedStore, cfg *conf.Config, book bookStore, number string, spellings []string) error {
 		links := cfg.Recordings.Shown()
 		report := personReport{Number: number}
 		err := st.person(spellings, func(p browse.Person, show func(int64) (browse.Item, []hooks.Attempt, error)) error {
@@ -61,8 +60,8 @@ func (c *exportCmd) Run(s *streams) error {
 			return err
 		}
 		for _, spelling := range spellings {
-			entries, err := st.folder.Cache().Show(spelling)
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
+			entries, err := st.cache().Show(spelling)
+			if err != nil && (st.engine != nil || !errors.Is(err, os.ErrNotExist)) {
 				return err
 			}
 			for _, e := range entries {
@@ -75,7 +74,7 @@ func (c *exportCmd) Run(s *streams) error {
 				return err
 			}
 		}
-		if report.Desk, err = heldInDesk(st.folder.Folder(), spellings); err != nil {
+		if report.Desk, err = heldInDesk(st, spellings); err != nil {
 			return err
 		}
 		held := len(report.Calls) + len(report.Points) + len(report.Deliveries) + len(report.Cache) + len(report.Phonebook)
@@ -87,14 +86,12 @@ func (c *exportCmd) Run(s *streams) error {
 }
 
 // heldInDesk returns the recorded commands and the campaigns that have the number.
-func heldInDesk(folder string, spellings []string) (desk.Person, error) {
-	d, err := desk.Open(folder)
-	if errors.Is(err, os.ErrNotExist) {
-		return desk.Person{}, nil
-	}
-	if err != nil {
-		return desk.Person{}, err
-	}
-	p, err := d.Person(spellings...)
-	return p, errors.Join(err, d.Close())
+func heldInDesk(st *openedStore, spellings []string) (all desk.Person, err error) {
+	err = st.eachDesk(func(d deskStore) error {
+		p, err := d.Person(spellings...)
+		all.Commands, all.Campaigns = append(all.Commands, p.Commands...), append(all.Campaigns, p.Campaigns...)
+		all.Notes, all.Exceptions = append(all.Notes, p.Notes...), append(all.Exceptions, p.Exceptions...)
+		return err
+	})
+	return all, err
 }

@@ -12,6 +12,7 @@ import (
 
 	"ringhook/conf"
 	"ringhook/lookup/number"
+	enginebook "ringhook/pgstore/phonebook"
 	"ringhook/store"
 	"ringhook/store/browse"
 	"ringhook/store/desk"
@@ -25,7 +26,7 @@ type forgetCmd struct {
 
 // Run erases what is stored about a number.
 func (c *forgetCmd) Run(s *streams) error {
-	return withPerson(s, c.Number, func(st *openedStore, _ *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error {
+	return withPerson(s, c.Number, func(st *openedStore, _ *conf.Config, book bookStore, number string, spellings []string) error {
 		ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 		defer cancel()
 		erased, err := st.erase(ctx, spellings)
@@ -34,8 +35,8 @@ func (c *forgetCmd) Run(s *streams) error {
 		}
 		answers := 0
 		for _, spelling := range spellings {
-			n, err := st.folder.Cache().Forget(ctx, spelling)
-			if err != nil && !errors.Is(err, os.ErrNotExist) { // else there is no cache yet
+			n, err := st.cache().Forget(ctx, spelling)
+			if err != nil && (st.engine != nil || !errors.Is(err, os.ErrNotExist)) { // else there is no cache yet
 				return err
 			}
 			answers += n
@@ -46,7 +47,7 @@ func (c *forgetCmd) Run(s *streams) error {
 				return err
 			}
 		}
-		inDesk, err := eraseFromDesk(st.folder.Folder(), spellings)
+		inDesk, err := eraseFromDesk(st, spellings)
 		if err != nil {
 			return err
 		}
@@ -87,21 +88,18 @@ func printLeftovers(w io.Writer, folder string) error {
 }
 
 // eraseFromDesk erases the number from the record of commands and from campaigns.
-func eraseFromDesk(folder string, spellings []string) (desk.Erased, error) {
-	d, err := desk.Open(folder)
-	if errors.Is(err, os.ErrNotExist) {
-		return desk.Erased{}, nil
-	}
-	if err != nil {
-		return desk.Erased{}, err
-	}
-	e, err := d.Erase(spellings...)
-	return e, errors.Join(err, d.Close())
+func eraseFromDesk(st *openedStore, spellings []string) (sum desk.Erased, err error) {
+	err = st.eachDesk(func(d deskStore) error {
+		e, err := d.Erase(spellings...)
+		sum = desk.Erased{Commands: sum.Commands + e.Commands, Numbers: sum.Numbers + e.Numbers, Notes: sum.Notes + e.Notes, Exceptions: sum.Exceptions + e.Exceptions}
+		return err
+	})
+	return sum, err
 }
 
 // withPerson opens the store, also while a server runs on it. The spellings are the forms in
 // which the number may be stored: as it was read, as it came, and as others write it.
-func withPerson(s *streams, raw string, do func(st *openedStore, cfg *conf.Config, book *phonebook.Phonebook, number string, spellings []string) error) (err error) {
+func withPerson(s *streams, raw string, do func(st *openedStore, cfg *conf.Config, book bookStore, number string, spellings []string) error) (err error) {
 	st, cfg, err := openStore(s)
 	if err != nil {
 		return err
@@ -111,13 +109,16 @@ func withPerson(s *streams, raw string, do func(st *openedStore, cfg *conf.Confi
 	if caller == "" {
 		return notANumber(raw)
 	}
-	book, err := phonebook.Open(cfg.Store.Folder)
+	var book bookStore
+	if st.engine != nil {
+		book = enginebook.New(st.engine)
+	} else if book, err = openBook(s, cfg, phonebook.Open); err != nil {
+		book = nil
+	}
 	switch {
 	case err == nil:
 		defer func() { err = errors.Join(err, book.Close()) }()
-	case errors.Is(err, os.ErrNotExist):
-		book = nil
-	default:
+	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
 	spellings := number.Spellings(caller)

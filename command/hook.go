@@ -53,7 +53,7 @@ func (c *hookTestCmd) Run(s *streams) error {
 	if ev, err = ev.Replace(c.Set); err != nil {
 		return usageError{fmt.Errorf("--set %w", err)}
 	}
-	accounts, done, err := openAccounts(cfg)
+	accounts, done, err := openAccounts(s, cfg)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,6 @@ import (
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/store"
-	"ringhook/store/desk"
 	"ringhook/store/phonebook"
 )
 
@@ -133,7 +132,7 @@ func askHere(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api
 		book = noPhonebook{err}
 	}
 	var dids lookup.DIDs = noDIDs{}
-	uses, err := desk.Open(cfg.Store.Folder)
+	uses, err := openDesk(s, cfg, false)
 	switch {
 	case err == nil:
 		dids = uses
@@ -141,7 +140,7 @@ func askHere(s *streams, cfg *conf.Config, asked api.LookupRequest) (report *api
 	case !errors.Is(err, fs.ErrNotExist):
 		dids = noDIDs{err}
 	}
-	accounts, done, err := openAccounts(cfg)
+	accounts, done, err := openAccounts(s, cfg)
 	if err != nil {
 		return nil, err
 	}

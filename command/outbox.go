@@ -289,14 +289,11 @@ type outboxSalvageCmd struct {
 
 // Run copies pending and dead deliveries. A running server notices it within seconds.
 func (c *outboxSalvageCmd) Run(s *streams) (err error) {
-	st, cfg, err := openFolder(s)
+	st, _, err := openFolder(s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	if err := onlySQLite(cfg, "outbox salvage", "it copies into outbox.db; set type = \"sqlite\" until what it copied is delivered"); err != nil {
-		return err
-	}
 	got, err := st.Operator().Salvage(s.ctx, c.File)
 	fmt.Fprintf(s.out, "%d deliveries copied, %d were there already", got.Copied, got.Known)
 	if got.Unreadable > 0 {

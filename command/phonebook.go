@@ -2,12 +2,17 @@ package command
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 
+	"ringhook/conf"
 	"ringhook/lookup"
 	"ringhook/lookup/number"
 	"ringhook/lookup/phonebook"
+	"ringhook/pgstore"
+	enginebook "ringhook/pgstore/phonebook"
+	"ringhook/store"
 	storebook "ringhook/store/phonebook"
 )
 
@@ -18,13 +23,48 @@ type phonebookCmd struct {
 	Remove phonebookRemoveCmd `cmd:"" help:"Remove numbers."`
 }
 
+// bookStore is where commands list and change the phonebook.
+type bookStore interface {
+	lookup.Phonebook
+	Put(contacts []lookup.Contact) error
+	Remove(number string) (removed bool, err error)
+	Each(ctx context.Context, prefix string, f func(lookup.Contact) error) error
+	Names(ctx context.Context) ([]string, error)
+	Close() error
+}
+
+// engineBook is that of an engine that is closed with it.
+type engineBook struct {
+	*enginebook.Phonebook
+	engine *pgstore.Store
+}
+
+// Close closes the engine.
+func (b engineBook) Close() error { return b.engine.Close() }
+
+// openBook opens the phonebook, also while a server runs on it. open opens that of a folder.
+func openBook(s *streams, cfg *conf.Config, open func(folder string) (*storebook.Phonebook, error)) (bookStore, error) {
+	if cfg.Store.Type == store.Postgres {
+		engine, err := openEngine(s, cfg)
+		if err != nil {
+			return nil, err
+		}
+		return engineBook{enginebook.New(engine), engine}, nil
+	}
+	book, err := open(cfg.Store.Folder)
+	if err != nil {
+		return nil, err
+	}
+	return book, nil
+}
+
 // withPhonebook opens the phonebook, also while a server runs on it.
-func withPhonebook(s *streams, do func(*storebook.Phonebook, *number.Reader) error) (err error) {
+func withPhonebook(s *streams, do func(bookStore, *number.Reader) error) (err error) {
 	cfg, err := s.load()
 	if err != nil {
 		return err
 	}
-	book, err := storebook.Open(cfg.Store.Folder)
+	book, err := openBook(s, cfg, storebook.Open)
 	if err != nil {
 		return err
 	}
@@ -41,7 +81,7 @@ var errEnough = errors.New("enough")
 
 // Run lists numbers in their order.
 func (c *phonebookListCmd) Run(s *streams) error {
-	return withPhonebook(s, func(book *storebook.Phonebook, _ *number.Reader) error {
+	return withPhonebook(s, func(book bookStore, _ *number.Reader) error {
 		n := 0
 		err := book.Each(s.ctx, c.Prefix, func(contact lookup.Contact) error {
 			if n == c.Limit {
@@ -67,7 +107,7 @@ type phonebookExportCmd struct{}
 
 // Run prints the whole phonebook.
 func (c *phonebookExportCmd) Run(s *streams) error {
-	return withPhonebook(s, func(book *storebook.Phonebook, _ *number.Reader) error {
+	return withPhonebook(s, func(book bookStore, _ *number.Reader) error {
 		names, err := book.Names(s.ctx)
 		if err != nil {
 			return err
@@ -85,7 +125,7 @@ type phonebookRemoveCmd struct {
 
 // Run removes numbers, and fails if one is not in the phonebook.
 func (c *phonebookRemoveCmd) Run(s *streams) error {
-	return withPhonebook(s, func(book *storebook.Phonebook, numbers *number.Reader) error {
+	return withPhonebook(s, func(book bookStore, numbers *number.Reader) error {
 		var missing error
 		for _, raw := range c.Numbers {
 			number := numbers.Normalize(raw).String()

@@ -54,7 +54,7 @@ func (c *phonebookImportCmd) Run(s *streams) (err error) {
 			return in.nothing()
 		}
 	}
-	book, err := storebook.Make(cfg.Store.Folder)
+	book, err := openBook(s, cfg, storebook.Make)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (in *importing) unreadable(err error) error {
 }
 
 // run reads the file once; without a book it only looks for bad lines.
-func (in *importing) run(book *storebook.Phonebook) (err error) {
+func (in *importing) run(book bookStore) (err error) {
 	in.good, in.bad, in.repeated, in.warned = 0, 0, 0, 0
 	in.lines = make(map[string]int)
 	f, err := os.Open(in.file)

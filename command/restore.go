@@ -16,9 +16,6 @@ func (c *restoreCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	if err := onlySQLite(cfg, "restore", "calls, events and deliveries are in PostgreSQL: use pg_restore or pgBackRest for them, see docs/cluster.md#backup"); err != nil {
-		return err
-	}
 	r, err := store.Restore(cfg.Store.Folder, c.File)
 	if err != nil {
 		return err
@@ -30,6 +27,7 @@ func (c *restoreCmd) Run(s *streams) error {
 	if r.Root {
 		fmt.Fprintf(s.out, "%s is new and belongs to root: chown -R USER: %[1]s if ringhook runs as another user\n", cfg.Store.Folder)
 	}
+	noteEngine(s.out, cfg, "restore that by itself, with pg_restore or pgBackRest")
 	fmt.Fprintln(s.out, "the configuration and its environment are not in a backup; start ringhook now")
 	return nil
 }

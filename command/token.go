@@ -41,7 +41,7 @@ func (c *tokenCreateCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	d, err := desk.Make(cfg.Store.Folder)
+	d, err := openDesk(s, cfg, true)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ type tokenListCmd struct {
 
 // Run prints the tokens without their secrets.
 func (c *tokenListCmd) Run(s *streams) error {
-	return withDesk(s, func(d *desk.Desk) error {
+	return withDesk(s, func(d deskStore) error {
 		list, err := d.Tokens()
 		if err != nil {
 			return err
@@ -114,7 +114,7 @@ type tokenDeleteCmd struct {
 
 // Run fails if there is no such token.
 func (c *tokenDeleteCmd) Run(s *streams) error {
-	return withDesk(s, func(d *desk.Desk) error {
+	return withDesk(s, func(d deskStore) error {
 		removed, err := d.RemoveToken(c.Name)
 		if err == nil && !removed {
 			err = fmt.Errorf("there is no token %q", c.Name)

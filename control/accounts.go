@@ -233,7 +233,7 @@ func (c *Control) DeleteAccount(ctx context.Context, who Actor, in AccountDeleti
 			return r, switched(err)
 		}
 		if _, err := c.desk.RemoveSIPAccount(a.Server, a.Name); err != nil {
-			return r, &Error{Broken, "deleted in Asterisk, but not in desk.db; the log has the reason", err}
+			return r, &Error{Broken, "deleted in Asterisk, but not in the store; the log has the reason", err}
 		}
 		return Account{SIPAccount: a}, nil
 	})

@@ -228,7 +228,7 @@ func TestDial(t *testing.T) {
 		amitest.Text("Event: DialBegin", "Uniqueid: "+got.LinkedID) + amitest.Text("Event: DialEnd", "Uniqueid: "+got.LinkedID, "DialStatus: BUSY") +
 		amitest.Text("Event: Hangup", "Uniqueid: "+got.LinkedID, "Cause: 17", "Cause-txt: User busy"))
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		list, err := c.desk.Commands(desk.CommandFilter{Call: got.LinkedID})
+		list, err := c.desk.(*desk.Desk).Commands(desk.CommandFilter{Call: got.LinkedID})
 		if err != nil {
 			t.Fatal(err)
 		}

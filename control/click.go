@@ -291,11 +291,11 @@ func (c *Control) expect(linkedID string, params map[string]string) {
 	}
 }
 
-// expectAgain restores the parameters of calls that may have begun while ringhook did not run.
-func (c *Control) expectAgain() {
-	list, err := c.desk.Expected(time.Now().Add(-desk.KeepExpected))
+// expectAgain restores the parameters of calls that began within a time: while ringhook did not run, or by another node.
+func (c *Control) expectAgain(within time.Duration) {
+	list, err := c.desk.Expected(time.Now().Add(-within))
 	if err != nil {
-		c.log.Warn("cannot read the parameters of calls", "err", err)
+		c.limited.Warn("expect again", "cannot read the parameters of calls", "err", err)
 	}
 	for _, e := range list {
 		c.calls.Expect(e.Call, e.Params)

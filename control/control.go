@@ -38,8 +38,8 @@ type Control struct {
 	servers []*server // guarded by mu; in the order of the configuration
 
 	settings   atomic.Pointer[Settings]
-	desk       *desk.Desk // nil before Use
-	calls      Calls      // nil before Use
+	desk       Store // nil before Use
+	calls      Calls // nil before Use
 	slots      chan struct{}
 	pace       pace
 	commands   *prometheus.CounterVec
@@ -52,8 +52,12 @@ type Control struct {
 	clicks    clicks
 	campaigns *campaign.Runner // nil before Use
 
-	endsMu sync.Mutex
-	ends   []desk.PauseEnd // of pauses; guarded by endsMu
+	duty duty // work alone uses it, after Use
+
+	endsMu   sync.Mutex
+	ends     []desk.PauseEnd // of pauses; guarded by endsMu
+	changes  int             // of ends by this process; guarded by endsMu
+	unstored []desk.PauseEnd // of ends, what could not be stored; guarded by endsMu
 }
 
 // New returns a Control without servers.
@@ -71,7 +75,7 @@ func New(log *slog.Logger, reg prometheus.Registerer) *Control {
 		Name: "ringhook_commands_total", Help: "Commands for the PBX, by outcome: ok, partial, or the code of an error.",
 	}, []string{"command", "outcome"})
 	c.unrecorded = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "ringhook_commands_unrecorded_total", Help: "Commands that could not be recorded in desk.db.",
+		Name: "ringhook_commands_unrecorded_total", Help: "Commands that could not be recorded in the store.",
 	})
 	for _, command := range Commands() {
 		for _, code := range append(Codes(), OK, partial) {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -121,10 +122,16 @@ func (c *Control) keepPauseEnd(e desk.PauseEnd) error {
 	c.endsMu.Lock()
 	defer c.endsMu.Unlock()
 	c.ends = append(slices.DeleteFunc(c.ends, e.SameMember), e)
+	c.changes++
+	c.unstored = slices.DeleteFunc(c.unstored, e.SameMember)
 	if c.desk == nil {
 		return nil
 	}
-	return c.desk.SetPauseEnds(e)
+	err := c.desk.SetPauseEnds(e)
+	if err != nil {
+		c.unstored = append(c.unstored, e)
+	}
+	return err
 }
 
 // forgetPauseEnds removes the end of a pause that was ended, or has none.
@@ -136,6 +143,8 @@ func (c *Control) forgetPauseEnds(server, iface, queue string) {
 		return
 	}
 	c.ends = slices.DeleteFunc(c.ends, e.SameMember)
+	c.changes++
+	c.unstored = slices.DeleteFunc(c.unstored, e.SameMember)
 	if c.desk != nil {
 		if err := c.desk.RemovePauseEnds(e); err != nil {
 			c.limited.Warn("end of a pause", "cannot remove the end of a pause", "queue", queue, "err", err)
@@ -158,11 +167,14 @@ func (c *Control) pauseEnd(server, iface, queue string) *time.Time {
 // workEvery is the time between two looks at what has to be done in the background.
 const workEvery = time.Second
 
-// work ends pauses and stores the states of agents, until ctx ends.
+// work ends pauses and stores the states of agents, until ctx ends. Of several nodes, one does it.
 func (c *Control) work(ctx context.Context) {
-	var earlier earlier
+	var from earlier
 	if c.desk != nil {
-		earlier.take(c)
+		defer c.duty.leave(c)
+		if c.duty.on(time.Now()) {
+			from.take(c)
+		}
 	}
 	tick := time.NewTicker(workEvery)
 	defer tick.Stop()
@@ -172,11 +184,132 @@ func (c *Control) work(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			c.endPauses(ctx, time.Now())
-			if c.desk != nil && earlier.take(c) {
-				times.observe(c, time.Now())
+		}
+		if c.desk != nil && c.desk.Shared() {
+			c.share(ctx)
+			if !c.duty.on(time.Now()) { // what is known of before may be old when the duty begins
+				from, times = earlier{}, agentTimes{}
+				continue
 			}
 		}
+		c.endPauses(ctx, time.Now())
+		if c.desk != nil && from.take(c) {
+			times.observe(c, time.Now())
+		}
+	}
+}
+
+const (
+	// dutyTime is the time for which a node has the duty, unless it extends it, which it does every dutyEvery.
+	dutyTime  = 15 * time.Second
+	dutyEvery = 5 * time.Second
+	// dutySure is the time after which a node that could not extend the duty ends it.
+	dutySure = 10 * time.Second
+	// dutyName names the duty in the store.
+	dutyName = "work on the PBX"
+)
+
+// duty is the work in the background that one node does at a time: campaigns, ends of pauses, and times of agents.
+type duty struct {
+	holder  string
+	since   time.Time // when it was extended last; zero for none
+	asked   time.Time
+	stop    context.CancelFunc // of the campaigns; nil if none were started
+	resumed time.Time
+}
+
+// on reports whether this node has the duty.
+func (d *duty) on(now time.Time) bool { return !d.since.IsZero() && now.Sub(d.since) < dutySure }
+
+// take takes or extends the duty, and begins or ends the campaigns with it.
+func (d *duty) take(ctx context.Context, c *Control, now time.Time) {
+	if d.asked.IsZero() || now.Sub(d.asked) >= dutyEvery {
+		d.asked = now
+		if d.holder == "" {
+			d.holder = rand.Text()
+		}
+		held, err := c.desk.Hold(dutyName, d.holder, dutyTime)
+		switch {
+		case held && err == nil:
+			d.since = now
+		case err == nil: // another node has it
+			d.since = time.Time{}
+		}
+	}
+	switch on := d.on(now); {
+	case on && d.stop == nil:
+		campaigns, cancel := context.WithCancel(ctx)
+		if err := c.campaigns.Start(campaigns); err != nil {
+			cancel()
+			c.limited.Error("campaigns", "campaigns not continued", "err", err, "hint", "see the error of the store")
+			if !c.desk.Shared() {
+				d.stop = cancel // a damaged file stays so
+			}
+			return
+		}
+		d.stop, d.resumed = cancel, now
+	case !on && d.stop != nil:
+		d.stop()
+		d.stop = nil
+		c.log.Warn("this node has lost the duty of campaigns, ends of pauses and times of agents", "hint", "another node takes it")
+	}
+}
+
+// leave lets another node take the duty.
+func (d *duty) leave(c *Control) {
+	if d.stop != nil {
+		d.stop()
+		c.campaigns.Stopped()
+	}
+	if d.since.IsZero() || !c.desk.Shared() {
+		return
+	}
+	if err := c.desk.Release(dutyName, d.holder); err != nil {
+		c.limited.Warn("duty", "another node takes the work on the PBX later", "err", err)
+	}
+}
+
+// resumeEvery is the time between two looks for campaigns that other nodes have added.
+const resumeEvery = 2 * time.Second
+
+// share follows what other nodes do.
+func (c *Control) share(ctx context.Context) {
+	now := time.Now()
+	c.duty.take(ctx, c, now)
+	c.expectAgain(expectWithin)
+	c.sharePauseEnds()
+	if c.duty.stop != nil && now.Sub(c.duty.resumed) >= resumeEvery {
+		c.duty.resumed = now
+		if err := c.campaigns.Resume(); err != nil {
+			c.limited.Warn("resume", "cannot look for campaigns", "err", err)
+		}
+	}
+}
+
+// expectWithin is the age of clicks of other nodes that are looked for, whose clocks may differ.
+const expectWithin = 30 * time.Second
+
+// sharePauseEnds replaces the ends of pauses by those of the store, and stores what could not be stored.
+func (c *Control) sharePauseEnds() {
+	c.endsMu.Lock()
+	changes, unstored := c.changes, slices.Clone(c.unstored)
+	c.endsMu.Unlock()
+	var stored []desk.PauseEnd
+	if len(unstored) > 0 && c.desk.SetPauseEnds(unstored...) == nil {
+		stored = unstored
+	}
+	ends, err := c.desk.PauseEnds()
+	c.endsMu.Lock()
+	defer c.endsMu.Unlock()
+	if err != nil || c.changes != changes { // then later
+		return
+	}
+	if len(stored) > 0 {
+		c.unstored = nil
+	}
+	c.ends = ends
+	for _, e := range c.unstored {
+		c.ends = append(slices.DeleteFunc(c.ends, e.SameMember), e)
 	}
 }
 

@@ -42,21 +42,45 @@ type Calls interface {
 	TraceCommand(p *dialplan.PointTrace)
 }
 
-// Use sets the file that records commands and the calls whose traces have them, and starts the work in the background: ends
+// Store records commands, and what has to be known after a restart.
+type Store interface {
+	campaign.Store
+	// Err returns why the store can never be used, nil if it can be tried.
+	Err() error
+	// Shared reports whether other nodes use the store too.
+	Shared() bool
+	// Hold makes a holder the only one of a name for a time, or extends that, and reports whether it is the only one.
+	Hold(name, holder string, long time.Duration) (held bool, err error)
+	Release(name, holder string) error
+	AddCommand(c *desk.Command) error
+	EndCommand(c *desk.Command) error
+	CampaignCounts(id string) (states, results map[string]int, err error)
+	ObserveStates(now []desk.AgentState, when time.Time) error
+	CutStates(before time.Time) error
+	AgentStates(agent string, from, to time.Time) ([]desk.AgentState, error)
+	SetPauseEnds(ends ...desk.PauseEnd) error
+	RemovePauseEnds(ends ...desk.PauseEnd) error
+	PauseEnds() ([]desk.PauseEnd, error)
+	AddExpected(e desk.Expected) error
+	Expected(after time.Time) ([]desk.Expected, error)
+	AddSIPAccount(a desk.SIPAccount, most int) (added bool, err error)
+	SetSIPAccount(a desk.SIPAccount) (found bool, err error)
+	RemoveSIPAccount(server, name string) (removed bool, err error)
+	SIPAccounts() ([]desk.SIPAccount, error)
+}
+
+// Use sets the store that records commands and the calls whose traces have them, and starts the work in the background: ends
 // of pauses, and the times of agents. It is called once, before the first command.
-func (c *Control) Use(d *desk.Desk, calls Calls) {
+func (c *Control) Use(d Store, calls Calls) {
 	c.desk, c.calls = d, calls
 	ctx, cancel := context.WithCancel(context.Background())
 	c.endWork, c.ending = cancel, ctx
+	if d != nil {
+		c.campaigns = campaign.New(d, c.clientOf, c.campaignSettings, c.log)
+		c.expectAgain(desk.KeepExpected)
+		c.duty.take(ctx, c, time.Now())
+	}
 	c.working.Go(func() { c.work(ctx) })
-	if d == nil {
-		return
-	}
-	c.campaigns = campaign.New(d, c.clientOf, c.campaignSettings, c.log)
-	c.expectAgain()
-	if err := c.campaigns.Start(ctx); err != nil {
-		c.log.Error("campaigns not continued", "err", err, "hint", "repair desk.db, then start again")
-	}
 }
 
 // campaignSettings returns the settings of campaigns now.

@@ -153,7 +153,7 @@ func (d *Desk) enterJSON(w http.ResponseWriter, r *http.Request) {
 	if outcome == signedIn {
 		if err := d.begin(w, r, in.Login); err != nil {
 			d.limited.Error("sign-in", "cannot store a session", "err", err)
-			outcome = failed
+			outcome = failure(err)
 		}
 	}
 	d.metrics.signIns.WithLabelValues(outcome).Inc()
@@ -165,7 +165,7 @@ func (d *Desk) enterJSON(w http.ResponseWriter, r *http.Request) {
 	case wrong:
 		fail(w, http.StatusUnauthorized, "signed-out", "the agent or the password is wrong")
 	default:
-		fail(w, http.StatusServiceUnavailable, "error", "failed; the log has the reason")
+		unavailable(w, outcome)
 	}
 }
 
@@ -191,7 +191,7 @@ func (d *Desk) acceptJSON(w http.ResponseWriter, r *http.Request) {
 	case notInvited:
 		fail(w, http.StatusNotFound, string(control.Unknown), "the invitation is not valid")
 	default:
-		fail(w, http.StatusServiceUnavailable, "error", "failed; the log has the reason")
+		unavailable(w, outcome)
 	}
 }
 

@@ -181,11 +181,11 @@ func TestTokenOfAgent(t *testing.T) {
 	cur := *h.current.Load()
 	cur.Config.Origins = []string{"https://crm.example"}
 	h.current.Store(&cur)
-	token, err := h.accounts.AddToken(accounts.Token{Name: "crm", Agent: "7", Rights: "agent"})
+	token, err := h.accounts.(*accounts.Desk).AddToken(accounts.Token{Name: "crm", Agent: "7", Rights: "agent"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := h.accounts.AddToken(accounts.Token{Name: "all", Rights: "administrator"})
+	program, err := h.accounts.(*accounts.Desk).AddToken(accounts.Token{Name: "all", Rights: "administrator"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestTokenOfAgent(t *testing.T) {
 	if status, _ := h.json(signed, "POST", "/v1/me/login", `{}`, "Origin", "https://crm.example", "Sec-Fetch-Site", "cross-site"); status != 403 {
 		t.Errorf("a cookie from another site: %d", status)
 	}
-	if removed, err := h.accounts.RemoveToken("crm"); !removed || err != nil {
+	if removed, err := h.accounts.(*accounts.Desk).RemoveToken("crm"); !removed || err != nil {
 		t.Fatal(removed, err)
 	}
 	if h.valid(&visitor{agent: people[0], token: token}) {
@@ -313,7 +313,7 @@ func TestSessionRoute(t *testing.T) {
 			}
 		}
 	}
-	code, err := h.accounts.Invite("8", time.Now().Add(time.Hour))
+	code, err := h.accounts.(*accounts.Desk).Invite("8", time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ import (
 	"ringhook/clickfrom"
 	"ringhook/control"
 	"ringhook/desk/board"
+	"ringhook/desk/figures"
 	"ringhook/desk/framing"
 	"ringhook/dialplan"
 	"ringhook/loglimit"
@@ -48,7 +49,7 @@ type Desk struct {
 	control    *control.Control
 	api        *api.API
 	dialect    *yemot.Yemot
-	accounts   *accounts.Desk
+	accounts   Accounts
 	board      *board.Board
 	metrics    *metrics
 	epoch      string // distinguishes the ids of messages from those before a restart
@@ -108,12 +109,36 @@ type Settings struct {
 	Numbers *number.Reader
 }
 
+// Accounts stores passwords, sessions, and what agents set for themselves.
+type Accounts interface {
+	figures.States
+	yemot.DIDs
+	Password(agent string) (hash string, found bool, err error)
+	Invited(code string, now time.Time) (agent string, valid bool, err error)
+	Accept(code, hash string, now time.Time) (agent string, accepted bool, err error)
+	AddSession(s accounts.Session) (secret string, err error)
+	Session(secret string) (s accounts.Session, found bool, err error)
+	SessionUsed(secret string, when time.Time) error
+	Sessions(agent string) ([]accounts.Session, error)
+	EndSession(secret string) error
+	EndSessions(agent string) (n int, err error)
+	EndSessionOf(agent, id string) (ended bool, err error)
+	Token(token string) (t accounts.Token, found bool, err error)
+	SettingsOf(agent string) (map[string]string, error)
+	SetSettings(agent string, changes map[string]string) error
+	Exceptions() ([]accounts.Exception, error)
+	AddExceptions(list ...accounts.Exception) error
+	RemoveException(number, agent string) (removed bool, err error)
+	SetNote(n accounts.Note) error
+	Notes(agent string, limit int) ([]accounts.Note, error)
+}
+
 // Parts are the other components that the desk shows.
 type Parts struct {
 	Live     *pops.Live
 	Control  *control.Control
 	API      *api.API // answers what concerns the PBX
-	Accounts *accounts.Desk
+	Accounts Accounts
 	Store    browse.Store
 	Clicks   *clickfrom.Service // nil for none
 	// Recordings serves recordings; nil for none.

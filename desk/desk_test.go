@@ -190,7 +190,7 @@ const password = "correct horse battery"
 // signedIn returns a browser in which an agent has signed in by an invitation.
 func (h *house) signedIn(agent string) *http.Client {
 	h.t.Helper()
-	code, err := h.accounts.Invite(agent, time.Now().Add(time.Hour))
+	code, err := h.accounts.(*accounts.Desk).Invite(agent, time.Now().Add(time.Hour))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestSignIn(t *testing.T) {
 	if _, text := h.ask(c, "GET", "/desk/", ""); !strings.Contains(text, `action="/desk/sign-in"`) {
 		t.Errorf("signed out: %s", text)
 	}
-	code, err := h.accounts.Invite("7", time.Now().Add(time.Hour))
+	code, err := h.accounts.(*accounts.Desk).Invite("7", time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ const (
 	wrong     = "wrong"
 	throttled = "throttled"
 	failed    = "error"
+	away      = "database" // the engine of the store cannot be used
 )
 
 // The reasons why a stream was not opened or was closed early.
@@ -46,7 +47,7 @@ func newMetrics(reg prometheus.Registerer, streams func() float64) *metrics {
 	for _, w := range []pops.Way{pops.Frame, pops.Window, pops.Scheme, pops.Card, pops.Notice} {
 		m.receipts.WithLabelValues(string(w))
 	}
-	for _, o := range []string{signedIn, wrong, throttled, failed} {
+	for _, o := range []string{signedIn, wrong, throttled, failed, away} {
 		m.signIns.WithLabelValues(o)
 	}
 	for _, r := range []string{dropFull, dropAgent, dropSlow} {

@@ -59,5 +59,5 @@ func (d *Desk) showPop(w http.ResponseWriter, r *http.Request, me *visitor) {
 // broken logs an error that is none of the agent's, and answers.
 func (d *Desk) broken(w http.ResponseWriter, what string, err error) {
 	d.limited.Error("request "+what, "request of an agent failed", "what", what, "err", err)
-	fail(w, http.StatusServiceUnavailable, "error", "failed; the log has the reason")
+	unavailable(w, failure(err))
 }

@@ -144,7 +144,16 @@ func (d *Desk) noVisitor(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	d.limited.Error("session", "cannot read a session", "err", err)
-	d.showPage(w, r, http.StatusServiceUnavailable, "sign.html", view{Problem: "unavailable"})
+	d.showUnavailable(w, r, failure(err), "")
+}
+
+// showUnavailable shows that no agent can sign in now, and whether that is because PostgreSQL is away.
+func (d *Desk) showUnavailable(w http.ResponseWriter, r *http.Request, outcome, agent string) {
+	problem := "unavailable"
+	if outcome == away {
+		problem = "database_away"
+	}
+	d.showPage(w, r, http.StatusServiceUnavailable, "sign.html", view{Problem: problem, Agent: agent})
 }
 
 // window serves the blank page of the window for pops. It forgets the desk that opened it, except for a frame without
@@ -162,7 +171,7 @@ func (d *Desk) enter(w http.ResponseWriter, r *http.Request) {
 	if outcome == signedIn {
 		if err := d.begin(w, r, agent); err != nil {
 			d.limited.Error("sign-in", "cannot store a session", "err", err)
-			outcome = failed
+			outcome = failure(err)
 		}
 	}
 	d.metrics.signIns.WithLabelValues(outcome).Inc()
@@ -174,7 +183,7 @@ func (d *Desk) enter(w http.ResponseWriter, r *http.Request) {
 	case wrong:
 		d.showPage(w, r, http.StatusUnauthorized, "sign.html", view{Problem: "wrong", Agent: agent})
 	default:
-		d.showPage(w, r, http.StatusServiceUnavailable, "sign.html", view{Problem: "unavailable", Agent: agent})
+		d.showUnavailable(w, r, outcome, agent)
 	}
 }
 
@@ -203,7 +212,7 @@ func (d *Desk) invitation(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		d.limited.Error("invitation", "cannot read an invitation", "err", err)
-		d.showPage(w, r, http.StatusServiceUnavailable, "sign.html", view{Problem: "unavailable"})
+		d.showUnavailable(w, r, failure(err), "")
 	case !valid || !known:
 		d.showPage(w, r, http.StatusNotFound, "sign.html", view{Problem: "invalid_link"})
 	default:
@@ -227,7 +236,7 @@ func (d *Desk) accept(w http.ResponseWriter, r *http.Request) {
 	case notInvited:
 		d.showPage(w, r, http.StatusNotFound, "sign.html", view{Problem: "invalid_link"})
 	default:
-		d.showPage(w, r, http.StatusServiceUnavailable, "sign.html", view{Problem: "unavailable"})
+		d.showUnavailable(w, r, outcome, "")
 	}
 }
 

@@ -12,12 +12,14 @@ import (
 	"strings"
 	"time"
 
+	"ringhook/api"
 	"ringhook/clickfrom"
 	"ringhook/control"
 	"ringhook/desk/board"
 	"ringhook/pops"
 	"ringhook/pops/getevent"
 	"ringhook/recordings"
+	"ringhook/store/browse"
 	accounts "ringhook/store/desk"
 )
 
@@ -70,7 +72,7 @@ func (d *Desk) admitted(who func(*http.Request) (*visitor, error), handle handle
 			fail(w, http.StatusTooManyRequests, string(control.Busy), err.Error())
 		case err != nil:
 			d.limited.Error("session", "cannot read a session", "err", err)
-			fail(w, http.StatusServiceUnavailable, "error", "failed; the log has the reason")
+			unavailable(w, failure(err))
 		case me == nil:
 			fail(w, http.StatusUnauthorized, "signed-out", "sign in first")
 		default:
@@ -80,6 +82,15 @@ func (d *Desk) admitted(who func(*http.Request) (*visitor, error), handle handle
 			handle(w, r, me)
 		}
 	}
+}
+
+// unavailable answers a request that failed by an error of the store.
+func unavailable(w http.ResponseWriter, outcome string) {
+	if outcome == away {
+		fail(w, http.StatusServiceUnavailable, api.CodeDatabase, browse.ErrAway.Error()+"; the log has the reason")
+		return
+	}
+	fail(w, http.StatusServiceUnavailable, "error", "failed; the log has the reason")
 }
 
 // fail answers with an error in JSON.
@@ -158,7 +169,7 @@ func (d *Desk) sessions(w http.ResponseWriter, _ *http.Request, me *visitor) {
 	list, err := d.accounts.Sessions(me.agent.ID)
 	if err != nil {
 		d.limited.Error("sessions", "cannot list sessions", "err", err)
-		fail(w, http.StatusServiceUnavailable, "error", "failed; the log has the reason")
+		unavailable(w, failure(err))
 		return
 	}
 	shown := make([]shownSession, len(list))
@@ -172,7 +183,7 @@ func (d *Desk) sessions(w http.ResponseWriter, _ *http.Request, me *visitor) {
 func (d *Desk) endSessions(w http.ResponseWriter, _ *http.Request, me *visitor) {
 	if _, err := d.accounts.EndSessions(me.agent.ID); err != nil {
 		d.limited.Error("end sessions", "cannot end sessions", "err", err)
-		fail(w, http.StatusServiceUnavailable, "error", "failed; the log has the reason")
+		unavailable(w, failure(err))
 		return
 	}
 	d.endTabs(me.agent.ID, byeSignedOut)

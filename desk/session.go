@@ -2,12 +2,14 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"ringhook/control"
 	"ringhook/dialplan"
 	"ringhook/pops"
+	"ringhook/store/browse"
 	accounts "ringhook/store/desk"
 )
 
@@ -139,7 +141,7 @@ func (d *Desk) signIn(ctx context.Context, agent, password, address string) (out
 	switch {
 	case err != nil:
 		d.limited.Error("password", "sign-in failed", "err", err)
-		return failed
+		return failure(err)
 	case matches && found:
 		return signedIn
 	}
@@ -148,7 +150,15 @@ func (d *Desk) signIn(ctx context.Context, agent, password, address string) (out
 	return wrong
 }
 
-// The outcomes of an invitation, beside throttled and failed.
+// failure returns the outcome of a sign-in that failed by an error of the store.
+func failure(err error) (outcome string) {
+	if errors.Is(err, browse.ErrAway) {
+		return away
+	}
+	return failed
+}
+
+// The outcomes of an invitation, beside throttled, failed and away.
 const (
 	accepted    = "accepted"
 	badPassword = "bad password"
@@ -183,7 +193,7 @@ func (d *Desk) acceptInvitation(w http.ResponseWriter, r *http.Request, code, pa
 	switch {
 	case err != nil:
 		d.limited.Error("accept", "cannot accept an invitation", "err", err)
-		return "", failed
+		return "", failure(err)
 	case !valid:
 		return "", notInvited
 	}

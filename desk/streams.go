@@ -82,6 +82,26 @@ func (d *Desk) ForgetSent() {
 	}
 }
 
+// CheckSessions ends the streams of sessions and tokens that have ended, also by another process or node.
+func (d *Desk) CheckSessions() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ask := func(list []*stream) {
+		for _, s := range list {
+			select {
+			case s.check <- struct{}{}:
+			default: // it will look anyway
+			}
+		}
+	}
+	for _, h := range d.hubs {
+		ask(h.streams)
+	}
+	for _, h := range d.lives {
+		ask(h.streams)
+	}
+}
+
 // since returns the messages after the one of an id, and whether some are missing. An empty id is a tab that had none.
 func (d *Desk) since(h *hub, id string) (missed [][]byte, gap bool) {
 	if id == "" {
@@ -106,8 +126,9 @@ type stream struct {
 	// session is that of a browser over HTTP/1.1, empty for others.
 	session string
 	out     chan []byte
-	gone    chan string // receives the reason of the end
-	missed  [][]byte    // messages that come first
+	gone    chan string   // receives the reason of the end
+	check   chan struct{} // receives when the session may have ended
+	missed  [][]byte      // messages that come first
 }
 
 // end makes the stream end with a reason.
@@ -442,6 +463,10 @@ func (d *Desk) pump(w http.ResponseWriter, r *http.Request, me *visitor, s *stre
 		case message := <-s.out:
 			if !send(message) {
 				return
+			}
+		case <-s.check:
+			if !d.valid(me) {
+				why = byeSignedOut
 			}
 		case <-beat.C:
 			if !d.valid(me) {

@@ -25,7 +25,7 @@ func plainSession(r *http.Request, me *visitor) string {
 }
 
 func newStream(session string) *stream {
-	return &stream{id: randomID(), session: session, out: make(chan []byte, streamRoom), gone: make(chan string, 1)}
+	return &stream{id: randomID(), session: session, out: make(chan []byte, streamRoom), gone: make(chan string, 1), check: make(chan struct{}, 1)}
 }
 
 // join registers a stream. If there are too many, those that were focused the longest time ago sleep. The caller holds

@@ -50,6 +50,7 @@ type Store struct {
 	// changes commits everything but records. Reads have connections of their own: commits may keep theirs for as long as
 	// the standby is away.
 	changes *pgxpool.Pool
+	side    *Side
 	w       *writer
 	dsn     string
 	guard   *guard // nil for a command
@@ -230,7 +231,10 @@ func (s *Store) openPools(dsn string) (err error) {
 	if s.searches, err = newPool(s.ctx, dsn, searchSize, false); err != nil {
 		return err
 	}
-	s.changes, err = newPool(s.ctx, dsn, poolSize, true)
+	if s.changes, err = newPool(s.ctx, dsn, poolSize, true); err != nil {
+		return err
+	}
+	s.side, err = openSide(s, dsn)
 	return err
 }
 
@@ -240,6 +244,9 @@ func (s *Store) closePools() {
 		if pool != nil {
 			pool.Close()
 		}
+	}
+	if s.side != nil {
+		s.side.close()
 	}
 }
 
@@ -308,19 +315,26 @@ func (s *Store) write(ctx context.Context, b *pgx.Batch, read func(pgx.BatchResu
 		return err
 	}
 	done := make(chan error, 1)
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.goWrite(func() { done <- s.send(b, read) }) {
 		return ErrClosed
 	}
-	s.writes.Go(func() { done <- s.send(b, read) })
-	s.mu.Unlock()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return doubt(ctx.Err())
 	}
+}
+
+// goWrite runs what writes to the engine in the background, and Close waits for it. It reports false if the store is closed.
+func (s *Store) goWrite(write func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.writes.Go(write)
+	return true
 }
 
 // sendTries is the number of times that a transaction is sent which has to make way for others.

@@ -51,7 +51,7 @@ var types = map[string]string{
 
 // Recordings makes links and serves files. Exchange replaces its settings. Its methods may be called concurrently.
 type Recordings struct {
-	key     []byte // of the signatures; empty if there is none
+	key     atomic.Pointer[[]byte] // of the signatures; empty if there is none
 	log     *slog.Logger
 	limited *loglimit.Limiter // for what a request causes
 	served  *prometheus.CounterVec
@@ -80,16 +80,23 @@ const (
 // New returns Recordings that sign with a key. With an empty key there are no signed links, and no file is served. Close ends
 // them.
 func New(key []byte, log *slog.Logger, reg prometheus.Registerer) *Recordings {
-	r := &Recordings{key: key, log: log, limited: loglimit.New(log, time.Minute), slots: make(chan struct{}, maxServing), now: time.Now, served: prometheus.NewCounterVec(prometheus.CounterOpts{
+	r := &Recordings{log: log, limited: loglimit.New(log, time.Minute), slots: make(chan struct{}, maxServing), now: time.Now, served: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ringhook_recordings_requests_total", Help: "Requests for recordings, by outcome: sent, denied, missing, unwritten, busy or unavailable.",
 	}, []string{"outcome"})}
 	for _, outcome := range []string{outcomeSent, outcomeDenied, outcomeMissing, outcomeUnwritten, outcomeBusy, outcomeUnavailable} {
 		r.served.WithLabelValues(outcome)
 	}
 	reg.MustRegister(r.served)
+	r.SetKey(key)
 	r.current.Store(&current{Config: DefaultConfig()})
 	return r
 }
+
+// SetKey sets the key of signatures.
+func (r *Recordings) SetKey(key []byte) { r.key.Store(&key) }
+
+// HasKey reports whether links can be signed.
+func (r *Recordings) HasKey() bool { return len(*r.key.Load()) > 0 }
 
 // Close logs what was counted and not logged yet.
 func (r *Recordings) Close() error {
@@ -104,7 +111,7 @@ func (r *Recordings) Exchange(cfg Config, base string) {
 		next.url, _ = httpclient.ParseTemplate(cfg.URL, httpclient.PlaceURL)
 	}
 	r.current.Store(next)
-	if cfg.Serves() && len(r.key) == 0 {
+	if cfg.Serves() && !r.HasKey() {
 		r.log.Error("recordings are unavailable, their links cannot be signed", "hint", "repair or remove credentials.db, then restart ringhook")
 	}
 }
@@ -131,7 +138,7 @@ func (r *Recordings) URL(file, linkedid string) string {
 			}
 			return name
 		}))
-	case cur.Folder != "" && cur.base != "" && len(r.key) > 0:
+	case cur.Folder != "" && cur.base != "" && r.HasKey():
 		name, ok := below(cur.Folder, file)
 		if !ok || types[strings.ToLower(path.Ext(name))] == "" {
 			return ""
@@ -169,7 +176,7 @@ func escape(name string) string {
 
 // sign returns the signature of a path and the time until which its link works.
 func (r *Recordings) sign(name string, until int64) string {
-	mac := hmac.New(sha256.New, r.key)
+	mac := hmac.New(sha256.New, *r.key.Load())
 	fmt.Fprintf(mac, "recording\n%d\n%s", until, name)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
@@ -187,7 +194,7 @@ func (r *Recordings) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "use GET", http.StatusMethodNotAllowed)
 		return
 	}
-	if len(r.key) == 0 {
+	if !r.HasKey() {
 		outcome = outcomeUnavailable
 		http.Error(w, "recordings are unavailable: the log of ringhook has the reason", http.StatusServiceUnavailable)
 		return

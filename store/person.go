@@ -52,7 +52,7 @@ func (s *Store) PersonOf(linkedids map[string]bool, numbers ...string) (Person, 
 	sole, err := browse.Sole(append(own, browse.OwnCalls(p.Calls)...), s)
 	if err == nil {
 		maps.Copy(sole, linkedids)
-		p.Points, err = s.traces.Find(pointsOf(sole, numbers))
+		p.Points, err = s.traces.Find(PointsOf(sole, numbers))
 	}
 	return p, err
 }
@@ -90,9 +90,9 @@ func (s *Store) eventsOf(numbers []string) (ids []int64, calls []browse.OwnCall,
 	return ids, calls, sqlite.Wrap("list events of a number", err)
 }
 
-// pointsOf selects the trace records of a person: those that mention a number, and all
+// PointsOf selects the trace records of a person: those that mention a number, and all
 // others of these linkedids, because they may contain the caller's name.
-func pointsOf(linkedids map[string]bool, numbers []string) (words [][]byte, fits func(*dialplan.PointTrace) bool) {
+func PointsOf(linkedids map[string]bool, numbers []string) (words [][]byte, fits func(*dialplan.PointTrace) bool) {
 	for _, w := range slices.AppendSeq(slices.Clone(numbers), maps.Keys(linkedids)) {
 		words = append(words, []byte(w))
 	}
@@ -165,7 +165,7 @@ func (s *Store) EraseOf(ctx context.Context, linkedids map[string]bool, numbers 
 	case <-time.After(2 * trace.Delay):
 	}
 	maps.Copy(sole, linkedids)
-	e.Points, err = s.traces.Erase(pointsOf(sole, numbers))
+	e.Points, err = s.traces.Erase(PointsOf(sole, numbers))
 	return e, err
 }
 

@@ -73,9 +73,9 @@ func vacuum(c *sqlite.Conn) error {
 }
 
 // Leftovers returns the paths of copies in a folder that Erase and Scrub do not reach: damaged outboxes that were moved
-// aside, what a restore replaced, and what one that was killed left.
+// aside, what a restore replaced, what one that was killed left, and phonebooks that one in PostgreSQL replaced.
 func Leftovers(folder string) (paths []string, err error) {
-	for _, beginning := range []string{outboxFile + damagedMark, replacedMark, restoring} {
+	for _, beginning := range []string{outboxFile + damagedMark, replacedMark, restoring, phonebook.File + phonebook.AsideMark} {
 		found, err := namedLike(folder, beginning)
 		if err != nil {
 			return nil, fmt.Errorf("look for copies of the store: %w", err)

@@ -77,20 +77,29 @@ type Options struct {
 const unclear = switching.Lost
 
 // Start continues the campaigns that run, in the background until ctx ends; Wait waits for them. Numbers that were
-// being called are unclear, also those of campaigns that have ended.
+// being called are unclear, also those of campaigns that have ended. It is called again after the former ctx has ended.
 func (r *Runner) Start(ctx context.Context) error {
+	r.running.Wait()
 	if err := r.store.SettleCalling(unclear, r.now()); err != nil {
-		return err
-	}
-	all, err := r.store.Campaigns()
-	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	r.ctx = ctx
 	r.mu.Unlock()
+	return r.Resume()
+}
+
+// Resume begins the campaigns that run according to the store, and not here yet: another node has added them.
+func (r *Runner) Resume() error {
+	all, err := r.store.Campaigns()
+	if err != nil {
+		return err
+	}
 	for _, c := range all {
-		if c.State == desk.CampaignRunning {
+		r.mu.Lock()
+		known := r.cancel[c.ID] != nil
+		r.mu.Unlock()
+		if c.State == desk.CampaignRunning && !known {
 			r.launch(c)
 		}
 	}
@@ -103,12 +112,15 @@ func (r *Runner) Wait() {
 	r.limited.Close()
 }
 
+// Stopped waits until the campaigns have ended whose ctx has.
+func (r *Runner) Stopped() { r.running.Wait() }
+
 // launch runs a campaign in the background.
 func (r *Runner) launch(c desk.Campaign) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ctx == nil || r.ctx.Err() != nil {
-		return // the next start continues it
+	if r.ctx == nil || r.ctx.Err() != nil || r.cancel[c.ID] != nil {
+		return // the next start continues it, or it runs
 	}
 	ctx, cancel := context.WithCancel(r.ctx)
 	r.cancel[c.ID] = cancel

@@ -20,7 +20,6 @@ import (
 	"ringhook/loglimit"
 	"ringhook/recordings"
 	"ringhook/store/browse"
-	accounts "ringhook/store/desk"
 )
 
 // Assets are the scripts and styles of the pages.
@@ -32,7 +31,7 @@ var Assets embed.FS
 type Parts struct {
 	Control  *control.Control
 	Store    browse.Store
-	Accounts *accounts.Desk
+	Accounts figures.States
 	// Desks returns the number of open pages of an agent.
 	Desks func(agent string) int
 	Log   *slog.Logger

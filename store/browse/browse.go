@@ -12,6 +12,9 @@ import (
 // ErrNotFound says that there is no delivery of that number.
 var ErrNotFound = errors.New("no such delivery")
 
+// ErrAway says that the engine of a store cannot be used now.
+var ErrAway = errors.New("PostgreSQL cannot be used now")
+
 // callUUID matches a call_uuid. A linkedid that a program chose may look like one.
 var callUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 

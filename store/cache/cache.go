@@ -163,6 +163,28 @@ func (c *Cache) Put(e lookup.Entry) {
 	}
 }
 
+// Followed returns up to which forgotten number of a shared database, and of which, this cache was purged. source is empty if
+// that is not known.
+func (c *Cache) Followed() (source string, generation int64, err error) {
+	p := c.file.Load()
+	if p == nil {
+		return "", 0, c.missing()
+	}
+	_, err = sqlite.One(p.db, "select source, generation from followed", nil, &source, &generation)
+	return source, generation, sqlite.Wrap("read the cache", err)
+}
+
+// SetFollowed stores that.
+func (c *Cache) SetFollowed(ctx context.Context, source string, generation int64) error {
+	return c.do(ctx, func(conn *sqlite.Conn) error {
+		_, err := conn.Exec("insert or replace into followed values (1, ?, ?)", source, generation)
+		return err
+	})
+}
+
+// EntryID returns the number under which an entry of a key is stored.
+func EntryID(key string) int64 { return entryID(key) }
+
 // entryID is the row's number. Two keys with one number replace each other. The
 // hash is a good one, so that no caller can aim at an entry.
 func entryID(key string) int64 {

@@ -13,7 +13,7 @@ func (c *Cache) tidy(over int64) error {
 		_, err = c.c.Exec("delete from entry where id in (select id from entry order by missing desc, used_ms limit ?)", min(over, tidyRows))
 	}
 	if err == nil {
-		_, err = c.c.Exec("delete from forgotten where at_ms < ?", now.Add(-rememberForgotten).UnixMilli())
+		_, err = c.c.Exec("delete from forgotten where at_ms < ?", now.Add(-RememberForgotten).UnixMilli())
 	}
 	return err
 }

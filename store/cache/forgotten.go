@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// rememberForgotten is the time for which a forgotten number is remembered: longer than
+// RememberForgotten is the time for which a forgotten number is remembered: longer than
 // any request takes.
-const rememberForgotten = 10 * time.Minute
+const RememberForgotten = 10 * time.Minute
 
 // forgotten holds the numbers that this process has forgotten. The file has those of
 // every process. The zero value is ready.
@@ -23,7 +23,7 @@ func (f *forgotten) add(number string, now time.Time) {
 		f.at = map[string]time.Time{}
 	}
 	for n, at := range f.at {
-		if now.Sub(at) > rememberForgotten {
+		if now.Sub(at) > RememberForgotten {
 			delete(f.at, n)
 		}
 	}

@@ -2,7 +2,6 @@ package credentials_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,8 +9,8 @@ import (
 	"time"
 
 	"ringhook/account"
-	"ringhook/directory"
 	"ringhook/store/credentials"
+	"ringhook/store/storetest"
 )
 
 func open(t *testing.T, folder string) *credentials.Credentials {
@@ -75,59 +74,17 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// One goroutine or process has the lock of an account at a time; other accounts have locks of their own.
-func TestLock(t *testing.T) {
-	folder := t.TempDir()
-	a, b := open(t, folder), open(t, folder)
-	unlock, err := a.Lock(t.Context(), "crm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []*credentials.Credentials{a, b} {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := c.Lock(ctx, "crm"); err == nil {
-			t.Fatal("the lock is held twice")
+func TestCredentials(t *testing.T) {
+	storetest.RunCredentials(t, func(t *testing.T) (a, b storetest.Credentials, reopen func() storetest.Credentials) {
+		folder := t.TempDir()
+		first, second := open(t, folder), open(t, folder)
+		return first, second, func() storetest.Credentials {
+			if err := errors.Join(first.Close(), second.Close()); err != nil {
+				t.Fatal(err)
+			}
+			return open(t, folder)
 		}
-		other, err := c.Lock(t.Context(), "other")
-		if err != nil {
-			t.Fatal(err)
-		}
-		other()
-	}
-	unlock()
-	if unlock, err = b.Lock(t.Context(), "crm"); err != nil {
-		t.Fatal(err)
-	}
-	unlock()
-}
-
-func TestSecretAndAgentIDs(t *testing.T) {
-	folder := t.TempDir()
-	c := open(t, folder)
-	first, err := c.Secret("recordings")
-	if len(first) != 32 || err != nil {
-		t.Fatalf("%d bytes, %v", len(first), err)
-	}
-	other, err := c.Secret("other")
-	if bytes.Equal(first, other) || err != nil {
-		t.Errorf("two secrets are equal, %v", err)
-	}
-	list := []directory.AgentID{{Field: "phone", Value: "101", ID: "7"}, {Field: "info", Value: "anna@crm.example", ID: "7"}}
-	for _, ids := range [][]directory.AgentID{{{Field: "phone", Value: "1", ID: "1"}}, list} {
-		if err := c.SetAgentIDs("bitrix24", ids); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.Close()
-	c = open(t, folder)
-	if again, err := c.Secret("recordings"); !bytes.Equal(first, again) || err != nil {
-		t.Errorf("the secret has changed, %v", err)
-	}
-	got, err := c.AgentIDs("bitrix24")
-	if len(got) != 2 || got[0] != list[0] || got[1] != list[1] || err != nil {
-		t.Errorf("ids %v, %v", got, err)
-	}
+	})
 }
 
 // A file that cannot be used fails each method, and nothing else.

@@ -95,6 +95,15 @@ func (d *Desk) Close() error {
 	return errors.Join(d.read.Close(), d.c.Close())
 }
 
+// Shared returns false: one server uses the file.
+func (d *Desk) Shared() bool { return false }
+
+// Hold returns true: the one server does everything.
+func (d *Desk) Hold(string, string, time.Duration) (bool, error) { return true, nil }
+
+// Release does nothing.
+func (d *Desk) Release(string, string) error { return nil }
+
 // write makes a change: all of it or none.
 func (d *Desk) write(op string, do func(c *sqlite.Conn) error) error {
 	if d.broken != nil {

@@ -12,11 +12,33 @@ func revise(c *sqlite.Conn) error {
 	return err
 }
 
-// Revision returns a number that rises with each change of settings and exceptions, and one that rises each time a number
-// is erased, by any process.
-func (d *Desk) Revision() (n, erased int64, err error) {
-	err = d.all("read the revision of settings", "select n, erased from revision", nil, func(scan func(...any) error) error { return scan(&n, &erased) })
-	return n, erased, err
+// Revision has numbers that rise with changes by any process. What is held in memory is that of them.
+type Revision struct {
+	Personal int64 // settings and exceptions
+	Erased   int64 // numbers that were erased
+	Ended    int64 // sessions and tokens that ended before their time
+}
+
+// Revision returns the present one.
+func (d *Desk) Revision() (r Revision, err error) {
+	err = d.all("read the revision of settings", "select n, erased, ended from revision", nil, func(scan func(...any) error) error {
+		return scan(&r.Personal, &r.Erased, &r.Ended)
+	})
+	return r, err
+}
+
+// end removes sessions or tokens before their time, and returns their number.
+func (d *Desk) end(op, query string, args ...any) (n int, err error) {
+	err = d.write(op, func(c *sqlite.Conn) (err error) {
+		if n, err = c.Changes(query, args...); err == nil && n > 0 {
+			_, err = c.Exec("update revision set ended = ended + 1")
+		}
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // Settings returns what all agents set for themselves: values by agent and name.

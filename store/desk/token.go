@@ -1,10 +1,8 @@
 package desk
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,34 +24,41 @@ type Token struct {
 // ErrTokenExists is returned for a second token of one name.
 var ErrTokenExists = errors.New("there is a token of this name")
 
-// hashOf returns what is stored of a token. A token is random, so that a plain hash does not reveal it.
-func hashOf(token string) []byte {
+// HashOf returns what is stored of a token. A token is random, so that a plain hash does not reveal it.
+func HashOf(token string) []byte {
 	sum := sha256.Sum256([]byte(token))
 	return sum[:]
 }
 
+// NewToken returns a random token.
+func NewToken() string { return "rh_" + RandomText(24) }
+
+// Exists returns the ErrTokenExists of the token's name.
+func (t *Token) Exists() error { return fmt.Errorf("%w: %q", ErrTokenExists, t.Name) }
+
+// EncodeQueues returns the queues as they are stored.
+func (t *Token) EncodeQueues() (string, error) {
+	queues, err := json.Marshal(append([]string{}, t.Queues...))
+	return string(queues), err
+}
+
 // AddToken makes a token, and returns it. It cannot be read again.
 func (d *Desk) AddToken(t Token) (token string, err error) {
-	secret := make([]byte, 24)
-	rand.Read(secret)
-	token = "rh_" + hex.EncodeToString(secret)
-	if t.Queues == nil {
-		t.Queues = []string{}
-	}
-	queues, err := json.Marshal(t.Queues)
+	token = NewToken()
+	queues, err := t.EncodeQueues()
 	if err != nil {
 		return "", err
 	}
 	err = d.write("add a token", func(c *sqlite.Conn) error {
 		n, err := c.Changes("insert into token (hash, name, agent, rights, queues, created_ms) values (?, ?, ?, ?, ?, ?) on conflict (name) do nothing",
-			hashOf(token), t.Name, t.Agent, t.Rights, string(queues), t.Created.UnixMilli())
+			HashOf(token), t.Name, t.Agent, t.Rights, queues, t.Created.UnixMilli())
 		if err == nil && n == 0 {
 			err = ErrTokenExists
 		}
 		return err
 	})
 	if errors.Is(err, ErrTokenExists) {
-		return "", fmt.Errorf("%w: %q", ErrTokenExists, t.Name)
+		return "", t.Exists()
 	}
 	if err != nil {
 		return "", err
@@ -65,7 +70,7 @@ const tokens = "select name, agent, rights, queues, created_ms, used_ms from tok
 
 // Token returns what a token allows; found is false if there is no such token.
 func (d *Desk) Token(token string) (t Token, found bool, err error) {
-	err = d.all("read a token", tokens+" where hash = ?", []any{hashOf(token)}, func(scan func(...any) error) error {
+	err = d.all("read a token", tokens+" where hash = ?", []any{HashOf(token)}, func(scan func(...any) error) error {
 		found = true
 		t, err = scanToken(scan)
 		return err
@@ -91,7 +96,7 @@ func (d *Desk) Tokens() (list []Token, err error) {
 
 // RemoveToken removes a token, and reports whether it was there.
 func (d *Desk) RemoveToken(name string) (removed bool, err error) {
-	n, err := d.exec("remove a token", "delete from token where name = ?", name)
+	n, err := d.end("remove a token", "delete from token where name = ?", name)
 	return n > 0, err
 }
 

@@ -109,7 +109,7 @@ func (p *Phonebook) Find(number string) ([]lookup.Var, error) {
 	if err != nil || !found {
 		return nil, sqlite.Wrap("read the phonebook", err)
 	}
-	return decodeContact(text)
+	return DecodeVars(text)
 }
 
 const putContact = "insert into entry (number, vars) values (?1, ?2) on conflict (number) do update set vars = ?2"
@@ -117,24 +117,28 @@ const putContact = "insert into entry (number, vars) values (?1, ?2) on conflict
 // Put adds contacts, or replaces those with the same numbers: all of them or none. A few
 // thousand in one call are quick and do not delay other writers.
 func (p *Phonebook) Put(contacts []lookup.Contact) error {
-	return p.write("write to the phonebook", func() error {
-		for _, c := range contacts {
-			text, err := encodeContact(c.Vars)
-			if err != nil {
-				return err
-			}
-			if _, err := p.c.Exec(putContact, c.Number, text); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return p.write("write to the phonebook", func() error { return p.put(contacts) })
 }
+
+func (p *Phonebook) put(contacts []lookup.Contact) error {
+	for _, c := range contacts {
+		text, err := EncodeVars(c.Vars)
+		if err != nil {
+			return err
+		}
+		if _, err := p.c.Exec(putContact, c.Number, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const removeContact = "delete from entry where number = ?"
 
 // Remove removes a number, and reports whether it was there.
 func (p *Phonebook) Remove(number string) (removed bool, err error) {
 	err = p.write("remove from the phonebook", func() error {
-		done, err := p.c.Exec("delete from entry where number = ?", number)
+		done, err := p.c.Exec(removeContact, number)
 		if err != nil {
 			return err
 		}
@@ -162,7 +166,7 @@ func (p *Phonebook) Each(ctx context.Context, prefix string, f func(lookup.Conta
 			return sqlite.Wrap("read the phonebook", err)
 		}
 		var err error
-		if c.Vars, err = decodeContact(text); err != nil {
+		if c.Vars, err = DecodeVars(text); err != nil {
 			return err
 		}
 		return f(c)
@@ -214,7 +218,8 @@ func (p *Phonebook) write(op string, do func() error) error {
 	return sqlite.Wrap(op, err)
 }
 
-func encodeContact(vars []lookup.Var) (string, error) {
+// EncodeVars returns the variables of a contact as they are stored.
+func EncodeVars(vars []lookup.Var) (string, error) {
 	object := make(map[string]string, len(vars))
 	for _, v := range vars {
 		object[v.Name] = v.Value
@@ -223,7 +228,8 @@ func encodeContact(vars []lookup.Var) (string, error) {
 	return string(text), err
 }
 
-func decodeContact(text []byte) ([]lookup.Var, error) {
+// DecodeVars returns the variables of a stored contact, by name.
+func DecodeVars(text []byte) ([]lookup.Var, error) {
 	var object map[string]string
 	if err := json.Unmarshal(text, &object); err != nil {
 		return nil, fmt.Errorf("read the phonebook: variables of an entry: %w", err)

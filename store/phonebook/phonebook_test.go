@@ -13,6 +13,7 @@ import (
 
 	"ringhook/lookup"
 	"ringhook/store/sqlite"
+	"ringhook/store/storetest"
 )
 
 func contact(number, name string) lookup.Contact {
@@ -40,49 +41,15 @@ func mustPut(t testing.TB, p *Phonebook, contacts ...lookup.Contact) {
 	}
 }
 
-// numbersOf lists the numbers that begin with prefix.
-func numbersOf(t *testing.T, p *Phonebook, prefix string) (numbers []string) {
-	t.Helper()
-	err := p.Each(t.Context(), prefix, func(c lookup.Contact) error {
-		numbers = append(numbers, c.Number)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return numbers
-}
-
 func TestPhonebook(t *testing.T) {
+	storetest.RunPhonebook(t, func(t *testing.T) storetest.Phonebook { return testPhonebook(t) })
 	p := testPhonebook(t)
 	zoe := lookup.Contact{Number: "+4930123456", Vars: []lookup.Var{{Name: "CALLERID(name)", Value: "Zoë \"Z\" Müller"}, {Name: "call_info", Value: "line\none"}}}
-	mustPut(t, p, contact("+4930123456", "old"), contact("+44207", "Ben"), contact("101", "Anna"))
-	mustPut(t, p, zoe)
+	mustPut(t, p, zoe, contact("101", "Anna"))
 	for number, want := range map[string][]lookup.Var{zoe.Number: zoe.Vars, "+493012345": nil, "": nil, "101": contact("", "Anna").Vars} {
 		if got, err := p.Find(number); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("find %q: got %+v, %v, want %+v", number, got, err, want)
 		}
-	}
-	for prefix, want := range map[string]string{"": "+44207 +4930123456 101", "+4": "+44207 +4930123456", "+49": "+4930123456", "1": "101", "2": ""} {
-		if got := strings.Join(numbersOf(t, p, prefix), " "); got != want {
-			t.Errorf("from %q: got %q, want %q", prefix, got, want)
-		}
-	}
-	if names, err := p.Names(t.Context()); err != nil || !reflect.DeepEqual(names, []string{"CALLERID(name)", "call_info"}) {
-		t.Errorf("names: got %q, %v", names, err)
-	}
-	if removed, err := p.Remove("101"); !removed || err != nil {
-		t.Errorf("remove: got %v, %v", removed, err)
-	}
-	if removed, err := p.Remove("101"); removed || err != nil {
-		t.Errorf("remove again: got %v, %v", removed, err)
-	}
-	if n, err := p.Len(); n != 2 || err != nil {
-		t.Errorf("length: got %d, %v, want 2", n, err)
-	}
-	stop := errors.New("stop")
-	if err := p.Each(t.Context(), "", func(lookup.Contact) error { return stop }); !errors.Is(err, stop) {
-		t.Errorf("each: got %v, want the error of the function", err)
 	}
 }
 
@@ -90,9 +57,9 @@ func TestPhonebook(t *testing.T) {
 func TestPhonebookPlan(t *testing.T) {
 	p := testPhonebook(t)
 	for query, args := range map[string][]any{
-		findContact:                          {"+1"},
-		eachContact:                          {"+1"},
-		"delete from entry where number = ?": {"+1"},
+		findContact:   {"+1"},
+		eachContact:   {"+1"},
+		removeContact: {"+1"},
 	} {
 		var plan strings.Builder
 		rows, err := p.read.QueryContext(context.Background(), "explain query plan "+query, args...)

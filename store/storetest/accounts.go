@@ -20,6 +20,9 @@ type Accounts interface {
 	EndSession(secret string) error
 	EndSessions(agent string) (n int, err error)
 	EndSessionOf(agent, id string) (ended bool, err error)
+	AddToken(t desk.Token) (token string, err error)
+	RemoveToken(name string) (removed bool, err error)
+	Revision() (desk.Revision, error)
 	Tidy(now time.Time) error
 }
 
@@ -34,6 +37,10 @@ func RunAccounts(t *testing.T, open func(t *testing.T) (d Accounts, reopen func(
 	t.Run("sessions", func(t *testing.T) {
 		d, reopen := open(t)
 		sessions(t, now, d, reopen)
+	})
+	t.Run("ends", func(t *testing.T) {
+		d, _ := open(t)
+		ends(t, now, d)
 	})
 }
 
@@ -126,4 +133,45 @@ func sessions(t *testing.T, now time.Time, d Accounts, reopen func() Accounts) {
 	if n != 1 {
 		t.Errorf("%d sessions ended", n)
 	}
+}
+
+// Each end of a session or token before its time is seen by others, and nothing else is.
+func ends(t *testing.T, now time.Time, d Accounts) {
+	sign := func() string {
+		secret, err := d.AddSession(desk.Session{Agent: "7", Created: now, Ends: now.Add(time.Hour)})
+		good(t, err)
+		return secret
+	}
+	seen := func(what string, want bool, change func() error) {
+		t.Helper()
+		before, err := d.Revision()
+		good(t, err, change())
+		after, err := d.Revision()
+		good(t, err)
+		if after.Ended > before.Ended != want || after.Personal != before.Personal {
+			t.Errorf("%s: the revision was %+v and is %+v", what, before, after)
+		}
+	}
+	code, err := d.Invite("7", now.Add(time.Hour))
+	_, err2 := d.AddToken(desk.Token{Name: "crm", Rights: "administrator", Created: now})
+	good(t, err, err2)
+	secret := ""
+	seen("sign in", false, func() error { secret = sign(); return nil })
+	seen("use", false, func() error { return d.SessionUsed(secret, now) })
+	seen("sign out", true, func() error { return d.EndSession(secret) })
+	seen("sign out again", false, func() error { return d.EndSession(secret) })
+	sign()
+	seen("sign out everywhere", true, func() error { _, err := d.EndSessions("7"); return err })
+	list, err := []desk.Session(nil), error(nil)
+	seen("one of them", true, func() error {
+		sign()
+		if list, err = d.Sessions("7"); err == nil && len(list) == 1 {
+			_, err = d.EndSessionOf("7", list[0].ID)
+		}
+		return err
+	})
+	sign()
+	seen("new password", true, func() error { _, _, err := d.Accept(code, "hash", now); return err })
+	seen("token", true, func() error { _, err := d.RemoveToken("crm"); return err })
+	seen("no token", false, func() error { _, err := d.RemoveToken("crm"); return err })
 }

@@ -46,7 +46,7 @@ type Desk interface {
 	PauseEnds() ([]desk.PauseEnd, error)
 	Person(numbers ...string) (desk.Person, error)
 	Erase(numbers ...string) (desk.Erased, error)
-	Revision() (n, erased int64, err error)
+	Revision() (desk.Revision, error)
 	Settings() (map[string]map[string]string, error)
 	SetSettings(agent string, changes map[string]string) error
 	Exceptions() ([]desk.Exception, error)
@@ -54,6 +54,9 @@ type Desk interface {
 	RemoveException(number, agent string) (removed bool, err error)
 	SetNote(n desk.Note) error
 	Notes(agent string, limit int) ([]desk.Note, error)
+	Shared() bool
+	Hold(name, holder string, long time.Duration) (held bool, err error)
+	Release(name, holder string) error
 	Tidy(now time.Time) error
 }
 
@@ -78,7 +81,30 @@ func RunDesk(t *testing.T, open func(t *testing.T) (d Desk, reopen func() Desk))
 	run("settings", func(t *testing.T, d Desk, reopen func() Desk) { deskSettings(t, d, reopen) })
 	run("exceptions", func(t *testing.T, d Desk, reopen func() Desk) { deskExceptions(t, d, reopen, now) })
 	run("notes", func(t *testing.T, d Desk, reopen func() Desk) { deskNotes(t, d, reopen, now) })
+	run("holders", func(t *testing.T, d Desk, reopen func() Desk) { deskHolders(t, d, reopen) })
 	run("upkeep", func(t *testing.T, d Desk, _ func() Desk) { deskTidy(t, d, now) })
+}
+
+// Of the nodes that share a store, one holds a name until it releases that, or does not extend it.
+func deskHolders(t *testing.T, d Desk, reopen func() Desk) {
+	hold := func(name, holder string, long time.Duration, want bool) {
+		t.Helper()
+		if held, err := d.Hold(name, holder, long); err != nil || held != want {
+			t.Errorf("%s is held by %s: %v, %v", name, holder, held, err)
+		}
+	}
+	alone := !d.Shared()
+	hold("pbx", "a", time.Hour, true)
+	hold("pbx", "a", time.Hour, true)
+	hold("other", "b", time.Hour, true)
+	d = reopen()
+	hold("pbx", "b", time.Hour, alone)
+	good(t, d.Release("pbx", "b"))
+	hold("pbx", "b", time.Hour, alone)
+	good(t, d.Release("pbx", "a"))
+	hold("pbx", "b", -time.Second, true)
+	hold("pbx", "a", time.Hour, true)
+	hold("pbx", "b", time.Hour, alone)
 }
 
 // good fails a test at an error.
