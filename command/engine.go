@@ -10,6 +10,7 @@ import (
 
 	"ringhook/conf"
 	"ringhook/pgstore"
+	"ringhook/pgstore/adopt"
 	"ringhook/store"
 )
 
@@ -37,7 +38,8 @@ func withEngine(s *streams, do func(ctx context.Context, cfg *conf.Config) error
 
 type engineInitCmd struct{}
 
-// Run creates the schema, or applies the steps that it lacks.
+// Run creates the schema, or applies the steps that it lacks. What the folder has of agents, programs and numbers is copied to a
+// database that has none.
 func (*engineInitCmd) Run(s *streams) error {
 	return withEngine(s, func(ctx context.Context, cfg *conf.Config) error {
 		before, now, err := pgstore.Init(ctx, cfg.Store.DSN)
@@ -52,7 +54,15 @@ func (*engineInitCmd) Run(s *streams) error {
 			what = fmt.Sprintf("schema ringhook updated from version %d to %d", before, now)
 		}
 		fmt.Fprintf(s.out, "%s: %s\n", pgstore.Address(cfg.Store.DSN), what)
-		return nil
+		engine, err := openEngine(s, cfg)
+		if err != nil {
+			return err
+		}
+		files, err := adopt.Folder(ctx, engine, cfg.Store.Folder)
+		if len(files) > 0 {
+			fmt.Fprintf(s.out, "copied to it from %s: %s\n", cfg.Store.Folder, listed(files))
+		}
+		return errors.Join(err, engine.Close())
 	})
 }
 
