@@ -2,6 +2,7 @@ package pops
 
 import (
 	"cmp"
+	"container/list"
 	"crypto/sha256"
 	"encoding/base32"
 	"log/slog"
@@ -77,6 +78,8 @@ type Live struct {
 	setup    Setup
 	personal *Personal
 	calls    map[string]*call           // by key
+	idle     *list.List                 // of the calls, the longest idle first
+	screens  map[string]map[*call]bool  // the calls that an agent's screen has or had a card or a pop of, by the agent's id
 	talks    map[string]map[string]bool // the calls in which a phone talks
 	polled   map[string]*Pop            // the latest pop of a phone whose program polls
 	rang     map[string]ring            // the latest ring of a phone
@@ -118,8 +121,10 @@ type call struct {
 	popped   map[string][]string // rules by agent
 	pops     []*Pop
 	views    map[string]*CallView // by the id of the agent
+	screens  []string             // ids of the agents whose screens have or had a card or a pop of it
 	last     *hooks.Event         // the latest one; nil for an agent's pops on demand that belong to no call
 	seen     time.Time
+	place    *list.Element // in Live.idle
 }
 
 // NewLive returns a Live that decides until Close.
@@ -127,7 +132,7 @@ func NewLive(setup Setup, trace Tracer, log *slog.Logger, reg prometheus.Registe
 	l := &Live{
 		log: log, limited: loglimit.New(log, time.Minute), trace: trace, metrics: newMetrics(reg), now: time.Now,
 		heard: make(chan heard, maxHeard), quit: make(chan struct{}),
-		calls: map[string]*call{}, talks: map[string]map[string]bool{}, polled: map[string]*Pop{}, rang: map[string]ring{}, recent: map[string][]CallView{}, sending: make(chan struct{}, maxSending),
+		calls: map[string]*call{}, idle: list.New(), screens: map[string]map[*call]bool{}, talks: map[string]map[string]bool{}, polled: map[string]*Pop{}, rang: map[string]ring{}, recent: map[string][]CallView{}, sending: make(chan struct{}, maxSending),
 	}
 	l.Exchange(setup)
 	l.ended.Go(l.run)
@@ -247,23 +252,35 @@ func (l *Live) callOf(key, linkedid string, now time.Time) *call {
 	if c == nil {
 		c = &call{key: key, linkedid: linkedid, rings: map[string]int{}, popped: map[string][]string{}, views: map[string]*CallView{}}
 		if len(l.calls) >= maxLive {
-			l.dropOldest()
+			l.forget(l.longestIdle())
+			l.metrics.dropped.WithLabelValues("call").Inc()
 		}
-		l.calls[key] = c
+		l.calls[key], c.place = c, l.idle.PushBack(c)
 	}
 	c.seen = now
+	l.idle.MoveToBack(c.place)
 	return c
 }
 
-func (l *Live) dropOldest() {
-	var oldest *call
-	for _, c := range l.calls {
-		if oldest == nil || c.seen.Before(oldest.seen) {
-			oldest = c
-		}
+// longestIdle returns the call without an event for the longest time, nil if there is none.
+func (l *Live) longestIdle() *call {
+	if first := l.idle.Front(); first != nil {
+		return first.Value.(*call)
 	}
-	l.forget(oldest)
-	l.metrics.dropped.WithLabelValues("call").Inc()
+	return nil
+}
+
+// onScreen records that an agent's screen has a card or a pop of a call, so that no question about an agent reads all
+// calls: where no ends are reported there are many.
+func (l *Live) onScreen(c *call, agent string) {
+	if slices.Contains(c.screens, agent) {
+		return
+	}
+	c.screens = append(c.screens, agent)
+	if l.screens[agent] == nil {
+		l.screens[agent] = map[*call]bool{}
+	}
+	l.screens[agent][c] = true
 }
 
 // forget removes a call that has ended.
@@ -271,7 +288,13 @@ func (l *Live) forget(c *call) {
 	for phone := range c.rings {
 		l.talk(c, phone, false)
 	}
+	for _, agent := range c.screens {
+		if delete(l.screens[agent], c); len(l.screens[agent]) == 0 {
+			delete(l.screens, agent)
+		}
+	}
 	delete(l.calls, c.key)
+	l.idle.Remove(c.place)
 }
 
 // sweep forgets what no event ends.
@@ -280,10 +303,8 @@ func (l *Live) sweep(now time.Time) {
 		return
 	}
 	l.swept = now
-	for _, c := range l.calls {
-		if now.Sub(c.seen) > l.setup.MaxCall {
-			l.forget(c)
-		}
+	for c := l.longestIdle(); c != nil && now.Sub(c.seen) > l.setup.MaxCall; c = l.longestIdle() {
+		l.forget(c)
 	}
 	for phone, p := range l.polled {
 		if now.Sub(p.At) > keepPolled {
@@ -374,6 +395,7 @@ func (l *Live) send(c *call, ev *hooks.Event, a *Agent, d Decision, now time.Tim
 		c.popped[a.key()] = append(c.popped[a.key()], d.Rule)
 	}
 	c.pops = append(c.pops, p)
+	l.onScreen(c, a.ID)
 	l.turn(p, Sent, now)
 	if p.Way == GetEvent {
 		l.polled[a.Phone] = p

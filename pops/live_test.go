@@ -317,6 +317,68 @@ func TestMemoryIsBounded(t *testing.T) {
 	})
 }
 
+// fill has a stage hear of as many calls as are followed at most, none of which ends.
+func (s *stage) fill() {
+	for n := range maxLive {
+		s.hear(heard{hooks.Event{Name: "queue-dial", LinkedID: fmt.Sprint(n)}, Found})
+	}
+}
+
+// TestLongestIdleIsDropped checks which call is forgotten when there are too many, and that nothing of it is left.
+func TestLongestIdleIsDropped(t *testing.T) {
+	s := newStage(t, polling(nil))
+	defer s.Close()
+	s.fill()
+	s.hear(heard{hooks.Event{Name: "queue-dial", LinkedID: "0"}, Found}) // it is the latest now
+	s.hear(heard{hooks.Event{ID: "msg_1", Name: "agent-dial", LinkedID: "new", Time: time.Now(), Params: map[string]any{"agent_phone": "101", "callerid": "+49301"}}, Found})
+	for key, want := range map[string]bool{"0": true, "1": false, "2": true, "new": true} {
+		if got := s.calls[key] != nil; got != want {
+			t.Errorf("call %s: kept %v, want %v", key, got, want)
+		}
+	}
+	s.polls("101", "+49301")
+	if c := s.calls["new"]; !s.screens[anna.ID][c] {
+		t.Error("the screen of the agent does not have the call")
+	}
+	s.fill()
+	if len(s.calls) != maxLive || s.idle.Len() != maxLive || len(s.screens) != 0 {
+		t.Errorf("%d calls, %d idle, %d screens", len(s.calls), s.idle.Len(), len(s.screens))
+	}
+}
+
+// BenchmarkFull hears of new calls while as many are followed as may be: each drops another one.
+// A receipt looks for its pop among them.
+func BenchmarkFull(b *testing.B) {
+	full := func(b *testing.B) *stage {
+		rules, err := Compile([]Config{polling(nil)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		l := NewLive(Setup{Rules: rules, Agents: []Agent{anna}, MaxCall: time.Hour}, &notes{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		s := &stage{Live: l}
+		s.fill()
+		return s
+	}
+	b.Run("event", func(b *testing.B) {
+		s := full(b)
+		defer s.Close()
+		for n := 0; b.Loop(); n++ {
+			s.hear(heard{hooks.Event{Name: "queue-dial", LinkedID: fmt.Sprint("new", n)}, Found})
+		}
+	})
+	b.Run("receipt", func(b *testing.B) {
+		s := full(b)
+		defer s.Close()
+		s.hear(heard{hooks.Event{ID: "msg_1", Name: "agent-dial", LinkedID: "pops", Time: time.Now(), Params: map[string]any{"agent_phone": "101", "callerid": "+49301"}}, Found})
+		id := s.calls["pops"].pops[0].ID
+		for b.Loop() {
+			if err := s.Receipt(anna.ID, id, Shown); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 // TestHeardNeverWaits checks that a call does not wait for decisions.
 func TestHeardNeverWaits(t *testing.T) {
 	s := newStage(t, polling(nil))

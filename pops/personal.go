@@ -228,7 +228,7 @@ func (l *Live) Number(agent, linkedid string) (number, call string, err error) {
 	for i := range l.recent[agent] {
 		found(&l.recent[agent][i])
 	}
-	for _, c := range l.calls {
+	for c := range l.screens[agent] {
 		if v := c.views[agent]; v != nil {
 			found(v)
 		}

@@ -118,6 +118,7 @@ func (l *Live) setView(c *call, ev *hooks.Event, a *Agent, state string, now tim
 	if v == nil {
 		v = &CallView{LinkedID: c.linkedid, Began: now, call: c.key}
 		c.views[a.ID] = v
+		l.onScreen(c, a.ID)
 	}
 	if v.State == Talking && state != Talking {
 		return
@@ -180,7 +181,7 @@ func (l *Live) View(agent string, f func(Snapshot)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := Snapshot{Calls: []CallView{}, Recent: slices.Clone(l.recent[agent])}
-	for _, c := range l.calls {
+	for c := range l.screens[agent] {
 		if v := c.views[agent]; v != nil {
 			s.Calls = append(s.Calls, *v)
 		}
@@ -303,7 +304,7 @@ func (l *Live) move(found *Pop, now time.Time) (p Pop, moved bool) {
 
 // find returns an open pop of an agent, and its call.
 func (l *Live) find(agent, pop string) (*call, *Pop) {
-	for _, c := range l.calls {
+	for c := range l.screens[agent] {
 		for _, p := range c.pops {
 			if p.ID == pop && p.Agent.ID == agent {
 				return c, p
@@ -318,7 +319,7 @@ func (l *Live) Latest(agent string) *hooks.Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found *call
-	for _, c := range l.calls {
+	for c := range l.screens[agent] {
 		if c.views[agent] != nil && c.last != nil && (found == nil || c.seen.After(found.seen)) {
 			found = c
 		}
