@@ -8,6 +8,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -74,8 +75,9 @@ type Desk struct {
 	base    uint64 // number of the latest message of the agents that were forgotten
 	closed  bool
 
-	quit  chan struct{}
-	ended sync.WaitGroup
+	quit    chan struct{}
+	ended   sync.WaitGroup
+	carried sync.WaitGroup // of the streams
 }
 
 // current holds what a reload exchanges.
@@ -255,7 +257,7 @@ func (d *Desk) Serve(l net.Listener) error {
 	return err
 }
 
-// Shutdown asks the streams to connect again later, and waits until ctx ends for requests in progress.
+// Shutdown asks the streams to connect again later, and waits until ctx ends for requests and streams in progress.
 func (d *Desk) Shutdown(ctx context.Context) error {
 	d.mu.Lock()
 	if !d.closed {
@@ -277,6 +279,16 @@ func (d *Desk) Shutdown(ctx context.Context) error {
 	}
 	d.mu.Unlock()
 	err := d.http.Shutdown(ctx)
+	carried := make(chan struct{})
+	go func() {
+		d.carried.Wait()
+		close(carried)
+	}()
+	select {
+	case <-carried:
+	case <-ctx.Done():
+		err = cmp.Or(err, ctx.Err())
+	}
 	d.ended.Wait()
 	d.limited.Close()
 	return err

@@ -37,7 +37,7 @@ func (d *Desk) guard(next http.Handler) http.Handler {
 				if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 					panic(v)
 				}
-				d.limited.Error("panic", "desk request panicked", "path", r.URL.Path, "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+				d.panicked(r.URL.Path, v)
 				http.Error(w, "internal error; the log has the reason", http.StatusInternalServerError)
 			}
 		}()
@@ -58,6 +58,18 @@ func (d *Desk) guard(next http.Handler) http.Handler {
 		_ = control.SetWriteDeadline(time.Now().Add(requestTime))
 		next.ServeHTTP(w, r)
 	})
+}
+
+// panicked logs a panic of a request.
+func (d *Desk) panicked(path string, v any) {
+	d.limited.Error("panic", "desk request panicked", "path", path, "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+}
+
+// catch, deferred, ends a panic of a stream with the stream.
+func (d *Desk) catch(path string) {
+	if v := recover(); v != nil {
+		d.panicked(path, v)
+	}
 }
 
 // isOurs reports whether a request is for the desk: for the host of its URL, or on this machine for its loopback. A page in

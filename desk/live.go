@@ -46,14 +46,15 @@ func (d *Desk) liveEvents(w http.ResponseWriter, r *http.Request, me *visitor) {
 		fail(w, status, "busy", "too many open desks")
 		return
 	}
-	defer d.leaveLive(me.agent.ID, s)
+	stop := make(chan struct{})
 	if r.URL.Query().Has("wall") {
 		// A big screen is never clicked. Its session still ends after the time of [desk] session.
-		stop := make(chan struct{})
-		defer close(stop)
 		go d.keepUsed(me, stop)
 	}
-	d.pump(w, r, me, s)
+	d.carry(w, r, me, s, func() {
+		close(stop)
+		d.leaveLive(me.agent.ID, s)
+	})
 }
 
 // keepUsed notes the use of a session, until stop is closed.

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"math/rand/v2"
-
 	"ringhook/dialplan"
 	"ringhook/pops"
 )
@@ -428,64 +426,8 @@ func (d *Desk) events(w http.ResponseWriter, r *http.Request, me *visitor) {
 		fail(w, status, "busy", "too many open desks")
 		return
 	}
-	defer d.leave(me.agent.ID, s)
 	s.missed = missed
-	d.pump(w, r, me, s)
-}
-
-// pump writes a stream to a tab, until the tab, its session or the server ends.
-func (d *Desk) pump(w http.ResponseWriter, r *http.Request, me *visitor, s *stream) {
-	control := http.NewResponseController(w)
-	header := w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("X-Accel-Buffering", "no")
-	_ = control.SetReadDeadline(time.Time{}) // HTTP/2 has none
-	send := func(text []byte) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(writeTime))
-		_, err := w.Write(text)
-		return err == nil && control.Flush() == nil
-	}
-	if !send(fmt.Appendf(nil, "retry: %d\n\n", 1000+rand.IntN(2000))) {
-		return
-	}
-	for _, message := range s.missed {
-		if !send(message) {
-			return
-		}
-	}
-	beat := time.NewTicker(heartbeat)
-	defer beat.Stop()
-	age := time.NewTimer(streamAge - streamAge/20 + rand.N(streamAge/10))
-	defer age.Stop()
-	why := ""
-	for why == "" {
-		select {
-		case message := <-s.out:
-			if !send(message) {
-				return
-			}
-		case <-s.check:
-			if !d.valid(me) {
-				why = byeSignedOut
-			}
-		case <-beat.C:
-			if !d.valid(me) {
-				why = byeSignedOut
-			} else if !send([]byte("event: beat\ndata: {}\n\n")) {
-				return
-			}
-		case why = <-s.gone:
-		case <-age.C:
-			why = byeAge
-		case <-r.Context().Done():
-			return
-		}
-	}
-	if why == byeSleep {
-		send([]byte("event: sleep\ndata: {\"v\":1,\"reason\":\"tabs\"}\n\n"))
-		return
-	}
-	send(fmt.Appendf(nil, "event: bye\ndata: {\"v\":1,\"reason\":%q}\n\n", why)) // without an id: the browser keeps that of the last message
+	d.carry(w, r, me, s, func() { d.leave(me.agent.ID, s) })
 }
 
 // randomID returns an id of a stream.

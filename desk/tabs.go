@@ -1,8 +1,14 @@
 package desk
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
+	"time"
 )
 
 const (
@@ -99,4 +105,150 @@ func (d *Desk) endTabs(person, why string) {
 			s.end(why)
 		}
 	}
+}
+
+// browser is the other end of a stream.
+type browser interface {
+	// send writes a text, and reports whether the browser took it in time.
+	send(text []byte) bool
+	// left is closed when the browser has closed the stream.
+	left() <-chan struct{}
+}
+
+// carry writes a stream to a tab until the tab, its session or the server ends, and then calls leave. Over HTTP/1.1 it
+// returns before that: a stream has its connection for itself there, and without the request, its buffers and the
+// stack of the handlers it takes a fraction of the memory.
+func (d *Desk) carry(w http.ResponseWriter, r *http.Request, me *visitor, s *stream, leave func()) {
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("X-Accel-Buffering", "no")
+	control := http.NewResponseController(w)
+	d.carried.Add(1) // before Shutdown of the server no longer knows the connection
+	if r.ProtoMajor == 1 && r.Method == http.MethodGet {
+		if conn, _, err := control.Hijack(); err == nil {
+			b := &plainBrowser{conn: conn, head: plainHead(header), closed: make(chan struct{})}
+			path := r.URL.Path
+			go b.listen()
+			go func() {
+				defer d.carried.Done()
+				defer b.end()
+				defer leave()
+				defer d.catch(path)
+				d.pump(b, me, s)
+			}()
+			return
+		}
+	}
+	defer d.carried.Done()
+	defer leave()
+	_ = control.SetReadDeadline(time.Time{}) // HTTP/2 has none
+	d.pump(&handledBrowser{w, control, r.Context()}, me, s)
+}
+
+// pump writes a stream to a browser, until the browser, its session or the server ends.
+func (d *Desk) pump(to browser, me *visitor, s *stream) {
+	if !to.send(fmt.Appendf(nil, "retry: %d\n\n", 1000+rand.IntN(2000))) {
+		return
+	}
+	for _, message := range s.missed {
+		if !to.send(message) {
+			return
+		}
+	}
+	s.missed = nil
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	age := time.NewTimer(streamAge - streamAge/20 + rand.N(streamAge/10))
+	defer age.Stop()
+	why := ""
+	for why == "" {
+		select {
+		case message := <-s.out:
+			if !to.send(message) {
+				return
+			}
+		case <-s.check:
+			if !d.valid(me) {
+				why = byeSignedOut
+			}
+		case <-beat.C:
+			if !d.valid(me) {
+				why = byeSignedOut
+			} else if !to.send([]byte("event: beat\ndata: {}\n\n")) {
+				return
+			}
+		case why = <-s.gone:
+		case <-age.C:
+			why = byeAge
+		case <-to.left():
+			return
+		}
+	}
+	if why == byeSleep {
+		to.send([]byte("event: sleep\ndata: {\"v\":1,\"reason\":\"tabs\"}\n\n"))
+		return
+	}
+	to.send(fmt.Appendf(nil, "event: bye\ndata: {\"v\":1,\"reason\":%q}\n\n", why)) // without an id: the browser keeps that of the last message
+}
+
+// handledBrowser is a browser whose connection the HTTP server keeps, as it must over HTTP/2.
+type handledBrowser struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	ctx     context.Context // of the request
+}
+
+func (b *handledBrowser) send(text []byte) bool {
+	_ = b.control.SetWriteDeadline(time.Now().Add(writeTime))
+	_, err := b.w.Write(text)
+	return err == nil && b.control.Flush() == nil
+}
+
+func (b *handledBrowser) left() <-chan struct{} { return b.ctx.Done() }
+
+// plainBrowser is a browser whose connection is taken from the HTTP server, which the stream ends.
+type plainBrowser struct {
+	conn   net.Conn
+	head   []byte // of the response, until it is sent
+	closed chan struct{}
+}
+
+// plainHead returns the head of a response that ends with its connection.
+func plainHead(header http.Header) []byte {
+	header.Set("Connection", "close")
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 200 OK\r\n")
+	_ = header.Write(&b) // a buffer takes everything
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+func (b *plainBrowser) send(text []byte) bool {
+	_ = b.conn.SetWriteDeadline(time.Now().Add(writeTime))
+	if b.head != nil {
+		text = append(b.head, text...)
+		b.head = nil
+	}
+	_, err := b.conn.Write(text)
+	return err == nil
+}
+
+func (b *plainBrowser) left() <-chan struct{} { return b.closed }
+
+// listen reads until the browser closes the connection. A browser sends nothing more on it.
+func (b *plainBrowser) listen() {
+	defer close(b.closed)
+	ignored := make([]byte, 64)
+	for {
+		if _, err := b.conn.Read(ignored); err != nil {
+			return
+		}
+	}
+}
+
+// end closes the connection, and returns when nothing reads from it any more.
+func (b *plainBrowser) end() {
+	_ = b.conn.Close()
+	<-b.closed
 }
