@@ -93,8 +93,8 @@ var (
 		), call as (select ''::text as key where false) ` + forget
 
 	eraseCalls = `with call as (
-			delete from ringhook.call where tenant = $1 and key = any ($2::text[]) returning key, split_part(key, ' @', 1) as linkedid
-		), event as (select 0::bigint as id, linkedid from call) ` + forget
+			delete from ringhook.call where tenant = $1 and key = any ($2::text[]) returning key
+		), ` + linkedidsOfCalls + forget
 
 	// An event that names no number may keep the values of its call.
 	eraseRemembered = `delete from ringhook.remembered r using unnest($2::text[], $3::text[], $4::boolean[]) as g (linkedid, call, sole)

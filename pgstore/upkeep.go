@@ -134,8 +134,14 @@ const (
 
 	removeCalls = `with call as (
 			delete from ringhook.call where tenant = $1 and key = any ($2::text[]) and seen < $3
-			returning key, split_part(key, ' @', 1) as linkedid
-		), event as (select 0::bigint as id, linkedid from call) ` + forget
+			returning key
+		), ` + linkedidsOfCalls + forget
+
+	// The CTE event (id, linkedid) of the CTE call (key), without events. A system name may have " @" in it, so that the whole key
+	// or what stands before the first one is the linkedid. Values are kept under the linkedid alone.
+	linkedidsOfCalls = `event as (
+			select 0::bigint as id, l.linkedid from call cross join lateral (values (call.key), (split_part(call.key, ' @', 1))) as l (linkedid)
+		) `
 
 	// Remembered values stay as long as the call or an event of it is stored. The CTEs event (id, linkedid) and call (key) are
 	// what the statement removes.

@@ -162,7 +162,8 @@ func retention(t *testing.T, c *clock, k Kept, _ func() Kept) {
 func rememberedStays(t *testing.T, c *clock, k Kept, _ func() Kept) {
 	second := Record("1.2", 1, "a")
 	second.Call += " @pbx"
-	for _, r := range []dialplan.Record{Record("1.1", 1, "a"), second} {
+	const third = "pbx @home-1700000000.17" // the linkedid has the system name
+	for _, r := range []dialplan.Record{Record("1.1", 1, "a"), second, Record(third, 1, "a")} {
 		Keep(t, k, r)
 		_, list := Due(t, k, "a", c.now())
 		left := hooks.Result{
@@ -180,17 +181,21 @@ func rememberedStays(t *testing.T, c *clock, k Kept, _ func() Kept) {
 			t.Errorf("%s: got %v, %v, want %v", call, got, err, want)
 		}
 	}
-	for range 9 { // the second call goes on
+	for range 9 { // the second and the third call go on
 		c.add(day)
-		Keep(t, k, dialplan.Record{Call: second.Call, State: []byte("{}")})
+		for _, call := range []string{second.Call, third} {
+			Keep(t, k, dialplan.Record{Call: call, State: []byte("{}")})
+		}
 		if c.now().Before(newClock().now().Add(KeepDelivered)) {
 			remembers(true, "1.1") // its event is stored
 		}
 	}
 	remembers(false, "1.1")
 	remembers(true, "1.2")
+	remembers(true, third)
 	c.add(KeepCalls + time.Second)
 	remembers(false, "1.2")
+	remembers(false, third)
 }
 
 // The deliveries of a hook that was removed from the configuration wait for a week, over restarts, and are dead then, unless the
