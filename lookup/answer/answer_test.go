@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -201,6 +202,34 @@ func TestPatternsOfXPath(t *testing.T) {
 	if res, err := p(t.Context(), document{body: []byte("<a><c><id>7</id><name>Anna</name></c></a>")}); err == nil {
 		t.Errorf("records that cannot be selected: %v", res)
 	}
+}
+
+// TestGrowthOfXPath checks that no answer chooses how much an expression makes of it.
+func TestGrowthOfXPath(t *testing.T) {
+	for _, text := range []string{
+		"replace(//name, '', //sep)", "replace(//name, 'a', concat('x', //sep))", "string-join(//name, //sep)", "string-join(//name, string(//sep))",
+		"replace(//name, '(', '')", `replace(//name, "((.{1000}){1000}){1000}", '')`, "replace(replace(//name, 'a', '1234567'), 'a', '12345678')",
+		"concat(replace ( //name , ' ' , '" + strings.Repeat("x", maxGrowth) + "'), '')", "//c[replace(name, 'a', @sep) = 'b']",
+	} {
+		if _, err := newXML(&Config{Map: map[string]string{"name": text}}); err == nil {
+			t.Errorf("%s is accepted", text)
+		}
+	}
+	p := newParserOf(t, Config{Format: "xml", Map: map[string]string{
+		"a": "replace(//name, ' ', '')", "b": `string-join(//n, ", ")`, "c": "translate(//name, ' n', '-m')", "d": `concat('replace(', //name, ",x)")`, "e": `replace(//n[2], '\(', ')')`,
+	}})
+	body := "<c><name>An na</name><n>1</n><n>(2</n></c>"
+	res, err := p(t.Context(), document{body: []byte(body)})
+	checkParsed(t, body, res.Records, err, []Var{{"a", "Anna"}, {"b", "1, (2"}, {"c", "Am-ma"}, {"d", "replace(An na,x)"}, {"e", ")2"}}, "")
+
+	p = newParserOf(t, Config{Format: "xml", Map: map[string]string{"a": "string-length(replace(//name, 'a', '1234567'))"}})
+	body = "<c><name>" + strings.Repeat("a", 900_000) + "</name></c>"
+	res, err = p(t.Context(), document{body: []byte(body)})
+	checkParsed(t, "a long text", res.Records, err, []Var{{"a", strconv.Itoa(7 * maxText)}}, "")
+	p = newParserOf(t, Config{Format: "xml", Map: map[string]string{"a": "string-join(//n, '')"}})
+	body = "<c>" + strings.Repeat("<n>"+strings.Repeat("a", maxText)+"</n>", 1+maxRead/maxText) + "</c>"
+	res, err = p(t.Context(), document{body: []byte(body)})
+	checkParsed(t, "many texts", res.Records, err, nil, ReasonLimit)
 }
 
 func FuzzStructures(f *testing.F) {

@@ -2,6 +2,7 @@ package answer
 
 import (
 	"context"
+	"strings"
 
 	"github.com/antchfx/xmlquery"
 	"github.com/antchfx/xpath"
@@ -14,6 +15,8 @@ type deadlineNavigator struct {
 	*xmlquery.NodeNavigator
 	ctx   context.Context
 	steps *int
+	// read is the number of bytes that an expression with replace() or the like has read, nil for other expressions.
+	read *int
 }
 
 // errDeadline is the panic that ends the evaluation of an answer, such as that of a deadlineNavigator when its context is over.
@@ -22,8 +25,12 @@ type errDeadline struct{ error }
 // checkEvery is the number of steps between two looks at the context.
 const checkEvery = 256
 
-func newNavigator(ctx context.Context, top *xmlquery.Node) *deadlineNavigator {
-	return &deadlineNavigator{NodeNavigator: xmlquery.CreateXPathNavigator(top), ctx: ctx, steps: new(int)}
+func newNavigator(ctx context.Context, top *xmlquery.Node, bounded bool) *deadlineNavigator {
+	n := &deadlineNavigator{NodeNavigator: xmlquery.CreateXPathNavigator(top), ctx: ctx, steps: new(int)}
+	if bounded {
+		n.read = new(int)
+	}
+	return n
 }
 
 func (n *deadlineNavigator) step() {
@@ -55,7 +62,15 @@ func (n *deadlineNavigator) MoveTo(other xpath.NodeNavigator) bool {
 // Value implements xpath.NodeNavigator. It may collect all of the answer's text.
 func (n *deadlineNavigator) Value() string {
 	n.check()
-	return n.NodeNavigator.Value()
+	text := n.NodeNavigator.Value()
+	if n.read == nil {
+		return text
+	}
+	text = text[:min(len(text), maxText)]
+	if *n.read += len(text); *n.read > maxRead {
+		panic(errDeadline{errReads})
+	}
+	return strings.ToValidUTF8(text, "")
 }
 
 // MoveToParent implements xpath.NodeNavigator.

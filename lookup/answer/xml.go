@@ -67,22 +67,14 @@ func newXML(cfg *Config) (parser, error) {
 		if err != nil {
 			return Result{}, &Error{ReasonSyntax, errors.New("answer is no XML")}
 		}
-		m := mappings.Get().(*mapping[*xpath.Expr])
+		m := mappings.Get().(*mapping[*xpathExpr])
 		defer mappings.Put(m)
 		return readXML(ctx, m, root, d.value, whole)
 	}, nil
 }
 
-func compileXPath(text string) (*xpath.Expr, error) {
-	e, err := xpath.Compile(text)
-	if err != nil {
-		return nil, fmt.Errorf("is no XPath: %w", err)
-	}
-	return e, nil
-}
-
 // readXML takes the customers and their variables out of an answer.
-func readXML(ctx context.Context, m *mapping[*xpath.Expr], root *xmlquery.Node, value func(string) string, whole bool) (res Result, err error) {
+func readXML(ctx context.Context, m *mapping[*xpathExpr], root *xmlquery.Node, value func(string) string, whole bool) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			res, err = Result{}, evaluationError(p)
@@ -123,8 +115,8 @@ func evaluationError(p any) error {
 }
 
 // selected returns the first nodes that an expression selects.
-func selected(ctx context.Context, expr *xpath.Expr, top *xmlquery.Node) (nodes []*xmlquery.Node) {
-	for it := expr.Select(newNavigator(ctx, top)); len(nodes) < maxRecords && it.MoveNext(); {
+func selected(ctx context.Context, expr *xpathExpr, top *xmlquery.Node) (nodes []*xmlquery.Node) {
+	for it := expr.Select(newNavigator(ctx, top, expr.bounded)); len(nodes) < maxRecords && it.MoveNext(); {
 		nodes = append(nodes, it.Current().(*deadlineNavigator).Current())
 	}
 	return nodes
@@ -132,7 +124,7 @@ func selected(ctx context.Context, expr *xpath.Expr, top *xmlquery.Node) (nodes 
 
 // xmlRecord takes the variables of one customer. A value that does not fit is
 // left out alone.
-func xmlRecord(ctx context.Context, m *mapping[*xpath.Expr], customer *xmlquery.Node, value func(string) string) (r Record, refused []string, err error) {
+func xmlRecord(ctx context.Context, m *mapping[*xpathExpr], customer *xmlquery.Node, value func(string) string) (r Record, refused []string, err error) {
 	for _, f := range m.fields {
 		text, err := xpathValue(ctx, f.expr, customer)
 		if err != nil {
@@ -148,7 +140,7 @@ func xmlRecord(ctx context.Context, m *mapping[*xpath.Expr], customer *xmlquery.
 
 // xpathValue returns what an expression results in as text: an element's, an
 // attribute's, or what a function of XPath makes.
-func xpathValue(ctx context.Context, expr *xpath.Expr, node *xmlquery.Node) (text string, err error) {
+func xpathValue(ctx context.Context, expr *xpathExpr, node *xmlquery.Node) (text string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			if err = evaluationError(p); !errors.Is(err, errStructure) {
@@ -157,7 +149,7 @@ func xpathValue(ctx context.Context, expr *xpath.Expr, node *xmlquery.Node) (tex
 			text, err = "", errStructure
 		}
 	}()
-	switch v := expr.Evaluate(newNavigator(ctx, node)).(type) {
+	switch v := expr.Evaluate(newNavigator(ctx, node, expr.bounded)).(type) {
 	case string:
 		return strings.TrimSpace(v), nil
 	case float64:
