@@ -49,7 +49,7 @@ func Wrap(op string, err error) error {
 	return &Fault{Op: op, Class: ClassOf(err), Err: err}
 }
 
-// ClassOf returns the class of an error of SQLite; Other for any other error.
+// ClassOf returns the class of an error of SQLite or of the system; Other for any other error.
 func ClassOf(err error) Class {
 	var e sqlite3.Error
 	switch {
@@ -58,7 +58,7 @@ func ClassOf(err error) Class {
 	case errors.Is(err, ErrTampered):
 		return Corrupt
 	case !errors.As(err, &e):
-		return Other
+		return classOfSystem(err)
 	case e.Code == sqlite3.ErrIoErr || e.Code == sqlite3.ErrCantOpen:
 		switch e.SystemErrno {
 		case syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG:
@@ -76,4 +76,17 @@ func ClassOf(err error) Class {
 		return Corrupt
 	}
 	return Other
+}
+
+// classOfSystem returns the class of an error of the system, such as EMFILE: it says nothing of the file's content.
+func classOfSystem(err error) Class {
+	var number syscall.Errno
+	if !errors.As(err, &number) {
+		return Other
+	}
+	switch number {
+	case syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG:
+		return Full
+	}
+	return IO
 }
