@@ -174,6 +174,9 @@ func (m *maintenance) run() (more bool, err error) {
 	if err := clamp(context.Background(), m.c, m.now); err != nil {
 		return false, err
 	}
+	if err := m.clampEnded(); err != nil {
+		return false, err
+	}
 	used, free, err := sqlite.Pages(m.c)
 	if err != nil {
 		return false, err
@@ -269,6 +272,21 @@ func clamp(ctx context.Context, c *sqlite.Conn, now time.Time) error {
 			_, err = c.ExecContext(ctx, "update delivery set next_ms = ?2 where state = 0 and hook = ?1 and next_ms > ?2", name, latest)
 		}
 	}
+	return err
+}
+
+// clampEnded sets what lies in the future to the present time: the clock was ahead when it was written, and it would be kept
+// until that time.
+func (m *maintenance) clampEnded() error {
+	nowMS, latestMS := m.now.UnixMilli(), m.now.Add(time.Hour).UnixMilli()
+	for _, state := range []hooks.State{hooks.Delivered, hooks.Dropped, hooks.Dead} {
+		_, err := m.c.Exec("update delivery set finished_ms = ?1 where id in (select id from delivery where state = ?2 and finished_ms > ?3 limit ?4)",
+			nowMS, int(state), latestMS, upkeepRows)
+		if err != nil {
+			return err
+		}
+	}
+	_, err := m.c.Exec("update call set seen_ms = ?1 where id in (select id from call where seen_ms > ?2 limit ?3)", nowMS, latestMS, upkeepRows)
 	return err
 }
 

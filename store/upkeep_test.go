@@ -37,6 +37,41 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+// TestEndedInTheFuture checks that what ended while the clock was ahead is removed like the rest, also if the clock was set back
+// while ringhook did not run.
+func TestEndedInTheFuture(t *testing.T) {
+	c := newClock()
+	s := testStore(t, c.now)
+	stopUpkeep(s)
+	s.steps.since = func(last, now time.Time) time.Duration { return now.Sub(last) } // nothing is noticed
+	const years = 10 * 365 * day
+	c.add(years)
+	keep(t, s.Journal(), testRecord("1.1", 1, "a", "b"))
+	for hook, state := range map[string]hooks.State{"a": hooks.Delivered, "b": hooks.Dead} {
+		_, list := due(t, s.Outbox(), hook, c.now())
+		settleOne(t, s.Outbox(), list[0].ID, state, time.Time{})
+	}
+	c.add(-years)
+	left := func(later time.Duration, deliveries, calls int) {
+		t.Helper()
+		c.add(later)
+		if _, err := s.maintainOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.Operator().List(Filter{Limit: 10})
+		if err != nil || len(list) != deliveries {
+			t.Errorf("%d deliveries, %v, want %d", len(list), err, deliveries)
+		}
+		if held, err := s.Calls("1.1"); err != nil || len(held) != calls {
+			t.Errorf("%d calls, %v, want %d", len(held), err, calls)
+		}
+	}
+	left(0, 2, 1)
+	left(s.cfg.KeepCalls+time.Minute, 2, 0)
+	left(s.cfg.KeepDelivered-s.cfg.KeepCalls, 1, 0)
+	left(s.cfg.KeepDead-s.cfg.KeepDelivered, 0, 0)
+}
+
 // TestRememberedStays checks that the values of a call stay while the call or an event of it is stored, also if delivered
 // events are removed at once because room is scarce, and not longer.
 func TestRememberedStays(t *testing.T) {

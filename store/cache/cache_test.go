@@ -188,6 +188,34 @@ func TestCacheForgottenElsewhere(t *testing.T) {
 	}
 }
 
+// TestCacheClockSetBack checks that what was forgotten, and what was used, while the clock was ahead does not last until that time.
+func TestCacheClockSetBack(t *testing.T) {
+	clock := newClock()
+	c := testCache(t, clock.now)
+	put := func(key, number string) {
+		c.Put(lookup.Entry{Key: key, Number: number, Stored: clock.now(), Expires: clock.now().Add(time.Hour)})
+		flush(t, c)
+	}
+	const years = 10 * 365 * 24 * time.Hour
+	clock.add(years)
+	put("ahead", "+2")
+	if err := c.Clear(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	put("ahead", "+2")
+	clock.add(-years)
+	put("lost", "+1")         // the first write finds what lies in the future
+	c.forgotten = forgotten{} // as after a restart
+	put("k", "+1")
+	c.recent.clear()
+	if _, ok := c.Get("k"); !ok {
+		t.Error("nothing is kept in the file after the clock was set back")
+	}
+	if _, ok := c.Get("ahead"); ok || c.Len() != 1 {
+		t.Errorf("found %v, %d entries, want the one that was put now", ok, c.Len())
+	}
+}
+
 func TestCacheWriterBehind(t *testing.T) {
 	c := testCache(t, time.Now)
 	hold, entered := make(chan struct{}), make(chan struct{})

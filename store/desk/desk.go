@@ -164,6 +164,9 @@ const tidyRows = 1000
 // Tidy removes what is older than it is kept, and commands beyond MaxCommands. A campaign is kept as long as commands,
 // counted from its end.
 func (d *Desk) Tidy(now time.Time) error {
+	if err := d.write("tidy "+File, func(c *sqlite.Conn) error { return clamp(c, now) }); err != nil {
+		return err
+	}
 	for _, t := range []struct {
 		query string
 		keep  time.Duration
@@ -195,6 +198,24 @@ func (d *Desk) Tidy(now time.Time) error {
 		}
 	}
 	return d.write("tidy "+File, func(c *sqlite.Conn) error { return tidyAccounts(c, now) })
+}
+
+// clamp treats what lies in the future as of now: the clock was ahead when it was written, and it would be kept until that
+// time, and a session would last until then.
+func clamp(c *sqlite.Conn, now time.Time) error {
+	for _, query := range []string{
+		"update command set at_ms = ?1 where at_ms > ?2",
+		"update campaign set ended_ms = ?1 where ended_ms > ?2",
+		"update expected set at_ms = ?1 where at_ms > ?2",
+		"update note set at_ms = ?1 where at_ms > ?2",
+		"delete from agent_state where to_ms > ?2 and ?1 > 0",
+		"delete from session where created_ms > ?2 and ?1 > 0",
+	} {
+		if _, err := c.Exec(query, now.UnixMilli(), now.Add(time.Hour).UnixMilli()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // at returns a stored time.

@@ -245,6 +245,40 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 }
 
+// TestClockSetBack checks that what was stored while the clock was ahead is not kept until that time, and that no session lasts
+// until then.
+func TestClockSetBack(t *testing.T) {
+	d, c := shared(t)
+	now := time.Now()
+	ahead := now.Add(10 * 365 * 24 * time.Hour)
+	secret, err := d.AddSession(desk.Session{Agent: "7", Created: ahead, Ends: ahead.Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.SetNote(desk.Note{Call: "1.1", Agent: "7", Number: "+442079460142", Note: "x", At: ahead}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Exec(`insert into command (at_ms, who, command, server, agent, queue, call, detail, outcome, result, took_us) values (?1, '', '', '', '', '', '', '', '', '', 1)`, ahead.UnixMilli()); err != nil {
+		t.Fatal(err)
+	}
+	counts := func(when time.Time, want int) {
+		t.Helper()
+		if err := d.Tidy(when); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		if _, err := c.One("select (select count(*) from command) + (select count(*) from note)", nil, &n); err != nil || n != want {
+			t.Errorf("%d are kept, want %d, %v", n, want, err)
+		}
+	}
+	counts(now, 2)
+	if _, found, err := d.Session(secret); err != nil || found {
+		t.Errorf("the session is valid: %v, %v", found, err)
+	}
+	counts(now.Add(desk.KeepCommands-time.Minute), 2)
+	counts(now.Add(desk.KeepCommands+time.Minute), 0)
+}
+
 // TestSettings checks that the settings of one agent are those among the settings of all.
 func TestSettings(t *testing.T) {
 	d, err := desk.Make(t.TempDir())

@@ -40,6 +40,8 @@ type File struct {
 	tried  time.Time
 	tidied time.Time
 	failed bool
+	// latestMS is the last_ms of the row that was written last.
+	latestMS int64
 }
 
 // Name is the name of the file.
@@ -165,17 +167,35 @@ func (t *File) write(batch []byte, lastMS int64) error {
 			return err
 		}
 	}
+	now := t.now()
+	if err := t.clamp(now); err != nil {
+		return err
+	}
 	if len(batch) > 0 {
 		if _, err := t.c.Exec("insert into batch (last_ms, body) values (?1, ?2)", lastMS, batch); err != nil {
 			return err
 		}
+		t.latestMS = lastMS
 	}
-	now := t.now()
-	if now.Sub(t.tidied) < tidyEvery {
+	if since := now.Sub(t.tidied); since >= 0 && since < tidyEvery {
 		return nil
 	}
 	t.tidied = now
 	return t.tidy()
+}
+
+// clamp sets records that lie in the future to the present time: the clock was ahead when they were written, and they, and
+// those after them, would be kept until that time.
+func (t *File) clamp(now time.Time) error {
+	latestMS := now.Add(time.Hour).UnixMilli()
+	if t.latestMS <= latestMS {
+		return nil
+	}
+	_, err := t.c.Exec("update batch set last_ms = ?1 where last_ms > ?2", now.UnixMilli(), latestMS)
+	if err == nil {
+		t.latestMS = now.UnixMilli()
+	}
+	return err
 }
 
 // tidy removes records older than keep, and the oldest ones while the file is too large.
@@ -215,6 +235,12 @@ func (t *File) Open() {
 
 func (t *File) try() (err error) {
 	t.c, err = t.connect(t.opening, sqlite.Schema.Migrate)
+	if err == nil {
+		t.latestMS = 0
+		if _, err = t.c.One("select last_ms from batch order by id desc limit 1", nil, &t.latestMS); err != nil {
+			err = errors.Join(err, t.Shut())
+		}
+	}
 	return err
 }
 

@@ -66,6 +66,62 @@ func TestTracesAreBounded(t *testing.T) {
 	}
 }
 
+// TestTracesClockSetBack checks that records that were written while the clock was ahead are removed like others, also after
+// a restart.
+func TestTracesClockSetBack(t *testing.T) {
+	now := start
+	path := filepath.Join(t.TempDir(), Name)
+	open := func() *File {
+		tr := testFile(path, func() time.Time { return now })
+		tr.Open()
+		return tr
+	}
+	tr := open()
+	write := func() {
+		t.Helper()
+		now = now.Add(2 * tidyEvery)
+		if err := tr.write([]byte("\x01x"), now.UnixMilli()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := func() (n int) {
+		if _, err := tr.c.One("select count(*) from batch", nil, &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	const years = 10 * 365 * 24 * time.Hour
+	for restart := range 2 {
+		now = now.Add(years)
+		for range 3 * tidyRows / 2 {
+			write()
+		}
+		now = now.Add(-years)
+		if restart == 1 {
+			if err := tr.Shut(); err != nil {
+				t.Fatal(err)
+			}
+			tr = open()
+		}
+		write()
+		now = now.Add(23 * time.Hour)
+		write()
+		if n := rows(); n < 3*tidyRows/2 {
+			t.Errorf("%d rows are left before their time", n)
+		}
+		now = now.Add(2 * time.Hour)
+		write()
+		if n := rows(); n != 2 {
+			t.Errorf("%d rows are left, want the last two", n)
+		}
+		now = now.Add(25 * time.Hour)
+		write()
+	}
+	if err := tr.Shut(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTracesDamaged opens a file that is not a trace file.
 func TestTracesDamaged(t *testing.T) {
 	for name, content := range map[string][]byte{"noise": bytes.Repeat([]byte("noise"), 9000), "nothing": {}} {
