@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 )
 
 // shortestMasked is the least number of digits in a row that may be a phone number:
@@ -33,7 +34,7 @@ func maskNumbers(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// maskDigits replaces the digits of long numbers by asterisks, except the last three.
+// maskDigits replaces the digits of long numbers by asterisks, except the last three. A number of bytes is no phone number.
 func maskDigits(s string) string {
 	var masked []byte
 	for start := 0; start < len(s); {
@@ -45,7 +46,7 @@ func maskDigits(s string) string {
 		for end < len(s) && s[end] >= '0' && s[end] <= '9' {
 			end++
 		}
-		if end-start >= shortestMasked {
+		if end-start >= shortestMasked && !strings.HasPrefix(s[end:], " bytes") {
 			if masked == nil {
 				masked = []byte(s)
 			}

@@ -31,6 +31,7 @@ func TestMaskNumbers(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"": "", "101": "101", "123456": "123456", "1234567": "****567", "+442079460142,x 02079460142": "+*********142,x ********142",
+		"list of more than 67108864 bytes": "list of more than 67108864 bytes", "02079460142 rings": "********142 rings",
 	} {
 		if got := maskDigits(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
