@@ -116,6 +116,10 @@ func TestBadServer(t *testing.T) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 			endless(c, "400\r\n"+strings.Repeat("z", 0x400)+"\r\n")
 		}, ClassTooLarge},
+		{"endless extension of a chunk", func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;")
+			endless(c, strings.Repeat("z", 4096))
+		}, ClassTooLarge},
 		{"one huge chunk", func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n")
 			untilClosed(c)

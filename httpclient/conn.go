@@ -22,6 +22,7 @@ type conn struct {
 	pending  bool // what peek found: something to read, or the end of the connection
 	reader   *bufio.Reader
 	read     int64       // bytes of the present response
+	limit    int64       // of them
 	err      error       // of the last read, nil if it went well
 	expiry   *time.Timer // closes the connection after it was idle for too long
 }
@@ -46,8 +47,18 @@ func newConn(c net.Conn) *conn {
 	return n
 }
 
+// wire is the maximum number of bytes of a response for each byte of its body, with those between chunks: extensions of chunks
+// have no limit in fasthttp.
+const wire = 8
+
+var errWire = errors.New("more bytes than any body of the permitted size needs")
+
 // Read reads from the connection and notes what came.
 func (c *conn) Read(p []byte) (int, error) {
+	if c.read > c.limit {
+		c.err = errWire
+		return 0, errWire
+	}
 	n, err := c.Conn.Read(p)
 	c.read += int64(n)
 	c.err = err
@@ -79,7 +90,7 @@ var aLongTimeAgo = time.Unix(1, 0)
 // exchange writes a request and the file that follows it, reads the response, and reports whether the connection may be
 // used again.
 func (c *conn) exchange(request []byte, file *File, in *fasthttp.Response, maxBody int, deadline time.Time) (reusable bool, err error) {
-	c.read, c.err = 0, nil
+	c.read, c.limit, c.err = 0, headers+wire*int64(maxBody), nil
 	if limit := time.Now().Add(exchange); deadline.After(limit) {
 		deadline = limit
 	}
@@ -184,7 +195,7 @@ func (c *conn) failure(err error) error {
 	switch ended := isEnd(c.err) || isEnd(err); {
 	case isTimeout(c.err), isTimeout(err):
 		return &failure{class: ClassTimeout, text: "deadline passed", err: err}
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+	case errors.Is(err, fasthttp.ErrBodyTooLarge), errors.Is(c.err, errWire):
 		return &failure{class: ClassTooLarge, text: "body is too large", err: err}
 	case errors.As(err, &small):
 		return &failure{class: ClassTooLarge, text: "head is too large", err: err}
