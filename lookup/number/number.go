@@ -5,6 +5,7 @@ package number
 
 import (
 	"hash/maphash"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -255,6 +256,8 @@ func (n *Reader) isPair(text string) bool {
 		switch {
 		case full(left, first) && full(right, second):
 			return strings.HasPrefix(second, "00") || prefix != "" && strings.HasPrefix(second, prefix) || !isOne()
+		case prefix != "" && n.isOpen(first) && n.isOpen(second):
+			return !n.isWhole(text)
 		case full(left, first):
 			return !isOne() // the second one may be local: the plans do not know the length of all of them
 		}
@@ -262,13 +265,51 @@ func (n *Reader) isPair(text string) bool {
 	})
 }
 
-// minLocal is the number of digits from which on a group may be a number without area code.
-const minLocal = 5
+// minLocal is the number of digits from which on a group may be a number without area code, and maxLocal that up to which.
+const minLocal, maxLocal = 5, 8
 
 // isNormal reports whether digits are a number of the plan.
 func (n *Reader) isNormal(digits string) bool {
 	parsed, kind := n.parse(digits)
 	return parsed != nil && kind == Normal
+}
+
+// isOpen reports whether digits may be a number without area code in a plan without fixed lengths, such as that of Germany,
+// which takes them for a whole number, too.
+func (n *Reader) isOpen(digits string) bool {
+	if len(digits) > maxLocal || strings.HasPrefix(digits, "0") || strings.HasPrefix(digits, "+") {
+		return false
+	}
+	parsed, err := phonenumbers.Parse(digits, n.cfg.Country)
+	return err == nil && phonenumbers.IsPossibleNumberWithReason(parsed) == phonenumbers.IS_POSSIBLE
+}
+
+// isWhole reports whether all digits of a text without national prefix are one number: one whose area code ends where a group of
+// the text does, or one without an area code.
+func (n *Reader) isWhole(text string) bool {
+	all, _ := digits(text)
+	parsed, err := phonenumbers.Parse(all, n.cfg.Country)
+	if err != nil || strconv.FormatUint(parsed.GetNationalNumber(), 10) != all {
+		return true // it has a prefix after all
+	}
+	if foreign, err := phonenumbers.Parse("+"+all, ""); err == nil && phonenumbers.IsValidNumber(foreign) {
+		return true // with the country's code, without a plus sign
+	}
+	if !phonenumbers.IsValidNumber(parsed) {
+		return false
+	}
+	if phonenumbers.GetNumberType(parsed) != phonenumbers.FIXED_LINE {
+		return true
+	}
+	area, count := phonenumbers.GetLengthOfGeographicalAreaCode(parsed), 0
+	for i := range len(text) {
+		if isDigit(text[i]) {
+			count++
+		} else if count == area {
+			return true
+		}
+	}
+	return false
 }
 
 // isLocal reports whether digits have the length of a number without area code.
