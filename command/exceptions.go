@@ -129,7 +129,7 @@ type exceptionColumns [3]int
 // field returns the value of a column, empty if the line does not have it.
 func (c exceptionColumns) field(fields []string, which int) string {
 	if at := c[which]; at >= 0 && at < len(fields) {
-		return strings.TrimSpace(fields[at])
+		return strings.TrimSpace(phonebook.FromCell(fields[at]))
 	}
 	return ""
 }
@@ -206,7 +206,7 @@ func (c *exceptionsExportCmd) Run(s *streams) error {
 		}
 		w := csv.NewWriter(s.out)
 		for _, e := range list {
-			if err := w.Write([]string{e.Number, e.Note, e.Agent}); err != nil {
+			if err := w.Write([]string{e.Number, phonebook.Cell(e.Note), phonebook.Cell(e.Agent)}); err != nil {
 				return err
 			}
 		}

@@ -32,6 +32,13 @@ func TestExceptionsCommand(t *testing.T) {
 	f(0, "3 exceptions added", "exceptions", "import", list)
 	f(0, "+4930123456", "exceptions", "list")
 	f(0, "+4930123456,our trunk,\n+4989*,,\n101,,7\n", "exceptions", "export")
+	write(list, "+49301,=1+1,7\n") // a note, which an agent writes
+	f(0, "1 exceptions added", "exceptions", "import", list)
+	f(0, "+49301,'=1+1,7\n", "exceptions", "export")
+	write(list, "+49301,'=1+1,7\n")
+	f(0, "1 exceptions added", "exceptions", "import", list)
+	f(0, "+49301,'=1+1,7\n", "exceptions", "export")
+	f(0, "", "exceptions", "remove", "+49301", "--agent", "7")
 	for _, wrong := range []string{"anna", "030*x", "101,,8", "\"", "*"} {
 		write(list, "+4940*\n"+wrong+"\n")
 		f(1, "list.csv", "exceptions", "import", list)

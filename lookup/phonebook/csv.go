@@ -232,10 +232,10 @@ func (t *table) entries(line int, fields []string) ([]Entry, error) {
 	e := Entry{Line: line}
 	for i, value := range fields[:min(len(fields), len(t.columns))] {
 		if i == t.number {
-			e.Number = numberLine(value)
+			e.Number = numberLine(FromCell(value))
 			continue
 		}
-		if value = oneLine(value); value != "" && t.columns[i] != "" {
+		if value = oneLine(FromCell(value)); value != "" && t.columns[i] != "" {
 			e.Vars = append(e.Vars, lookup.Var{Name: t.columns[i], Value: value})
 		}
 	}
@@ -247,6 +247,19 @@ func (t *table) entries(line int, fields []string) ([]Entry, error) {
 	}
 	return []Entry{e}, nil
 }
+
+// What a spreadsheet takes for a formula, at the beginning of a cell and after what separates cells for one of another language, and
+// the same with the apostrophe that Cell writes before it.
+var (
+	formula = regexp.MustCompile(`(^|[;,])([\p{Z}\p{Cf}"']*[=+\-@|%＝＋－＠])`)
+	marked  = regexp.MustCompile(`(^|[;,])'([\p{Z}\p{Cf}"']*[=+\-@|%＝＋－＠])`)
+)
+
+// Cell returns a value of a table in which no spreadsheet finds a formula: an apostrophe stands before what begins as one.
+func Cell(value string) string { return formula.ReplaceAllString(value, "$1'$2") }
+
+// FromCell returns the value of a cell that Cell or a spreadsheet wrote.
+func FromCell(cell string) string { return marked.ReplaceAllString(cell, "$1$2") }
 
 // Writer writes a table that ReadCSV reads.
 type Writer struct {
@@ -264,13 +277,17 @@ func NewWriter(w io.Writer, names []string) *Writer {
 
 // Write writes one contact.
 func (t *Writer) Write(c lookup.Contact) error {
-	fields := append(make([]string, 0, 1+len(t.names)), c.Number)
+	number := c.Number
+	if strings.Trim(number, "+0123456789") != "" {
+		number = Cell(number)
+	}
+	fields := append(make([]string, 0, 1+len(t.names)), number)
 	for _, name := range t.names {
 		value := ""
 		if i := slices.IndexFunc(c.Vars, func(v lookup.Var) bool { return v.Name == name }); i >= 0 {
 			value = c.Vars[i].Value
 		}
-		fields = append(fields, value)
+		fields = append(fields, Cell(value))
 	}
 	return t.csv.Write(fields)
 }

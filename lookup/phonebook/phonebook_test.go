@@ -205,6 +205,46 @@ func TestWriter(t *testing.T) {
 	}
 }
 
+// TestCell checks that no spreadsheet finds a formula in a table that is exported, and that it is imported as it was.
+func TestCell(t *testing.T) {
+	for value, want := range map[string]string{
+		"=1+1": "'=1+1", "+49 30 1": "'+49 30 1", "-x": "'-x", "@SUM(1)": "'@SUM(1)", " =1": "' =1", "'=1": "''=1", "' =1": "'' =1", "a;=cmd|x": "a;'=cmd|x", "a,-b": "a,'-b",
+		"\u200b＝1": "'\u200b＝1", "Anna": "Anna", "O'Neill": "O'Neill", "'quoted'": "'quoted'", "": "", "a = b": "a = b", "''-": "'''-", "'a;'=": "'a;''=",
+	} {
+		got := Cell(value)
+		if got != want || FromCell(got) != value {
+			t.Errorf("%q: got %q, which is read as %q, want %q", value, got, FromCell(got), want)
+		}
+	}
+	var b bytes.Buffer
+	w := NewWriter(&b, []string{callerName})
+	for _, number := range []string{"+49301", "=cmd", "*43"} {
+		if err := w.Write(lookup.Contact{Number: number, Vars: []lookup.Var{{Name: callerName, Value: "=1+1"}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if want := "number,CALLERID(name)\n+49301,'=1+1\n'=cmd,'=1+1\n*43,'=1+1\n"; b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+	if got, want := listed(ReadCSV(&b)), "2: +49301 CALLERID(name)==1+1\n3: =cmd CALLERID(name)==1+1\n4: *43 CALLERID(name)==1+1\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func FuzzCell(f *testing.F) {
+	for _, s := range []string{"=1", "'=1", "a;'\"=", ",,'", "''\u00a0-"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if got := FromCell(Cell(value)); got != value {
+			t.Errorf("%q becomes %q, and then %q", value, Cell(value), got)
+		}
+	})
+}
+
 func FuzzReadCSV(f *testing.F) {
 	for _, s := range []string{"number,name\n1,A\n", byteOrderMark + "phone;CALLERID(name)\r\n1;\"a\"\"b\r\nc\"\r\n", "number\tx\n\"\n\"\n1,\"", "\"number\",\"\n"} {
 		f.Add([]byte(s))
