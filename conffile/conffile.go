@@ -32,6 +32,23 @@ func Open(name string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
+// Check returns an error unless a file is a regular one of at most limit bytes, for a library that reads it by itself.
+func Check(name string, limit int64) error {
+	f, info, err := Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info.Size() > limit {
+		return errTooLarge(name, limit)
+	}
+	return nil
+}
+
+func errTooLarge(name string, limit int64) error {
+	return fmt.Errorf("%s is larger than %d bytes, the maximum", name, limit)
+}
+
 // Read returns the content of a regular file. A file of more than limit bytes is an error.
 func Read(name string, limit int64) ([]byte, error) {
 	f, _, err := Open(name)
@@ -41,7 +58,7 @@ func Read(name string, limit int64) ([]byte, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("%s is larger than %d bytes, the maximum", name, limit)
+		err = errTooLarge(name, limit)
 	}
 	if err != nil {
 		return nil, err

@@ -27,12 +27,18 @@ func TestRead(t *testing.T) {
 		if got, err := conffile.Read(at(name), 5); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v, want %q", name, got, err, want)
 		}
+		if err := conffile.Check(at(name), 5); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	for name, want := range map[string]string{
 		"large": "is larger than 5 bytes", "pipe": "not a regular file", "linked device": "not a regular file", ".": "not a regular file", "missing": "no such file",
 	} {
 		if got, err := conffile.Read(at(name), 5); got != nil || err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), at(name)) {
 			t.Errorf("%s: %q, %v, want an error with its path and %q", name, got, err, want)
+		}
+		if err := conffile.Check(at(name), 5); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
 		}
 	}
 	if _, err := conffile.KeyPair(at("full"), "/dev/zero"); err == nil || !strings.Contains(err.Error(), "/dev/zero is not a regular file") {

@@ -107,7 +107,7 @@ func takeWarning(conn *pgconn.PgConn) error {
 }
 
 func connect(ctx context.Context, dsn string, notice func(*pgconn.Notice)) (*pgx.Conn, error) {
-	cfg, err := pgx.ParseConfig(dsn)
+	cfg, err := parse(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("read the dsn: %w", err)
 	}
@@ -125,7 +125,7 @@ const (
 
 // newPool returns connections that are made when they are used. If they commit, no statement of them is cancelled.
 func newPool(ctx context.Context, dsn string, size int32, commits bool) (*pgxpool.Pool, error) {
-	cfg, err := pgxpool.ParseConfig(dsn)
+	cfg, err := parsePool(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("read the dsn: %w", err)
 	}

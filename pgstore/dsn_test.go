@@ -1,8 +1,13 @@
 package pgstore
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"ringhook/conffile"
 )
 
 // TestDSN checks that wrong addresses are refused without their password, and how good ones are shown.
@@ -30,5 +35,43 @@ func TestDSN(t *testing.T) {
 		if got := Address(dsn); got != "" {
 			t.Errorf("%s is shown as %q", dsn, got)
 		}
+	}
+}
+
+// TestDSNFiles checks that no file of a DSN is read without an end, and that a pipe blocks nothing.
+func TestDSNFiles(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("HOME", folder)
+	at := func(name string) string { return filepath.Join(folder, name) }
+	for _, err := range []error{
+		syscall.Mkfifo(at("pipe"), 0o600), os.Mkdir(at("quoted folder"), 0o700), syscall.Mkfifo(at("quoted folder/it's"), 0o600),
+		os.WriteFile(at("large"), make([]byte, conffile.MaxPEM+1), 0o600),
+		os.WriteFile(at("services"), []byte("[calls]\nhost=db1\nsslrootcert="+at("pipe")+"\n"), 0o600),
+		os.WriteFile(at("empty"), nil, 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dsn, want := range map[string]string{
+		"postgres://db1/calls?passfile=" + at("pipe"):                                          "is not a regular file",
+		"postgres://db1/calls?sslmode=verify-full&sslrootcert=/dev/zero":                       "/dev/zero is not a regular file",
+		"host=db1 passfile = " + at("large") + " user=x":                                       "is larger than",
+		"host=db1 password='a b' passfile='" + at("quoted folder") + `/it\'s'`:                 "it's is not a regular file",
+		"host=db1 sslmode=verify-full sslkey=" + at("pipe") + " sslcert=" + at("empty"):        "is not a regular file",
+		"service=calls servicefile=" + at("pipe"):                                              "is not a regular file",
+		"service=calls sslmode=verify-full password=s3cret servicefile=" + at("services"):      "is not a regular file",
+		"postgres://db1/calls?sslmode=verify-full&service=calls&servicefile=" + at("services"): "is not a regular file",
+		"postgres://ringhook:s3cret@db1/calls?sslmode=disable&passfile=" + at("empty"):         "",
+		"postgres://ringhook:s3cret@db1/calls?sslmode=disable&passfile=" + at("missing"):       "",
+	} {
+		err := CheckDSN(dsn)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) || err != nil && strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v, want %q", dsn, err, want)
+		}
+	}
+	t.Setenv("PGPASSFILE", at("pipe"))
+	if err := CheckDSN("host=db1"); err == nil {
+		t.Error("PGPASSFILE is a pipe, and accepted")
 	}
 }
