@@ -14,6 +14,7 @@ import (
 	"ringhook/control"
 	"ringhook/dialplan"
 	"ringhook/pops"
+	"ringhook/recordings"
 	accounts "ringhook/store/desk"
 )
 
@@ -146,12 +147,16 @@ func TestNotes(t *testing.T) {
 func TestPopRoutes(t *testing.T) {
 	h := serve(t)
 	h.control.Configure(control.Settings{Agents: people})
+	links := &recordings.Config{URL: "https://rec.example/%file%?key=k7qp0z2mw4xr8vt1"}
+	next := *h.current.Load()
+	next.Board.Links = links.Shown()
+	h.current.Store(&next)
 	c, other := h.signedIn("7"), h.signedIn("8")
 	m := h.listen(c)
 	m.next("hello")
-	h.say("1.1", "agent-dial", "101", nil)
+	h.say("1.1", "agent-dial", "101", map[string]any{"recording_url": "https://rec.example/1.wav?key=k7qp0z2mw4xr8vt1"})
 	id := m.next("pop")["pop"].(string)
-	if _, text := h.ask(c, "GET", "/v1/pops/"+id, ""); !strings.Contains(text, `"callerid":"+442079460142"`) {
+	if _, text := h.ask(c, "GET", "/v1/pops/"+id, ""); !strings.Contains(text, `"callerid":"+442079460142"`) || !strings.Contains(text, "rec.example/1.wav") || strings.Contains(text, "k7qp0z2mw4xr8vt1") {
 		t.Errorf("the pop: %s", text)
 	}
 	for client, path := range map[*http.Client]string{other: "/v1/pops/" + id, c: "/v1/pops/p-none"} {

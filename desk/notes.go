@@ -46,14 +46,15 @@ func (d *Desk) note(w http.ResponseWriter, r *http.Request, me *visitor) {
 	reply(w, http.StatusOK, noteStored{text, told})
 }
 
-// showPop returns the parameters of a pop that is not over, for a page that got its id alone.
+// showPop returns the parameters of a pop that is not over, for a page that got its id alone. Links to recordings are without
+// their secrets.
 func (d *Desk) showPop(w http.ResponseWriter, r *http.Request, me *visitor) {
 	p, params, found := d.live.Find(r.PathValue("pop"))
 	if !found || p.Agent.ID != me.agent.ID {
 		fail(w, http.StatusNotFound, string(control.Unknown), "there is no such pop now")
 		return
 	}
-	reply(w, http.StatusOK, popParams{p.ID, p.LinkedID, p.Agent.ID, p.Rule, p.URL, p.Title, p.Life.Fate, params})
+	reply(w, http.StatusOK, popParams{p.ID, p.LinkedID, p.Agent.ID, p.Rule, p.URL, p.Title, p.Life.Fate, d.current.Load().Board.Links.Params(params)})
 }
 
 // broken logs an error that is none of the agent's, and answers.
