@@ -82,8 +82,11 @@ func knownTo(cfg *conf.Config, own string) (freepbx.Known, error) {
 		Queues []struct{ ID string }    `toml:"queue"`
 		Agents []struct{ Phone string } `toml:"agent"`
 	}
-	if _, err := toml.DecodeFile(own, &written); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return freepbx.Known{}, err
+	// Without a file the configuration is that of the defaults, and a file of conf.d was not checked for its size and depth.
+	if cfg.File != "" {
+		if _, err := toml.DecodeFile(own, &written); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return freepbx.Known{}, err
+		}
 	}
 	queues, phones := map[string]bool{}, map[string]bool{}
 	for _, q := range cfg.Queues {

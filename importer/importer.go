@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // MaxSize is the maximum size of a template in bytes.
@@ -185,7 +186,7 @@ func (r *Result) TOML() []byte {
 
 // oneLine makes a text fit for a comment.
 func oneLine(s string) string {
-	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "?"), func(c rune) bool { return c <= ' ' || c == 0x7f || c == 0x85 || c == 0x2028 || c == 0x2029 }), " ")
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "?"), func(c rune) bool { return c == ' ' || !unicode.IsPrint(c) }), " ")
 	const most = 300
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "..."
@@ -220,7 +221,19 @@ func quoted(s string) string {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(strings.ToValidUTF8(strings.ReplaceAll(s, "\x7f", ""), "\ufffd")) // a string cannot fail
-	return strings.TrimSuffix(b.String(), "\n")
+	// What is not printable, such as a mark that turns the direction of a line, would make the file look different from what it is.
+	var out strings.Builder
+	for _, c := range strings.TrimSuffix(b.String(), "\n") {
+		switch {
+		case unicode.IsPrint(c):
+			out.WriteRune(c)
+		case c > 0xffff:
+			fmt.Fprintf(&out, `\U%08x`, c)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, c)
+		}
+	}
+	return out.String()
 }
 
 // plain makes a text of the template literal in ringhook.toml: ${ would name an environment variable.

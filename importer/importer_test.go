@@ -603,6 +603,17 @@ func TestHostileTemplate(t *testing.T) {
 			t.Errorf("the template wrote the line %q", line)
 		}
 	}
+	r, err = importer.ThreeCX([]byte(strings.NewReplacer(`Name="x`, "Name=\"x\u202e\u009b", `SECRET}"`, "SECRET}\u202e\u009b\U000e0041\"").Replace(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	marked := string(r.TOML())
+	if strings.ContainsAny(marked, "\u202e\u009b\U000e0041") || !strings.Contains(marked, `\u202e\u009b\U000e0041`) {
+		t.Errorf("marks are written as they are:\n%s", marked)
+	}
+	if _, err := decode([]byte(marked)); err != nil {
+		t.Error(err)
+	}
 	if strings.Contains(strings.ReplaceAll(out, "$${", ""), "${SECRET}") || strings.Contains(strings.ReplaceAll(out, "$${", ""), "${HOME}") {
 		t.Errorf("the template names environment variables:\n%s", out)
 	}

@@ -22,7 +22,7 @@ const (
 type element struct {
 	name  string
 	attrs map[string]string
-	text  string
+	text  strings.Builder // of the parts between inner elements and comments
 	inner []*element
 }
 
@@ -85,7 +85,7 @@ func readTree(text []byte) (*element, error) {
 		case xml.EndElement:
 			open = open[:len(open)-1]
 		case xml.CharData:
-			at.text += string(token)
+			at.text.Write(token)
 		case xml.Directive:
 			return nil, errors.New("the file has a document type, which a template has not")
 		}
@@ -118,4 +118,4 @@ func (e *element) children(name string) (list []*element) {
 
 func (e *element) attr(name string) string { return strings.TrimSpace(e.attrs[name]) }
 
-func (e *element) content() string { return strings.TrimSpace(e.text) }
+func (e *element) content() string { return strings.TrimSpace(e.text.String()) }
