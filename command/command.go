@@ -30,7 +30,7 @@ const (
 func Main(build app.Build) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	code := Run(ctx, build, os.Args[1:], os.Stdout, os.Stderr)
+	code := Run(ctx, build, os.Args[1:], safe(os.Stdout), safe(os.Stderr))
 	stop()
 	os.Exit(code)
 }
