@@ -27,7 +27,8 @@ func ivrHangup(t *transition) {
 }
 
 // customEvent makes an event with all arguments. Two reports are the same event if they
-// have the same key=, or without one if they come from one channel with equal arguments.
+// have the same key=, or without one if they come from one channel with equal arguments: as they were given, not as they are
+// kept.
 func customEvent(t *transition) {
 	own := map[string]any{}
 	key := t.env.UniqueID
@@ -39,7 +40,7 @@ func customEvent(t *transition) {
 		if !t.hidden || written || !t.reveals(name, t.args[name]) {
 			own[name] = typed(parameters[name], t.args[name])
 		}
-		key += "\x00" + name + "=" + t.args[name]
+		key += "\x00" + name + "=" + t.distinct(name)
 	}
 	if t.event == AgentNote && t.manager {
 		if !t.changeNote(key) {
@@ -47,8 +48,8 @@ func customEvent(t *transition) {
 		}
 		key += "\x00" + strconv.Itoa(t.call.Seq)
 	}
-	if given := t.args["key"]; given != "" {
-		key = "key\x00" + given
+	if t.args["key"] != "" {
+		key = "key\x00" + t.distinct("key")
 	}
 	t.emitOnce(t.event, key, own)
 }

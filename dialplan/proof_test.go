@@ -208,6 +208,16 @@ func TestCustomEventArguments(t *testing.T) {
 		{[]string{"status=5"}, 0},
 		{[]string{"status=5", "key=second"}, 1},
 		{[]string{"status=6", "key=second"}, 0},
+		// What differs beyond what is kept of a value is not the same, nor what is no UTF-8.
+		{[]string{"text=" + strings.Repeat("a", maxValue) + "x"}, 1},
+		{[]string{"text=" + strings.Repeat("a", maxValue) + "y"}, 1},
+		{[]string{"text=" + strings.Repeat("a", maxValue) + "y"}, 0},
+		{[]string{"text=" + strings.Repeat("a", maxValue)}, 1},
+		{[]string{"answer=\xc4\xe0"}, 1}, // windows-1251
+		{[]string{"answer=\xcd\xe5"}, 1},
+		{[]string{"answer=\xcd\xe5"}, 0},
+		{[]string{"key=" + strings.Repeat("k", maxValue) + "x"}, 1},
+		{[]string{"key=" + strings.Repeat("k", maxValue) + "y"}, 1},
 		{[]string{"queue_id=500", "agent_phone=101", "cause=16", "billsec=7", "recording_file=a.wav", "visit=x", "wait_time=3"}, 1},
 	} {
 		if got := survey(c.args...); got != c.want {

@@ -255,12 +255,12 @@ func (s *reportSession) begin(c *call) *transition {
 		}
 	}
 	args := make(map[string]string, len(r.Args)+2)
+	req := &request{point: r.Point, spec: specs[r.Point], env: env, args: args, event: string(r.Point)}
 	for name, value := range r.Args {
-		if v := clean(value); v != "" {
-			args[name] = v
+		if req.set(name, value); args[name] == "" {
+			delete(args, name)
 		}
 	}
-	req := &request{point: r.Point, spec: specs[r.Point], env: env, args: args, event: string(r.Point)}
 	if r.Point == CustomEvent {
 		req.event = args["name"]
 		delete(args, "name")

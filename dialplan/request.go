@@ -1,6 +1,8 @@
 package dialplan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -29,6 +31,8 @@ type request struct {
 	asked []string // arguments to read from the channel
 	test  bool     // asked by a test client, see TestVersion
 	quiet bool     // its events are not stored
+	// changed has digests of the arguments whose values are not as they were given: cut, or without what is no text.
+	changed map[string]string
 }
 
 // TestVersion and QuietVersion are the agi_version of a test client; Asterisk does not send them. The
@@ -109,8 +113,30 @@ func (r *request) give(name, value string, further map[string]rule) error {
 	if !r.accepts(name, further) {
 		return fmt.Errorf("unknown argument %q", name)
 	}
-	r.args[name] = strings.Trim(clean(value), " ")
+	r.set(name, value)
 	return nil
+}
+
+// set sets an argument to a value as it was given.
+func (r *request) set(name, value string) {
+	kept := strings.Trim(clean(value), " ")
+	r.args[name] = kept
+	if kept == strings.Trim(value, " ") {
+		return
+	}
+	if r.changed == nil {
+		r.changed = map[string]string{}
+	}
+	sum := sha256.Sum256([]byte(value))
+	r.changed[name] = hex.EncodeToString(sum[:16])
+}
+
+// distinct returns a text that differs if two values of an argument do, also beyond what is kept of them.
+func (r *request) distinct(name string) string {
+	if digest := r.changed[name]; digest != "" {
+		return r.args[name] + "\x00" + digest
+	}
+	return r.args[name]
 }
 
 func (r *request) accepts(name string, further map[string]rule) bool {
