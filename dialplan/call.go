@@ -2,6 +2,7 @@ package dialplan
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -41,6 +42,7 @@ type call struct {
 	Notes      map[string]string `json:"notes,omitempty"`    // digests of the agents' latest notes, by phone
 	Twins      []twin            `json:"twins,omitempty"`    // calls of other Asterisks with the same identity
 	Looked     string            `json:"looked,omitempty"`   // what the lookups found, see Audience
+	Table      string            `json:"table,omitempty"`    // [[ami]] table of the Asterisk, if a point reported the first channel and the table did later
 
 	points int // number of points asked since the call was loaded
 }
@@ -63,8 +65,25 @@ type channel struct {
 	Server   string `json:"server,omitempty"` // [[ami]] table that reported it, empty if a point did
 }
 
-// hiddenCaller is the Caller of a channel that withholds the number.
+// hiddenCaller is the Caller of a channel that withholds the number, whose Name is without it.
 const hiddenCaller = "withheld"
+
+// hidden returns the channel of a caller who withholds the number.
+func (ch channel) hidden() channel {
+	ch.Name, ch.Caller = HideNumber(ch.Name, ch.Caller), hiddenCaller
+	return ch
+}
+
+// isNamed reports whether a channel has the name of another one, also if the number of one of them is hidden.
+func (ch channel) isNamed(other channel) bool {
+	switch {
+	case ch.Caller == hiddenCaller && other.Caller != hiddenCaller:
+		other = other.hidden()
+	case ch.Caller != hiddenCaller && other.Caller == hiddenCaller:
+		ch = ch.hidden()
+	}
+	return ch.Name == other.Name
+}
 
 // elsewhere reports whether two channels are on Asterisks with different addresses.
 func (ch channel) elsewhere(other channel) bool {
@@ -87,15 +106,26 @@ func (c *call) contradicts(ch channel) bool {
 	if f.UniqueID == "" || f.UniqueID != ch.UniqueID {
 		return false
 	}
-	caller, name := f.Caller != ch.Caller, f.Name != ch.Name
+	caller, name := f.Caller != ch.Caller, !f.isNamed(ch)
 	if f.Server != "" || ch.Server != "" { // a report does not know all of every channel
 		caller = caller && f.Caller != "" && ch.Caller != ""
 		name = name && f.Name != "" && ch.Name != ""
 	}
-	if f.Server != "" && ch.Server != "" {
-		return f.Server != ch.Server && (caller || name)
+	if server := c.server(); server != "" && ch.Server != "" {
+		return server != ch.Server && (caller || name)
 	}
 	return caller && (name || f.elsewhere(ch))
+}
+
+// server returns the [[ami]] table of the call's Asterisk, empty if it is not known.
+func (c *call) server() string { return cmp.Or(c.First.Server, c.Table) }
+
+// joinServer notes the table whose report names the first channel as the point of the dialplan did that was asked first.
+func (c *call) joinServer(ch channel) {
+	f := c.First
+	if c.server() == "" && ch.Name != "" && f.UniqueID == ch.UniqueID && f.Caller == ch.Caller && f.isNamed(ch) {
+		c.Table = ch.Server
+	}
 }
 
 // twin is a call of another Asterisk with the same identity, which contradicted this one.
@@ -122,9 +152,9 @@ func (c *call) twinOf(ch channel, connected string) string {
 				return t.Asterisk
 			}
 		case ch.UniqueID == t.First.UniqueID:
-			name := ch.Name == t.First.Name && ch.Name != c.First.Name
+			name := ch.isNamed(t.First) && !ch.isNamed(c.First)
 			caller := ch.Caller == t.First.Caller && ch.Caller != c.First.Caller
-			if name || caller && t.First.Name == c.First.Name {
+			if name || caller && t.First.isNamed(c.First) {
 				return t.Asterisk
 			}
 		case ch.Caller == t.First.Caller, connected != "" && connected == t.First.Caller:

@@ -194,7 +194,7 @@ func (s *reportSession) ownCall(e *entry) (*entry, error) {
 		first = &channel{UniqueID: r.Channel, Server: r.Server, Caller: e.call.First.Caller} // its caller proves nothing
 	}
 	other := e.call.twinOf(*first, "")
-	if other == "" && r.Presumed && r.Server != "" && e.call.First.Server != "" && e.call.First.Server != r.Server {
+	if other == "" && r.Presumed && r.Server != "" && e.call.server() != "" && e.call.server() != r.Server {
 		s.entry = nil
 		s.calls.release(e, true)
 		return nil, nil
@@ -227,11 +227,11 @@ func (r *Report) channel() *channel {
 	if r.First == nil {
 		return nil
 	}
-	ch := &channel{UniqueID: r.Call.LinkedID, Name: cut(clean(r.First.Name), 128), Caller: cut(clean(r.First.Number), 64), Server: r.Server}
+	ch := channel{UniqueID: r.Call.LinkedID, Name: cut(clean(r.First.Name), 128), Caller: cut(clean(r.First.Number), 64), Server: r.Server}
 	if r.First.Withheld {
-		ch.Caller = hiddenCaller
+		ch = ch.hidden()
 	}
-	return ch
+	return &ch
 }
 
 // apply applies the report to a call. It is a step.
@@ -265,9 +265,11 @@ func (s *reportSession) begin(c *call) *transition {
 		req.event = args["name"]
 		delete(args, "name")
 	}
-	return &transition{
+	t := &transition{
 		request: req, call: c, settings: s.settings, now: r.At, numbers: s.Numbers, wanted: s.Hooks.Wants, presumed: r.Presumed, manager: true,
 	}
+	t.marks, t.hidden = c.marks(), t.withheld() && !s.settings.withheldEvents // also for a repeat, which changes nothing
+	return t
 }
 
 // finish waits for the commit of an event.
@@ -293,8 +295,14 @@ func (s *reportSession) finish(e *entry, c *pendingCommit) {
 // note records a report in the metrics, the log and, unless it is a repeat, the trace.
 func (s *reportSession) note(outcome ReportOutcome, err error) {
 	r, channel := s.report, s.report.Name
-	if s.transition != nil {
+	switch {
+	case s.transition != nil:
 		channel = s.transition.shownChannel()
+	case s.settings.withheldEvents:
+	case r.First != nil && r.First.Withheld:
+		channel = HideNumber(channel, r.First.Number)
+	case r.Caller != nil && r.Caller.Withheld:
+		channel = HideNumber(channel, r.Caller.Number)
 	}
 	s.metrics.report(r.Point, outcome)
 	about := []any{"point", string(r.Point), "channel", cut(channel, 128), "uniqueid", cut(r.Channel, 64), "linkedid", cut(r.Call.LinkedID, 64)}
@@ -330,7 +338,11 @@ func (s *reportSession) note(outcome ReportOutcome, err error) {
 // locate finds the visit and the ring that the report is about, as the channel's variables name them at a
 // point that the dialplan asks. It returns false if the report is a repeat.
 func (t *transition) locate(r *Report) bool {
-	if first := r.channel(); r.Caller != nil && first != nil && t.call.First.UniqueID == "" {
+	switch first := r.channel(); {
+	case first == nil:
+	case t.call.First.UniqueID != "":
+		t.call.joinServer(*first)
+	case r.Caller != nil:
 		t.call.First = *first
 	}
 	if r.Stay == nil && r.Left != "" {

@@ -31,6 +31,9 @@ type request struct {
 	asked []string // arguments to read from the channel
 	test  bool     // asked by a test client, see TestVersion
 	quiet bool     // its events are not stored
+	// stray is true if the call is not known, because the request was refused before: its caller may withhold the number that
+	// an argument on an agent's channel has.
+	stray bool
 	// changed has digests of the arguments whose values are not as they were given: cut, or without what is no text.
 	changed map[string]string
 }
@@ -203,7 +206,7 @@ func (r *request) identity() Identity { return NewIdentity(r.linkedid(), r.args[
 func (r *request) channel(peer netip.Addr) channel {
 	ch := channel{UniqueID: r.env.UniqueID, Name: cut(clean(r.env.Channel), 128), Caller: cut(clean(r.env.CallerNum), 64)}
 	if WithheldBits(r.env.CallingPres) {
-		ch.Caller = hiddenCaller
+		ch = ch.hidden()
 	}
 	named := r.args["server"] != "" && !slices.Contains(r.asked, "server") || systemName(r.linkedid()) != ""
 	if peer.IsValid() && !peer.IsLoopback() && !named {

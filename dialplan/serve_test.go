@@ -989,6 +989,18 @@ func TestReportOfUnknownTwin(t *testing.T) {
 	if got := end("right", "PJSIP/beta-00000009", "02079460143"); got != dialplan.ReportUnknown {
 		t.Errorf("the end of a call without points is %s", got)
 	}
+	// A table that has reported the first channel as the point did is that of the call: one difference is enough for another's.
+	if got := h.d.Report(wait.Context(t), &dialplan.Report{
+		Point: dialplan.CallAnswer, At: time.Now(), Call: dialplan.NewIdentity("1768469400.1", "e", ""), Channel: "1768469400.1",
+		Server: "left", First: &dialplan.First{Name: "PJSIP/trunk-00000004", Number: "02079460142"},
+	}); got != dialplan.ReportMade {
+		t.Errorf("the answer is %s", got)
+	}
+	h.d.WaitForReports()
+	h.d.Forget()
+	if got := end("right", "PJSIP/trunk-00000004", "02079460143"); got != dialplan.ReportUnknown {
+		t.Errorf("the end of another Asterisk's call with the same channel is %s", got)
+	}
 	if got := end("left", "PJSIP/trunk-00000004", "02079460142"); got != dialplan.ReportMade {
 		t.Errorf("the end of the call is %s", got)
 	}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -341,18 +343,23 @@ func (p *pointSession) encodeArguments(b *traceBuffer, hidden bool) {
 	env := p.session.Env()
 	r := cmp.Or(p.request, &request{env: env})
 	seen := p.marks()
+	if p.transition == nil && !p.settings.withheldEvents {
+		stray := *r
+		stray.stray = true
+		r, hidden = &stray, true
+	}
 	shown := func(text string, show func(string, marks) string) string {
 		if hidden {
 			return show(text, seen)
 		}
 		return text
 	}
-	b.text(shown(env.Query, r.shownQuery), maxTracedReason)
+	b.text(withoutSecrets(shown(env.Query, r.shownQuery)), maxTracedReason)
 	for _, arg := range env.Args[:b.count(len(env.Args))] {
-		b.text(shown(arg, r.shownArgument), maxTracedValue)
+		b.text(withoutSecrets(shown(arg, r.shownArgument)), maxTracedValue)
 	}
 	for _, name := range r.asked[:b.count(len(r.asked))] {
-		value := r.args[name]
+		value := withoutSecrets(r.args[name])
 		if hidden && value != "" && r.reveals(name, value, seen) {
 			value = withheldText
 		}
@@ -376,4 +383,31 @@ func (p *pointSession) encodeSources(b *traceBuffer) {
 		b.number(l.Age.Microseconds())
 		b.truth(l.Shadow)
 	}
+}
+
+// The parts of links in a text of the dialplan, plain or as a query has them.
+var (
+	linkBegin = regexp.MustCompile(`(?i)https?(?:://|%3a%2f%2f)`)
+	linkUser  = regexp.MustCompile(`(?i)^[^/?&\s]*(?:@|%40)`)
+	linkQuery = regexp.MustCompile(`(?i)\?|%3f`)
+)
+
+// withoutSecrets returns a text of the dialplan without what may be secret in the link in it: user info and query. Links to
+// recordings may have keys there.
+func withoutSecrets(text string) string {
+	if !strings.Contains(text, "//") && !strings.Contains(text, "%") { // nearly every one
+		return text
+	}
+	at := linkBegin.FindStringIndex(text)
+	if at == nil {
+		return text
+	}
+	begin, rest := text[:at[1]], text[at[1]:]
+	if user := linkUser.FindString(rest); user != "" {
+		begin, rest = begin+"***@", rest[len(user):]
+	}
+	if query := linkQuery.FindStringIndex(rest); query != nil {
+		rest = rest[:query[1]] + "***"
+	}
+	return begin + rest
 }

@@ -11,7 +11,7 @@ import (
 
 // encoded returns the encoded record of a point.
 func encoded(env fastagi.Env, left traced) traceBuffer {
-	p := &pointSession{session: &fastagi.Session{}, traced: left, kind: "short"}
+	p := &pointSession{session: &fastagi.Session{}, current: &current{settings: newSettings(Settings{})}, traced: left, kind: "short"}
 	*p.session.Env() = env
 	p.request = &request{env: p.session.Env(), args: map[string]string{"linkedid": "1.1", "status": "BUSY"}, asked: []string{"linkedid", "visit", "status"}}
 	b := traceBuffer{traceVersion}

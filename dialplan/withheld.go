@@ -48,6 +48,8 @@ func (r *request) reveals(name, value string, seen marks) bool {
 		return true
 	case seen.in(value):
 		return true
+	case r.stray && !r.restricted():
+		return lastDigits(value) != "" && !number.IsUniqueID(value) && !holdsNumber(value, r.env.CallerNum)
 	case !r.restricted():
 		return false // the caller of this channel may be an agent
 	}
@@ -171,6 +173,9 @@ func (t *transition) forgetCaller() {
 		if text, ok := value.(string); ok && t.reveals(name, text) {
 			delete(t.call.Known, name)
 		}
+	}
+	if f := &t.call.First; f.Caller != hiddenCaller && t.reveals("first", f.Caller) {
+		*f = f.hidden()
 	}
 }
 

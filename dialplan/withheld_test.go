@@ -2,6 +2,7 @@ package dialplan
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +84,7 @@ func TestWithheldLater(t *testing.T) {
 					t.Errorf("%s, %s: %s does not say that the number is withheld", name, number, ev.Name)
 				}
 			}
-			if strings.Contains(string(p.kept), "9460142") && name != "by a later point" {
+			if strings.Contains(string(p.kept), "9460142") {
 				t.Errorf("%s: the store has the number: %s", name, p.kept)
 			}
 			if n := len(p.events); n < 5 || p.events[n-1].Name != string(CallHangup) {
@@ -164,5 +165,68 @@ func TestWithheldTrace(t *testing.T) {
 		if text := strings.TrimSpace(fmt.Sprint(got.Caller, " ", got.CallerName, " ", got.Query, " ", got.Given, " ", got.Read)); text != tc.want {
 			t.Errorf("%s: got %s, want %s", name, text, tc.want)
 		}
+	}
+}
+
+// TestWithheldFirst checks that the stored state of a call has no channel with the number of a caller who withholds it, and that
+// the call continues under the hidden name.
+func TestWithheldFirst(t *testing.T) {
+	const raw = "DAHDI/i1/" + withheldCaller + "-5"
+	shown := channel{UniqueID: "1.1", Name: raw, Caller: withheldCaller}
+	env := &fastagi.Env{UniqueID: "1.1", Channel: raw, CallerNum: withheldCaller, CallingPres: 32}
+	hidden := (&request{env: env}).channel(netip.Addr{})
+	if hidden != (channel{UniqueID: "1.1", Name: "DAHDI/i1/withheld-5", Caller: hiddenCaller}) {
+		t.Errorf("the channel is %+v", hidden)
+	}
+	report := &Report{Call: Identity{LinkedID: "1.1"}, First: &First{Name: raw, Number: withheldCaller, Withheld: true}}
+	if got := report.channel(); *got != hidden {
+		t.Errorf("the channel of a report is %+v", got)
+	}
+	other := channel{UniqueID: "1.1", Name: "DAHDI/i1/02079460143-6", Caller: "02079460143"}
+	for _, first := range []channel{shown, hidden} {
+		c := &call{LinkedID: "1.1", First: first}
+		if c.contradicts(shown) || c.contradicts(hidden) || c.twinOf(shown, "") != "" || c.twinOf(hidden, "") != "" {
+			t.Errorf("%+v is that of another call", first)
+		}
+		if !c.contradicts(other) {
+			t.Errorf("%+v is not that of another call", other)
+		}
+	}
+
+	// The number is withheld from the second point on.
+	p := newPBX(t)
+	p.caller, p.pres = withheldCaller, 0
+	p.at(1, "call-1", QueueDial, "queue_id=500")
+	p.kept = []byte(strings.Replace(string(p.kept), "{", fmt.Sprintf(`{"first":{"uniqueid":"call-1","name":%q,"caller":%q},`, raw, withheldCaller), 1))
+	p.pres = 32
+	p.at(2, "call-1", CallDial)
+	c, err := decodeCall(p.kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.First.Caller != hiddenCaller || c.First.Name != "DAHDI/i1/withheld-5" {
+		t.Errorf("the first channel is %+v", c.First)
+	}
+}
+
+// TestTraceOfStray checks what the trace of a refused point shows on an agent's channel: it is not known whose call that is.
+func TestTraceOfStray(t *testing.T) {
+	p := &pointSession{session: &fastagi.Session{}, current: &current{settings: newSettings(Settings{})}}
+	*p.session.Env() = fastagi.Env{
+		Point: "agent-answer", UniqueID: "1700000000.2", CallerNum: "02079460500", Query: "country=XX&phone=" + withheldCaller,
+		Args: []string{"from=" + withheldCaller, "own=+442079460500", "agent_phone=02079460501", "linkedid=1700000000.1", "queue_id=500", "recording_url=https://u:p@pbx.example/rec/1.wav?key=s3cret"},
+	}
+	b := traceBuffer{traceVersion}
+	p.encode(&b, "ERROR", time.Second)
+	got, err := DecodeTrace(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "country=XX&phone=withheld [from=withheld own=+442079460500 agent_phone=02079460501 linkedid=1700000000.1 queue_id=500 recording_url=https://***@pbx.example/rec/1.wav?***]"
+	if text := fmt.Sprint(got.Query, " ", got.Given); text != want {
+		t.Errorf("got  %s\nwant %s", text, want)
+	}
+	if got := withoutSecrets("recording_url=https%3A%2F%2Fu%3Ap%40pbx%2F1.wav%3Fkey%3Ds3cret&queue_id=500"); strings.Contains(got, "s3cret") || strings.Contains(got, "p%40") {
+		t.Errorf("a query is shown as %s", got)
 	}
 }
