@@ -19,7 +19,14 @@ var (
 // refuse answers ERROR to an invalid request.
 func (p *pointSession) refuse(err error) string {
 	p.traced.err = err.Error()
-	p.report(slog.LevelWarn, err.Error(), "request rejected: fix the dialplan", "err", err)
+	kind := err.Error()
+	if m := (*mistake)(nil); errors.As(err, &m) {
+		kind = m.kind // what a call brings may differ each time
+		if _, known := specs[Point(p.session.Env().Point)]; known {
+			kind += " " + p.session.Env().Point
+		}
+	}
+	p.report(slog.LevelWarn, kind, "request rejected: fix the dialplan", "err", err)
 	return p.reply(nil, replyError)
 }
 

@@ -45,6 +45,16 @@ const (
 	QuietVersion = "ringhook test without events"
 )
 
+// mistake is a mistake of the dialplan. Its text may have what a call brings, its kind does not.
+type mistake struct{ kind, text string }
+
+// Error returns the text.
+func (m *mistake) Error() string { return m.text }
+
+func mistakef(format string, args ...any) error {
+	return &mistake{format, fmt.Sprintf(format, args...)}
+}
+
 // parseRequest parses the point and its arguments. further names the arguments that are allowed beyond
 // the contract.
 func parseRequest(env *fastagi.Env, further map[string]rule) (*request, error) {
@@ -52,7 +62,7 @@ func parseRequest(env *fastagi.Env, further map[string]rule) (*request, error) {
 	r := &request{point: Point(env.Point), env: env, test: quiet || env.Version == TestVersion, quiet: quiet}
 	var known bool
 	if r.spec, known = specs[r.point]; !known {
-		return r, fmt.Errorf("unknown point %q: the path of the AGI URL must be one of %s", env.Point, strings.Join(Points(), ", "))
+		return r, mistakef("unknown point %q: the path of the AGI URL must be one of %s", env.Point, strings.Join(Points(), ", "))
 	}
 	r.args = make(map[string]string, max(len(env.Args), len(r.spec.reads)))
 	if err := r.parseQuery(further); err != nil {
@@ -64,7 +74,7 @@ func parseRequest(env *fastagi.Env, further map[string]rule) (*request, error) {
 		}
 		name, value, ok := strings.Cut(arg, "=")
 		if !ok {
-			return r, fmt.Errorf("argument %d is not name=value", i+1) // the argument itself may be a caller's name
+			return r, mistakef("argument %d is not name=value", i+1) // the argument itself may be a caller's name
 		}
 		if err := r.give(strings.TrimSpace(name), value, further); err != nil {
 			return r, err
@@ -72,7 +82,7 @@ func parseRequest(env *fastagi.Env, further map[string]rule) (*request, error) {
 	}
 	for _, name := range r.spec.needs {
 		if r.args[name] == "" {
-			return r, fmt.Errorf("point %s needs the argument %s", r.point, name)
+			return r, mistakef("point %s needs the argument %s", r.point, name)
 		}
 	}
 	r.event = string(r.point)
@@ -80,7 +90,7 @@ func parseRequest(env *fastagi.Env, further map[string]rule) (*request, error) {
 		r.event = r.args["name"]
 		delete(r.args, "name")
 		if !ValidEvent(r.event) {
-			return r, fmt.Errorf("event name %q: use letters, digits, - and _ (64 at most), and no name of ringhook's own events", r.event)
+			return r, mistakef("event name %q: use letters, digits, - and _ (64 at most), and no name of ringhook's own events", r.event)
 		}
 	}
 	return r, nil
@@ -92,11 +102,11 @@ func (r *request) parseQuery(further map[string]rule) error {
 	}
 	values, err := url.ParseQuery(r.env.Query)
 	if err != nil {
-		return fmt.Errorf("query string: %w", err)
+		return mistakef("query string: %v", err)
 	}
 	for name, all := range values {
 		if len(all) > 1 {
-			return fmt.Errorf("argument %s is given twice", name)
+			return mistakef("argument %s is given twice", name)
 		}
 		if err := r.give(name, all[0], further); err != nil {
 			return err
@@ -108,13 +118,13 @@ func (r *request) parseQuery(further map[string]rule) error {
 // give adds one argument. It is not read from the channel then, even if its value is empty.
 func (r *request) give(name, value string, further map[string]rule) error {
 	if _, twice := r.args[name]; twice {
-		return fmt.Errorf("argument %s is given twice", name)
+		return mistakef("argument %s is given twice", name)
 	}
 	if Reserved(name) {
-		return fmt.Errorf("argument %q has the name of a parameter that only ringhook sets: choose another name", name)
+		return mistakef("argument %q has the name of a parameter that only ringhook sets: choose another name", name)
 	}
 	if !r.accepts(name, further) {
-		return fmt.Errorf("unknown argument %q", name)
+		return mistakef("unknown argument %q", name)
 	}
 	r.set(name, value)
 	return nil

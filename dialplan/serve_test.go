@@ -531,6 +531,21 @@ func (silentCommit) Wait(context.Context) ([]hooks.Delivery, error) {
 	return nil, context.DeadlineExceeded
 }
 
+// TestRefusalsAreCounted checks that points that are refused, each for another reason that a call brings, do not write a line each
+// to the log.
+func TestRefusalsAreCounted(t *testing.T) {
+	h := build(t, wait.Limit, nil, nil)
+	for i := range 20 {
+		h.ask("event", nil, fmt.Sprintf("name=02079460%03d!", i))
+		h.ask(fmt.Sprintf("point-%d", i), nil)
+		h.ask("queue-dial", nil, fmt.Sprintf("from-%d=x", i))
+	}
+	closed(t, "dialplan", h.d.Close())
+	if text := h.log.String(); strings.Count(text, "request rejected") != 6 || strings.Count(text, "repeated=19") != 3 {
+		t.Errorf("the log has not the first line of each kind and a summary of the others: %s", text)
+	}
+}
+
 // TestHangingDiskLog checks that a disk that hangs does not write a line for each point to the log.
 func TestHangingDiskLog(t *testing.T) {
 	h := build(t, wait.Limit, nil, func(sound dialplan.Journal) dialplan.Journal { return silentJournal{sound} })
