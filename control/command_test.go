@@ -621,7 +621,9 @@ func TestPauseEndsReadLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := desk.PauseEnd{Server: "pbx", Interface: "PJSIP/101", Queue: "500", From: time.Now(), At: time.Now().Add(time.Hour)}
+	// The clock was ten years ahead when the pause of an hour began.
+	began := time.Now().Add(10 * 365 * 24 * time.Hour)
+	end := desk.PauseEnd{Server: "pbx", Interface: "PJSIP/101", Queue: "500", From: began, At: began.Add(time.Hour)}
 	conn, err := sqlite.Options{Path: filepath.Join(folder, desk.File), Synchronous: "NORMAL", Busy: time.Minute}.Writer()
 	if err := errors.Join(err, d.SetPauseEnds(end)); err != nil {
 		t.Fatal(err)
@@ -642,6 +644,9 @@ func TestPauseEndsReadLater(t *testing.T) {
 	}
 	rename("away", "pause_end")
 	wait.Until(t, func() bool { return c.pauseEnd("pbx", "PJSIP/101", "500") != nil }, "the end of the pause is not known")
+	if at := c.pauseEnd("pbx", "PJSIP/101", "500"); at.After(time.Now().Add(time.Hour)) {
+		t.Errorf("the pause ends at %s", at)
+	}
 	if line := <-log; !strings.Contains(line, "cannot end the stored states of agents") {
 		t.Error(line)
 	}

@@ -343,7 +343,11 @@ func (e *earlier) take(c *Control) bool {
 func (c *Control) addPauseEnds(ends []desk.PauseEnd) {
 	c.endsMu.Lock()
 	defer c.endsMu.Unlock()
+	now := time.Now()
 	for _, e := range ends {
+		if e.From.After(now) { // the clock was ahead when the pause began
+			e.From, e.At = now, now.Add(e.At.Sub(e.From))
+		}
 		if !slices.ContainsFunc(c.ends, e.SameMember) {
 			c.ends = append(c.ends, e)
 		}
