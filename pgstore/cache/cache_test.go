@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringhook/lookup"
@@ -187,4 +188,32 @@ func TestClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	newNode(t, dsn, roomy).answers(t, "k1", "Ada")
+}
+
+// TestSlowEngine checks that a lookup does not wait for an engine that does not answer.
+func TestSlowEngine(t *testing.T) {
+	dsn := sidetest.Database(t)
+	c := newNode(t, dsn, roomy)
+	c.queue <- entry("k1", "+441", "Ada", time.Now())
+	c.stores(t)
+	ctx := wait.Context(t)
+	other, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(ctx)
+	if _, err := other.Exec(ctx, "begin; lock table ringhook.cache in access exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	c.askTime = askTime
+	c.answers(t, "k1", "") // else it waits until the end of the test
+	if c.quiet.Load() == 0 {
+		t.Error("the engine is asked again at once")
+	}
+	if _, err := other.Exec(ctx, "rollback"); err != nil {
+		t.Fatal(err)
+	}
+	c.askTime = wait.Limit
+	c.quiet.Store(0)
+	c.answers(t, "k1", "Ada")
 }
