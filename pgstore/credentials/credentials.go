@@ -153,8 +153,9 @@ const (
 func lockOf(account string) string { return "account " + account }
 
 const (
+	// A lock that lasts longer than a new one would is from before the engine's clock was set back.
 	lock = `insert into ringhook.hold as h (tenant, name, holder, until) values ($1, $2, $3, clock_timestamp() + $4::interval)
-		on conflict (tenant, name) do update set holder = excluded.holder, until = excluded.until where h.until < clock_timestamp()`
+		on conflict (tenant, name) do update set holder = excluded.holder, until = excluded.until where h.until < clock_timestamp() or h.until > excluded.until`
 	unlock = "delete from ringhook.hold where tenant = $1 and name = $2 and holder = $3"
 )
 

@@ -32,8 +32,10 @@ func (d *Desk) Close() error { return nil }
 func (d *Desk) Shared() bool { return true }
 
 const (
+	// One that lasts longer than a new one would is from before the engine's clock was set back.
 	hold = `insert into ringhook.hold as h (tenant, name, holder, until) values ($1, $2, $3, clock_timestamp() + $4::interval)
-		on conflict (tenant, name) do update set holder = excluded.holder, until = excluded.until where h.until < clock_timestamp() or h.holder = excluded.holder`
+		on conflict (tenant, name) do update set holder = excluded.holder, until = excluded.until
+		where h.until < clock_timestamp() or h.until > greatest(excluded.until, clock_timestamp()) or h.holder = excluded.holder`
 	release = "delete from ringhook.hold where tenant = $1 and name = $2 and holder = $3"
 )
 
