@@ -32,6 +32,7 @@ type exchange struct {
 	t       *testing.T
 	pbx     *amitest.Server
 	desk    *desk.Desk
+	shared  Store // that start uses in place of desk; nil for none
 	folder  string
 	calls   *heardCalls
 	metrics *prometheus.Registry
@@ -165,7 +166,11 @@ func (x *exchange) start() {
 		x.t.Fatal(err)
 	}
 	x.Exchange(servers)
-	x.Use(x.desk, x.calls)
+	if x.shared != nil {
+		x.Use(x.shared, x.calls)
+	} else {
+		x.Use(x.desk, x.calls)
+	}
 	x.eventually("connected", func() bool { return x.Live().Servers[0].Connected })
 }
 

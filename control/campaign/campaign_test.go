@@ -515,3 +515,37 @@ func TestHours(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestResume checks that a campaign which another node has stored is called when the runner looks for it, and that a runner whose
+// context has ended continues at the next start.
+func TestResume(t *testing.T) {
+	b := newBench(t)
+	mine := b.runner
+	b.runner = New(b.store, nil, mine.settings, slog.New(slog.DiscardHandler)) // that of a node which makes no calls
+	b.add("a", 1, "201", "202")
+	if len(b.ids()) != 0 {
+		t.Fatal("the other node calls")
+	}
+	b.runner = mine
+	for range 2 {
+		if err := b.runner.Resume(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.until("one is called", func() bool { return len(b.ids()) == 1 })
+	b.end()
+	b.runner.Stopped()
+	ctx, cancel := context.WithCancel(context.Background())
+	b.end = cancel
+	if err := b.runner.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.until("the first is unclear", func() bool { return b.results("a")["201"] == "done "+unclear })
+	b.hangup("201", "16")
+	b.until("the second is called", func() bool { return b.ids()["202"] != "" })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.most != 1 || b.times["201"] != 1 {
+		t.Errorf("%d calls at once, 201 called %d times", b.most, b.times["201"])
+	}
+}
