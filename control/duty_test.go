@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ type sharedDesk struct {
 	*desk.Desk
 	mu     sync.Mutex
 	holder string // guarded by mu
+	away   error  // why the store cannot be used; guarded by mu
 }
 
 // Shared implements Store.
@@ -22,10 +24,23 @@ func (d *sharedDesk) Shared() bool { return true }
 func (d *sharedDesk) Hold(_, holder string, _ time.Duration) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.away != nil {
+		return false, d.away
+	}
 	if d.holder == "" {
 		d.holder = holder
 	}
 	return d.holder == holder, nil
+}
+
+// SetPauseEnds implements Store.
+func (d *sharedDesk) SetPauseEnds(ends ...desk.PauseEnd) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.away != nil {
+		return d.away
+	}
+	return d.Desk.SetPauseEnds(ends...)
 }
 
 // Release implements Store.
@@ -101,4 +116,40 @@ func TestTwoNodes(t *testing.T) {
 			t.Errorf("%d pauses were ended, want %d", got, n+1)
 		}
 	}
+}
+
+// TestPauseWithoutStore checks that a pause ends that began while the store could not be used, and that the end of another one is
+// stored when it can be used again.
+func TestPauseWithoutStore(t *testing.T) {
+	x := newExchange(t)
+	x.Close()
+	store := &sharedDesk{Desk: x.desk, holder: "another node", away: errors.New("away")}
+	x.shared = store
+	x.start()
+	anna := x.actor("7")
+	x.want("log in", codes(x.Login(t.Context(), anna, LoginRequest{Agent: "7", Queues: []string{"500", "600"}})), "500=ok 600=ok")
+	for queue, in := range map[string]time.Duration{"500": time.Second, "600": time.Hour} {
+		end := time.Now().Add(in)
+		x.want("pause", codes(x.Pause(t.Context(), anna, PauseRequest{Agent: "7", Queues: []string{queue}, Until: &end})), queue+"=error")
+	}
+	paused := func(queue string) bool {
+		v, _ := x.Agent(anna, "7")
+		for _, q := range v.Queues {
+			if q.Queue == queue {
+				return q.Paused
+			}
+		}
+		return false
+	}
+	x.eventually("one has ended", func() bool { return !paused("500") })
+	if !paused("600") {
+		t.Error("the other has ended")
+	}
+	store.mu.Lock()
+	store.away = nil
+	store.mu.Unlock()
+	x.eventually("the end is stored", func() bool {
+		ends, err := x.desk.PauseEnds()
+		return err == nil && len(ends) == 1 && ends[0].Queue == "600"
+	})
 }

@@ -189,6 +189,9 @@ func (c *Control) work(ctx context.Context) {
 			c.share(ctx)
 			if !c.duty.on(time.Now()) { // what is known of before may be old when the duty begins
 				from, times = earlier{}, agentTimes{}
+				if c.duty.unknown { // a pause may be ended twice, but must not last
+					c.endPauses(ctx, time.Now())
+				}
 				continue
 			}
 		}
@@ -214,6 +217,7 @@ type duty struct {
 	holder  string
 	since   time.Time // when it was extended last; zero for none
 	asked   time.Time
+	unknown bool               // the store could not be asked last
 	stop    context.CancelFunc // of the campaigns; nil if none were started
 	resumed time.Time
 }
@@ -223,12 +227,13 @@ func (d *duty) on(now time.Time) bool { return !d.since.IsZero() && now.Sub(d.si
 
 // take takes or extends the duty, and begins or ends the campaigns with it.
 func (d *duty) take(ctx context.Context, c *Control, now time.Time) {
-	if d.asked.IsZero() || now.Sub(d.asked) >= dutyEvery {
+	if d.asked.IsZero() || d.unknown || now.Sub(d.asked) >= dutyEvery {
 		d.asked = now
 		if d.holder == "" {
 			d.holder = rand.Text()
 		}
 		held, err := c.desk.Hold(dutyName, d.holder, dutyTime)
+		d.unknown = err != nil
 		switch {
 		case held && err == nil:
 			d.since = now
@@ -251,7 +256,7 @@ func (d *duty) take(ctx context.Context, c *Control, now time.Time) {
 	case !on && d.stop != nil:
 		d.stop()
 		d.stop = nil
-		c.log.Warn("this node has lost the duty of campaigns, ends of pauses and times of agents", "hint", "another node takes it")
+		c.log.Warn("campaigns and times of agents are left to another node", "hint", "the store could not be used, or another node was faster")
 	}
 }
 
@@ -276,6 +281,9 @@ const resumeEvery = 2 * time.Second
 func (c *Control) share(ctx context.Context) {
 	now := time.Now()
 	c.duty.take(ctx, c, now)
+	if c.duty.unknown { // the store has logged it
+		return
+	}
 	c.expectAgain(expectWithin)
 	c.sharePauseEnds()
 	if c.duty.stop != nil && now.Sub(c.duty.resumed) >= resumeEvery {
