@@ -1,10 +1,13 @@
 package dialplan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +26,7 @@ type Lineage struct {
 	version atomic.Int64
 	own     atomic.Bool // the stored state is that of a record of the lineage
 	newer   atomic.Pointer[Moved]
+	fork    atomic.Pointer[Lineage]
 }
 
 // NewLineage returns a lineage that begins with a stored state of this version; 0 if nothing is stored.
@@ -40,6 +44,15 @@ func (l *Lineage) Version() int64 { return l.version.Load() }
 func (l *Lineage) Stored(version int64) {
 	l.version.Store(version)
 	l.own.Store(true)
+}
+
+// StoredElsewhere notes that a record of the lineage is stored where it may not be safe, as a version that the store does not have.
+// A point that repeats it is not answered without another write.
+func (l *Lineage) StoredElsewhere(version int64) {
+	if l != nil {
+		l.version.Store(version)
+		l.own.Store(false)
+	}
 }
 
 // Move breaks the lineage, because another server has changed the call. The journal calls it before it
@@ -66,6 +79,20 @@ func (l *Lineage) Newer() *Moved {
 		return nil
 	}
 	return l.newer.Load()
+}
+
+// Fork returns the lineage of the same records in a second store, which may lose what the first one keeps: what happens there
+// changes only the fork. It is one until it is broken, then another.
+func (l *Lineage) Fork() *Lineage {
+	if l == nil {
+		return nil
+	}
+	f := l.fork.Load()
+	if f == nil || f.Broken() {
+		f = NewLineage(l.Version())
+		l.fork.Store(f)
+	}
+	return f
 }
 
 // foreign reports whether the stored state is that of another server or of an earlier lineage.
@@ -209,4 +236,206 @@ func (d *Dialplan) inBackground(f func()) {
 	if !d.closed {
 		d.late.Go(f)
 	}
+}
+
+// Merged is a call of which two servers have recorded points without each other, because one of them was cut off.
+type Merged struct{ call *call }
+
+// Merge joins the state of a call that is stored with one that is added to it. Visits and rings are joined by their markers, and
+// of each time the earliest counts. Of two values the one that was known first is kept. Either state may be nil.
+func Merge(stored, added []byte) (*Merged, error) {
+	if stored == nil || added == nil {
+		c, err := decodeCall(slices.Concat(stored, added))
+		if err == nil && stored == nil {
+			c.Seq = 0 // its events get their own numbers
+		}
+		return &Merged{c}, err
+	}
+	a, err := decodeCall(stored)
+	if err != nil {
+		return nil, err
+	}
+	b, err := decodeCall(added)
+	if err != nil {
+		return nil, err
+	}
+	seq := a.Seq
+	if b.Began.Before(a.Began) {
+		a, b = b, a
+	}
+	c := a.join(b)
+	c.Seq = seq
+	return &Merged{c}, nil
+}
+
+// Number sets the number of an event of the added state. It is called for its events in their order. One that a receiver has keeps its
+// own number; the others follow all that are numbered.
+func (m *Merged) Number(ev *hooks.Event, received bool) {
+	if ev.Seq <= m.call.Seq && !received {
+		ev.Seq = m.call.Seq + 1
+		if ev.Params["seq"] != nil {
+			ev.Params["seq"] = int64(ev.Seq)
+		}
+	}
+	m.call.Seq = max(m.call.Seq, ev.Seq)
+}
+
+// State returns the joined state. The numbers of later events follow those of both states.
+func (m *Merged) State(added []byte) ([]byte, error) {
+	if b, err := decodeCall(added); err == nil {
+		m.call.Seq = max(m.call.Seq, b.Seq)
+	}
+	return m.call.encode()
+}
+
+// join returns the call with what another state of it has. c began first.
+func (c *call) join(other *call) *call {
+	j := *c
+	j.Asterisk, j.Direction = cmp.Or(c.Asterisk, other.Asterisk), cmp.Or(c.Direction, other.Direction)
+	if j.First.UniqueID == "" {
+		j.First = other.First
+	}
+	j.Answered = earliest(c.Answered, other.Answered)
+	j.Ended, j.Presumed = ended(c.Ended, c.Presumed, other.Ended, other.Presumed)
+	j.Hidden = cmp.Or(c.Hidden, other.Hidden)
+	j.Marks = union(c.Marks, other.Marks, maxMarks)
+	j.EmittedIDs = union(c.EmittedIDs, other.EmittedIDs, 2*maxEmitted)
+	j.Twins = slices.Clone(c.Twins)
+	for _, t := range other.Twins {
+		if len(j.Twins) < maxTwins && !slices.ContainsFunc(j.Twins, func(have twin) bool { return have.Asterisk == t.Asterisk }) {
+			j.Twins = append(j.Twins, t)
+		}
+	}
+	j.Notes = maps.Clone(other.Notes)
+	if c.Notes != nil {
+		if j.Notes == nil {
+			j.Notes = map[string]string{}
+		}
+		maps.Copy(j.Notes, c.Notes)
+	}
+	if slices.Index(foundOrder, other.Looked) > slices.Index(foundOrder, c.Looked) {
+		j.Looked = other.Looked
+	}
+	j.joinKnown(c, other)
+	j.Visits = joinParts(c.Visits, other.Visits, func(v *visit) marker { return v.Marker }, (*visit).join, (*visit).first)
+	j.Rings = joinParts(c.Rings, other.Rings, func(r *ring) marker { return r.Marker }, (*ring).join, (*ring).first)
+	return &j
+}
+
+// foundOrder are the values of Looked, those that say more later.
+var foundOrder = []string{"", lookedPending, lookedError, lookedNotFound, lookedSeveral, lookedFound}
+
+// joinKnown joins the parameters of two states. If one of them withholds the caller, what the other one knows of the
+// caller is left out.
+func (c *call) joinKnown(a, b *call) {
+	hidden := func(own, other *call) func(name string, value any) bool {
+		withheld := other.Known["callerid_withheld"] == true && own.Known["callerid_withheld"] != true
+		return func(name string, value any) bool {
+			text, _ := value.(string)
+			return withheld && (strings.HasPrefix(name, "callerid") || strings.HasPrefix(name, "region_") || !ownArgument(name) && c.marks().in(text))
+		}
+	}
+	known := lasting{}
+	maps.Copy(known, b.Known)
+	maps.DeleteFunc(known, hidden(b, a))
+	first := maps.Clone(a.Known)
+	maps.DeleteFunc(first, hidden(a, b))
+	maps.Copy(known, first)
+	c.Known = known
+}
+
+func union(a, b []string, most int) []string {
+	u := slices.Clone(a)
+	for _, s := range b {
+		if len(u) < most && !slices.Contains(u, s) {
+			u = append(u, s)
+		}
+	}
+	return u
+}
+
+// earliest returns the earlier of two times; a zero time does not count.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// ended returns the end that counts of two: one that was reported before one that is presumed, else the earlier one.
+func ended(a time.Time, aPresumed bool, b time.Time, bPresumed bool) (at time.Time, presumed bool) {
+	if endsFirst(a, aPresumed, b, bPresumed) {
+		return a, aPresumed
+	}
+	return b, bPresumed
+}
+
+// endsFirst reports whether the end a counts, see ended.
+func endsFirst(a time.Time, aPresumed bool, b time.Time, bPresumed bool) bool {
+	switch {
+	case a.IsZero(), b.IsZero():
+		return b.IsZero()
+	case aPresumed != bPresumed:
+		return bPresumed
+	}
+	return !b.Before(a)
+}
+
+// joinParts joins visits or rings: those with one marker become one, and all are in the order of their times.
+func joinParts[T any](a, b []*T, marker func(*T) marker, join func(a, b *T) *T, first func(*T) time.Time) (all []*T) {
+	all = slices.Clone(a)
+	for _, p := range b {
+		if i := slices.IndexFunc(all, func(have *T) bool { return marker(have) == marker(p) }); i >= 0 {
+			all[i] = join(all[i], p)
+		} else {
+			all = append(all, p)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *T) int { return first(a).Compare(first(b)) })
+	return all
+}
+
+// first returns the first time that is known of the visit.
+func (v *visit) first() time.Time { return later(later(v.Began, v.Answered), v.Ended) }
+
+func (v *visit) join(other *visit) *visit {
+	if v.Began.IsZero() {
+		v, other = other, v // who reported its beginning knows it better
+	}
+	j := *v
+	j.Transfer, j.Agent = cmp.Or(v.Transfer, other.Transfer), cmp.Or(v.Agent, other.Agent)
+	j.Began, j.Answered = earliest(v.Began, other.Began), earliest(v.Answered, other.Answered)
+	switch {
+	case v.Answered.IsZero() || v.Untimed && !other.Answered.IsZero() && !other.Untimed:
+		j.Answered, j.Untimed = other.Answered, other.Untimed
+	case other.Untimed && !v.Untimed:
+		j.Answered, j.Untimed = v.Answered, false
+	}
+	j.WaitTime, j.Position = cmp.Or(v.WaitTime, other.WaitTime), cmp.Or(v.Position, other.Position)
+	j.HungUp, j.Joined = v.HungUp || other.HungUp, v.Joined || other.Joined
+	end := v
+	if !endsFirst(v.Ended, v.Presumed, other.Ended, other.Presumed) {
+		end = other
+	}
+	j.Ended, j.Presumed, j.Outcome = end.Ended, end.Presumed, end.Outcome
+	j.Left, j.EndedBy = cmp.Or(end.Left, v.Left, other.Left), cmp.Or(end.EndedBy, v.EndedBy, other.EndedBy)
+	return &j
+}
+
+// first returns the first time that is known of the ring.
+func (r *ring) first() time.Time { return later(later(r.Began, r.Answered), r.Ended) }
+
+func (r *ring) join(other *ring) *ring {
+	if r.Began.IsZero() {
+		r, other = other, r // who reported its beginning knows it better
+	}
+	j := *r
+	j.Phone, j.Dialed, j.Transfer = cmp.Or(r.Phone, other.Phone), cmp.Or(r.Dialed, other.Dialed), cmp.Or(r.Transfer, other.Transfer)
+	j.Leg, j.Reporter = cmp.Or(r.Leg, other.Leg), cmp.Or(r.Reporter, other.Reporter)
+	if j.Visit == (marker{}) {
+		j.Visit = other.Visit
+	}
+	j.Began, j.Answered = earliest(r.Began, other.Began), earliest(r.Answered, other.Answered)
+	j.Ended, j.Presumed = ended(r.Ended, r.Presumed, other.Ended, other.Presumed)
+	return &j
 }

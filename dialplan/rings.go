@@ -90,6 +90,9 @@ func agentAnswer(t *transition) {
 
 // answeringRing returns the ring of an agent-answer, nil if it is not known.
 func (t *transition) answeringRing(phone string) *ring {
+	if m, ended, ok := parseMarker(t.args["ring"]); ok && !ended && m.What == phone && t.call.ringOf(m) == nil {
+		return nil // another server began it; an open ring of the phone is an earlier one
+	}
 	if phone != "" || t.args["ring"] != "" {
 		return t.ringHere(func(r *ring) bool { return !r.Outgoing && (phone == "" || r.Phone == phone) })
 	}
