@@ -59,6 +59,9 @@ func wrap(op string, err error) error {
 	return &Fault{Op: op, Class: classOf(err), Err: err}
 }
 
+// ClassOf returns the class of a failure of a store, empty for nil.
+func ClassOf(err error) Class { return classOf(err) }
+
 // classOf returns the class of a failure, empty for nil.
 func classOf(err error) Class {
 	if err == nil {

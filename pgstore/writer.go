@@ -331,8 +331,8 @@ func (t *task) refuse(moved *dialplan.Moved) {
 	}
 }
 
-// errLineage means that an earlier record of the same call was lost.
-var errLineage = errors.New("an earlier record of the call was lost")
+// ErrLineage means that an earlier record of the same call was lost.
+var ErrLineage = errors.New("an earlier record of the call was lost")
 
 // refuseBroken takes from the batch the records of calls of which an earlier record was refused or lost.
 func refuseBroken(batch []*task) (kept []*task) {
@@ -343,7 +343,7 @@ func refuseBroken(batch []*task) (kept []*task) {
 		case t.lineage.Newer() != nil:
 			t.refuse(t.lineage.Newer())
 		default:
-			t.lose(wrap("accept a record", errLineage))
+			t.lose(wrap("accept a record", ErrLineage))
 		}
 	}
 	return kept
@@ -351,7 +351,7 @@ func refuseBroken(batch []*task) (kept []*task) {
 
 // lose reports a lost task. A barrier has nothing to lose.
 func (t *task) lose(err error) {
-	if t.rec == nil {
+	if t.rec == nil && !t.probe {
 		err = nil
 	}
 	if t.awaited {
@@ -375,7 +375,7 @@ func (w *writer) fail(batch []*task, err error) {
 		w.lost(err)
 	}
 	if before := w.failed.Swap(&err); before == nil || classOf(*before) != class {
-		w.log.Error("engine does not commit", "class", string(class), "err", err, "hint", "calls continue without RINGHOOK_STATUS")
+		w.log.Error("engine does not commit", "class", string(class), "err", err, "hint", "see ringhook engine check")
 	}
 	for _, t := range batch {
 		t.lose(err)
