@@ -13,6 +13,8 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 	"golang.org/x/text/encoding"
+
+	"ringhook/lookup/number/place"
 )
 
 const (
@@ -208,7 +210,7 @@ func (n *Reader) read(raw string) Number {
 // place sets what the tables know about where a number is.
 func (n *Reader) place(number *Number, parsed *phonenumbers.PhoneNumber) {
 	number.Country = phonenumbers.GetRegionCodeForNumber(parsed)
-	number.RegionName, _ = phonenumbers.GetGeocodingForNumber(parsed, n.cfg.Language)
+	number.RegionName = place.Name(n.cfg.Language, number.E164, number.Country)
 	names, _ := phonenumbers.GetTimezonesForNumber(parsed)
 	number.zones = n.locations(names)
 }
