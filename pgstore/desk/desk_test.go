@@ -22,6 +22,13 @@ func TestDesk(t *testing.T) {
 	storetest.RunDesk(t, opener(func(d *desk.Desk) storetest.Desk { return d }))
 }
 
+func TestShared(t *testing.T) {
+	storetest.RunSharedDesk(t, func(t *testing.T) (a, b storetest.Node) {
+		dsn := sidetest.Database(t)
+		return desk.New(sidetest.Open(t, dsn)), desk.New(sidetest.Open(t, dsn))
+	})
+}
+
 func TestAccounts(t *testing.T) {
 	storetest.RunAccounts(t, opener(func(d *desk.Desk) storetest.Accounts { return d }))
 }

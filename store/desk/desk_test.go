@@ -59,6 +59,21 @@ func TestAccounts(t *testing.T) {
 	})
 }
 
+func TestShared(t *testing.T) {
+	storetest.RunSharedDesk(t, func(t *testing.T) (a, b storetest.Node) {
+		folder := t.TempDir()
+		open := func() *desk.Desk {
+			d, err := desk.Make(folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { d.Close() })
+			return d
+		}
+		return open(), open()
+	})
+}
+
 // Only the owner can read the file, and it has no token.
 func TestSecrets(t *testing.T) {
 	folder := t.TempDir()
