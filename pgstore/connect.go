@@ -275,6 +275,9 @@ func (d *Side) write(read func(pgx.BatchResults) error, statements []Statement) 
 	if err := d.s.usable(); err != nil {
 		return err
 	}
+	if d.s.guard != nil && d.s.guard.unwell() != nil { // it would only wait
+		return errRefused
+	}
 	ctx, cancel := context.WithTimeout(d.s.ctx, sideTime)
 	defer cancel()
 	conn, err := d.changes.Acquire(ctx) // nothing was sent if it fails
