@@ -177,7 +177,7 @@ func openSide(s *Store, dsn string) (d *Side, err error) {
 
 // newLoosePool returns connections whose commits are acknowledged before they are on a disk.
 func newLoosePool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
-	cfg, err := pgxpool.ParseConfig(dsn)
+	cfg, err := parsePool(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("read the dsn: %w", err)
 	}
