@@ -368,3 +368,48 @@ func TestDocumentedOverride(t *testing.T) {
 		t.Errorf("docs/freepbx.md does not show this block:\n%s", want)
 	}
 }
+
+// TestLarge reads a folder with very many queues, groups and phones: each is looked up, none is compared with all.
+func TestLarge(t *testing.T) {
+	const many = 20_000
+	folder := t.TempDir()
+	if err := os.CopyFS(folder, os.DirFS(filepath.Join("testdata", "freepbx16"))); err != nil {
+		t.Fatal(err)
+	}
+	before, err := Read(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(file, header string, line func(n int) string) {
+		t.Helper()
+		f, err := os.OpenFile(filepath.Join(folder, file), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		var b strings.Builder
+		b.WriteString("\n" + header + "\n")
+		for n := range many {
+			b.WriteString(line(1_000_000+n) + "\n")
+		}
+		if _, err := f.WriteString(b.String()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("queues_additional.conf", "", func(n int) string { return fmt.Sprintf("[%d]\ntimeout=5", n) })
+	add("extensions_additional.conf", "[from-queue]", func(n int) string { return fmt.Sprintf("exten => %d,1,Goto(from-internal,1,1)", n) })
+	add("extensions_additional.conf", "[ext-group]", func(n int) string { return fmt.Sprintf("exten => %d,1,Set(RingGroupMethod=ringall)", n) })
+	add("extensions_additional.conf", "[ext-local]", func(n int) string { return fmt.Sprintf("exten => %d,1,Set(X=1)", n) })
+	add("pjsip.endpoint.conf", "", func(n int) string { return fmt.Sprintf("[%d]\ncallerid=Anna <%[1]d>", n) })
+	s, err := Read(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Queues) != len(before.Queues)+many || len(s.Groups) != len(before.Groups)+many || len(s.Phones) != len(before.Phones)+many || s.Queues[len(s.Queues)-1].Context != "from-internal" {
+		t.Errorf("%d queues, %d groups, %d phones, the last queue through %s", len(s.Queues), len(s.Groups), len(s.Phones), s.Queues[len(s.Queues)-1].Context)
+	}
+	none := func(string) bool { return false }
+	if _, err := s.Plan(Names, filepath.Join(folder, "ringhook.toml"), Known{Queue: none, Phone: none}); err != nil {
+		t.Error(err)
+	}
+}

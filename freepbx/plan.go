@@ -11,7 +11,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	contrib "ringhook/contrib/freepbx"
@@ -252,13 +251,15 @@ func (s *Site) settings(folder, toml, secret string, known Known) (*File, error)
 			fmt.Fprintf(b, "name = %s\n", quoted(label))
 		}
 	}
+	queues := map[string]bool{}
 	for _, q := range s.Queues {
+		queues[q.ID] = true
 		if !known.Queue(q.ID) {
 			table("queue", "id", q.ID, "")
 		}
 	}
 	for _, g := range s.Groups {
-		if !known.Queue(g.ID) && !slices.ContainsFunc(s.Queues, func(q Queue) bool { return q.ID == g.ID }) {
+		if !known.Queue(g.ID) && !queues[g.ID] {
 			table("queue", "id", g.ID, "Ring group "+g.ID)
 		}
 	}

@@ -196,15 +196,17 @@ func (s *Site) readRecording(check []extensions.Setting) error {
 var exten = regexp.MustCompile(`^([0-9*#]{1,20}),([^,]+),(.*)$`)
 
 func (s *Site) readGroups(lines []extensions.Setting) {
+	known := map[string]bool{}
 	for _, l := range lines {
 		m := exten.FindStringSubmatch(l.Value)
 		if l.Key != "exten" || m == nil {
 			continue
 		}
 		if len(s.Groups) == 0 || s.Groups[len(s.Groups)-1].ID != m[1] {
-			if slices.ContainsFunc(s.Groups, func(g Group) bool { return g.ID == m[1] }) {
+			if known[m[1]] {
 				continue
 			}
+			known[m[1]] = true
 			s.Groups = append(s.Groups, Group{ID: m[1]})
 		}
 		if method, ok := strings.CutPrefix(m[3], "Set(RingGroupMethod="); ok {
@@ -228,6 +230,12 @@ func (s *Site) readLots(lines []extensions.Setting) {
 var memberLine = regexp.MustCompile(`^(?:Local/|PJSIP/|SIP/|Agent/)([^@/,]{1,40})`)
 
 func (s *Site) readQueues(fromQueue []extensions.Setting) error {
+	contexts := map[string]string{} // by the queue
+	for _, l := range fromQueue {
+		if id, target, ok := strings.Cut(l.Value, ",1,Goto("); ok && l.Key == "exten" {
+			contexts[id], _, _ = strings.Cut(target, ",")
+		}
+	}
 	file := filepath.Join(s.Folder, queuesFile)
 	all, err := extensions.Sections(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -250,11 +258,7 @@ func (s *Site) readQueues(fromQueue []extensions.Setting) error {
 				}
 			}
 		}
-		for _, l := range fromQueue {
-			if target, ok := strings.CutPrefix(l.Value, q.ID+",1,Goto("); ok && l.Key == "exten" {
-				q.Context, _, _ = strings.Cut(target, ",")
-			}
-		}
+		q.Context = contexts[q.ID]
 		s.Queues = append(s.Queues, q)
 	}
 	slices.SortFunc(s.Queues, func(a, b Queue) int { return compareNumbers(a.ID, b.ID) })
@@ -271,7 +275,7 @@ var (
 // readEndpoints finds phones and trunks in the files of the channel drivers. A phone is an extension of
 // ext-local.
 func (s *Site) readEndpoints(local []extensions.Setting) error {
-	phones := map[string]bool{}
+	phones := map[string]bool{} // false once they are found
 	for _, l := range local {
 		if m := exten.FindStringSubmatch(l.Value); l.Key == "exten" && m != nil {
 			phones[m[1]] = true
@@ -309,11 +313,12 @@ func (s *Site) addEndpoint(section extensions.Section, phones map[string]bool) {
 			}
 		}
 	}
+	unseen, isPhone := phones[section.Name]
 	switch {
-	case phones[section.Name]:
-		if !slices.ContainsFunc(s.Phones, func(p Phone) bool { return p.Number == section.Name }) {
-			s.Phones = append(s.Phones, Phone{section.Name, name})
-		}
+	case isPhone && unseen:
+		phones[section.Name] = false
+		s.Phones = append(s.Phones, Phone{section.Name, name})
+	case isPhone:
 	case strings.HasPrefix(context, "from-trunk"), strings.HasPrefix(context, "from-pstn"):
 		s.Trunks = append(s.Trunks, Trunk{section.Name, context})
 	}

@@ -51,12 +51,16 @@ type linter struct {
 	links      []link
 	linksFrom  map[*step][]link
 	lives      map[*extension]reach
-	scripts    bool // another service has ringhook's address
+	visited    int // steps, by reachOf
+	running    map[running][]int
+	first      map[*extension]int // see firstAsking
+	scripts    bool               // another service has ringhook's address
 }
 
 func newLinter(p *plan, found *report, o Options) *linter {
 	l := &linter{report: found, plan: p, options: o, points: map[string]bool{}, pointNames: dialplan.Points(), argNames: dialplan.Arguments(),
-		helpers: map[*extension]*helper{}, asksAt: map[*step][]*ask{}, linksFrom: map[*step][]link{}, lives: map[*extension]reach{}}
+		helpers: map[*extension]*helper{}, asksAt: map[*step][]*ask{}, linksFrom: map[*step][]link{}, lives: map[*extension]reach{},
+		running: map[running][]int{}, first: map[*extension]int{}}
 	for _, name := range l.pointNames {
 		l.points[name] = true
 	}

@@ -271,7 +271,7 @@ func TestDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := ""
+	found := "[many]\n" // see TestLarge
 	for _, file := range golden {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -310,6 +310,34 @@ func TestReportedEnds(t *testing.T) {
 		}
 		if len(r.Findings) != want {
 			t.Errorf("with %q reported there are %d findings, want %d: %v", reported, len(r.Findings), want, r.Findings)
+		}
+	}
+}
+
+// TestLarge checks dialplans of very many lines that ask ringhook, in one extension and in one called by as many: what is compared
+// with what is bounded.
+func TestLarge(t *testing.T) {
+	const lines = 50_000
+	for name, text := range map[string]string{
+		"asks":  "[a]\nexten => s,1,NoOp()\n" + strings.Repeat("same => n,AGI(agi://127.0.0.1/queue-dial,queue_id=500)\n", lines),
+		"calls": "[a]\nexten => s,1,NoOp()\n" + strings.Repeat("same => n,Gosub(b,s,1)\n", lines) + "[b]\nexten => s,1,NoOp()\n" + strings.Repeat("same => n,Queue(500)\n", lines) + "same => n,Return()\n",
+	} {
+		file := filepath.Join(t.TempDir(), "extensions.conf")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Check(file, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		many := 0
+		for _, f := range r.Findings {
+			if f.Code == "many" {
+				many++
+			}
+		}
+		if asks := name == "asks"; asks != (r.Asks == lines) || asks != (many == 1) {
+			t.Errorf("%s: %d places, %d times cut short", name, r.Asks, many)
 		}
 	}
 }

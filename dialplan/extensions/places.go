@@ -89,6 +89,9 @@ func (r reach) any(points ...dialplan.Point) bool {
 	return slices.ContainsFunc(points, func(p dialplan.Point) bool { return r.points[p] })
 }
 
+// maxVisited is the maximum number of steps that reachOf visits in a dialplan. Beyond it no extension is known to ask nothing.
+const maxVisited = 5_000_000
+
 // reachOf returns the points that are asked from an extension's first priority on.
 func (l *linter) reachOf(ext *extension) reach {
 	if r, known := l.lives[ext]; known {
@@ -97,6 +100,10 @@ func (l *linter) reachOf(ext *extension) reach {
 	r := reach{points: map[dialplan.Point]bool{}}
 	seen := map[*extension]bool{ext: true}
 	for todo := []*extension{ext}; len(todo) > 0; todo = todo[1:] {
+		if l.visited += 1 + len(todo[0].steps); l.visited > maxVisited {
+			r.doubt = true
+			break
+		}
 		for _, st := range todo[0].steps {
 			for _, a := range l.asksAt[st] {
 				r.points[a.point] = true
@@ -156,7 +163,10 @@ var works = []work{
 // places checks that each point is asked at a place where it can work.
 func (l *linter) places() {
 	l.handlers()
-	for _, a := range l.asks {
+	if len(l.asks) > maxPlaced {
+		l.add(l.asks[maxPlaced].step.at, Note, "many", "the places of the first %d lines that ask ringhook are checked, not those from here on", maxPlaced)
+	}
+	for _, a := range l.placed() {
 		l.inH(a)
 		l.inOrder(a)
 		l.inQueue(a)
@@ -165,6 +175,13 @@ func (l *linter) places() {
 	l.subroutines()
 	l.status()
 }
+
+// maxPlaced is the maximum number of asks whose places are checked, each against all links and asks. A dialplan of a thousand queues
+// has as many.
+const maxPlaced = 4000
+
+// placed returns the asks whose places are checked.
+func (l *linter) placed() []*ask { return l.asks[:min(len(l.asks), maxPlaced)] }
 
 // handlers checks that the contexts of hangup handlers and subroutines exist.
 func (l *linter) handlers() {
@@ -224,8 +241,25 @@ func (l *linter) contextAsks(ctx *context, p dialplan.Point) bool {
 	return slices.ContainsFunc(l.asks, func(a *ask) bool { return a.step.ctx == ctx && a.point == p })
 }
 
-// runs returns the indices of the steps of an extension that run one of the applications.
-func runs(ext *extension, apps ...string) (at []int) {
+// runs returns the indices of the steps of an extension that run one of the applications. They are found once: many lines of an
+// extension can ask.
+func (l *linter) runs(ext *extension, apps ...string) []int {
+	key := running{ext, strings.Join(apps, " ")}
+	at, known := l.running[key]
+	if !known {
+		at = stepsOf(ext, apps)
+		l.running[key] = at
+	}
+	return at
+}
+
+// running is a question of runs.
+type running struct {
+	ext  *extension
+	apps string
+}
+
+func stepsOf(ext *extension, apps []string) (at []int) {
 	for i, st := range ext.steps {
 		if slices.ContainsFunc(st.leaves(), func(c command) bool { return c.is(apps...) }) {
 			at = append(at, i)
@@ -242,8 +276,8 @@ func (l *linter) inOrder(a *ask) {
 	switch {
 	case a.inQueue:
 	case a.point == dialplan.QueueDial:
-		queues := runs(ext, "Queue")
-		onwards := runs(ext, "Queue", "Goto", "Gosub", "Macro", "Dial")
+		queues := l.runs(ext, "Queue")
+		onwards := l.runs(ext, "Queue", "Goto", "Gosub", "Macro", "Dial")
 		if len(queues) > 0 && queues[0] < here && !slices.ContainsFunc(onwards, func(i int) bool { return i > here || i == here && a.via == nil }) {
 			l.add(a.step.at, Error, "place", "queue-dial is after Queue(), when the caller has already waited: move it before Queue()")
 		}
@@ -251,7 +285,7 @@ func (l *linter) inOrder(a *ask) {
 		if slices.ContainsFunc(l.links, func(k link) bool { return k.to == ext && k.kind != goesTo }) {
 			return
 		}
-		if dials := runs(ext, "Dial", "Queue"); len(dials) > 0 {
+		if dials := l.runs(ext, "Dial", "Queue"); len(dials) > 0 {
 			l.add(a.step.at, Error, "place", "agent-answer is in the same extension as %s(), before an agent answers or after the call ends: ask it in Dial(...,U(context)) "+
 				"or in the sixth argument of Queue()", shown(ext.steps[dials[0]].leaves()[0].app))
 		}
@@ -297,7 +331,7 @@ func (l *linter) ends() {
 			}
 			continue
 		}
-		for _, a := range l.asks {
+		for _, a := range l.placed() {
 			if a.point == w.begin && w.app != "" {
 				l.endOf(a, w)
 			}
@@ -321,7 +355,7 @@ func endPlaces(app string) string {
 func (l *linter) endOf(a *ask, w work) {
 	ext := a.step.ext
 	here := slices.Index(ext.steps, a.step)
-	if !slices.ContainsFunc(runs(ext, w.app), func(i int) bool { return i > here }) {
+	if !slices.ContainsFunc(l.runs(ext, w.app), func(i int) bool { return i > here }) {
 		return
 	}
 	// A member that does not answer in time is hung up while the call continues: only its own channel
@@ -357,17 +391,27 @@ func (l *linter) endOf(a *ask, w work) {
 	}
 }
 
+// firstAsking returns the index of the first step of an extension that asks ringhook, -1 if none does.
+func (l *linter) firstAsking(ext *extension) int {
+	at, known := l.first[ext]
+	if !known {
+		at = slices.IndexFunc(ext.steps, l.asking)
+		l.first[ext] = at
+	}
+	return at
+}
+
 // subroutines checks subroutines that ask ringhook.
 func (l *linter) subroutines() {
 	for _, k := range l.links {
 		if k.kind != calls || k.macro || k.to == nil {
 			continue
 		}
-		asking := slices.IndexFunc(k.to.steps, l.asking)
+		asking := l.firstAsking(k.to)
 		if asking < 0 {
 			continue
 		}
-		if len(runs(k.to, "Return", "Goto", "Hangup", "StackPop")) == 0 {
+		if len(l.runs(k.to, "Return", "Goto", "Hangup", "StackPop")) == 0 {
 			l.add(k.to.steps[len(k.to.steps)-1].at, Error, "return", "Gosub() leads here, but no Return() follows, and the call ends: add same => n,Return()")
 		}
 		own, _ := l.hangupOf(k.from.ctx)
