@@ -297,7 +297,7 @@ func (c *call) join(other *call) *call {
 	}
 	j.Answered = earliest(c.Answered, other.Answered)
 	j.Ended, j.Presumed = ended(c.Ended, c.Presumed, other.Ended, other.Presumed)
-	j.Hidden = cmp.Or(c.Hidden, other.Hidden)
+	j.Hidden, j.Table = cmp.Or(c.Hidden, other.Hidden), cmp.Or(c.Table, other.Table)
 	j.Marks = union(c.Marks, other.Marks, maxMarks)
 	j.EmittedIDs = union(c.EmittedIDs, other.EmittedIDs, 2*maxEmitted)
 	j.Twins = slices.Clone(c.Twins)
