@@ -32,7 +32,7 @@ func serveAPI(t *testing.T) *served {
 	a := New(log, s.Store.Desk(), s.Store.Cache(), s.Store.Browse(), s.Control, l.Addr())
 	a.Exchange("0123456789abcdef", yemot.Config{Path: "/ym/api/", Token: yemotToken}, nil, nil, nil)
 	a.SetClicks(s.Clicks())
-	server := NewServer(a, MaxConnections, s.Registry, func() string { return "" }, log)
+	server := NewServer(a, MaxConnections, s.Registry, func() (string, bool) { return "", true }, log)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	t.Cleanup(func() {

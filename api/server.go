@@ -46,9 +46,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// NewServer returns a server with at most the given number of connections. Unready
-// returns the reason why no new calls should be sent to this instance, or "".
-func NewServer(a *API, connections int, registry *prometheus.Registry, unready func() string, log *slog.Logger) *Server {
+// NewServer returns a server with at most the given number of connections. Readiness reports whether new calls should be
+// sent to this instance; the note says why not, or what is not as usual.
+func NewServer(a *API, connections int, registry *prometheus.Registry, readiness func() (note string, ready bool), log *slog.Logger) *Server {
 	metrics := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	return &Server{log: log, limited: a.limited, http: &fasthttp.Server{
 		Name: "ringhook", ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second,
@@ -72,11 +72,14 @@ func NewServer(a *API, connections int, registry *prometheus.Registry, unready f
 			case "/healthz":
 				r.SetBodyString("ok\n")
 			case "/readyz":
-				if problem := unready(); problem != "" {
-					r.Error(problem+"\n", fasthttp.StatusServiceUnavailable)
-					return
+				switch note, ready := readiness(); {
+				case !ready:
+					r.Error(note+"\n", fasthttp.StatusServiceUnavailable)
+				case note != "":
+					r.SetBodyString("ready; " + note + "\n")
+				default:
+					r.SetBodyString("ready\n")
 				}
-				r.SetBodyString("ready\n")
 			default:
 				r.Error("no such path; there are /metrics, /healthz, /readyz, and the API under /v1/\n", fasthttp.StatusNotFound)
 			}

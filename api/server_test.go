@@ -49,7 +49,7 @@ func serveLogged(t *testing.T, lines io.Writer) port {
 		t.Fatal(err)
 	}
 	a := New(log, st.Desk(), st.Cache(), st.Browse(), control.New(log, registry), l.Addr())
-	server := NewServer(a, MaxConnections, registry, func() string { return "" }, log)
+	server := NewServer(a, MaxConnections, registry, func() (string, bool) { return "", true }, log)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	t.Cleanup(func() {
