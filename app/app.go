@@ -113,6 +113,7 @@ func New(cfg *conf.Config, log *slog.Logger, build Build) (a *App, err error) {
 	if a.parts, err = a.newParts(context.Background(), cfg, accounts); err != nil {
 		return a, err
 	}
+	a.data.spool.use(cfg, accounts, a.parts.Hooks)
 	popping.Hooks = a.parts.Hooks.Once
 	a.pops.Exchange(popping)
 	if err := a.readPersonal(); err != nil {
@@ -161,7 +162,7 @@ func (a *App) buildAPI(cfg *conf.Config, connections int) {
 		a.api.SetClicks(a.clicks)
 	}
 	a.api.SetPops(a.pops)
-	a.web = api.NewServer(a.api, connections, a.registry, a.unready, a.log)
+	a.web = api.NewServer(a.api, connections, a.registry, a.readiness, a.log)
 }
 
 // newParts builds what a reload exchanges.
@@ -214,6 +215,7 @@ func explainer(cfg *conf.Config, p dialplan.Parts) *api.Explainer {
 func (a *App) Run(ctx context.Context, hup <-chan os.Signal, load func() (*conf.Config, error)) error {
 	a.setHooks(a.parts.Hooks.Names())
 	a.parts.Hooks.Start()
+	a.data.spool.start()
 	agiEnded, webEnded := make(chan error, 1), make(chan error, 1)
 	go func() { agiEnded <- a.agi.Serve(a.agiAt) }()
 	go func() { webEnded <- a.web.Serve(a.webAt) }()
@@ -278,13 +280,13 @@ func (a *App) FastAGIAddr() net.Addr { return a.agiAt.Addr() }
 // HTTPAddr returns the address of metrics, health checks and the API.
 func (a *App) HTTPAddr() net.Addr { return a.webAt.Addr() }
 
-// unready returns the reason why no new calls should be sent to this instance, or "".
-func (a *App) unready() string {
+// readiness reports whether new calls should be sent to this instance. The note says why not, or what is not as usual.
+func (a *App) readiness() (note string, ready bool) {
 	if a.draining.Load() {
-		return "stopping"
+		return "stopping", false
 	}
 	if err := a.data.ready(); err != nil {
-		return err.Error()
+		return err.Error(), false
 	}
-	return ""
+	return a.data.spool.note(), true
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ringhook/cluster"
 	"ringhook/dialplan"
 	"ringhook/hooks"
 	"ringhook/pgstore"
@@ -23,6 +24,7 @@ type data struct {
 	outbox  outbox
 	browse  browse.Store
 	ready   func() error // returns why nothing can be accepted now
+	spool   *spool       // nil without PostgreSQL
 }
 
 // outbox is what the service needs of an outbox.
@@ -33,9 +35,9 @@ type outbox interface {
 	Crashed(ctx context.Context, delivery int64, at time.Time, why string) (dead bool, err error)
 }
 
-// engineJournal keeps calls and events in the engine, and traces where Tracer does.
+// engineJournal keeps calls and events in the engine, or in the folder while that is away, and traces where Tracer does.
 type engineJournal struct {
-	*pgstore.Journal
+	*cluster.Cluster
 	dialplan.Tracer
 }
 
@@ -43,9 +45,6 @@ type engineJournal struct {
 func (a *App) openData(cfg store.Config, local *store.Store, log *slog.Logger, reg prometheus.Registerer) (d data, err error) {
 	if cfg.Type != store.Postgres {
 		return data{side: localSide(local), journal: local.Journal(), outbox: local.Outbox(), browse: local.Browse(), ready: local.Ready}, nil
-	}
-	if err := nothingWaits(local); err != nil {
-		return d, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), store.Wait)
 	defer cancel()
@@ -60,25 +59,10 @@ func (a *App) openData(cfg store.Config, local *store.Store, log *slog.Logger, r
 	}
 	a.onStop("PostgreSQL", stopTime, without(engine.Close))
 	beside := a.engineSide(cfg, engine, local, log, reg)
+	waiting := a.openSpool(cfg, engine, local, log, reg)
 	return data{
-		side: beside, journal: engineJournal{engine.Journal(), beside.traces}, outbox: engine.Outbox(), browse: engine.Browse(beside.points), ready: engine.Ready,
+		side: beside, journal: engineJournal{waiting.Cluster, beside.traces},
+		outbox: spoolOutbox{engine.Outbox(), cluster.Queue{Queue: engine.Outbox(), Cluster: waiting.Cluster}, local.Outbox()},
+		browse: engine.Browse(beside.points), ready: waiting.ready, spool: waiting,
 	}, nil
-}
-
-// nothingWaits returns an error if the folder has deliveries from before the type of the store was changed, which would not
-// be made.
-func nothingWaits(local *store.Store) error {
-	counts, err := local.Operator().HookCounts()
-	if err != nil {
-		return fmt.Errorf("count the deliveries in %s: %w", local.Folder(), err)
-	}
-	waiting := 0
-	for _, c := range counts {
-		waiting += c.Pending
-	}
-	if waiting == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d deliveries wait in outbox.db in %s, and type = \"postgres\" does not make them: set type = \"sqlite\" again, "+
-		"and change it when ringhook hook list shows none (ringhook outbox drop drops what is not wanted)", waiting, local.Folder())
 }

@@ -174,6 +174,7 @@ func (a *App) reload(ctx context.Context, cfg *conf.Config, done *Reloaded) erro
 	}
 	closeAccounts := shared.exchange()
 	parts.Hooks.Replace(old.Hooks)
+	a.data.spool.use(cfg, shared.Tokens, parts.Hooks)
 	ended := a.points.Exchange(a.settings(cfg), parts)
 	asked := a.api.Exchange(cfg.HTTP.Token, cfg.Yemot, explainer(cfg, parts), parts.Hooks, cfg.Recordings.Shown())
 	a.control.Configure(cfg.Control(parts.Numbers))

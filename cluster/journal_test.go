@@ -170,7 +170,7 @@ func TestRestartWithSpool(t *testing.T) {
 // TestAnyCut checks calls at random moments of random faults: no event that was promised is missing, and none is there twice
 // or out of order. RINGHOOK_CUTS sets the number of faults.
 func TestAnyCut(t *testing.T) {
-	cuts := 6
+	cuts := 4
 	if n, err := strconv.Atoi(os.Getenv("RINGHOOK_CUTS")); err == nil {
 		cuts = n
 	}

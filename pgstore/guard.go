@@ -125,7 +125,7 @@ func (g *guard) hang() {
 func (g *guard) report(err error) {
 	if class := classOf(err); g.logged != class {
 		g.logged = class
-		g.s.log.Error("PostgreSQL cannot be used", "class", string(class), "err", oneLine(err), "hint", "lookups continue, events are not accepted; see ringhook engine check")
+		g.s.log.Error("PostgreSQL cannot be used", "class", string(class), "err", oneLine(err), "hint", "lookups continue, see ringhook engine check")
 	}
 }
 

@@ -18,6 +18,12 @@ type Config struct {
 	Type string `toml:"type"`
 	// DSN is the address of the PostgreSQL database, with its password. It is empty for SQLite.
 	DSN string `toml:"dsn"`
+	// Promise is what RINGHOOK_STATUS promises with Postgres: "cluster", "machine" or "cluster-only".
+	Promise string `toml:"promise"`
+	// Patience is the time for which a point waits for PostgreSQL before its event is kept in the folder.
+	Patience time.Duration `toml:"patience"`
+	// AloneAfter is the time for which PostgreSQL is away before events of the folder are delivered from there; 0: never.
+	AloneAfter time.Duration `toml:"alone_after"`
 	// Folder holds outbox.db, cache.db, phonebook.db, desk.db and trace.db. It is created if it is missing.
 	Folder string `toml:"folder"`
 	// Synchronous is "full" if a commit must survive a power cut, or "normal" if it
@@ -43,6 +49,9 @@ const day = 24 * time.Hour
 func DefaultConfig() Config {
 	return Config{
 		Type:          SQLite,
+		Promise:       "cluster",
+		Patience:      100 * time.Millisecond,
+		AloneAfter:    3 * time.Second,
 		Folder:        "ringhook-data",
 		Synchronous:   "full",
 		KeepDelivered: 7 * day,
@@ -62,6 +71,15 @@ func (c *Config) Check(report func(key, problem string)) {
 		report("dsn", `is missing: type = "postgres" needs the address of the database, such as "postgres://ringhook:${RINGHOOK_DB_PASSWORD}@db1/ringhook?sslmode=verify-full"`)
 	case c.Type == SQLite && c.DSN != "":
 		report("dsn", `is only for type = "postgres": set that, or remove dsn`)
+	}
+	if c.Promise != "cluster" && c.Promise != "machine" && c.Promise != "cluster-only" {
+		report("promise", `must be "cluster", "machine" or "cluster-only"`)
+	}
+	if c.Patience < time.Millisecond || c.Patience > 250*time.Millisecond {
+		report("patience", `must be "1ms" to "250ms": no call waits longer for a commit`)
+	}
+	if c.AloneAfter < 0 {
+		report("alone_after", `must not be negative; "0s" is never`)
 	}
 	if c.Folder == "" {
 		report("folder", "is empty: set the folder for the files")

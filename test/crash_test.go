@@ -16,7 +16,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,18 +93,6 @@ func TestCrash(t *testing.T) {
 			t.Errorf("%s was never hit", p)
 		}
 	}
-}
-
-func setting(t *testing.T, name string, otherwise int) int {
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("%s is %q, want a number", name, text)
-	}
-	return n
 }
 
 // keepFolder copies a folder out of the temporary folder of the test, for inspection.

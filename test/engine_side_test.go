@@ -108,10 +108,10 @@ func TestEngineSide(t *testing.T) {
 	if err := server.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	c.ready(web)
-	if status, answer := withToken(t, web+"/v1/hooks", old); status != http.StatusOK {
-		t.Errorf("with a token after the engine is back: %d %s", status, answer)
-	}
+	wait.Until(t, func() bool {
+		status, _ := withToken(t, web+"/v1/hooks", old)
+		return status == http.StatusOK
+	}, "with a token after the engine is back:\n%s", c.log)
 	run(before, "phonebook", "remove", "+442079460142")
 	wait.Until(t, func() bool { return !strings.Contains(ask(), "Ada") }, "the removed number is still found:\n%s", c.log)
 	c.stop()

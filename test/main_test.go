@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -235,6 +236,19 @@ func TestServe(t *testing.T) {
 		c.untilMetric(web, step.want)
 	}
 	c.stop()
+}
+
+// setting returns a number that an environment variable sets.
+func setting(t *testing.T, name string, otherwise int) int {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s is %q, want a number", name, text)
+	}
+	return n
 }
 
 func get(t *testing.T, url string) string {
