@@ -202,7 +202,7 @@ func OpenTool(folder string, log *slog.Logger) (*Store, error) {
 	if err := outboxSchema.Current(c); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s %w", path, err), c.Close())
 	}
-	if s.read, err = o.Pool(readers); err != nil {
+	if s.read, err = readPool(o); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	s.w = newWriter(c, o.Writer, 0, log, s.limited, s.metrics)
@@ -225,8 +225,18 @@ func newStore(cfg Config, log *slog.Logger, reg prometheus.Registerer, now func(
 	return s
 }
 
-// readers is the number of connections that read the outbox.
-const readers = 4
+// readers is the number of connections that read the outbox, and readerKiB the size of the cache of each: every commit
+// empties it, so a larger one holds memory and saves little.
+const (
+	readers   = 4
+	readerKiB = 2 << 10
+)
+
+// readPool opens the connections that read the outbox.
+func readPool(o sqlite.Options) (*sql.DB, error) {
+	o.CacheKiB = readerKiB
+	return o.Pool(readers)
+}
 
 func (s *Store) outboxOptions() sqlite.Options {
 	synchronous := "FULL"
@@ -249,7 +259,7 @@ func (s *Store) start() error {
 	if err := s.journal.findFormer(c); err != nil {
 		return errors.Join(err, c.Close())
 	}
-	if s.read, err = o.Pool(readers); err != nil {
+	if s.read, err = readPool(o); err != nil {
 		return errors.Join(err, c.Close())
 	}
 	if err := s.lock.mark(running); err != nil {
