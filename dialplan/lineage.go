@@ -342,6 +342,9 @@ func (c *call) joinKnown(a, b *call) {
 	maps.DeleteFunc(first, hidden(a, b))
 	maps.Copy(known, first)
 	c.Known = known
+	if known["callerid_withheld"] == true && c.First.Caller != hiddenCaller && c.marks().in(c.First.Caller) {
+		c.First = c.First.hidden()
+	}
 }
 
 func union(a, b []string, most int) []string {

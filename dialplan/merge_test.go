@@ -267,6 +267,7 @@ func TestMergeWithheld(t *testing.T) {
 	hidden.pres = 32
 	shown.at(1, "caller", QueueDial, "queue_id=500", "callerid_name=Anna", "call_info=02079460142")
 	hidden.at(2, "caller", QueueHangup, "queue_id=500")
+	shown.kept = []byte(strings.Replace(string(shown.kept), "{", `{"first":{"uniqueid":"caller","name":"DAHDI/i1/02079460142-5","caller":"02079460142"},`, 1))
 	for name, pair := range map[string][2][]byte{"shown first": {shown.kept, hidden.kept}, "hidden first": {hidden.kept, shown.kept}} {
 		c, err := decodeCall(merge(t, pair[0], pair[1]))
 		if err != nil {
@@ -276,6 +277,9 @@ func TestMergeWithheld(t *testing.T) {
 			if c.Known[known] != nil {
 				t.Errorf("%s: %s is %v", name, known, c.Known[known])
 			}
+		}
+		if c.First.Name != "DAHDI/i1/withheld-5" || c.First.Caller != hiddenCaller {
+			t.Errorf("%s: the first channel is %+v", name, c.First)
 		}
 		if c.Known["callerid_withheld"] != true || c.Known["directid"] == nil {
 			t.Errorf("%s: the call knows %v", name, c.Known)
