@@ -29,10 +29,7 @@ const DeliveryLabel = "delivery"
 func (s *sender) work(stopping context.Context) {
 	noted := make(chan struct{}, 1)
 	for d := range s.feed.jobs {
-		if stopping.Err() != nil {
-			continue
-		}
-		if s.paused.Load() || !s.stillPending(&d) {
+		if stopping.Err() != nil || s.paused.Load() || !s.lease.Valid() || !s.stillPending(&d) {
 			s.results <- finished{result: Result{Delivery: d.ID}, unsent: true}
 			continue
 		}

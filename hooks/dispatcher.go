@@ -39,6 +39,7 @@ func New(cfgs []Config, outbox Outbox, log *slog.Logger, reg prometheus.Register
 type Shared struct {
 	Accounts   httpclient.Accounts // nil if there are none
 	Recordings Recordings          // nil if there are none
+	Leases     Leases              // nil if no other server uses the outbox
 }
 
 // NewShared is New for hooks of which some use accounts or send recordings.

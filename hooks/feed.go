@@ -32,7 +32,8 @@ const (
 type feed struct {
 	queue Queue
 	hook  string
-	jobs  chan job
+	jobs  chan job // nil while nothing is handed out
+	room  int      // of jobs
 	// limiter limits what is handed out, nil if nothing does. What waits for the rate is not taken from the outbox, where it
 	// may still be dropped or erased.
 	limiter *rate.Limiter
@@ -61,7 +62,13 @@ type job struct {
 }
 
 func newFeed(queue Queue, hook string, limiter *rate.Limiter, quota *httpclient.Quota, room int) feed {
-	return feed{queue: queue, hook: hook, limiter: limiter, quota: quota, jobs: make(chan job, room), inFlight: make(map[int64]Delivery, room)}
+	return feed{queue: queue, hook: hook, limiter: limiter, quota: quota, room: room, inFlight: make(map[int64]Delivery, room)}
+}
+
+// begin begins to hand out deliveries, which were not handed out for a while.
+func (f *feed) begin() {
+	f.jobs = make(chan job, f.room)
+	f.look, f.outboxHasMore, f.retryNow = time.Time{}, false, nil
 }
 
 // allowed is the number of deliveries that the rate lets be handed out now.

@@ -165,7 +165,7 @@ func (s *sender) storeState(ctx context.Context) {
 			st.Class = s.stored.Class // of one of the failures
 		}
 	}
-	if st == s.stored {
+	if st == s.stored || !s.lease.Valid() { // another server may have stored what it knows
 		return
 	}
 	var notice *Event

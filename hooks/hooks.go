@@ -64,6 +64,9 @@ type Result struct {
 	// Call and Values are what the answer left for later deliveries of the call, see Memory.
 	Call   string
 	Values map[string]string
+	// Epoch is that of the lease under which the delivery was attempted, 0 without leases. The outbox takes what
+	// schedules or gives up a delivery only from the present lease, and that it is delivered from any.
+	Epoch int64
 }
 
 // State is the state of a delivery.
@@ -139,6 +142,52 @@ type States interface {
 	// hooks of the routes.
 	SetState(ctx context.Context, st HookState, notice *Event, routes []Route) error
 }
+
+// Leases are the rights to deliver for hooks, where several servers share an outbox: for each hook one of them delivers.
+type Leases interface {
+	// Acquire waits until this server may deliver for a hook. It returns nil if ctx ends before.
+	Acquire(ctx context.Context, hook string) Lease
+}
+
+// Lease is the right to deliver for a hook.
+type Lease interface {
+	// Context ends when the lease is lost or another server is to have it, and with that of Acquire.
+	Context() context.Context
+	// Valid reports whether an attempt may begin now: no other server has the lease.
+	Valid() bool
+	// Epoch is the number of the lease, higher than that of all earlier ones of the hook.
+	Epoch() int64
+	// Woken receives when another server may have changed the hook's deliveries.
+	Woken() <-chan struct{}
+	// Release lets another server have the lease. It is called after the last result was stored.
+	Release()
+}
+
+// only is the lease of a server that shares its outbox with no other.
+type only struct{ ctx context.Context }
+
+// Acquire implements Leases.
+func (only) Acquire(ctx context.Context, _ string) Lease {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return only{ctx}
+}
+
+// Context implements Lease.
+func (o only) Context() context.Context { return o.ctx }
+
+// Valid implements Lease.
+func (only) Valid() bool { return true }
+
+// Epoch implements Lease.
+func (only) Epoch() int64 { return 0 }
+
+// Woken implements Lease.
+func (only) Woken() <-chan struct{} { return nil }
+
+// Release implements Lease.
+func (only) Release() {}
 
 // Call identifies the event's call among the calls of all Asterisks, for what is remembered of it.
 func (ev *Event) Call() string {

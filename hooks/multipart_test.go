@@ -55,7 +55,7 @@ func recordedEvent(call int, file string) hooks.Event {
 }
 
 // startShared starts a dispatcher of one hook, and stops it with the test.
-func startShared(t *testing.T, outbox *hooktest.Outbox, with hooks.Shared, cfgs ...hooks.Config) *hooks.Dispatcher {
+func startShared(t *testing.T, outbox hooks.Outbox, with hooks.Shared, cfgs ...hooks.Config) *hooks.Dispatcher {
 	t.Helper()
 	d, err := hooks.NewShared(cfgs, with, outbox, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {

@@ -30,6 +30,7 @@ type sender struct {
 	tokens     *httpclient.Tokens // nil if the receiver wants none
 	own        bool               // tokens are of this sender alone
 	outbox     Outbox
+	leases     Leases
 	recordings Recordings // nil if there are none
 	log        *slog.Logger
 	metrics    *metrics
@@ -38,6 +39,7 @@ type sender struct {
 	fresh   chan Delivery // just committed and due
 	results chan finished
 
+	lease     Lease // under which it delivers now
 	feed      feed
 	committer committer
 	breaker   breaker
@@ -73,11 +75,14 @@ type finished struct {
 func newSender(h *hook, client *httpclient.Client, with Shared, outbox Outbox, log *slog.Logger) (*sender, error) {
 	room := h.cfg.Concurrency + prefetch + prefetchFresh
 	s := &sender{
-		hook: h, client: client, send: client.Do, outbox: outbox, recordings: with.Recordings, log: log.With("hook", h.name),
+		hook: h, client: client, send: client.Do, outbox: outbox, leases: with.Leases, recordings: with.Recordings, log: log.With("hook", h.name),
 		wake: make(chan struct{}, 1), fresh: make(chan Delivery, room), results: make(chan finished, room),
 		committer: newCommitter(outbox),
 		skew:      -1, // no clock is, in whole seconds
 		files:     httpclient.DigestFiles(h.cfg.CAFile, h.cfg.CertFile, h.cfg.KeyFile),
+	}
+	if s.leases == nil {
+		s.leases = only{}
 	}
 	s.failures.limited = loglimit.New(s.log, logInterval)
 	var err error
@@ -130,8 +135,24 @@ func (s *sender) sameAs(other *sender) bool {
 	return shared && s.hook.address == other.hook.address && s.files == other.files && reflect.DeepEqual(s.hook.cfg, other.hook.cfg)
 }
 
-// run delivers until stopping, then waits for the attempts in progress until abandoned.
+// run delivers until stopping, whenever this server has the lease of the hook.
 func (s *sender) run(stopping, abandoned context.Context) {
+	for {
+		lease := s.leases.Acquire(stopping, s.hook.name)
+		if lease == nil {
+			return
+		}
+		s.deliver(abandoned, lease)
+		lease.Release()
+		s.metrics.disabled.WithLabelValues(s.hook.name).Set(0) // the server that has the lease shows it
+	}
+}
+
+// deliver delivers until the lease ends, then waits for the attempts in progress until abandoned.
+func (s *sender) deliver(abandoned context.Context, lease Lease) {
+	stopping := lease.Context()
+	s.lease = lease
+	s.feed.begin()
 	var workers sync.WaitGroup
 	for range s.hook.cfg.Concurrency {
 		workers.Go(func() { s.work(stopping) })
@@ -165,6 +186,8 @@ func (s *sender) run(stopping, abandoned context.Context) {
 		case <-s.wake:
 			s.feed.readNow()
 			s.committer.commitNow = true
+		case <-lease.Woken():
+			s.feed.readNow()
 		case <-timer.C:
 		case <-s.feed.turned():
 			s.feed.readNow()
@@ -238,6 +261,7 @@ func (s *sender) canAccept(id int64) bool {
 	return s.feed.canTake(id) &&
 		s.feed.allowed(time.Now()) > 0 &&
 		!s.paused.Load() &&
+		s.lease.Valid() &&
 		!s.committer.overloaded() &&
 		s.atWorkers() < room &&
 		s.breaker.room(time.Now(), room) >= room
@@ -246,6 +270,7 @@ func (s *sender) canAccept(id int64) bool {
 // settle has a result committed. Only a success may wait for others: after a failure the time of the next attempt has to be
 // safe, and in a strict order, or for a value that was remembered, the next delivery waits for this one.
 func (s *sender) settle(r *Result) {
+	r.Epoch = s.lease.Epoch()
 	s.committer.add(r, r.State != Delivered || s.hook.cfg.Order == orderStrict || len(r.Values) > 0)
 }
 
@@ -331,6 +356,10 @@ func (s *sender) confirm(c settlement) {
 // fill hands what is due to the workers, and decides when to look again.
 func (s *sender) fill(now time.Time) {
 	if s.committer.overloaded() {
+		return
+	}
+	if !s.lease.Valid() { // it ends soon, unless the outbox answers again
+		s.feed.look = now.Add(pause)
 		return
 	}
 	room := s.breaker.room(now, s.hook.cfg.Concurrency+prefetch)
