@@ -32,6 +32,7 @@ import (
 	"ringhook/loglimit"
 	"ringhook/lookup"
 	"ringhook/lookup/number"
+	"ringhook/pgstore/node"
 	"ringhook/pops"
 	"ringhook/pops/getevent"
 	"ringhook/recordings"
@@ -177,7 +178,7 @@ func (a *App) newParts(ctx context.Context, cfg *conf.Config, accounts httpclien
 	if p.Lookups, err = lookup.New(cfg.Lookups, a.data.cache, lookup.Own{Phonebook: a.store.Phonebook(), DIDs: a.data.desk, Accounts: accounts}, a.log, a.registry); err != nil {
 		return p, fmt.Errorf("[[lookup]]: %w", err)
 	}
-	if p.Hooks, err = hooks.NewShared(cfg.Hooks, hooks.Shared{Accounts: accounts, Recordings: a.recordings}, a.data.outbox, a.log, a.registry); err != nil {
+	if p.Hooks, err = hooks.NewShared(cfg.Hooks, hooks.Shared{Accounts: accounts, Recordings: a.recordings, Leases: a.data.leases}, a.data.outbox, a.log, a.registry); err != nil {
 		return p, errors.Join(fmt.Errorf("[[hook]]: %w", err), a.closeLookups(ctx, p.Lookups))
 	}
 	ctx, cancel := context.WithTimeout(ctx, store.Wait)
@@ -189,9 +190,12 @@ func (a *App) newParts(ctx context.Context, cfg *conf.Config, accounts httpclien
 }
 
 // setHooks passes the names of the configured hooks to the outbox, and warns of deliveries for
-// others.
+// others. Where several ringhooks share the outbox, they compare the configuration.
 func (a *App) setHooks(names []string) {
 	a.data.outbox.SetConfiguredHooks(names)
+	if a.data.setConfig != nil {
+		a.data.setConfig(a.cfg.Load().Digests())
+	}
 	tallies, err := a.data.browse.HookCounts()
 	if err != nil {
 		a.log.Warn("cannot count deliveries for removed hooks", "err", err)
@@ -230,7 +234,7 @@ func (a *App) Run(ctx context.Context, hup <-chan os.Signal, load func() (*conf.
 	requests := make(chan chan<- *Reloaded)
 	background.Go(func() { a.reloadOn(serving, hup, requests, load) })
 	background.Go(func() { a.serveReload(serving, requests) })
-	background.Go(func() { a.points.CloseIdleCalls(serving) })
+	background.Go(func() { a.data.alone(serving, node.IdleCalls, a.points.CloseIdleCalls) })
 	background.Go(func() { a.accounts.Run(serving) })
 	background.Go(func() { a.people.Run(serving) })
 	background.Go(func() { a.keepPersonal(serving) })

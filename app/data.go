@@ -13,6 +13,7 @@ import (
 	"ringhook/dialplan"
 	"ringhook/hooks"
 	"ringhook/pgstore"
+	"ringhook/pgstore/node"
 	"ringhook/store"
 	"ringhook/store/browse"
 )
@@ -25,6 +26,9 @@ type data struct {
 	browse  browse.Store
 	ready   func() error // returns why nothing can be accepted now
 	spool   *spool       // nil without PostgreSQL
+	leases  hooks.Leases // nil if no other ringhook has these data
+	// setConfig passes on digests of the configuration's parts; nil if no other ringhook has these data.
+	setConfig func(digests map[string]string)
 }
 
 // outbox is what the service needs of an outbox.
@@ -49,7 +53,7 @@ func (a *App) openData(cfg store.Config, local *store.Store, log *slog.Logger, r
 	ctx, cancel := context.WithTimeout(context.Background(), store.Wait)
 	defer cancel()
 	engine, err := pgstore.OpenServer(ctx, pgstore.Config{
-		DSN: cfg.DSN, Keep: &pgstore.Keep{Delivered: cfg.KeepDelivered, Dead: cfg.KeepDead, Calls: cfg.KeepCalls},
+		DSN: cfg.DSN, Node: node.Self{Name: cfg.Node, Version: a.build.Version}, Keep: &pgstore.Keep{Delivered: cfg.KeepDelivered, Dead: cfg.KeepDead, Calls: cfg.KeepCalls},
 	}, log, reg)
 	if err != nil {
 		if errors.Is(err, pgstore.ErrNoSchema) || errors.Is(err, pgstore.ErrOutdated) {
@@ -64,5 +68,23 @@ func (a *App) openData(cfg store.Config, local *store.Store, log *slog.Logger, r
 		side: beside, journal: engineJournal{waiting.Cluster, beside.traces},
 		outbox: spoolOutbox{engine.Outbox(), cluster.Queue{Queue: engine.Outbox(), Cluster: waiting.Cluster}, local.Outbox()},
 		browse: engine.Browse(beside.points), ready: waiting.ready, spool: waiting,
+		leases: engine.Leases(), setConfig: engine.SetConfig,
 	}, nil
+}
+
+// alone calls do with a context that lasts as long as this ringhook is the one that is to do it, again each time that it is,
+// until ctx ends.
+func (d *data) alone(ctx context.Context, work string, do func(context.Context)) {
+	if d.leases == nil {
+		do(ctx)
+		return
+	}
+	for {
+		lease := d.leases.Acquire(ctx, work)
+		if lease == nil {
+			return
+		}
+		do(lease.Context())
+		lease.Release()
+	}
 }

@@ -6,17 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"ringhook/conf"
 	"ringhook/pgstore"
 	"ringhook/pgstore/adopt"
+	"ringhook/pgstore/node"
 	"ringhook/store"
+	"ringhook/store/browse"
 )
 
 type engineCmd struct {
-	Init  engineInitCmd  `cmd:"" help:"Create or update ringhook's schema in the database."`
-	Check engineCheckCmd `cmd:"" help:"Check whether the database works, and what a commit promises."`
+	Init   engineInitCmd   `cmd:"" help:"Create or update ringhook's schema in the database."`
+	Check  engineCheckCmd  `cmd:"" help:"Check whether the database works, and what a commit promises."`
+	Status engineStatusCmd `cmd:"" help:"Show the nodes, and which of them delivers for which hook."`
 }
 
 // engineTime is the maximum duration of a command about the engine.
@@ -95,11 +100,13 @@ func printEngine(out io.Writer, address string, r *pgstore.Report) {
 		schema = "none: run ringhook engine init"
 	}
 	fmt.Fprintf(out, "schema: %s\n", schema)
-	served := "no ringhook"
-	if r.Served {
-		served = "a ringhook"
+	var live []string
+	for _, n := range r.Nodes {
+		if n.Live {
+			live = append(live, printable(n.Name))
+		}
 	}
-	fmt.Fprintf(out, "served: %s has the database open to serve calls\n", served)
+	fmt.Fprintf(out, "served by: %s\n", cmp.Or(strings.Join(live, ", "), "no ringhook"))
 	fmt.Fprintf(out, "synchronous_commit: %s (set by ringhook), synchronous_standby_names: %s\n", r.Synchronous, cmp.Or(r.Standbys, "empty"))
 	for _, p := range r.Replicas {
 		if p.State == "" {
@@ -127,4 +134,64 @@ func aheadOf(d time.Duration) string {
 		return milliseconds(-d) + " behind"
 	}
 	return milliseconds(d) + " ahead"
+}
+
+type engineStatusCmd struct{}
+
+// Run prints the nodes that share the database, and what each hook waits for.
+func (*engineStatusCmd) Run(s *streams) error {
+	return withEngine(s, func(ctx context.Context, cfg *conf.Config) (err error) {
+		engine, err := pgstore.Open(ctx, pgstore.Config{DSN: cfg.Store.DSN}, s.warnings())
+		if err != nil {
+			return fmt.Errorf("open PostgreSQL (%s): %w", pgstore.Address(cfg.Store.DSN), err)
+		}
+		defer func() { err = errors.Join(err, engine.Close()) }()
+		nodes, leases, err := engine.Nodes()
+		if err != nil {
+			return err
+		}
+		counts, err := engine.Operator().HookCounts()
+		if err != nil {
+			return err
+		}
+		return errors.Join(printNodes(s.out, nodes), printLeases(s.out, leases, counts))
+	})
+}
+
+func printNodes(out io.Writer, nodes []node.Node) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tADDRESS\tVERSION\tSEEN\tCLOCK\tCONFIGURATION")
+	var first *node.Node // that is alive
+	for i := range nodes {
+		n := &nodes[i]
+		seen, configured := "now", "same"
+		switch {
+		case !n.Live:
+			seen, configured = n.Seen.Round(time.Second).String()+" ago", "-"
+		case first == nil:
+			first = n
+		default:
+			if parts := node.Different(first.Config, n.Config); len(parts) > 0 {
+				configured = fmt.Sprintf("differs from %s: %s", printable(first.Name), printable(strings.Join(parts, ", ")))
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(n.Name), cmp.Or(n.Address, "a socket"), printable(n.Version), seen, aheadOf(n.Ahead), configured)
+	}
+	return w.Flush()
+}
+
+// printLeases prints the hooks, and which node delivers for each.
+func printLeases(out io.Writer, leases []node.Granted, counts []browse.HookCounts) error {
+	holder := map[string]string{}
+	for _, l := range leases {
+		holder[l.Name] = printable(l.Node)
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "\nHOOK\tPENDING\tDEAD\tDELIVERED BY")
+	for _, c := range counts {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", printable(c.Hook), c.Pending, c.Dead, cmp.Or(holder[c.Hook], "no node"))
+	}
+	fmt.Fprintf(w, "\nupkeep of the tables:\t%s\n", cmp.Or(holder[node.Upkeep], "no node"))
+	fmt.Fprintf(w, "end of idle calls:\t%s\n", cmp.Or(holder[node.IdleCalls], "no node"))
+	return w.Flush()
 }

@@ -1,6 +1,9 @@
 package conf
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"reflect"
 	"slices"
 )
@@ -66,4 +69,26 @@ func tableName(table reflect.Value) string {
 		}
 	}
 	return "?"
+}
+
+// ofMachine are the tables that differ between servers which share their calls.
+var ofMachine = []string{"fastagi", "http", "log", "store", "ami", "desk"}
+
+// Digests returns a short digest of each table that is the same at servers which share their calls, by the name of the table.
+func (c *Config) Digests() map[string]string {
+	digests := map[string]string{}
+	v := reflect.ValueOf(*c)
+	for i := range v.NumField() {
+		table := v.Type().Field(i).Tag.Get("toml")
+		if table == "" || slices.Contains(ofMachine, table) {
+			continue
+		}
+		text, err := json.Marshal(v.Field(i).Interface())
+		if err != nil { // a test has that there is none
+			continue
+		}
+		sum := sha256.Sum256(text)
+		digests[table] = hex.EncodeToString(sum[:4])
+	}
+	return digests
 }

@@ -1,6 +1,8 @@
 package conf
 
 import (
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +32,45 @@ func TestChanges(t *testing.T) {
 		}
 		if got := Changes(parse(text), parse(c.text)); !slices.Equal(got, want) {
 			t.Errorf("%s\ngot %q, want %q", c.text, got, want)
+		}
+	}
+}
+
+// TestDigests checks that every table that nodes compare has a digest, which changes with the table alone, and that tables of
+// the machine have none.
+func TestDigests(t *testing.T) {
+	text, err := os.ReadFile("../contrib/ringhook.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := func(text string) *Config {
+		t.Helper()
+		c, err := Parse("ringhook.toml", []byte(text), environment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first := load(string(text)).Digests()
+	tables := 0
+	for i := range reflect.TypeFor[Config]().NumField() {
+		table := reflect.TypeFor[Config]().Field(i).Tag.Get("toml")
+		if table == "" || slices.Contains(ofMachine, table) {
+			continue
+		}
+		tables++
+		if len(first[table]) != 8 {
+			t.Errorf("the digest of %s is %q", table, first[table])
+		}
+	}
+	if len(first) != tables {
+		t.Errorf("%d digests of %d tables", len(first), tables)
+	}
+	const hook = "\n[[hook]]\nname = \"another\"\nevents = [\"*\"]\nurl = \"https://another.example/\"\n"
+	second := load(strings.Replace(string(text), "level = \"info\"", "level = \"debug\"", 1) + hook).Digests()
+	for table := range first {
+		if (first[table] == second[table]) != (table != "hook") {
+			t.Errorf("digests of %s: %s and %s", table, first[table], second[table])
 		}
 	}
 }

@@ -23,6 +23,9 @@ func TestStoreType(t *testing.T) {
 		{"type = \"postgres\"\ndsn = \"host=db1 password='w0rd\"", "ringhook.toml:3: store.dsn: is not the address of a PostgreSQL database"},
 		{"type = \"postgres\"\ndsn = [\"postgres://u:w0rd@db1/calls\"]", "ringhook.toml:3: store.dsn: "},
 		{"type = \"postgres\"\ndsn = \"${NO_SUCH}\"", "not set in the environment: NO_SUCH"},
+		{"type = \"postgres\"\ndsn = \"host=db1\"\nnode = \"pbx1.example\"", ""},
+		{"type = \"postgres\"\ndsn = \"host=db1\"\nnode = \"pbx 1\"", "ringhook.toml:4: store.node: is a name of at most"},
+		{"node = \"pbx1\"", "ringhook.toml:2: store.node: is only for type = \"postgres\""},
 		{"dsn = \"host=db1 password=w0rd\"", "ringhook.toml:2: store.dsn: is only for type = \"postgres\""},
 	} {
 		_, err := Parse("ringhook.toml", []byte("[store]\n"+c.text), environment)

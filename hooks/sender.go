@@ -144,7 +144,9 @@ func (s *sender) run(stopping, abandoned context.Context) {
 		}
 		s.deliver(abandoned, lease)
 		lease.Release()
-		s.metrics.disabled.WithLabelValues(s.hook.name).Set(0) // the server that has the lease shows it
+		if lease.Epoch() != 0 { // the server that has the lease shows it
+			s.metrics.disabled.WithLabelValues(s.hook.name).Set(0)
+		}
 	}
 }
 

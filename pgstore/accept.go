@@ -233,7 +233,8 @@ type accepted struct {
 	stored map[string]int64
 	moved  map[string]*dialplan.Moved
 	due    map[*task][]hooks.Delivery
-	wrote  bool // the commit was one of the engine's, not of nothing
+	hooks  []string // for which deliveries were added
+	wrote  bool     // the commit was one of the engine's, not of nothing
 }
 
 // read reads the results of what queue added.
@@ -247,6 +248,7 @@ func (a *acceptance) read(br pgx.BatchResults) (*accepted, error) {
 	}
 	defer rows.Close()
 	got := &accepted{stored: map[string]int64{}, moved: map[string]*dialplan.Moved{}, due: map[*task][]hooks.Delivery{}}
+	got.hooks = slices.Compact(slices.Sorted(slices.Values(a.hooks)))
 	for rows.Next() {
 		var kind int
 		var key, state *string

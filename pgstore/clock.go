@@ -23,28 +23,36 @@ const (
 type clock struct {
 	local  func() time.Time
 	since  func(last, now time.Time) time.Duration // by the monotonic clock; a test has its own
+	awake  func(last, now *look) time.Duration     // and with the time for which the machine was suspended; a test has its own
 	engine func(asked time.Time) time.Time         // the engine's time; a test has its own
 
 	looking sync.Mutex // one look at a time; last is written under it
 	mu      sync.RWMutex
-	last    look // the node's clock before the first look; guarded by mu
-	looked  bool // guarded by looking
+	last    look      // the node's clock before the first look; guarded by mu
+	looked  bool      // guarded by looking
+	odd     time.Time // when a step was first seen that another node is to follow; zero if there is none; guarded by looking
 }
 
 // look is a moment at which the engine was asked for its time.
 type look struct {
 	engine, local time.Time
+	boot          time.Duration
 	steps         int64 // that stored times had been moved by, see moveTimes
 }
 
 // newClock returns the clock of a store that has not looked yet. If now is not nil, it is the engine's clock and the node's.
 func newClock(now func() time.Time) *clock {
-	c := &clock{local: time.Now, since: func(last, now time.Time) time.Duration { return now.Sub(last) }, engine: func(asked time.Time) time.Time { return asked }}
+	c := &clock{
+		local: time.Now, engine: func(asked time.Time) time.Time { return asked },
+		since: func(last, now time.Time) time.Duration { return now.Sub(last) },
+	}
+	c.awake = func(last, now *look) time.Duration { return now.boot - last.boot }
 	if now != nil {
 		c.local, c.engine = now, func(time.Time) time.Time { return now() }
+		c.awake = func(last, now *look) time.Duration { return c.since(last.local, now.local) }
 	}
 	at := c.local()
-	c.last = look{engine: at.Round(0), local: at}
+	c.last = look{engine: at.Round(0), local: at, boot: sinceBoot()}
 	return c
 }
 
@@ -85,10 +93,12 @@ const selectClock = "select clock_timestamp(), coalesce((select steps from ringh
 // What has a time of its own is moved with the engine's clock, but for what was written since that was set: going forward that
 // is what would lie in the future, going back what does not. $2 is by how much the clock was set, $3 is now, $4 the number of steps
 // at the last look: another node that has noticed the same step is the one that moves the times then, and this statement
-// changes nothing.
+// changes nothing. It does not either if $5, the epoch of this node's lease, is an old one: a node that was suspended may take
+// that for a step.
 const moveTimes = `
 with stepped as (
-	insert into ringhook.clock as c (tenant, steps) values ($1, $4::bigint + 1)
+	insert into ringhook.clock as c (tenant, steps) select $1, $4::bigint + 1
+		where $5::bigint = 0 or exists (select from ringhook.lease l where l.tenant = $1 and l.epoch = $5)
 	on conflict (tenant) do update set steps = c.steps + 1 where c.steps = $4
 	returning steps
 ), begun as (
@@ -124,20 +134,42 @@ func (s *Store) look(ctx context.Context) error {
 	set := l.engine.Sub(c.last.engine) - c.since(c.last.local, l.local)
 	c.mu.Lock() // no time may be taken until all are on the same clock
 	defer c.mu.Unlock()
-	if c.looked && set.Abs() >= leastClockStep && l.steps == c.last.steps {
-		moved, err := s.moveTimes(ctx, set, l)
-		if err != nil {
-			return err
+	if c.looked && c.stepped(set, &l) {
+		if !s.keeps() && !c.overdue(l.local) {
+			return nil // the node that does the upkeep moves the times, and then all follow
 		}
-		l.steps++
-		if moved {
-			s.log.Warn("engine's clock was set: stored times are moved with it", "by", set.Round(time.Second))
+		if s.keeps() {
+			moved, err := s.moveTimes(ctx, set, l)
+			if err != nil {
+				return err
+			}
+			if moved {
+				l.steps++
+				s.log.Warn("engine's clock was set: stored times are moved with it", "by", set.Round(time.Second))
+			}
 		}
 	}
+	c.odd = time.Time{}
 	if !c.looked || set.Abs() >= leastCorrection || l.steps != c.last.steps {
 		c.last, c.looked = l, true
 	}
 	return nil
+}
+
+// stepped reports whether the engine's clock was set since the last look, and no node has moved the times yet. It was not if
+// the machine was suspended meanwhile, and its monotonic clock stood still.
+func (c *clock) stepped(set time.Duration, l *look) bool {
+	return set.Abs() >= leastClockStep && l.steps == c.last.steps &&
+		(l.engine.Sub(c.last.engine)-c.awake(&c.last, l)).Abs() >= leastClockStep
+}
+
+// overdue reports whether another node should have followed a step long ago. If it has not, there is no step: the clocks of this
+// node stood still, as those of a virtual machine that is paused.
+func (c *clock) overdue(now time.Time) bool {
+	if c.odd.IsZero() {
+		c.odd = now
+	}
+	return now.Sub(c.odd) >= leastClockStep
 }
 
 // beginClock takes the first look, on a connection that may be used before the store is.
@@ -172,7 +204,7 @@ type querier interface {
 
 func (s *Store) clockOf(ctx context.Context, conn querier) (l look, err error) {
 	err = conn.QueryRow(ctx, selectClock, s.tenant).Scan(&l.engine, &l.steps)
-	l.engine, l.local = s.clock.engine(l.engine).Round(0), s.clock.local()
+	l.engine, l.local, l.boot = s.clock.engine(l.engine).Round(0), s.clock.local(), sinceBoot()
 	return l, wrap("read the engine's clock", err)
 }
 
@@ -180,7 +212,7 @@ func (s *Store) moveTimes(ctx context.Context, by time.Duration, l look) (moved 
 	ctx, cancel := context.WithTimeout(ctx, s.readTime)
 	defer cancel()
 	b := &pgx.Batch{}
-	b.Queue(moveTimes, s.tenant, by, l.engine, l.steps)
+	b.Queue(moveTimes, s.tenant, by, l.engine, l.steps, s.upkeepEpoch())
 	var done bool
 	err = s.write(ctx, b, func(br pgx.BatchResults) error { return br.QueryRow().Scan(&done) })
 	return err == nil && done, wrap("move stored times with the engine's clock", err)

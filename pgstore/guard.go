@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ErrServed reports a database from which another ringhook serves. Two of them would send each event twice and out of order.
-var ErrServed = errors.New("another ringhook serves from this database, and only one may for now: stop it, or give this one a database of its own")
+// ErrServed reports that another ringhook with the same node name serves from the database.
+var ErrServed = errors.New("another ringhook serves from this database")
 
 const (
 	// probeEvery is the time between two looks at the engine.
@@ -23,8 +23,11 @@ const (
 	probeTime = time.Second
 	// enterTime bounds what comes before the first commit, with the steps of a migration.
 	enterTime = time.Minute
-	// serverLock is the advisory lock of the ringhook that serves from the database, with the tenant as its second number.
+	// serverLock is the advisory lock that all ringhooks share which serve from the database, with the tenant as its second
+	// number. A ringhook from before there were several has it alone.
 	serverLock = 0x52485356
+	// leaveTime bounds what a node says at its end.
+	leaveTime = 2 * time.Second
 )
 
 var (
@@ -33,15 +36,18 @@ var (
 	errSlow    = errors.New("the engine has not confirmed a commit for " + probeTime.String() + ": it is overloaded, or its synchronous standby is away")
 )
 
-// guard keeps what a server may use of the engine. It holds the lock of the one server on a connection of its own, and
-// commits something every second. While that fails, all operations of the store fail at once: no call waits for an engine
+// guard keeps what a server may use of the engine. It holds the lock of the node's name on a connection of its own, and
+// commits every second that the node is alive. While that fails, all operations of the store fail at once: no call waits for an engine
 // that is away. While only commits hang, records are still queued: they may be stored later. What an operation finds out about
 // the engine has the guard look at once.
 type guard struct {
 	s      *Store
+	name   string        // of the node
 	kick   chan struct{} // has the engine looked at now
 	gone   chan struct{} // closed when the guard has ended
-	warned string        // by the engine, since the probe began; only start and run use it
+	ctx    context.Context
+	end    context.CancelFunc // ends the guard
+	warned string             // by the engine, since the probe began; only start and run use it
 
 	mu     sync.Mutex
 	err    error    // why the engine cannot be used, nil if it can; guarded by mu
@@ -50,8 +56,10 @@ type guard struct {
 	hooks  []string // whose counts are to be added when the engine is back; guarded by mu
 }
 
-func newGuard(s *Store) *guard {
-	return &guard{s: s, kick: make(chan struct{}, 1), gone: make(chan struct{}), err: errNotYet}
+func newGuard(s *Store, name string) *guard {
+	g := &guard{s: s, name: name, kick: make(chan struct{}, 1), gone: make(chan struct{}), err: errNotYet}
+	g.ctx, g.end = context.WithCancel(s.ctx)
+	return g
 }
 
 // refusal returns why the engine cannot be used now, nil if it can.
@@ -96,6 +104,11 @@ func (g *guard) suspect(err error) {
 		g.err = err
 	}
 	g.mu.Unlock()
+	g.look()
+}
+
+// look has the engine looked at now. It does not wait.
+func (g *guard) look() {
 	select {
 	case g.kick <- struct{}{}:
 	default:
@@ -104,7 +117,7 @@ func (g *guard) suspect(err error) {
 
 // down refuses all operations.
 func (g *guard) down(err error) {
-	if g.s.ctx.Err() != nil {
+	if g.ctx.Err() != nil {
 		return
 	}
 	g.mu.Lock()
@@ -162,16 +175,16 @@ func (g *guard) later(names []string) {
 // start connects for the first time. The error says what the administrator has to correct; an engine that is away is none.
 // The context bounds the wait for another server that ends.
 func (g *guard) start(ctx context.Context) error {
-	served := false
+	var served error
 	for {
 		conn, err := g.enter(ctx)
 		switch {
 		case err == nil:
 			g.up()
-		case served && ctx.Err() != nil:
-			return ErrServed
+		case served != nil && ctx.Err() != nil:
+			return served
 		case errors.Is(err, ErrServed):
-			served = true
+			served = err
 			select {
 			case <-ctx.Done():
 				return err
@@ -191,10 +204,15 @@ func (g *guard) start(ctx context.Context) error {
 // run watches the engine until the store is closed. conn is nil if there is no connection yet.
 func (g *guard) run(conn *pgx.Conn) {
 	defer close(g.gone)
-	for g.s.ctx.Err() == nil {
+	defer func() {
+		if conn != nil { // the store was closed as soon as it was open
+			_ = conn.Close(g.s.commits)
+		}
+	}()
+	for g.ctx.Err() == nil {
 		err := error(nil)
 		if conn == nil {
-			conn, err = g.enter(g.s.ctx)
+			conn, err = g.enter(g.ctx)
 		}
 		if err == nil {
 			err = g.watch(conn)
@@ -204,13 +222,13 @@ func (g *guard) run(conn *pgx.Conn) {
 		}
 		g.down(err)
 		select {
-		case <-g.s.ctx.Done():
+		case <-g.ctx.Done():
 		case <-time.After(probeEvery):
 		}
 	}
 }
 
-// enter connects, takes the server's lock and applies the steps that the schema lacks.
+// enter connects, takes the lock of the node's name and applies the steps that the schema lacks.
 func (g *guard) enter(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, enterTime)
 	defer cancel()
@@ -218,7 +236,7 @@ func (g *guard) enter(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = takeServerLock(ctx, conn, g.s.tenant); err == nil {
+	if err = takeNodeLock(ctx, conn, g.s.tenant, g.name); err == nil {
 		err = checkSchema(ctx, conn)
 	}
 	if errors.Is(err, ErrOutdated) {
@@ -236,16 +254,33 @@ func (g *guard) enter(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// takeServerLock takes the lock of the one server, which lasts as long as the connection.
-func takeServerLock(ctx context.Context, conn *pgx.Conn, tenant int) error {
-	var taken bool
-	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1::integer, $2::integer)", serverLock, tenant).Scan(&taken); err != nil {
-		return wrap("take the lock of the server", err)
+// takeNodeLock takes the lock of a node's name, which lasts as long as the connection.
+func takeNodeLock(ctx context.Context, conn *pgx.Conn, tenant int, name string) error {
+	var shared, taken bool
+	err := conn.QueryRow(ctx, "select pg_try_advisory_lock_shared($1::integer, $2::integer)", serverLock, tenant).Scan(&shared)
+	if err == nil && !shared {
+		return fmt.Errorf("%w, of a version that shares it with none: stop it", ErrServed)
 	}
-	if taken {
-		return nil
+	if err == nil { // no lane begins with a blank and these words
+		err = conn.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended($1, $2::integer))", " node "+name, tenant).Scan(&taken)
 	}
-	return ErrServed
+	if err != nil {
+		return wrap("take the lock of the node's name", err)
+	}
+	if !taken {
+		return fmt.Errorf("%w as node %q%s: stop it, or set [store] node to a name of its own", ErrServed, name, addressOf(ctx, conn, tenant, name))
+	}
+	return nil
+}
+
+// addressOf returns where a node is, as the end of a phrase, empty if that is not known.
+func addressOf(ctx context.Context, conn *pgx.Conn, tenant int, name string) string {
+	var address string
+	err := conn.QueryRow(ctx, "select address from ringhook.node where tenant = $1 and name = $2", tenant, name).Scan(&address)
+	if err != nil || address == "" {
+		return ""
+	}
+	return " from " + address
 }
 
 // watch probes the engine until that fails.
@@ -256,7 +291,8 @@ func (g *guard) watch(conn *pgx.Conn) error {
 		}
 		g.up()
 		select {
-		case <-g.s.ctx.Done():
+		case <-g.ctx.Done():
+			g.leave(conn)
 			return ErrClosed
 		case <-g.kick:
 		case <-time.After(probeEvery):
@@ -264,7 +300,37 @@ func (g *guard) watch(conn *pgx.Conn) error {
 	}
 }
 
-// probe commits something, and waits for it in full: a commit is never cancelled.
+// leave reports the end of the node.
+func (g *guard) leave(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	if err := g.s.member.Leave(ctx, conn); err != nil {
+		g.s.log.Warn("cannot leave the other nodes: they notice it within seconds", "err", oneLine(err))
+	}
+}
+
+// dueOf returns the hooks of a list for which something is due.
+const dueOf = `select h.hook from unnest($2::text[]) h (hook) where exists (select from ringhook.delivery d
+	where d.tenant = $1 and d.hook = h.hook and d.shard = 0 and d.state = 0 and d.next_at <= clock_timestamp())`
+
+// poll wakes the hooks of which other nodes may have accepted deliveries without being heard.
+func (g *guard) poll(conn *pgx.Conn) error {
+	held := g.s.member.Held()
+	if g.s.member.Alone() || len(held) == 0 {
+		return nil
+	}
+	rows, err := conn.Query(g.s.commits, dueOf, g.s.tenant, held)
+	if err != nil {
+		return err
+	}
+	due, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err == nil && len(due) > 0 {
+		g.s.member.Wake(due...)
+	}
+	return err
+}
+
+// probe commits that the node is alive, with its leases, and waits for it in full: a commit is never cancelled.
 func (g *guard) probe(conn *pgx.Conn) error {
 	told := make(chan struct{})
 	slow := time.AfterFunc(probeTime, func() {
@@ -272,7 +338,15 @@ func (g *guard) probe(conn *pgx.Conn) error {
 		g.hang()
 	})
 	g.warned = ""
-	_, err := conn.PgConn().Exec(g.s.commits, written).ReadAll()
+	err := g.s.member.Beat(g.s.commits, conn)
+	for range sendTries {
+		if classOf(err) == Conflict {
+			err = g.s.member.Beat(g.s.commits, conn)
+		}
+	}
+	if err == nil {
+		err = g.poll(conn)
+	}
 	if !slow.Stop() {
 		<-told
 	}

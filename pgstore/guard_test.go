@@ -106,8 +106,9 @@ func TestEngineComesAndGoes(t *testing.T) {
 	}
 }
 
-// TestOneServer checks that a second server is refused, and that it is not when the first has ended.
-func TestOneServer(t *testing.T) {
+// TestOneName checks that a second server of the same name is refused, and that it is not when the first has ended. Without a name in
+// the configuration it is that of the host.
+func TestOneName(t *testing.T) {
 	dsn := database(t)
 	log := slog.New(slog.DiscardHandler)
 	first := serve(t, dsn, log, nil)

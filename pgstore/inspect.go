@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"ringhook/pgstore/node"
 )
 
 // Report is what Inspect found out about an engine.
@@ -23,6 +26,7 @@ type Report struct {
 	Replicas              []Replica
 	Ahead                 time.Duration // by which this machine's clock is ahead of the engine's
 	Served                bool          // a ringhook serves from the database now
+	Nodes                 []node.Node   // that serve from the database, or did
 	Faults                []string      // why ringhook cannot work, or loses what it promises
 	Doubts                []string      // what may be a mistake
 }
@@ -176,11 +180,39 @@ func (r *Report) schema(ctx context.Context, conn *pgx.Conn, tenant int) error {
 	if len(missing) > 0 {
 		r.fault("the user of dsn lacks rights in the schema ringhook: %s", strings.Join(missing, ", "))
 	}
-	err = takeServerLock(ctx, conn, tenant)
-	if r.Served = errors.Is(err, ErrServed); r.Served {
-		err = nil
+	if codes := []string{"42P01", "42501"}; version > 0 {
+		r.Nodes, _, err = node.Status(ctx, conn, tenant)
+		if slices.Contains(codes, codeOf(err)) { // the faults have it
+			err = nil
+		}
 	}
-	return err
+	r.Served = slices.ContainsFunc(r.Nodes, func(n node.Node) bool { return n.Live })
+	r.compare()
+	return wrap("list the nodes", err)
+}
+
+// compare points out what the nodes do not agree about.
+func (r *Report) compare() {
+	var first *node.Node
+	for i := range r.Nodes {
+		n := &r.Nodes[i]
+		if !n.Live {
+			continue
+		}
+		if n.Ahead.Abs() >= skewDoubt {
+			r.doubt("the clocks of node %s and of the engine differ by %s: check both", n.Name, n.Ahead.Abs().Round(time.Millisecond))
+		}
+		if first == nil {
+			first = n
+			continue
+		}
+		if parts := node.Different(first.Config, n.Config); len(parts) > 0 {
+			r.doubt("the configurations of the nodes %s and %s differ in %s: give both the same files and reload them", first.Name, n.Name, strings.Join(parts, ", "))
+		}
+		if n.Version != first.Version {
+			r.doubt("node %s has version %s of ringhook, and %s has %s", first.Name, first.Version, n.Name, n.Version)
+		}
+	}
 }
 
 // tryCommit measures a commit. It has a connection of its own, which is left to the engine if the commit does not return.
@@ -207,4 +239,15 @@ func (r *Report) tryCommit(ctx context.Context, dsn string) {
 	if err := conn.Close(ctx); err != nil {
 		r.fault("%v", err)
 	}
+}
+
+// Nodes returns the ringhooks that serve from the database, or did in the last days, and the leases that they have.
+func (s *Store) Nodes() (nodes []node.Node, leases []node.Granted, err error) {
+	err = s.read(s.ctx, s.readTime, func(ctx context.Context) error {
+		return s.reads.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {
+			nodes, leases, err = node.Status(ctx, conn.Conn(), s.tenant)
+			return err
+		})
+	})
+	return nodes, leases, wrap("list the nodes", err)
 }

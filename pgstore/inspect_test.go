@@ -32,7 +32,7 @@ func TestInspect(t *testing.T) {
 			migrated(t, dsn)
 			exec(t, dsn, "create role reader login; grant usage on schema ringhook to reader; grant select on all tables in schema ringhook to reader")
 			return as(dsn, "reader")
-		}, "lacks rights in the schema ringhook: delete on attempt, "},
+		}, "lacks rights in the schema ringhook: delete on account, "},
 		{"a database that takes no changes", func(t *testing.T, dsn string) string {
 			migrated(t, dsn)
 			return dsn + " options='-c default_transaction_read_only=on'"

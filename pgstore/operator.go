@@ -67,7 +67,7 @@ func condition(f *browse.Filter, tenant int) (sql string, args []any) {
 		fmt.Fprintf(&b, " and "+condition, len(args))
 	}
 	if f.Hook != "" {
-		add("d.hook = $%d", printable(f.Hook))
+		add("d.id > 0 and d.hook = $%d", printable(f.Hook)) // as the index of the oldest pending ones has it
 	}
 	if len(f.States) > 0 {
 		states := make([]int16, len(f.States))
@@ -258,7 +258,7 @@ func (o *Outbox) EnsureHooks(ctx context.Context, names []string) error {
 
 const hookCounts = `select hook, sum(pending)::bigint, sum(dead)::bigint, max(removed_at), (
 		select e.accepted from ringhook.delivery d join ringhook.event e on e.tenant = $1 and e.id = d.event
-		where d.tenant = $1 and d.state = 0 and d.hook = c.hook order by d.id limit 1)
+		where d.tenant = $1 and d.state = 0 and d.id > 0 and d.hook = c.hook order by d.id limit 1)
 	from (select hook, pending, dead, removed_at from ringhook.tally where tenant = $1
 		union all select hook, pending, dead, null from ringhook.tally_change where tenant = $1) c
 	group by hook order by hook`

@@ -17,11 +17,13 @@ type Outbox struct{ s *Store }
 
 var _ hooks.Outbox = (*Outbox)(nil)
 
+// The earlier ones of a key are looked up for each delivery: with the offset the planner joins them in no other way, which would
+// read all that is pending in a table of which it knows nothing.
 const dueDeliveries = `select d.id, d.hook, d.attempts, coalesce(d.begun_at, e.accepted), e.event_id, e.linkedid, e.body
 	from ringhook.delivery d join ringhook.event e on e.tenant = $1 and e.id = d.event
 	where d.tenant = $1 and d.state = 0 and d.hook = $2 and d.shard = 0 and d.next_at <= $3 and d.id <> all ($5::bigint[])
 		and not exists (select from ringhook.delivery b where b.tenant = $1 and b.state = 0 and b.hook = d.hook and b.okey = d.okey
-			and b.id < d.id and b.next_at <= $3)
+			and b.id < d.id and b.next_at <= $3 offset 0)
 	order by d.next_at, d.id limit $4`
 
 // Due implements hooks.Queue.
@@ -85,9 +87,14 @@ const (
 // an operator dropped it, is not changed. Results may come again, because the first commit of them is in doubt: they
 // change nothing then but what they release.
 var (
+	// A result of a lease that another node has meanwhile is not stored, unless the delivery is made. lockEpochs keeps the leases of
+	// a transaction from being granted again before its commit.
+	lockEpochs = `select from ringhook.lease where tenant = $1 and epoch = any ($2::bigint[]) order by hook, shard for share`
+	valid      = `(g.epoch = 0 or exists (select from ringhook.lease l where l.tenant = $1 and l.hook = d.hook and l.shard = d.shard and l.epoch = g.epoch))`
+
 	settleFinished = `with given as materialized (
-			select * from unnest($3::bigint[], $4::smallint[], $5::timestamptz[], $6::bigint[], $7::text[], $8::integer[], $9::text[])
-				as g (id, state, started, took_us, class, status, excerpt)
+			select * from unnest($3::bigint[], $4::smallint[], $5::timestamptz[], $6::bigint[], $7::text[], $8::integer[], $9::text[], $10::bigint[])
+				as g (id, state, started, took_us, class, status, excerpt, epoch)
 		), done as (
 			update ringhook.delivery d set state = g.state, next_at = null, finished_at = $2,
 				attempts = d.attempts + case when g.started is null then 0 else 1 end,
@@ -95,19 +102,19 @@ var (
 				last_status = case when g.started is null then d.last_status else g.status end,
 				started_at = g.started, took_us = case when g.started is null then null else g.took_us end,
 				excerpt = case when g.started is null then null else g.excerpt end
-			from given g where d.tenant = $1 and d.id = g.id and d.state = 0 returning d.hook, d.state
+			from given g where d.tenant = $1 and d.id = g.id and d.state = 0 and ` + valid + ` returning d.hook, d.state
 		)
 		insert into ringhook.tally_change (tenant, hook, pending, dead)
 		select $1, hook, -count(*), count(*) filter (where state = 2) from done group by hook`
 
 	// The time from which others may pass is set first: the due time of a later one depends on it.
 	settlePending = `with given as materialized (
-			select * from unnest($3::bigint[], $4::timestamptz[], $5::bigint[], $6::text[], $7::integer[], $8::text[])
-				as g (id, started, took_us, class, status, excerpt)
+			select * from unnest($3::bigint[], $4::timestamptz[], $5::bigint[], $6::text[], $7::integer[], $8::text[], $9::bigint[])
+				as g (id, started, took_us, class, status, excerpt, epoch)
 		), failed as (
 			update ringhook.delivery d set attempts = d.attempts + 1, last_class = g.class, last_status = g.status,
 				pass_at = coalesce(d.pass_at, $2::timestamptz + d.hold)
-			from given g where d.tenant = $1 and d.id = g.id and d.state = 0 and g.started is not null
+			from given g where d.tenant = $1 and d.id = g.id and d.state = 0 and g.started is not null and ` + valid + `
 				and not exists (select from ringhook.attempt a where a.tenant = $1 and a.delivery = d.id and a.started = g.started)
 			returning d.id, d.attempts, g.started, g.took_us, g.class, g.status, g.excerpt
 		), trimmed as (
@@ -119,7 +126,7 @@ var (
 			class = excluded.class, status = excluded.status, excerpt = excluded.excerpt`
 
 	settleNext = `update ringhook.delivery d set next_at = ` + ownTurn("g.next") + `
-		from unnest($2::bigint[], $3::timestamptz[]) as g (id, next) where d.tenant = $1 and d.id = g.id and d.state = 0`
+		from unnest($2::bigint[], $3::timestamptz[], $4::bigint[]) as g (id, next, epoch) where d.tenant = $1 and d.id = g.id and d.state = 0 and ` + valid
 
 	// Deliveries of one call may be attempted at the same moment. Of values with the same name the last one counts.
 	remember = `insert into ringhook.remembered (tenant, hook, call, name, value, linkedid)
@@ -138,14 +145,17 @@ var (
 // settlement is the results of attempts, as columns.
 type settlement struct {
 	now      time.Time
+	epochs   []int64 // of leases that must be the present ones
 	finished struct {
 		ids     []int64
 		states  []int16
+		epochs  []int64
 		attempt attempts
 	}
 	pending struct {
 		ids     []int64
 		next    []time.Time
+		epochs  []int64
 		attempt attempts
 		failed  []int64 // those that were attempted
 	}
@@ -174,14 +184,21 @@ func (a *attempts) add(at *hooks.Attempt) {
 }
 
 func (s *settlement) add(r *hooks.Result) {
+	epoch := r.Epoch
+	if r.State == hooks.Delivered {
+		epoch = 0 // it is true under any lease
+	} else if epoch != 0 && !slices.Contains(s.epochs, epoch) {
+		s.epochs = append(s.epochs, epoch)
+	}
 	if r.State == hooks.Pending {
-		s.pending.ids, s.pending.next = append(s.pending.ids, r.Delivery), append(s.pending.next, r.Next)
+		s.pending.ids, s.pending.next, s.pending.epochs = append(s.pending.ids, r.Delivery), append(s.pending.next, r.Next), append(s.pending.epochs, epoch)
 		s.pending.attempt.add(&r.Attempt)
 		if !r.Attempt.Started.IsZero() {
 			s.pending.failed = append(s.pending.failed, r.Delivery)
 		}
 	} else {
-		s.finished.ids, s.finished.states = append(s.finished.ids, r.Delivery), append(s.finished.states, int16(r.State))
+		f := &s.finished
+		f.ids, f.states, f.epochs = append(f.ids, r.Delivery), append(f.states, int16(r.State)), append(f.epochs, epoch)
 		s.finished.attempt.add(&r.Attempt)
 	}
 	for name, value := range r.Values {
@@ -195,14 +212,17 @@ func (s *settlement) add(r *hooks.Result) {
 func (s *settlement) batch(tenant int) *pgx.Batch {
 	b := &pgx.Batch{}
 	b.Queue(lockLanesOf, tenant, append(append([]int64{}, s.finished.ids...), s.pending.ids...), nil)
+	if len(s.epochs) > 0 {
+		b.Queue(lockEpochs, tenant, s.epochs)
+	}
 	if len(s.finished.ids) > 0 {
 		a := &s.finished.attempt
-		b.Queue(settleFinished, tenant, s.now, s.finished.ids, s.finished.states, a.started, a.took, a.classes, a.statuses, a.excerpts)
+		b.Queue(settleFinished, tenant, s.now, s.finished.ids, s.finished.states, a.started, a.took, a.classes, a.statuses, a.excerpts, s.finished.epochs)
 	}
 	if len(s.pending.ids) > 0 {
 		a := &s.pending.attempt
-		b.Queue(settlePending, tenant, s.now, s.pending.ids, a.started, a.took, a.classes, a.statuses, a.excerpts)
-		b.Queue(settleNext, tenant, s.pending.ids, s.pending.next)
+		b.Queue(settlePending, tenant, s.now, s.pending.ids, a.started, a.took, a.classes, a.statuses, a.excerpts, s.pending.epochs)
+		b.Queue(settleNext, tenant, s.pending.ids, s.pending.next, s.pending.epochs)
 	}
 	if v := &s.values; len(v.ids) > 0 {
 		b.Queue(remember, tenant, s.now, v.ids, v.calls, v.names, v.texts)
@@ -255,7 +275,7 @@ func (o *Outbox) settle(ctx context.Context, results []hooks.Result) (released b
 
 // bare returns a result without what a receiver can put into it, and with an attempt that is due within bounds.
 func bare(r *hooks.Result, now time.Time) hooks.Result {
-	b := hooks.Result{Delivery: r.Delivery, State: r.State, Next: r.Next}
+	b := hooks.Result{Delivery: r.Delivery, State: r.State, Next: r.Next, Epoch: r.Epoch}
 	if r.State == hooks.Pending && (r.Next.Before(now) || r.Next.After(now.Add(farthest))) {
 		b.Next = now.Add(time.Minute)
 	}
@@ -290,4 +310,18 @@ func excerpt(text string) string {
 		text = text[:maxExcerpt]
 	}
 	return printable(text)
+}
+
+// Crashed records that ringhook crashed during an attempt at a delivery, see hooks.AfterCrash. dead reports that the
+// delivery is given up. A delivery that is not pending is not changed.
+func (o *Outbox) Crashed(ctx context.Context, delivery int64, at time.Time, why string) (dead bool, err error) {
+	var before int
+	err = o.s.query(func(rows pgx.Rows) error { return rows.Scan(&before) },
+		"select count(*) from ringhook.attempt where tenant = $1 and delivery = $2 and class = $3", o.s.tenant, delivery, hooks.Crash)
+	if err != nil {
+		return false, wrap("count the crashes of a delivery", err)
+	}
+	r := hooks.AfterCrash(delivery, before, at, o.s.clock.local(), why)
+	_, err = o.Settle(ctx, []hooks.Result{r})
+	return err == nil && r.State == hooks.Dead, err
 }

@@ -14,7 +14,10 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +26,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ringhook/hooks"
 	"ringhook/loglimit"
+	"ringhook/pgstore/node"
 	"ringhook/store/browse"
 )
 
@@ -34,6 +39,8 @@ type Config struct {
 	DSN string
 	// Tenant is the number of the customer whose data are used, for installations that several customers share.
 	Tenant int
+	// Node is what a server says of itself to the others. Its name is by default that of the host.
+	Node node.Self
 	// Keep has the store remove what is no longer needed after these times. Nil, as for commands: it removes nothing.
 	Keep *Keep
 }
@@ -53,7 +60,10 @@ type Store struct {
 	side    *Side
 	w       *writer
 	dsn     string
-	guard   *guard // nil for a command
+	guard   *guard       // nil for a command
+	member  *node.Member // nil for a command
+	wire    *node.Wire   // nil for a command
+	wired   sync.WaitGroup
 
 	ctx       context.Context // of reads; ends when the store is closed
 	stop      context.CancelFunc
@@ -103,20 +113,35 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, now func() time.Tim
 	return s, nil
 }
 
-// OpenServer opens a database for the one ringhook that serves from it, and applies the steps that its schema lacks. An
+// OpenServer opens a database for a ringhook that serves from it, and applies the steps that its schema lacks. An
 // engine that is away is no error: until it is back, all operations fail at once with the class Away. The context bounds
-// the wait for another server to end. The registerer may be nil.
+// the wait for another server with the same node name to end. The registerer may be nil.
 func OpenServer(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
+	if cfg.Node.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("find the name of the node: %w", err)
+		}
+		cfg.Node.Name = host
+	}
 	s, err := newStore(cfg, log, nil)
 	if err != nil {
 		return nil, err
 	}
-	s.guard = newGuard(s)
-	s.w.usable, s.w.lost = s.guard.refusal, s.guard.suspect
+	s.guard = newGuard(s, cfg.Node.Name)
+	s.wire = node.NewWire(cfg.Node, cfg.Tenant, func(ctx context.Context) (*pgx.Conn, error) {
+		if err := s.usable(); err != nil {
+			return nil, err
+		}
+		return connect(ctx, cfg.DSN, nil)
+	}, s.heard)
+	s.member = node.NewMember(cfg.Node, cfg.Tenant, log, s.guard.look, s.wire.NotifyNodes)
+	s.w.usable, s.w.lost, s.w.added = s.guard.refusal, s.guard.suspect, s.notifyHooks
 	if err := s.guard.start(ctx); err != nil {
 		close(s.guard.gone) // it has not begun
 		return nil, errors.Join(err, s.Close())
 	}
+	s.wired.Go(func() { s.wire.Run(s.ctx) })
 	s.begin(cfg)
 	if reg != nil {
 		reg.MustRegister(collector{s})
@@ -148,7 +173,43 @@ func (s *Store) begin(cfg Config) {
 	upkeep, end := context.WithCancel(s.ctx)
 	s.endUpkeep = end
 	if cfg.Keep != nil {
+		s.upkeep.Go(func() { s.tend(upkeep) })
 		s.upkeep.Go(func() { s.maintain(upkeep, *cfg.Keep) })
+	}
+}
+
+// Leases returns the leases of this server, nil for a command.
+func (s *Store) Leases() hooks.Leases {
+	if s.member == nil {
+		return nil
+	}
+	return s.member
+}
+
+// SetConfig sets digests of the parts of the configuration, which the nodes compare. The keys are the names of the parts.
+func (s *Store) SetConfig(digests map[string]string) {
+	if s.member != nil {
+		s.member.SetConfig(digests)
+	}
+}
+
+// heard takes a message of another node into account.
+func (s *Store) heard(m node.Message) {
+	if m.Nodes {
+		s.guard.look()
+	}
+	if m.All {
+		s.member.Wake()
+	} else if len(m.Hooks) > 0 {
+		s.member.Wake(m.Hooks...)
+	}
+}
+
+// notifyHooks notifies the nodes that deliver for hooks that deliveries were added.
+func (s *Store) notifyHooks(names []string) {
+	names = slices.DeleteFunc(names, s.member.Holds)
+	if len(names) > 0 && !s.member.Alone() {
+		s.wire.NotifyHooks(names)
 	}
 }
 
@@ -208,12 +269,14 @@ func (s *Store) Close() error {
 	})
 	s.w.end()
 	s.writes.Wait()
+	if s.guard != nil { // when nothing needs the node any more
+		s.guard.end()
+		<-s.guard.gone
+	}
 	confirmed := timer.Stop()
 	s.abandon()
 	s.stop()
-	if s.guard != nil {
-		<-s.guard.gone
-	}
+	s.wired.Wait()
 	if confirmed {
 		s.closePools()
 	} else {

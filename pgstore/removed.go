@@ -21,23 +21,30 @@ const (
 		on conflict (tenant, hook) do update set removed_at = excluded.removed_at`
 	// The oldest deliveries, if they have waited that long themselves: one that an operator retried waits for the full time
 	// again.
-	overdueOf = `select d.id from (select id, event, begun_at from ringhook.delivery where tenant = $1 and state = 0 and hook = $2 order by id limit $4) d
+	overdueOf = `select d.id from (select id, event, begun_at from ringhook.delivery where tenant = $1 and state = 0 and id > 0 and hook = $2 order by id limit $4) d
 		join ringhook.event e on e.tenant = $1 and e.id = d.event where coalesce(d.begun_at, e.accepted) <= $3`
 )
 
 // SetConfiguredHooks sets the hooks of the current configuration. Pending deliveries of other hooks become dead with class
-// hooks.Removed after browse.KeepRemoved. Before the first call of SetConfiguredHooks all deliveries wait. A hook that any node
-// has is not removed: each node marks its own as present.
+// hooks.Removed after browse.KeepRemoved. Before the first call of SetConfiguredHooks all deliveries wait. A hook that any live
+// node has is not removed.
 func (o *Outbox) SetConfiguredHooks(names []string) {
 	names = slices.Clone(names)
 	o.s.configured.Store(&names)
+	if o.s.member != nil {
+		o.s.member.SetHooks(names)
+	}
+}
+
+// hasHook reports whether the configuration of a live node has a hook. It is called after SetConfiguredHooks.
+func (s *Store) hasHook(name string) bool {
+	return slices.Contains(*s.configured.Load(), name) || s.member != nil && s.member.Configured(name)
 }
 
 // withoutHook records which hooks were removed. It marks up to upkeepRows deliveries that have waited for one too long as
 // dead, and returns their number.
 func (m *maintenance) withoutHook(ctx context.Context) (dead int, err error) {
-	names := m.s.configured.Load()
-	if names == nil {
+	if m.s.configured.Load() == nil {
 		return 0, nil
 	}
 	removed := map[string]time.Time{}
@@ -52,7 +59,7 @@ func (m *maintenance) withoutHook(ctx context.Context) (dead int, err error) {
 		if err != nil {
 			break
 		}
-		configured := slices.Contains(*names, hook)
+		configured := m.s.hasHook(hook)
 		switch {
 		case configured && since.IsZero():
 		case configured:

@@ -8,6 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ringhook/hooks"
+	"ringhook/pgstore/node"
+	"ringhook/store/browse"
 	"ringhook/store/throttle"
 )
 
@@ -34,9 +36,47 @@ const (
 // asked for it. A later one was written before the clock was set back.
 const farthest = 48 * time.Hour
 
-// maintain removes what is old in small steps, adds up the counts, and recovers from commits that failed, until the context
-// ends. Several nodes may do it at the same time.
+// tend follows the engine's clock, and recovers from commits that failed, until the context ends. Each node does that.
+func (s *Store) tend(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		timer.Reset(s.maintainEvery)
+		if s.usable() != nil { // the guard reports it
+			timer.Reset(s.recoverEvery)
+			continue
+		}
+		s.complain(ctx, s.look(ctx))
+		if s.Ready() != nil {
+			s.w.probe()
+			timer.Reset(min(s.maintainEvery, s.recoverEvery))
+		}
+	}
+}
+
+// maintain removes what is old in small steps, and adds up the counts, until the context ends. Of several nodes one does it
+// at a time.
 func (s *Store) maintain(ctx context.Context, keep Keep) {
+	if s.member == nil {
+		s.maintainWhile(ctx, keep)
+		return
+	}
+	for {
+		lease := s.member.Acquire(ctx, node.Upkeep)
+		if lease == nil {
+			return
+		}
+		s.maintainWhile(lease.Context(), keep)
+		lease.Release()
+	}
+}
+
+func (s *Store) maintainWhile(ctx context.Context, keep Keep) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	p := throttle.New()
@@ -46,7 +86,7 @@ func (s *Store) maintain(ctx context.Context, keep Keep) {
 			return
 		case <-timer.C:
 		}
-		if s.usable() != nil { // the guard reports it
+		if s.usable() != nil || !s.keeps() { // the guard reports why
 			timer.Reset(s.recoverEvery)
 			continue
 		}
@@ -58,14 +98,26 @@ func (s *Store) maintain(ctx context.Context, keep Keep) {
 		} else {
 			p = throttle.New()
 		}
-		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) && s.usable() == nil { // else the guard has logged it
-			s.limit.Warn("upkeep", "upkeep of the engine's tables failed, it is tried again", "err", err)
-		}
-		if s.Ready() != nil {
-			s.w.probe()
-			wait = min(wait, s.recoverEvery)
-		}
+		s.complain(ctx, err)
 		timer.Reset(wait)
+	}
+}
+
+// keeps reports whether this node does the upkeep now.
+func (s *Store) keeps() bool { return s.member == nil || s.member.Holds(node.Upkeep) }
+
+// upkeepEpoch returns the epoch of the lease of the upkeep, 0 for a command.
+func (s *Store) upkeepEpoch() int64 {
+	if s.member == nil {
+		return 0
+	}
+	return s.member.Epoch(node.Upkeep)
+}
+
+// complain logs an error of the upkeep, unless the guard has logged why.
+func (s *Store) complain(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) && s.usable() == nil {
+		s.limit.Warn("upkeep", "upkeep of the engine's tables failed, it is tried again", "err", err)
 	}
 }
 
@@ -93,6 +145,7 @@ func (s *Store) maintainOnce(ctx context.Context, keep Keep) (more bool, behind 
 		{upkeepRows, func() (int, error) { return m.deliveries(ctx, hooks.Dead, keep.Dead) }},
 		{upkeepRows, func() (int, error) { return m.idleCalls(ctx, keep.Calls) }},
 		{foldRows, func() (int, error) { return m.fold(ctx) }},
+		{upkeepRows, func() (int, error) { return m.gone(ctx) }},
 	} {
 		n, err := part.step()
 		if err != nil {
@@ -239,4 +292,26 @@ func (m *maintenance) fold(ctx context.Context) (int, error) {
 		return 0, wrap("add up the counts of hooks", err)
 	}
 	return n, nil
+}
+
+// removeGone removes nodes and leases of which nothing was heard for long.
+const removeGone = `with nodes as (
+		delete from ringhook.node where tenant = $1 and seen < $2 returning 1
+	), leases as (
+		delete from ringhook.lease where tenant = $1 and until < $2 returning 1
+	)
+	select (select count(*) from nodes) + (select count(*) from leases)`
+
+// gone removes nodes that have not been seen for as long as removed hooks are kept, and leases that no node has had since.
+func (m *maintenance) gone(ctx context.Context) (int, error) {
+	before := m.now.Add(-browse.KeepRemoved)
+	var old bool
+	err := m.s.query(func(rows pgx.Rows) error { return rows.Scan(&old) }, `select exists (select from ringhook.node where tenant = $1 and seen < $2)
+		or exists (select from ringhook.lease where tenant = $1 and until < $2)`, m.s.tenant, before)
+	if err == nil && old {
+		b := &pgx.Batch{}
+		b.Queue(removeGone, m.s.tenant, before)
+		err = m.s.write(ctx, b, nil)
+	}
+	return 0, wrap("remove old nodes", err)
 }

@@ -293,16 +293,14 @@ func TestUpkeepRuns(t *testing.T) {
 		t.Fatal("the store is ready although nothing can be stored")
 	}
 	ctx, cancel := context.WithCancel(wait.Context(t))
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.maintain(ctx, Keep{Delivered: 0, Dead: 0, Calls: 0})
-	}()
+	var upkeep sync.WaitGroup
+	upkeep.Go(func() { s.tend(ctx) })
+	upkeep.Go(func() { s.maintain(ctx, Keep{Delivered: 0, Dead: 0, Calls: 0}) })
 	exec(t, dsn, "alter table ringhook.elsewhere rename to call")
 	wait.Until(t, func() bool { return s.Ready() == nil }, "the store is not ready: %v", s.Ready())
 	wait.Until(t, func() bool { return rows(t, dsn, "call") == 0 && rows(t, dsn, "tally_change") == 0 }, "calls are not removed")
 	cancel()
-	<-ended
+	upkeep.Wait()
 }
 
 // TestLateLook checks that a store which could not look at the engine's clock when it was opened takes that for no step.

@@ -54,6 +54,8 @@ type writer struct {
 	slow   time.Duration             // slowCommit; a test has its own
 	usable func() error              // returns why the engine cannot be used now
 	lost   func(error)               // is called with the error of a commit that is not a record's own; nil for none
+	added  func(hooks []string)      // is called with the hooks for which a commit added deliveries; nil for none
+	moved  atomic.Int64              // records that were refused because another server had changed their call
 
 	conn   *pgx.Conn // nil until it is needed, and after it broke
 	warned string    // by the engine, since the batch began
@@ -226,6 +228,10 @@ func (w *writer) commit(batch []*task) {
 		}
 		for _, t := range batch {
 			t.stored(got)
+		}
+		w.moved.Add(int64(len(got.moved)))
+		if w.added != nil && len(got.hooks) > 0 {
+			w.added(got.hooks)
 		}
 	case divisible(err) && len(batch) > 1:
 		half := len(batch) / 2

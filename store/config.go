@@ -1,7 +1,10 @@
 package store
 
 import (
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"ringhook/store/size"
 )
@@ -24,6 +27,8 @@ type Config struct {
 	Patience time.Duration `toml:"patience"`
 	// AloneAfter is the time for which PostgreSQL is away before events of the folder are delivered from there; 0: never.
 	AloneAfter time.Duration `toml:"alone_after"`
+	// Node is the name of this ringhook among those that use the database; empty is the host's name.
+	Node string `toml:"node"`
 	// Folder holds outbox.db, cache.db, phonebook.db, desk.db and trace.db. It is created if it is missing.
 	Folder string `toml:"folder"`
 	// Synchronous is "full" if a commit must survive a power cut, or "normal" if it
@@ -42,6 +47,9 @@ type Config struct {
 	// CacheRows is the maximum number of entries in the cache.
 	CacheRows int64 `toml:"cache_rows"`
 }
+
+// maxNode is the maximum length of the name of a node, as of that of a host.
+const maxNode = 253
 
 const day = 24 * time.Hour
 
@@ -80,6 +88,12 @@ func (c *Config) Check(report func(key, problem string)) {
 	}
 	if c.AloneAfter < 0 {
 		report("alone_after", `must not be negative; "0s" is never`)
+	}
+	switch {
+	case c.Type == SQLite && c.Node != "":
+		report("node", `is only for type = "postgres": set that, or remove node`)
+	case len(c.Node) > maxNode || strings.ContainsFunc(c.Node, func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' }):
+		report("node", fmt.Sprintf("is a name of at most %d bytes without blanks", maxNode))
 	}
 	if c.Folder == "" {
 		report("folder", "is empty: set the folder for the files")

@@ -259,8 +259,8 @@ func (c *process) untilServes(web string) {
 	}, "the HTTP port does not answer:\n%s", c.log)
 }
 
-// TestEngineMistakes checks what is refused: a database without a schema, a second ringhook, and commands that only work on the
-// folder.
+// TestEngineMistakes checks what is refused: a database without a schema, a second ringhook of the same name, and commands
+// that only work on the folder.
 func TestEngineMistakes(t *testing.T) {
 	t.Parallel()
 	_, dsn := engine(t)
@@ -283,8 +283,8 @@ func TestEngineMistakes(t *testing.T) {
 	}
 	c := spawn(t, file, web)
 	defer c.kill()
-	other, _, _ := onEngine(t, dsn, hook)
-	refused(other, "another ringhook serves from this database")
+	other, _, _ := onEngine(t, dsn, hook) // of the same host
+	refused(other, "another ringhook serves from this database as node")
 	c.stop()
 	backup := filepath.Join(t.TempDir(), "backup.tar")
 	for _, command := range []string{"backup", "restore"} {

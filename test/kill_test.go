@@ -148,30 +148,41 @@ func (l *ledger) play(ctx context.Context, agi, linkedid string, points ...strin
 		points = callPoints
 	}
 	all = true
-	channel := map[string]string{"CHANNEL(linkedid)": linkedid, "DIALSTATUS": "ANSWER"}
+	channel := newChannel(linkedid)
 	for _, point := range points {
-		result, _ := asterisk.Call(ctx, agi, asterisk.CallRequest{
-			Env:       fastagi.Env{Point: point, Channel: "PJSIP/trunk", UniqueID: linkedid, CallerNum: "+442079460142", Args: []string{"agent_phone=101", "queue_id=500"}},
-			Variables: channel,
-		})
-		ok := false
-		for _, v := range result.Set {
-			switch v.Name {
-			case "RINGHOOK_STATUS":
-				ok = v.Value == "OK"
-			case "__RINGHOOK_VISIT", "__RINGHOOK_RING":
-				channel[v.Name[2:]] = v.Value
-			default:
-				channel[v.Name] = v.Value
-			}
-		}
-		if all = all && ok; ok {
-			l.mu.Lock()
-			l.promised[linkedid+" "+point] = true
-			l.mu.Unlock()
-		}
+		ok := l.ask(ctx, agi, linkedid, point, channel)
+		all = all && ok
 	}
 	return all
+}
+
+// newChannel returns the variables of a channel at the beginning of a call.
+func newChannel(linkedid string) map[string]string {
+	return map[string]string{"CHANNEL(linkedid)": linkedid, "DIALSTATUS": "ANSWER"}
+}
+
+// ask asks one point of a call, records it if it was answered OK, and reports whether it was.
+func (l *ledger) ask(ctx context.Context, agi, linkedid, point string, channel map[string]string) (ok bool) {
+	result, _ := asterisk.Call(ctx, agi, asterisk.CallRequest{
+		Env:       fastagi.Env{Point: point, Channel: "PJSIP/trunk", UniqueID: linkedid, CallerNum: "+442079460142", Args: []string{"agent_phone=101", "queue_id=500"}},
+		Variables: channel,
+	})
+	for _, v := range result.Set {
+		switch v.Name {
+		case "RINGHOOK_STATUS":
+			ok = v.Value == "OK"
+		case "__RINGHOOK_VISIT", "__RINGHOOK_RING":
+			channel[v.Name[2:]] = v.Value
+		default:
+			channel[v.Name] = v.Value
+		}
+	}
+	if ok {
+		l.mu.Lock()
+		l.promised[linkedid+" "+point] = true
+		l.mu.Unlock()
+	}
+	return ok
 }
 
 // TestKill9 kills ringhook many times during calls, and checks that every event of a point that was

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // tcpUserTimeout is TCP_USER_TIMEOUT (linux/tcp.h), which syscall lacks.
@@ -21,3 +23,16 @@ func setOptions(network, _ string, raw syscall.RawConn) error {
 	})
 	return errors.Join(err, failed)
 }
+
+// sinceBoot returns the time since the machine was started, with the time for which it was suspended, which the
+// monotonic clock of a time.Time lacks.
+func sinceBoot() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		return time.Since(started)
+	}
+	return time.Duration(t.Nano())
+}
+
+// started is a moment of this process.
+var started = time.Now()
