@@ -21,8 +21,8 @@ import (
 
 // server is a ringhook that shares its engine with others.
 type server struct {
-	file, agi, web string
-	*process       // nil while it does not run
+	file, agi, web, desk string
+	*process             // nil while it does not run
 }
 
 // servers starts ringhooks on one engine.
