@@ -25,7 +25,8 @@ type server struct {
 	*process             // nil while it does not run
 }
 
-// servers starts ringhooks on one engine.
+// servers starts ringhooks on one engine. OK means that the engine has the event: what only a killed machine has, the others cannot
+// deliver.
 func servers(t *testing.T, n int, more string) []*server {
 	t.Helper()
 	_, dsn := engine(t)
@@ -35,7 +36,7 @@ func servers(t *testing.T, n int, more string) []*server {
 		s.file, s.agi, s.web = onEngine(t, dsn, more)
 		text, err := os.ReadFile(s.file)
 		if err == nil {
-			named := strings.Replace(string(text), "[store]\n", fmt.Sprintf("[store]\nnode = \"node%d\"\n", i+1), 1)
+			named := strings.Replace(string(text), "[store]\n", fmt.Sprintf("[store]\nnode = \"node%d\"\npromise = \"cluster-only\"\n", i+1), 1)
 			err = os.WriteFile(s.file, []byte(named), 0o600)
 		}
 		if err != nil {
