@@ -117,7 +117,7 @@ func TestNodesKill9(t *testing.T) {
 	l.await(ctx, nodes[0].process)
 
 	code, out := invoke(t, "engine", "status", "-c", nodes[0].file)
-	for _, want := range []string{"node1", "node2", "node3", "now", "same", "journal  0", "upkeep of the tables:"} {
+	for _, want := range []string{"node1", "node2", "node3", "now", "same", "journal  ", "upkeep of the tables:"} {
 		if code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("engine status: %d, no %q in\n%s", code, want, out)
 		}
