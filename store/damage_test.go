@@ -173,9 +173,9 @@ func TestConfigCheck(t *testing.T) {
 	good := DefaultConfig()
 	good.Check(func(key, problem string) { t.Errorf("default %s %s", key, problem) })
 	var got []string
-	bad := Config{Synchronous: "off", KeepDelivered: -1}
+	bad := Config{Synchronous: "off", AloneAfter: -1, KeepDelivered: -1}
 	bad.Check(func(key, problem string) { got = append(got, key) })
-	if want := "[type folder synchronous keep_calls keep_delivered max_size cache_rows]"; fmt.Sprint(got) != want {
+	if want := "[type promise patience alone_after folder synchronous keep_calls keep_delivered max_size cache_rows]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
 }
