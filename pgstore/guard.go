@@ -338,10 +338,10 @@ func (g *guard) probe(conn *pgx.Conn) error {
 		g.hang()
 	})
 	g.warned = ""
-	err := g.s.member.Beat(g.s.commits, conn)
+	err := g.s.member.Beat(g.s.commits, conn, g.confirmed)
 	for range sendTries {
 		if classOf(err) == Conflict {
-			err = g.s.member.Beat(g.s.commits, conn)
+			err = g.s.member.Beat(g.s.commits, conn, g.confirmed)
 		}
 	}
 	if err == nil {
@@ -350,10 +350,15 @@ func (g *guard) probe(conn *pgx.Conn) error {
 	if !slow.Stop() {
 		<-told
 	}
-	if err == nil && g.warned != "" {
-		err = doubt(errors.New(g.warned))
-	}
 	return wrap("commit to PostgreSQL", err)
+}
+
+// confirmed returns a warning of the engine since the probe began as an error of a commit in doubt.
+func (g *guard) confirmed() error {
+	if g.warned == "" {
+		return nil
+	}
+	return doubt(errors.New(g.warned))
 }
 
 // notice is called by the connection while the guard reads from it.

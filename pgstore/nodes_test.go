@@ -160,7 +160,7 @@ func member(t *testing.T, dsn, name string) (*node.Member, func()) {
 	m := node.NewMember(node.Self{Name: name}, 0, slog.New(slog.DiscardHandler), func() {}, func() {})
 	return m, func() {
 		t.Helper()
-		if err := m.Beat(wait.Context(t), conn); err != nil {
+		if err := m.Beat(wait.Context(t), conn, func() error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -257,6 +257,37 @@ func TestStaleResults(t *testing.T) {
 	if got, attempts := settle(7); !slices.Equal(got, states) || attempts != 4 {
 		t.Errorf("results of the present lease: %v, %d attempts", got, attempts)
 	}
+}
+
+// TestUnconfirmedLease checks that a lease is not granted or known by a commit that the standby may not have.
+func TestUnconfirmedLease(t *testing.T) {
+	dsn := database(t)
+	conn, err := connect(wait.Context(t), dsn, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	wanted := make(chan struct{}, 8)
+	m := node.NewMember(node.Self{Name: "a"}, 0, slog.New(slog.DiscardHandler), func() { wanted <- struct{}{} }, func() {})
+	granted := make(chan hooks.Lease, 1)
+	go func() { granted <- m.Acquire(wait.Context(t), "crm") }()
+	<-wanted
+	commits := 0
+	confirmed := func() error {
+		if commits++; commits == 1 || commits == 3 { // that the node is alive, and that it takes the lease
+			return doubt(nil)
+		}
+		return nil
+	}
+	for range 2 {
+		if err := m.Beat(wait.Context(t), conn, confirmed); classOf(err) != Doubt || m.Holds("crm") {
+			t.Errorf("after %d commits: %v, held: %v", commits, err, m.Holds("crm"))
+		}
+	}
+	if err := m.Beat(wait.Context(t), conn, confirmed); err != nil || !m.Holds("crm") {
+		t.Errorf("after a confirmed commit: %v, held: %v", err, m.Holds("crm"))
+	}
+	(<-granted).Release()
 }
 
 // TestHeard checks that the holder of a hook's lease is woken when another node has accepted a delivery for it, with a message

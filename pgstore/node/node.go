@@ -161,10 +161,11 @@ type row struct {
 }
 
 // Beat reports to the engine that this node is alive, renews and returns its leases, and takes those that it is to have. It
-// commits at least one change. The context must not end while a commit may be waited for.
-func (m *Member) Beat(ctx context.Context, conn *pgx.Conn) error {
+// commits at least one change. The context must not end while a commit may be waited for. confirmed returns why the last commit
+// may not be on the standby: what it changed does not count then, because a failover would undo it.
+func (m *Member) Beat(ctx context.Context, conn *pgx.Conn, confirmed func() error) error {
 	b := m.begin()
-	rows, err := m.exchange(ctx, conn, &b)
+	rows, err := m.exchange(ctx, conn, &b, confirmed)
 	if err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ func (m *Member) Beat(ctx context.Context, conn *pgx.Conn) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	return m.take(ctx, conn, wanted)
+	return m.take(ctx, conn, wanted, confirmed)
 }
 
 // beat is what Beat sends.
@@ -219,7 +220,7 @@ func columns(list []*Lease) (names []string, epochs []int64) {
 }
 
 // exchange sends a beat in one transaction, and takes what the engine says of nodes and leases into account.
-func (m *Member) exchange(ctx context.Context, conn *pgx.Conn, b *beat) (rows map[string]row, err error) {
+func (m *Member) exchange(ctx context.Context, conn *pgx.Conn, b *beat, confirmed func() error) (rows map[string]row, err error) {
 	batch := &pgx.Batch{}
 	if len(b.returned) > 0 {
 		names, epochs := columns(b.returned)
@@ -247,7 +248,10 @@ func (m *Member) exchange(ctx context.Context, conn *pgx.Conn, b *beat) (rows ma
 	})
 	var engine time.Time
 	batch.Queue("select clock_timestamp()").QueryRow(func(found pgx.Row) error { return found.Scan(&engine) })
-	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+	if err = conn.SendBatch(ctx, batch).Close(); err == nil {
+		err = confirmed()
+	}
+	if err != nil {
 		return nil, err
 	}
 	m.see(b, rows, nodes, engine)
@@ -325,7 +329,7 @@ func (m *Member) decide(rows map[string]row) (wanted []string) {
 }
 
 // take takes leases in the table and grants them.
-func (m *Member) take(ctx context.Context, conn *pgx.Conn, wanted []string) error {
+func (m *Member) take(ctx context.Context, conn *pgx.Conn, wanted []string, confirmed func() error) error {
 	at := m.now()
 	batch := &pgx.Batch{}
 	batch.Queue(addLeases, m.tenant, wanted)
@@ -339,7 +343,11 @@ func (m *Member) take(ctx context.Context, conn *pgx.Conn, wanted []string) erro
 		})
 		return err
 	})
-	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+	err := conn.SendBatch(ctx, batch).Close()
+	if err == nil {
+		err = confirmed()
+	}
+	if err != nil {
 		return err
 	}
 	m.mu.Lock()
