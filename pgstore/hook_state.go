@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -57,7 +58,11 @@ func (o *Outbox) SetState(ctx context.Context, st hooks.HookState, notice *hooks
 	if len(a.ids) > 0 {
 		b.Queue(accept, a.args()...)
 	}
-	return wrap("store the state of a hook", o.s.write(ctx, b, nil))
+	err := o.s.write(ctx, b, nil)
+	if err == nil {
+		o.s.w.notify(slices.Compact(slices.Sorted(slices.Values(a.hooks))))
+	}
+	return wrap("store the state of a hook", err)
 }
 
 // orNull returns a time for a column that is null for the zero time.

@@ -3,6 +3,8 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -261,18 +263,16 @@ func (j *Journal) Take(ctx context.Context, groups []spooled.Group) (moved []str
 	if v := &t.values; len(v.hooks) > 0 {
 		b.Queue(takeValues, j.s.tenant, v.hooks, v.calls, v.names, v.texts, v.linkedids)
 	}
-	err = j.s.write(ctx, b, func(br pgx.BatchResults) error {
-		got, err := t.a.read(br)
-		if err != nil {
-			return err
-		}
-		moved = moved[:0]
-		for key := range got.moved {
-			moved = append(moved, key)
-		}
-		return nil
+	var got *accepted
+	err = j.s.write(ctx, b, func(br pgx.BatchResults) (err error) {
+		got, err = t.a.read(br)
+		return err
 	})
-	return moved, wrap("take over what this node has accepted", err)
+	if err != nil {
+		return nil, wrap("take over what this node has accepted", err)
+	}
+	j.s.w.notify(got.hooks)
+	return slices.Collect(maps.Keys(got.moved)), nil
 }
 
 // TakeResults stores what became of deliveries that another store has too. Those that the engine does not have are ignored.

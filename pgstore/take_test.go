@@ -77,6 +77,26 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// TestTakeNotifies checks that the nodes that deliver for the hooks are notified of what is taken over, and of a notice of a
+// hook's state.
+func TestTakeNotifies(t *testing.T) {
+	s := openStore(t, database(t), nil)
+	var notified []string
+	s.w.added = func(hooks []string) { notified = append(notified, hooks...) }
+	g := spooled.Group{
+		LinkedID: "1.1", Calls: []spooled.Call{{Key: "1.1", State: []byte("{}")}},
+		Events: []spooled.Event{spooledEvent("1.1", 1, hooks.Pending, hooks.Pending), spooledEvent("1.1", 2, hooks.Pending)},
+	}
+	if _, err := s.Journal().Take(wait.Context(t), []spooled.Group{g}); err != nil || !slices.Equal(notified, []string{"a", "b"}) {
+		t.Errorf("notified %v, %v", notified, err)
+	}
+	notified = nil
+	notice := storetest.Event("", 0)
+	if err := s.Outbox().SetState(wait.Context(t), hooks.HookState{Hook: "a", Failures: 1}, &notice, storetest.Routes("", "c")); err != nil || !slices.Equal(notified, []string{"c"}) {
+		t.Errorf("notified %v, %v", notified, err)
+	}
+}
+
 // TestTakeWhatIsHere checks a record that is in doubt: it is stored here, and was delivered elsewhere. Its delivery ends
 // here, and the next one of the call is due, also if only the results are taken over. A later result is not replaced.
 func TestTakeWhatIsHere(t *testing.T) {

@@ -230,15 +230,20 @@ func (w *writer) commit(batch []*task) {
 			t.stored(got)
 		}
 		w.moved.Add(int64(len(got.moved)))
-		if w.added != nil && len(got.hooks) > 0 {
-			w.added(got.hooks)
-		}
+		w.notify(got.hooks)
 	case divisible(err) && len(batch) > 1:
 		half := len(batch) / 2
 		w.commit(batch[:half])
 		w.commit(batch[half:])
 	default:
 		w.fail(batch, err)
+	}
+}
+
+// notify reports that a commit added deliveries for hooks.
+func (w *writer) notify(names []string) {
+	if w.added != nil && len(names) > 0 {
+		w.added(names)
 	}
 }
 
