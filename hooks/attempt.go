@@ -29,7 +29,8 @@ const DeliveryLabel = "delivery"
 func (s *sender) work(stopping context.Context) {
 	noted := make(chan struct{}, 1)
 	for d := range s.feed.jobs {
-		if stopping.Err() != nil || s.paused.Load() || !s.lease.Valid() || !s.stillPending(&d) {
+		// The lease may end while the outbox is asked.
+		if stopping.Err() != nil || s.paused.Load() || !s.stillPending(&d) || !s.lease.Valid() {
 			s.results <- finished{result: Result{Delivery: d.ID}, unsent: true}
 			continue
 		}
