@@ -84,6 +84,7 @@ func (s *shared) put(batch []lookup.Entry) error {
 // forget removes the entries of a number, of all for "", and has all nodes do the same. It returns how many those were.
 func (s *shared) forget(number string) (n int, err error) {
 	// The row of the state is locked until the commit, so that generations are committed in their order.
+	var removed int64
 	err = s.db.Write("forget answers of lookups", func(br pgx.BatchResults) error {
 		for range 2 {
 			if _, err := br.Exec(); err != nil {
@@ -91,7 +92,7 @@ func (s *shared) forget(number string) (n int, err error) {
 			}
 		}
 		done, err := br.Exec()
-		n = int(done.RowsAffected())
+		removed = done.RowsAffected()
 		return err
 	}, pgstore.Do(`insert into ringhook.forgotten_state as s (tenant, id, generation) values ($1, $2, 1)
 			on conflict (tenant) do update set generation = s.generation + 1`, rand.Text()),
@@ -102,7 +103,7 @@ func (s *shared) forget(number string) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return n, nil
+	return int(removed), nil
 }
 
 // countTime bounds the count of all entries.

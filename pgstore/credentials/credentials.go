@@ -105,17 +105,18 @@ func (s *Credentials) Secret(name string) (value []byte, err error) {
 	fresh := make([]byte, secretSize)
 	rand.Read(fresh)
 	// The row is read by the statement after it: another node may have made it at the same time.
+	var stored []byte
 	err = s.db.Write("read a secret", func(br pgx.BatchResults) error {
 		if _, err := br.Exec(); err != nil {
 			return err
 		}
-		return br.QueryRow().Scan(&value)
+		return br.QueryRow().Scan(&stored)
 	}, pgstore.Do("insert into ringhook.secret (tenant, name, value) values ($1, $2, $3) on conflict (tenant, name) do nothing", name, fresh),
 		pgstore.Do("select value from ringhook.secret where tenant = $1 and name = $2", name))
 	if err != nil {
 		return nil, err
 	}
-	return value, nil
+	return stored, nil
 }
 
 // AgentIDs returns the ids of agents that a [[agents]] table fetched last.
@@ -193,15 +194,16 @@ func (s *Credentials) Lock(ctx context.Context, name string) (unlockIt func(), e
 
 // exec runs a statement and returns the number of rows that it changed, 0 after an error.
 func (s *Credentials) exec(op string, q pgstore.Statement) (n int, err error) {
+	var changed int64
 	err = s.db.Write(op, func(br pgx.BatchResults) error {
 		done, err := br.Exec()
-		n = int(done.RowsAffected())
+		changed = done.RowsAffected()
 		return err
 	}, q)
 	if err != nil {
 		return 0, err
 	}
-	return n, nil
+	return int(changed), nil
 }
 
 func at(t *time.Time) time.Time {

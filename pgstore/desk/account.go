@@ -51,8 +51,12 @@ const accept = `with used as (
 // Accept uses a code up: it sets the password of its agent and signs the agent out everywhere. accepted is false if the code
 // is not valid, or has just been used.
 func (d *Desk) Accept(code, hash string, now time.Time) (agent string, accepted bool, err error) {
-	accepted, err = d.one("accept an invitation", pgstore.Do(accept, desk.HashOf(code), now, hash), &agent)
-	return agent, accepted, err
+	var name string
+	accepted, err = d.one("accept an invitation", pgstore.Do(accept, desk.HashOf(code), now, hash), &name)
+	if err != nil {
+		return "", false, err
+	}
+	return name, accepted, nil
 }
 
 // AddSession stores a session, and returns its secret. It cannot be read again. Of the agent's sessions the latest

@@ -138,18 +138,19 @@ func (d *Desk) didUses(limit time.Duration, query string, args ...any) (list []d
 // AddSIPAccount stores an account. added is false if the Asterisk has one of this name, or most already.
 func (d *Desk) AddSIPAccount(a desk.SIPAccount, most int) (added bool, err error) {
 	// The row of the tenant is locked first, so that two nodes do not both add the last one.
+	var has bool
 	err = d.db.Write("add a SIP account", func(br pgx.BatchResults) error {
 		if _, err := br.Exec(); err != nil {
 			return err
 		}
 		done, err := br.Exec()
-		added = done.RowsAffected() > 0
+		has = done.RowsAffected() > 0
 		return err
 	}, pgstore.Do("insert into ringhook.revision as r (tenant) values ($1) on conflict (tenant) do update set n = r.n"),
 		pgstore.Do(`insert into ringhook.sip_account (tenant, server, name, extension, caller_id, transport, who, created) select $1, $2, $3, $4, $5, $6, $7, $8
 			where (select count(*) from ringhook.sip_account where tenant = $1 and server = $2) < $9 on conflict (tenant, server, name) do nothing`,
 			a.Server, a.Name, a.Extension, a.CallerID, a.Transport, a.Who, a.Created, most))
-	return added && err == nil, err
+	return err == nil && has, err
 }
 
 // SetSIPAccount stores the extension, caller id and transport of an account, and reports whether there is one.

@@ -58,28 +58,30 @@ func (d *Desk) all(op string, row func(scan func(...any) error) error, query str
 
 // exec runs statements and returns the number of rows that the first changed, 0 after an error.
 func (d *Desk) exec(op string, first pgstore.Statement, more ...pgstore.Statement) (n int, err error) {
+	var changed int64
 	err = d.db.Write(op, func(br pgx.BatchResults) error {
 		done, err := br.Exec()
-		n = int(done.RowsAffected())
+		changed = done.RowsAffected()
 		return err
 	}, append([]pgstore.Statement{first}, more...)...)
 	if err != nil {
 		return 0, err
 	}
-	return n, nil
+	return int(changed), nil
 }
 
-// one runs a statement that returns at most one row; found is false if it returns none.
+// one runs a statement that returns at most one row; found is false if it returns none. After an error dest is not to be used.
 func (d *Desk) one(op string, q pgstore.Statement, dest ...any) (found bool, err error) {
+	var has bool
 	err = d.db.Write(op, func(br pgx.BatchResults) error {
 		err := br.QueryRow().Scan(dest...)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
-		found = err == nil
+		has = err == nil
 		return err
 	}, q)
-	return found && err == nil, err
+	return err == nil && has, err
 }
 
 // tidyRows is the maximum number of rows of a table that one commit removes.

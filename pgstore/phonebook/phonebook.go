@@ -57,18 +57,19 @@ func (p *Phonebook) Put(contacts []lookup.Contact) error {
 
 // Remove removes a number, and reports whether it was there. Nodes learn of it within keepGone, or copy the whole phonebook.
 func (p *Phonebook) Remove(number string) (removed bool, err error) {
+	var had bool
 	err = p.db.Write("remove from the phonebook", func(br pgx.BatchResults) error {
 		if _, err := br.Exec(); err != nil {
 			return err
 		}
 		done, err := br.Exec()
-		removed = done.RowsAffected() > 0
+		had = done.RowsAffected() > 0
 		return err
 	}, pgstore.Do(nextGeneration, rand.Text()),
 		pgstore.Do("delete from ringhook.phonebook where tenant = $1 and number = $2", number),
 		pgstore.Do(`insert into ringhook.phonebook_gone (tenant, number, generation, at) values ($1, $2, `+thisGeneration+`, clock_timestamp())
 			on conflict (tenant, number) do update set generation = excluded.generation, at = excluded.at`, number))
-	return removed && err == nil, err
+	return err == nil && had, err
 }
 
 // pageRows is the number of contacts that are read at once.
