@@ -10,7 +10,7 @@ import (
 )
 
 // drainTime is the maximum time that attempts of the local dispatcher are waited for when the engine is back.
-const drainTime = 10 * time.Second
+const drainTime = 8 * time.Second
 
 // aloneState is the dispatcher that delivers from the local store while the engine is away.
 type aloneState struct {

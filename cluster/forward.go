@@ -72,25 +72,24 @@ func (c *Cluster) forwardAll(ctx context.Context) error {
 	if err := c.local.Barrier(ctx); err != nil {
 		return err
 	}
-	found := 0
 	for place := (store.Place{}); ctx.Err() == nil && c.breaker.closed(); {
 		linkedids, next, err := c.spool.Next(place)
 		if err != nil {
 			return err
 		}
-		if len(linkedids) == 0 {
+		if len(linkedids) == 0 { // the lanes that are left have nothing in the spool
+			c.openLanes(before)
 			break
 		}
-		found += len(linkedids)
+		for _, linkedid := range linkedids {
+			delete(before, linkedid)
+		}
 		for part := range slices.Chunk(linkedids, maxGroups) {
 			if err := c.forward(ctx, part); err != nil {
 				return err
 			}
 		}
 		place = next
-	}
-	if found == 0 && ctx.Err() == nil {
-		c.openLanes(before)
 	}
 	return ctx.Err()
 }

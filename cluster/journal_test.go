@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"ringhook/dialplan"
@@ -208,6 +209,35 @@ func TestAnyCut(t *testing.T) {
 	n.forwarded(all...)
 	t.Logf("%d calls; promised by the engine %d, by this machine %d, in doubt %v, forwarded %v", len(all),
 		n.promised(byCluster), n.promised(byMachine), testutil.ToFloat64(n.metrics.doubt), testutil.ToFloat64(n.metrics.forwarded))
+}
+
+// TestLanesEndBesideRefused checks that lanes end of which nothing is stored, also while PostgreSQL refuses what is stored of
+// another call.
+func TestLanesEndBesideRefused(t *testing.T) {
+	n := newNode(t, Config{}).begin()
+	conn, err := pgx.Connect(wait.Context(t), n.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(wait.Context(t))
+	_, err = conn.Exec(wait.Context(t), "alter table ringhook.event add constraint refused check (linkedid <> '9.9')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.proxy.Set(pgtest.Cut)
+	n.call("9.9").accept(1)
+	l := n.enter("5.5")
+	l.local, l.records = true, 1 // a record that the local store has lost
+	n.leave(l)
+	n.proxy.Set(pgtest.Well)
+	wait.Until(t, func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.lanes["5.5"] == nil
+	}, "the lane is left")
+	if !n.isLocal("9.9") {
+		t.Error("a call that is refused is not kept")
+	}
 }
 
 // TestLanesEnd checks that nothing is kept in memory of calls that are forwarded.
