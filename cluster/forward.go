@@ -47,7 +47,7 @@ func (c *Cluster) run(ctx context.Context) {
 		if c.breaker.closed() {
 			c.endAlone()
 			if err := c.forwardAll(ctx); err != nil && ctx.Err() == nil {
-				if f := (*pgstore.Fault)(nil); errors.As(err, &f) {
+				if unusable(err) {
 					c.breaker.trip(err)
 				}
 				c.limit.Warn("forward", "events of this machine not forwarded, it is tried again", "err", err)
@@ -57,6 +57,13 @@ func (c *Cluster) run(ctx context.Context) {
 		}
 		timer.Reset(wait)
 	}
+}
+
+// unusable reports whether an error of forwarding means that the engine cannot be used. Other faults are of what is forwarded:
+// the breaker would open and close again each time that it is tried.
+func unusable(err error) bool {
+	f := (*pgstore.Fault)(nil)
+	return errors.As(err, &f) && (f.Class == pgstore.Away || f.Class == pgstore.Doubt || f.Class == pgstore.Full)
 }
 
 // forwardAll forwards what is spooled, the results of deliveries first.
@@ -143,15 +150,32 @@ func (c *Cluster) forwardResults(ctx context.Context) error {
 		}
 		events = slices.DeleteFunc(events, func(e spooled.Event) bool { return !have.Events[nameOf(&e)] })
 		for part := range slices.Chunk(events, resultRows) {
-			wait, cancel := context.WithTimeout(ctx, takeTime)
-			err := c.engine.TakeResults(wait, part)
-			cancel()
-			if err != nil {
+			if err := c.takeResults(ctx, part); err != nil {
 				return err
 			}
 		}
 		from = next
 	}
+}
+
+// takeResults has the engine take over results. One that it refuses is left out: the engine may make that delivery again, but
+// it makes none at all before it knows the results.
+func (c *Cluster) takeResults(ctx context.Context, events []spooled.Event) error {
+	wait, cancel := context.WithTimeout(ctx, takeTime)
+	err := c.engine.TakeResults(wait, events)
+	cancel()
+	switch {
+	case !divisible(err):
+		return err
+	case len(events) == 1:
+		c.limit.Error("result", "PostgreSQL does not take the result of a delivery", "linkedid", events[0].LinkedID, "err", err)
+		return nil
+	}
+	half := len(events) / 2
+	if err := c.takeResults(ctx, events[:half]); err != nil {
+		return err
+	}
+	return c.takeResults(ctx, events[half:])
 }
 
 // have asks the engine what it has of groups.
