@@ -167,7 +167,7 @@ func (w *Writer) upkeep(ctx context.Context) {
 
 // tidy removes records older than keep, and the oldest ones while they take more room than size, which is estimated by a sample.
 func (w *Writer) tidy(ctx context.Context) error {
-	if err := w.remove(ctx, "at < $2", w.db.Now().Add(-w.keep)); err != nil {
+	if err := w.removeBefore(ctx, w.db.Now().Add(-w.keep)); err != nil {
 		return err
 	}
 	var rows, size float64
@@ -177,14 +177,21 @@ func (w *Writer) tidy(ctx context.Context) error {
 	if err != nil || rows*size <= float64(w.size) {
 		return err
 	}
-	return w.remove(ctx, "at <= (select at from ringhook.trace where tenant = $1 order by at offset $2 limit 1)", int64(rows-float64(w.size)/size))
+	for over := int64(rows - float64(w.size)/size); over > 0 && ctx.Err() == nil; over -= tidyRows {
+		_, err := w.db.WriteLoose("tidy the trace", pgstore.Do(`delete from ringhook.trace where tenant = $1 and id in
+			(select id from ringhook.trace where tenant = $1 order by at limit $2)`, min(over, tidyRows)))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// remove removes the records that fit, in steps.
-func (w *Writer) remove(ctx context.Context, where string, arg any) error {
+// removeBefore removes the records from before a time, in steps.
+func (w *Writer) removeBefore(ctx context.Context, before time.Time) error {
 	for ctx.Err() == nil {
-		n, err := w.db.WriteLoose("tidy the trace", pgstore.Do("delete from ringhook.trace where tenant = $1 and id in (select id from ringhook.trace where tenant = $1 and "+where+
-			" order by at limit $3)", arg, tidyRows))
+		n, err := w.db.WriteLoose("tidy the trace", pgstore.Do(`delete from ringhook.trace where tenant = $1 and id in
+			(select id from ringhook.trace where tenant = $1 and at < $2 order by at limit $3)`, before, tidyRows))
 		if n < tidyRows || err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ringhook/dialplan"
+	"ringhook/pgstore"
 	"ringhook/pgstore/sidetest"
 )
 
@@ -169,6 +170,25 @@ func TestTidy(t *testing.T) {
 	}
 	if got := n.call(t, "2.2999"); len(got) != 1 {
 		t.Error("the newest is removed")
+	}
+}
+
+// TestTidyMuch checks that no more is removed than is too much, also if that takes several steps.
+func TestTidyMuch(t *testing.T) {
+	const all, most, size = 12_000, 12_000 - tidyRows - 100, 1000
+	n := newNode(t, sidetest.Database(t))
+	if _, err := n.Writer.db.WriteLoose("fill", pgstore.Do(`insert into ringhook.trace (tenant, linkedid, at, body)
+		select $1, '1.1', clock_timestamp() + i * interval '1 ms', convert_to(repeat('x', $3), 'UTF8') from generate_series(1, $2) i`, all, size)); err != nil {
+		t.Fatal(err)
+	}
+	n.size = most * (size + 150)
+	if err := n.tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	err := n.Writer.db.QueryLoose("count", 0, pgstore.Do("select count(*) from ringhook.trace where tenant = $1"), func(scan func(...any) error) error { return scan(&left) })
+	if left != most || err != nil {
+		t.Errorf("%d records are left, want %d; %v", left, most, err)
 	}
 }
 
