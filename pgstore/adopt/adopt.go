@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,53 +21,63 @@ import (
 	"ringhook/store/sqlite"
 )
 
-// table is a table that is copied. Columns that end in _ms are times there and here; the others have the same names.
-type table struct{ name, to, columns string }
+// table is a table that is copied. Columns that end in _ms are times there and here; the others have the same names. A row
+// without a key of its own is there already if another one is the same in some columns.
+type table struct{ name, to, columns, same string }
 
 // Sessions are left out: agents sign in again. So are states that last, and what is kept for an hour.
 var deskTables = []table{
-	{"account", "password", "agent hash changed_ms"},
-	{"token", "token", "hash name agent rights queues created_ms used_ms"},
-	{"command", "command", "at_ms who command server agent queue call detail outcome result took_us"},
-	{"campaign", "campaign", "id who server created_ms ended_ms state target settings"},
-	{"campaign_number", "campaign_number", "campaign n number detail state tries result call at_ms"},
-	{"did_use", "did_use", "did type target who changed_ms"},
-	{"sip_account", "sip_account", "server name extension caller_id transport who created_ms"},
-	{"setting", "setting", "agent name value"},
-	{"exception", "exception", "number agent note who created_ms"},
-	{"note", "note", "call agent number note at_ms"},
-	{"pause_end", "pause_end", "server interface queue from_ms:since at_ms who"},
-	{"agent_state where open = 0", "agent_state", "agent state reason from_ms:since to_ms:until open"},
+	{"account", "password", "agent hash changed_ms", ""},
+	{"token", "token", "hash name agent rights queues created_ms used_ms", ""},
+	{"command", "command", "at_ms who command server agent queue call detail outcome result took_us", "at who command agent queue call"},
+	{"campaign", "campaign", "id who server created_ms ended_ms state target settings", ""},
+	{"campaign_number", "campaign_number", "campaign n number detail state tries result call at_ms", ""},
+	{"did_use", "did_use", "did type target who changed_ms", ""},
+	{"sip_account", "sip_account", "server name extension caller_id transport who created_ms", ""},
+	{"setting", "setting", "agent name value", ""},
+	{"exception", "exception", "number agent note who created_ms", ""},
+	{"note", "note", "call agent number note at_ms", ""},
+	{"pause_end", "pause_end", "server interface queue from_ms:since at_ms who", ""},
+	{"agent_state where open = 0", "agent_state", "agent state reason from_ms:since to_ms:until open", "agent state reason since"},
 }
 
 var credentialTables = []table{
-	{"account", "account", "name refresh seed access expiry_ms refreshed_ms started_ms failure failed_ms refused"},
-	{"agent_id", "agent_id", "source n matches value id"},
-	{"secret", "secret", "name value"},
+	{"account", "account", "name refresh seed access expiry_ms refreshed_ms started_ms failure failed_ms refused", ""},
+	{"agent_id", "agent_id", "source n matches value id", ""},
+	{"secret", "secret", "name value", ""},
 }
 
 // batchRows is the number of rows that one transaction copies.
 const batchRows = 500
 
+// copying is the end of the name of a file that says that a copy has begun and has not ended: the next one goes on with it,
+// though the database has something of that kind.
+const copying = ".copying"
+
 // Folder copies what a folder has, if the database has nothing of that kind, and returns the names of the files that it copied.
+// A copy that was interrupted is gone on with by the next one.
 func Folder(ctx context.Context, engine *pgstore.Store, folder string) (files []string, err error) {
 	for _, part := range []struct {
 		file string
+		used func(*pgstore.Store) (bool, error)
 		copy func(context.Context, *pgstore.Store, string) (bool, error)
 	}{
-		{desk.File, func(ctx context.Context, engine *pgstore.Store, path string) (bool, error) {
-			return copyFile(ctx, engine.Side(), path, desk.Schema, deskTables, []string{"password", "token", "command", "setting", "exception"})
+		{desk.File, anyIn("password", "token", "command", "setting", "exception"), func(ctx context.Context, engine *pgstore.Store, path string) (bool, error) {
+			return copyFile(ctx, engine.Side(), path, desk.Schema, deskTables)
 		}},
-		{credentials.File, func(ctx context.Context, engine *pgstore.Store, path string) (bool, error) {
-			return copyFile(ctx, engine.Side(), path, credentials.Schema, credentialTables, []string{"account", "agent_id", "secret"})
+		{credentials.File, anyIn("account", "agent_id", "secret"), func(ctx context.Context, engine *pgstore.Store, path string) (bool, error) {
+			return copyFile(ctx, engine.Side(), path, credentials.Schema, credentialTables)
 		}},
-		{phonebook.File, copyBook},
+		{phonebook.File, func(engine *pgstore.Store) (bool, error) {
+			n, err := enginebook.New(engine).Len()
+			return n > 0, err
+		}, copyBook},
 	} {
 		path := filepath.Join(folder, part.file)
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		copied, err := part.copy(ctx, engine, path)
+		copied, err := unlessUsed(path+copying, func() (bool, error) { return part.used(engine) }, func() (bool, error) { return part.copy(ctx, engine, path) })
 		if err != nil {
 			return files, fmt.Errorf("copy %s: %w", path, err)
 		}
@@ -77,14 +88,38 @@ func Folder(ctx context.Context, engine *pgstore.Store, folder string) (files []
 	return files, nil
 }
 
-// copyFile copies the tables of a file, unless the database has rows in one of some tables.
-func copyFile(ctx context.Context, db *pgstore.Side, path string, schema sqlite.Schema, tables []table, unless []string) (copied bool, err error) {
-	for _, t := range unless {
-		used := false
-		if err := db.Query("look for what is stored", 0, pgstore.Do("select exists (select from ringhook."+t+" where tenant = $1)"), func(scan func(...any) error) error { return scan(&used) }); err != nil || used {
+// unlessUsed copies unless the database is used already by something else than a copy that has not ended. The mark is the file
+// that says so.
+func unlessUsed(mark string, used, copy func() (bool, error)) (copied bool, err error) {
+	if _, err := os.Stat(mark); errors.Is(err, fs.ErrNotExist) {
+		if is, err := used(); is || err != nil {
+			return false, err
+		}
+		if err := os.WriteFile(mark, nil, 0o600); err != nil {
 			return false, err
 		}
 	}
+	if copied, err = copy(); err != nil {
+		return copied, err
+	}
+	return copied, os.Remove(mark)
+}
+
+// anyIn returns a function that reports whether the database has rows in one of some tables.
+func anyIn(tables ...string) func(*pgstore.Store) (bool, error) {
+	return func(engine *pgstore.Store) (used bool, err error) {
+		for _, t := range tables {
+			err := engine.Side().Query("look for what is stored", 0, pgstore.Do("select exists (select from ringhook."+t+" where tenant = $1)"), func(scan func(...any) error) error { return scan(&used) })
+			if err != nil || used {
+				return used, err
+			}
+		}
+		return false, nil
+	}
+}
+
+// copyFile copies the tables of a file.
+func copyFile(ctx context.Context, db *pgstore.Side, path string, schema sqlite.Schema, tables []table) (copied bool, err error) {
 	c, err := sqlite.Options{Path: path, Synchronous: "FULL", Busy: 5 * time.Second, CacheKiB: 1 << 10}.Beside().Writer()
 	if err != nil {
 		return false, err
@@ -118,12 +153,26 @@ func (t *table) copy(ctx context.Context, db *pgstore.Side, c *sqlite.Conn) (n i
 		case there == "open" || there == "refused":
 			value = "(" + value + "::bigint <> 0)"
 			here = there
+		case strings.HasSuffix(there, "_us"):
+			value += "::bigint"
+			here = there
 		case !renamed:
 			here = there
 		}
 		from, to, values = append(from, there), append(to, here), append(values, value)
 	}
-	insert := "insert into ringhook." + t.to + " (tenant, " + strings.Join(to, ", ") + ") values ($1, " + strings.Join(values, ", ") + ") on conflict do nothing"
+	insert := "insert into ringhook." + t.to + " (tenant, " + strings.Join(to, ", ") + ") "
+	row := "$1, " + strings.Join(values, ", ")
+	if t.same == "" {
+		insert += "values (" + row + ")"
+	} else {
+		insert += "select " + row + " where not exists (select from ringhook." + t.to + " where tenant = $1"
+		for _, column := range strings.Fields(t.same) {
+			insert += " and " + column + " = " + values[slices.Index(to, column)]
+		}
+		insert += ")"
+	}
+	insert += " on conflict do nothing"
 	var batch []pgstore.Statement
 	flush := func() error {
 		if len(batch) == 0 {
@@ -155,9 +204,6 @@ func (t *table) copy(ctx context.Context, db *pgstore.Side, c *sqlite.Conn) (n i
 // copyBook copies a phonebook that is no copy itself.
 func copyBook(ctx context.Context, engine *pgstore.Store, path string) (copied bool, err error) {
 	to := enginebook.New(engine)
-	if n, err := to.Len(); n > 0 || err != nil {
-		return false, err
-	}
 	from, err := phonebook.Open(filepath.Dir(path))
 	if err != nil {
 		return false, err

@@ -2,6 +2,9 @@ package adopt_test
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -89,6 +92,32 @@ func TestFolder(t *testing.T) {
 	}
 	if files, err := adopt.Folder(t.Context(), engine, folder); err != nil || len(files) != 0 {
 		t.Errorf("copied again: %v, %v", files, err)
+	}
+	// What has something of its own is left alone, unless that is from a copy that was interrupted.
+	other := sidetest.Open(t, sidetest.Database(t))
+	to = enginedesk.New(other)
+	err1 = to.SetSettings("8", map[string]string{"language": "fr"})
+	err2 = to.AddCommand(&command)
+	if files, err = adopt.Folder(t.Context(), other, folder); errors.Join(err, err1, err2) != nil || slices.Contains(files, desk.File) {
+		t.Errorf("copied %v into what is used, %v, %v, %v", files, err, err1, err2)
+	}
+	mark := filepath.Join(folder, desk.File+".copying")
+	for range 2 {
+		if err := os.WriteFile(mark, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if files, err = adopt.Folder(t.Context(), other, folder); err != nil || !slices.Equal(files, []string{desk.File}) {
+			t.Errorf("copied %v after an interruption, %v", files, err)
+		}
+	}
+	_, found, err1 := to.Token(token)
+	list, err2 := to.Commands(desk.CommandFilter{})
+	states, err3 = to.AgentStates("7", now.Add(-time.Minute), now.Add(time.Minute))
+	if err := errors.Join(err1, err2, err3); err != nil || !found || len(list) != 1 || len(states) != 1 {
+		t.Errorf("after an interruption: %t %v %v, %v", found, list, states, err)
+	}
+	if _, err := os.Stat(mark); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the mark is left: %v", err)
 	}
 	// An empty folder has nothing to copy.
 	if files, err := adopt.Folder(t.Context(), engine, t.TempDir()); err != nil || len(files) != 0 {
