@@ -16,13 +16,15 @@ import (
 	"ringhook/store/browse"
 )
 
-// connectTime is the maximum duration of connecting to the engine, unless the DSN has connect_timeout.
+// connectTime is the maximum duration of connecting to the engine, unless the DSN has connect_timeout, which is that of each of
+// its servers.
 const connectTime = 5 * time.Second
 
 // tune sets what every connection needs. notice is called for each notice of the server; nil keeps warnings for takeWarning.
 func tune(cfg *pgx.ConnConfig, notice func(*pgconn.Notice)) {
 	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = connectTime
+		// pgx waits this long for each server. The last one must have its turn in the time that callers have.
+		cfg.ConnectTimeout = connectTime / time.Duration(servers(cfg))
 	}
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "ringhook"
@@ -46,6 +48,15 @@ func tune(cfg *pgx.ConnConfig, notice func(*pgconn.Notice)) {
 	if notice != nil {
 		cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notice(n) }
 	}
+}
+
+// servers returns the number of servers of a DSN. pgx lists one that may be used with and without TLS twice.
+func servers(cfg *pgx.ConnConfig) int {
+	list := map[string]bool{net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))): true}
+	for _, f := range cfg.Fallbacks {
+		list[net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port)))] = true
+	}
+	return len(list)
 }
 
 // A connection ends if the server's machine has not answered a probe or acknowledged data for silence. Without that, the

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"ringhook/pgstore/pgtest"
 	"ringhook/test/wait"
 )
 
@@ -79,6 +80,20 @@ func TestInspectServed(t *testing.T) {
 	}
 	if err := s.Ready(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestInspectSilentServers checks that the last server of a DSN is found while the others do not answer, like machines that
+// were lost.
+func TestInspectSilentServers(t *testing.T) {
+	dsn := database(t)
+	first, second := server.NewProxy(t), server.NewProxy(t)
+	first.Set(pgtest.Silent)
+	second.Set(pgtest.Silent)
+	host := func(dsn string) string { return strings.TrimPrefix(strings.Fields(dsn)[0], "host=") }
+	all := strings.Replace(dsn, host(dsn), strings.Join([]string{host(first.DSN(dsn)), host(second.DSN(dsn)), host(dsn)}, ","), 1)
+	if r, err := Inspect(wait.Context(t), Config{DSN: all}); err != nil || len(r.Faults) > 0 {
+		t.Errorf("got %+v, %v", r, err)
 	}
 }
 
