@@ -19,6 +19,8 @@ const (
 	maxPatience = 250 * time.Millisecond
 	// localTime is what a point's time to wait leaves for the commit on the local disk.
 	localTime = 30 * time.Millisecond
+	// leastWait is the shortest wait that says something about the engine: its commits take some milliseconds.
+	leastWait = 20 * time.Millisecond
 	// fallTime bounds the wait for room in the queue of the local store.
 	fallTime = maxPatience
 	// spooledVersion is the version of a state that only this machine has. The engine has none of that version.
@@ -93,15 +95,16 @@ func (c *Cluster) toEngine(l *lane) bool {
 
 // commit is a queued record.
 type commit struct {
-	c       *Cluster
-	l       *lane
-	r       dialplan.Record
-	fork    *dialplan.Lineage
-	decided chan struct{} // closed when it is known which store answers; what follows is valid then
-	local   dialplan.Commit
-	due     []hooks.Delivery // of the engine
-	err     error
-	once    sync.Once // for what follows a commit on the local disk
+	c        *Cluster
+	l        *lane
+	r        dialplan.Record
+	fork     *dialplan.Lineage
+	patience time.Duration // how long it waits for the engine
+	decided  chan struct{} // closed when it is known which store answers; what follows is valid then
+	local    dialplan.Commit
+	due      []hooks.Delivery // of the engine
+	err      error
+	once     sync.Once // for what follows a commit on the local disk
 }
 
 // Queue implements dialplan.Acceptor. A record goes to the engine, and to the local store if the engine does not answer in
@@ -131,11 +134,12 @@ func (k *commit) queue(ctx context.Context) (flies bool, err error) {
 	shared := k.r
 	shared.Lineage = k.fork
 	start := time.Now()
-	patience, cancel := context.WithTimeout(context.Background(), c.patience(ctx))
+	k.patience = c.patience(ctx)
+	patience, cancel := context.WithTimeout(context.Background(), k.patience)
 	queued, err := c.engine.Queue(patience, shared)
 	if err != nil {
 		cancel()
-		c.breaker.failed(err)
+		c.failed(err, k.patience)
 		c.fall(l)
 		return false, k.keep(ctx)
 	}
@@ -156,6 +160,14 @@ func (c *Cluster) patience(ctx context.Context) time.Duration {
 		patience = min(patience, time.Until(deadline)-localTime)
 	}
 	return max(patience, 0)
+}
+
+// failed notes an error of the engine after a wait. An answer that did not come to a point with hardly any time left says
+// nothing about the engine.
+func (c *Cluster) failed(err error, wait time.Duration) {
+	if !late(err) || wait >= min(leastWait, c.cfg.Patience) {
+		c.breaker.failed(err)
+	}
 }
 
 // keep queues a record in the local store.
@@ -197,7 +209,7 @@ func (k *commit) answered(due []hooks.Delivery, err error, took time.Duration) {
 		k.r.Lineage.Break()
 	default:
 		if !errors.Is(err, pgstore.ErrLineage) {
-			c.breaker.failed(err)
+			c.failed(err, k.patience)
 		}
 		c.fall(l)
 		return
@@ -292,11 +304,12 @@ func (c *Cluster) KeepLater(r dialplan.Record) {
 // Barrier implements dialplan.Acceptor. A record that the engine does not answer in time is in the local store then.
 func (c *Cluster) Barrier(ctx context.Context) error {
 	if c.breaker.closed() {
-		patience, cancel := context.WithTimeout(ctx, c.patience(ctx))
+		wait := c.patience(ctx)
+		patience, cancel := context.WithTimeout(ctx, wait)
 		err := c.engine.Barrier(patience)
 		cancel()
 		if err != nil {
-			c.breaker.failed(err)
+			c.failed(err, wait)
 			c.fallAll()
 		}
 	} else {
@@ -315,14 +328,16 @@ func (c *Cluster) Call(key string, deadline time.Time) (state []byte, version in
 	if !c.breaker.closed() {
 		return nil, 0, nil
 	}
-	if soon := time.Now().Add(min(c.cfg.Patience, maxPatience)); !deadline.IsZero() && soon.Before(deadline) {
-		deadline = soon
+	wait := min(c.cfg.Patience, maxPatience)
+	if !deadline.IsZero() {
+		wait = min(wait, time.Until(deadline))
+		deadline = time.Now().Add(wait)
 	}
 	if state, version, err = c.engine.Call(key, deadline); err == nil {
 		c.breaker.worked()
 		return state, version, nil
 	}
-	if c.breaker.failed(err); !c.breaker.closed() {
+	if c.failed(err, wait); !c.breaker.closed() {
 		err = nil
 	}
 	return nil, 0, err

@@ -96,6 +96,31 @@ func TestQueuedTogether(t *testing.T) {
 	n.forwarded(c)
 }
 
+// TestHardlyAnyTime checks that points which have no time left to wait for the engine do not open the breaker, and lose nothing.
+func TestHardlyAnyTime(t *testing.T) {
+	n := newNode(t, Config{}).begin()
+	n.opens(false)
+	c := n.call("1.1")
+	for range 3 * maxMisses {
+		c.seq++
+		r := storetest.Record(c.key, c.seq, "a")
+		r.Lineage = c.lineage
+		ctx, cancel := context.WithTimeout(wait.Context(t), localTime)
+		queued, err := n.Queue(ctx, r)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := queued.Wait(wait.Context(t)); err != nil {
+			t.Fatal(err)
+		}
+		if !n.breaker.closed() {
+			t.Fatal("the breaker is open")
+		}
+		n.forwarded(c)
+	}
+}
+
 // TestPromiseClusterOnly checks that an event which only this machine has is not promised, also not to a repeat, and is
 // forwarded all the same.
 func TestPromiseClusterOnly(t *testing.T) {
