@@ -93,7 +93,7 @@ func TestFolder(t *testing.T) {
 	if files, err := adopt.Folder(t.Context(), engine, folder); err != nil || len(files) != 0 {
 		t.Errorf("copied again: %v, %v", files, err)
 	}
-	// What has something of its own is left alone, unless that is from a copy that was interrupted.
+	// What has something of its own stays as it is, unless that is from a copy that was interrupted.
 	other := sidetest.Open(t, sidetest.Database(t))
 	to = enginedesk.New(other)
 	err1 = to.SetSettings("8", map[string]string{"language": "fr"})
