@@ -88,9 +88,9 @@ func Folder(ctx context.Context, engine *pgstore.Store, folder string) (files []
 	return files, nil
 }
 
-// unlessUsed copies unless the database is used already by something else than a copy that has not ended. The mark is the file
-// that says so.
-func unlessUsed(mark string, used, copy func() (bool, error)) (copied bool, err error) {
+// unlessUsed runs a copy unless the database is used already, and not by a copy that has not ended. The mark is the file that
+// says so.
+func unlessUsed(mark string, used, run func() (bool, error)) (copied bool, err error) {
 	if _, err := os.Stat(mark); errors.Is(err, fs.ErrNotExist) {
 		if is, err := used(); is || err != nil {
 			return false, err
@@ -99,7 +99,7 @@ func unlessUsed(mark string, used, copy func() (bool, error)) (copied bool, err 
 			return false, err
 		}
 	}
-	if copied, err = copy(); err != nil {
+	if copied, err = run(); err != nil {
 		return copied, err
 	}
 	return copied, os.Remove(mark)
