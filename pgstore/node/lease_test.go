@@ -32,7 +32,7 @@ func TestAssign(t *testing.T) {
 		{"five to three", "v=a w=a x=a y=b z=b", "v=c w=a x=a y=b z=b", nodes("a:v w x y z", "b:v w x y z", "c:v w x y z")},
 		{"that of a dead node", "w=a x=b", "w=a x=a", nodes("a:w x")},
 		{"only one node has the hook", "w=a x=a y=a", "w=a x=a y=a", nodes("a:w x y", "b:")},
-		{"a holder that wants it no more", "x=a", "x=b", nodes("a:", "b:x")},
+		{"a holder that does not want it", "x=a", "x=b", nodes("a:", "b:x")},
 		{"no node", "x=a", "", nil},
 	} {
 		holders := map[string]string{}

@@ -173,7 +173,7 @@ func TestTidy(t *testing.T) {
 	}
 }
 
-// TestTidyMuch checks that no more is removed than is too much, also if that takes several steps.
+// TestTidyMuch checks that only what is too much is removed, also if that takes several steps.
 func TestTidyMuch(t *testing.T) {
 	const all, most, size = 12_000, 12_000 - tidyRows - 100, 1000
 	n := newNode(t, sidetest.Database(t))
