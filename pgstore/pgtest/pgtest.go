@@ -94,6 +94,20 @@ func Start() (*Server, error) {
 	return s, nil
 }
 
+// Main runs a package's tests with a server of their own, and returns their exit code. Before that it sets server, to nil if
+// PostgreSQL is not installed.
+func Main(m *testing.M, server **Server) (code int) {
+	s, err := Start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if *server = s; s != nil {
+		defer s.Stop()
+	}
+	return m.Run()
+}
+
 // Resume starts a server that Halt has ended, and returns when it answers.
 func (s *Server) Resume() error {
 	data := filepath.Join(s.folder, "data")

@@ -2,7 +2,6 @@
 package sidetest
 
 import (
-	"fmt"
 	"log/slog"
 	"os"
 	"testing"
@@ -16,18 +15,7 @@ import (
 var server *pgtest.Server
 
 // Main is a package's TestMain: it runs the tests with a server of their own.
-func Main(m *testing.M) {
-	var err error
-	if server, err = pgtest.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if server != nil {
-		server.Stop()
-	}
-	os.Exit(code)
-}
+func Main(m *testing.M) { os.Exit(pgtest.Main(m, &server)) }
 
 // Server returns the server of the tests.
 func Server() *pgtest.Server { return server }
