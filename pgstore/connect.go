@@ -216,6 +216,25 @@ func (d *Side) EngineTime(local time.Time) time.Time { return d.s.clock.engineOf
 // LocalTime returns a time of the engine's clock on the node's.
 func (d *Side) LocalTime(engine time.Time) time.Time { return d.s.clock.localOf(engine) }
 
+// Repeat does some work after each interval, until the context ends. failed gets the first of several errors in a row, unless
+// the engine is away, which the log has already.
+func (d *Side) Repeat(ctx context.Context, every time.Duration, work func(context.Context) error, failed func(error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for failing := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := work(ctx)
+		if err != nil && !failing && ctx.Err() == nil && !errors.Is(err, browse.ErrAway) {
+			failed(err)
+		}
+		failing = err != nil
+	}
+}
+
 // Statement is an SQL statement with its arguments after the tenant.
 type Statement struct {
 	SQL  string

@@ -103,20 +103,9 @@ func (c *Cache) forgetSince(ctx context.Context, generation int64) error {
 
 // upkeep removes what is old or too much from the engine, until the context ends. Several nodes may do it at the same time.
 func (c *Cache) upkeep(ctx context.Context) {
-	tick := time.NewTicker(upkeepEvery)
-	defer tick.Stop()
-	for failing := false; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := c.tidy(ctx, cache.RememberForgotten)
-		if err != nil && !failing && ctx.Err() == nil && !errors.Is(err, browse.ErrAway) {
-			c.log.Warn("upkeep of the cache in PostgreSQL failed, it is tried again", "err", err)
-		}
-		failing = err != nil
-	}
+	c.db.Repeat(ctx, upkeepEvery, func(ctx context.Context) error { return c.tidy(ctx, cache.RememberForgotten) }, func(err error) {
+		c.log.Warn("upkeep of the cache in PostgreSQL failed, it is tried again", "err", err)
+	})
 }
 
 // tidy removes what has expired, and what is over the limits: first entries that know no customer, so that a flood of unknown

@@ -125,20 +125,9 @@ const tidyEvery = 10 * time.Minute
 
 // Run removes what is kept long enough, until the context ends.
 func (d *Desk) Run(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(tidyEvery)
-	defer tick.Stop()
-	for failing := false; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := d.Tidy(d.db.Now())
-		if err != nil && !failing && d.db.Usable() == nil { // else the log has it
-			log.Warn("cannot remove old data of the desk, it is tried again", "err", err)
-		}
-		failing = err != nil
-	}
+	d.db.Repeat(ctx, tidyEvery, func(context.Context) error { return d.Tidy(d.db.Now()) }, func(err error) {
+		log.Warn("cannot remove old data of the desk, it is tried again", "err", err)
+	})
 }
 
 // at returns a stored time on this machine's zone, the zero time for null.

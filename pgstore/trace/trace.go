@@ -149,20 +149,9 @@ func (w *Writer) insert(batch []record) error {
 
 // upkeep removes what is old or too much, until the context ends. Several nodes may do it at the same time.
 func (w *Writer) upkeep(ctx context.Context) {
-	tick := time.NewTicker(tidyEvery)
-	defer tick.Stop()
-	for failing := false; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := w.tidy(ctx)
-		if err != nil && !failing && ctx.Err() == nil && !errors.Is(err, browse.ErrAway) {
-			w.log.Warn("upkeep of the trace in PostgreSQL failed, it is tried again", "err", err)
-		}
-		failing = err != nil
-	}
+	w.db.Repeat(ctx, tidyEvery, w.tidy, func(err error) {
+		w.log.Warn("upkeep of the trace in PostgreSQL failed, it is tried again", "err", err)
+	})
 }
 
 // tidy removes records older than keep, and the oldest ones while they take more room than size, which is estimated by a sample.
